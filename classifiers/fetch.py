@@ -1,0 +1,51 @@
+"""Files of models from where they are published, kept in a cache.
+
+Law: nothing is fetched but what a recipe names. A path is that file; ``https://``, ``s3://`` and ``hf://OWNER/REPO/FILE`` are
+fetched once, checked against a SHA-256 where one is known, and appear in the cache whole or not at all.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import fsspec
+
+from classifiers.fasttext import ModelError, file_digest
+
+
+def cache_home() -> Path:
+    """``$GOLDWASH_CACHE``, or ``~/.cache/goldwash``."""
+    return Path(os.environ.get("GOLDWASH_CACHE") or Path.home() / ".cache" / "goldwash")
+
+
+def fetched(place: str, sha256: str | None = None) -> Path:
+    """The local file of a place; raises `ModelError` where it cannot be had or has another digest."""
+    if "://" not in place:
+        if not Path(place).is_file():
+            raise ModelError(f"no model at {place}: give a path, or a place such as https://... or hf://OWNER/REPO/FILE")
+        return Path(place)
+    kept = cache_home() / "models" / hashlib.sha256(place.encode()).hexdigest()[:16] / place.rsplit("/", 1)[-1]
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        handle, half = tempfile.mkstemp(dir=kept.parent)
+        os.close(handle)
+        try:
+            fs, path = fsspec.core.url_to_fs(place)
+            fs.get_file(path, half)
+            _check(half, place, sha256)
+            os.replace(half, kept)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"{place} could not be fetched ({type(error).__name__}: {error}): copy the file here by other means and give its path"
+            ) from error
+        finally:
+            Path(half).unlink(missing_ok=True)
+    return kept
+
+
+def _check(path: str, place: str, sha256: str | None) -> None:
+    if sha256 and (found := file_digest(path)) != sha256:
+        raise ModelError(f"{place} has SHA-256 {found}, expected {sha256}: the file changed or the transfer broke")

@@ -1,0 +1,83 @@
+"""How kernels are compiled: the one place that knows numba.
+
+Law: every compiled function of the project is declared with :func:`kernel`, takes arrays and scalars only, one dtype an
+argument, and so compiles once. Machine code is kept on disk, in a folder named by a digest of the kernels' sources:
+numba watches only the file that a kernel stands in, not the files of the kernels it calls, so that after a change to
+``cut.py`` a cache shared by name would go on running the old code.
+
+One process compiles while the others wait (:func:`rehearse`): numba's disk cache is safe to read by many, not to write
+(numba issues 4807 and 10128).
+
+``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python (slow; a debugger steps through it, coverage sees it).
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from filelock import FileLock
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _digest() -> str:
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
+    for room in ("filters", "classifiers", "pipeline/dedup"):
+        for file in sorted((root / room).glob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def cache_folder() -> Path:
+    """Where machine code and character tables are kept: ``$GOLDWASH_CACHE`` or ``~/.cache/goldwash``, by digest."""
+    home = os.environ.get("GOLDWASH_CACHE") or Path.home() / ".cache" / "goldwash"
+    return Path(home) / f"kernels-{_digest()}"
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    numba.config.CACHE_DIR = str(cache_folder())
+
+
+def kernel(function: Function) -> Function:
+    """Compile a loop over arrays: no Python objects, no GIL, C division, kept on disk."""
+    if numba.config.DISABLE_JIT:
+        return _plain(function)
+    return numba.njit(nogil=True, cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+
+
+def _plain(function: Function) -> Function:
+    """The kernel as Python: 64-bit hashes wrap round silently, as they do in machine code."""
+
+    @wraps(function)
+    def run(*args: Any) -> Any:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return function(*args)
+
+    return run  # type: ignore[return-value]
+
+
+def rehearse(name: str, act: Callable[[], object], tell: Callable[[str], None] = lambda _: None) -> None:
+    """Run ``act`` once a machine, so that what it compiles is on disk before workers need it.
+
+    Processes that come at the same time wait for the first one. ``tell`` is called with a line for the user when there is
+    something to compile.
+    """
+    if numba.config.DISABLE_JIT:
+        return
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    done = folder / f"{name}.compiled"
+    with FileLock(folder / "compiling.lock"):
+        if done.exists():
+            return
+        tell(f"compiling the kernels of {name}, once on this machine")
+        act()
+        done.touch()

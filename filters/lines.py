@@ -1,0 +1,126 @@
+"""Signals of lines: how a text's lines begin and end, and what a single line is.
+
+Law: the first two count non-empty stripped lines (DCLM, Gopher); the rest measure a text that is one line, and are used by
+`filters.edits.KeepLines`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from filters import characters as c
+from filters.cut import Bytes, Rows, code_point, code_point_before
+from filters.jit import kernel
+from filters.ngrams import Hashes, hashes, row_hash
+from filters.signal import Values, signal
+from filters.texts import Texts
+
+COUNTER_NOUNS = (
+    "likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes", "downvotes", "downloads", "views",
+    "followers",
+)  # fmt: skip
+"""What social sites count; DCLM's list."""
+
+
+@signal
+def bullet_line_fraction(texts: Texts) -> Values:
+    """Lines that begin with ``●``, ``•``, ``*`` or ``-``; 0 without lines. Gopher keeps up to 0.9 (2112.11446, A1)."""
+    return _line_fractions(texts)[:, 0]
+
+
+@signal
+def ellipsis_line_fraction(texts: Texts) -> Values:
+    """Lines that end with ``...``, ``. . .`` or ``…``; 0 without lines. Gopher keeps up to 0.3 (2112.11446, A1)."""
+    return _line_fractions(texts)[:, 1]
+
+
+@signal
+def counter_line_count(texts: Texts, nouns: tuple[str, ...] = COUNTER_NOUNS) -> Values:
+    """1 where the text is one counter, such as "3 likes" or "1.2K views", 0 elsewhere (RefinedWeb, 2306.01116, G.2).
+
+    Perhaps non-word characters, a digit, more digits, commas and dots, perhaps K, M or B, white space, a plural noun of the
+    list, perhaps non-word characters; case ignored.
+    """
+    listed = Texts.of([noun.lower() for noun in nouns])
+    wanted = hashes(listed.utf8, listed.starts, listed.ends)
+    return np.asarray(counters(texts.utf8, texts.starts, texts.ends, c.classes(), wanted))
+
+
+def _line_fractions(texts: Texts) -> Values:
+    def make(texts: Texts) -> Values:
+        lines = texts.stripped_lines
+        return np.asarray(marked_line_fractions(lines.utf8, lines.starts, lines.ends, lines.parents))
+
+    return np.asarray(texts.remember("line_fractions", make))
+
+
+@kernel
+def marked_line_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows) -> Any:
+    """Shares of a parent's lines that begin with a bullet and that end with an ellipsis: ``float64[P, 2]``."""
+    out = np.zeros((len(parents) - 1, 2), np.float64)
+    for p in range(len(parents) - 1):
+        bullets, ellipses = np.int64(0), np.int64(0)
+        for line in range(parents[p], parents[p + 1]):
+            a, z = starts[line], ends[line]
+            first = code_point(utf8, a)[0]
+            bullets += first == 0x25CF or first == 0x2022 or first == 42 or first == 45
+            last = code_point_before(utf8, z)[0]
+            if last == 0x2026:
+                ellipses += 1
+            elif last == 46 and z - a >= 3 and utf8[z - 2] == 46 and utf8[z - 3] == 46:
+                ellipses += 1
+            elif last == 46 and z - a >= 5 and utf8[z - 3] == 46 and utf8[z - 5] == 46:
+                ellipses += utf8[z - 2] == 32 and utf8[z - 4] == 32
+        count = parents[p + 1] - parents[p]
+        if count > 0:
+            out[p, 0], out[p, 1] = bullets / count, ellipses / count
+    return out
+
+
+@kernel
+def word_character(point: int, classes: Bytes) -> Any:
+    """Whether ``re``'s ``\\w`` matches: alphanumeric or underscore."""
+    return (classes[point] & c.ALPHANUMERIC) != 0 or point == 95
+
+
+@kernel
+def counters(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, nouns: Hashes) -> Any:
+    """1 for each row that is a counter of one of these (hashed) nouns: ``int64[N]``."""
+    out = np.zeros(len(starts), np.int64)
+    for row in range(len(starts)):
+        i, end = starts[row], ends[row]
+        point, after = np.int64(0), i
+        while i < end:  # \W*
+            point, after = code_point(utf8, i)
+            if word_character(point, classes):
+                break
+            i = after
+        if i == end or not classes[point] & c.DECIMAL:
+            continue
+        while i < end:  # \d[,.\d]*
+            point, after = code_point(utf8, i)
+            if not (classes[point] & c.DECIMAL or point == 44 or point == 46):
+                break
+            i = after
+        if i < end and (utf8[i] | 32 == 107 or utf8[i] | 32 == 109 or utf8[i] | 32 == 98):  # [kmb]?
+            i += 1
+        space = i
+        while i < end:  # \s+
+            point, after = code_point(utf8, i)
+            if not classes[point] & c.SPACE:
+                break
+            i = after
+        if i == space or i == end:
+            continue
+        noun = i
+        while i < end and (97 <= utf8[i] | 32 <= 122):
+            i += 1
+        h = row_hash(utf8, noun, i, True)
+        for k in range(len(nouns)):
+            if nouns[k] == h:
+                out[row] = 1
+        while i < end:  # \W*
+            point, i = code_point(utf8, i)
+            if word_character(point, classes):
+                out[row] = 0
+    return out

@@ -1,0 +1,170 @@
+"""Lists of words and hosts, as hash tables that kernels probe.
+
+Law: a list is named by a path, or as ``package:NAME/PATH`` a file in an installed package. It has an entry a line; blank
+lines and comments (``# `` to the end of the line) are passed over; a tar archive is all of its files of one name (``hosts.tar.gz::domains``). A list
+is 64-bit hashes in an open-addressing table, 16 bytes an entry at the most, made once a machine, kept on disk and mapped from
+there, so that workers share one copy.
+"""
+
+import hashlib
+import importlib.util
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from filters.cut import Bytes, Rows
+from filters.jit import cache_folder, kernel
+from filters.ngrams import Hashes, hashes, table_size
+from filters.texts import Texts
+
+
+class ListError(ValueError):
+    """A list that cannot be read; the message says which and why."""
+
+
+def located(name: str) -> Path:
+    """The file that a list's name means; raises `ListError` where it is not there."""
+    if name.startswith("package:"):
+        package, _, inside = name.removeprefix("package:").partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise ListError(f"list {name}: the package {package} is not installed")
+        path = Path(spec.submodule_search_locations[0]) / inside
+    else:
+        path = Path(name)
+    if not path.is_file():
+        raise ListError(f"list {name}: no file {path}")
+    return path
+
+
+def entries(name: str) -> tuple[str, ...]:
+    """The entries of a list, lowered, in order, each once.
+
+    ``NAME::MEMBER`` reads from a tar archive every file called MEMBER.
+    """
+    name, _, member = name.partition("::")
+    path = located(name)
+    try:
+        lines = _members(path, member) if tarfile.is_tarfile(path) else path.read_text("utf-8").splitlines()
+        stripped = (re.sub(r"(^|\s)#(\s.*|$)", "", line).strip().lower() for line in lines)
+        return tuple(dict.fromkeys(line for line in stripped if line))
+    except (UnicodeDecodeError, tarfile.TarError, OSError) as error:
+        raise ListError(f"list {name}: {path} is not a text list ({error})") from error
+
+
+def _members(path: Path, member: str) -> Iterator[str]:
+    found = False
+    with tarfile.open(path) as archive:
+        for item in archive:
+            if item.isfile() and (not member or Path(item.name).name == member):
+                file = archive.extractfile(item)
+                assert file is not None
+                found = True
+                for line in file:
+                    yield line.decode("utf-8", "replace")
+    if not found:
+        raise ListError(f"list {path}: no file called {member} in the archive")
+
+
+_PLAIN_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
+
+
+def host_entries(name: str) -> Iterator[str]:
+    """Hosts of a list in their plain form: no scheme, no port, no ``www.``, no wildcard, IDN as punycode."""
+    for entry in entries(name):
+        if _PLAIN_HOST.fullmatch(entry) and not entry.startswith("www."):
+            yield entry
+            continue
+        host = re.sub(r"^[a-z]+://", "", entry).split("/")[0].rsplit("@")[-1].split(":")[0]
+        host = host.removeprefix("*.").removeprefix("www.").strip(".")
+        if not host.isascii():
+            host = ascii_host(host)
+        if host:
+            yield host
+
+
+def ascii_host(host: str) -> str:
+    """A host with its international labels in punycode (IDNA 2003, as browsers' addresses); itself where that fails."""
+    try:
+        return host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return host
+
+
+@cache
+def host_table(name: str) -> Hashes:
+    """The hosts of a list as an open-addressing table of hashes (0 is an empty slot): ``uint64[2^k]``."""
+    path = located(name.partition("::")[0])
+    digest = hashlib.sha256(path.read_bytes() + name.encode()).hexdigest()[:16]
+    kept = cache_folder() / f"hosts-{digest}.npy"
+    if not kept.exists():
+        hosts = Texts.of(list(host_entries(name)))
+        table = hash_table(hashes(hosts.utf8, hosts.starts, hosts.ends))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as half:
+            np.save(half, table)
+        os.replace(half.name, kept)
+    return np.asarray(np.load(kept, mmap_mode="r"))
+
+
+@cache
+def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows]:
+    """The phrases of a list: hashes by slot, their index + 1 by slot (0: empty), and the lengths in bytes that occur."""
+    listed = Texts.of(entries(name) if isinstance(name, str) else [phrase.lower() for phrase in dict.fromkeys(name)])
+    size = int(table_size(len(listed)))
+    keys, index = np.zeros(size, np.uint64), np.zeros(size, np.int64)
+    for row, length in enumerate(listed.byte_counts):
+        h = polynomial(listed.utf8, listed.starts[row], listed.starts[row] + length)
+        slot = int(h % np.uint64(size))
+        while index[slot]:
+            slot = (slot + 1) % size
+        keys[slot], index[slot] = h, row + 1
+    for array in (keys, index):
+        array.flags.writeable = False
+    return keys, index, np.unique(listed.byte_counts)
+
+
+BASE = np.uint64(0x9E3779B97F4A7C15)
+
+
+@kernel
+def polynomial(utf8: Bytes, start: int, end: int) -> Any:
+    """A hash of a row from which those of its parts follow by subtraction: ``sum(byte * BASE ** (end - 1 - i))``."""
+    h = np.uint64(0)
+    for i in range(start, end):
+        h = h * BASE + np.uint64(utf8[i]) + np.uint64(1)
+    return h
+
+
+@kernel
+def hash_table(row_hashes: Hashes) -> Any:
+    """An open-addressing table of these hashes, at most half full; 0 is an empty slot, and the hash 0 is kept as 1."""
+    size = table_size(len(row_hashes))
+    table = np.zeros(size, np.uint64)
+    for row in range(len(row_hashes)):
+        h = max(row_hashes[row], np.uint64(1))
+        slot = np.int64(h & np.uint64(size - 1))
+        while table[slot] != 0 and table[slot] != h:
+            slot = (slot + 1) & (size - 1)
+        table[slot] = h
+    return table
+
+
+@kernel
+def in_table(table: Hashes, h: int) -> Any:
+    """Whether a hash stands in a `hash_table`."""
+    h = max(np.uint64(h), np.uint64(1))
+    mask = len(table) - 1
+    slot = np.int64(h & np.uint64(mask))
+    while table[slot] != 0:
+        if table[slot] == h:
+            return True
+        slot = (slot + 1) & mask
+    return False

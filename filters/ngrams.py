@@ -1,0 +1,195 @@
+"""What repeats: kernels over hashes of rows.
+
+Law: rows are told apart by 64-bit hashes of their bytes (two different rows of one document share a hash once in about 1e13
+documents of a thousand words). Every table is sized by the document at hand, so that time is linear in the words, whatever
+they are.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.cut import Bytes, Rows
+from filters.jit import kernel
+
+Hashes = npt.NDArray[np.uint64]
+
+SEED = np.uint64(0x9E3779B97F4A7C15)
+FACTOR = np.uint64(0xD6E8FEB86659FD93)
+
+
+@kernel
+def mixed(h: int) -> Any:
+    """A 64-bit number with every bit made to depend on every other (the finaliser of MurmurHash3)."""
+    h = np.uint64(h)
+    h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return h ^ (h >> np.uint64(33))
+
+
+@kernel
+def row_hash(utf8: Bytes, start: int, end: int, lowered: bool) -> Any:
+    """A hash of the bytes of one row; ``lowered``: with ASCII capitals made small."""
+    h = SEED
+    for i in range(start, end):
+        b = np.uint64(utf8[i])
+        if lowered and np.uint64(65) <= b <= np.uint64(90):
+            b += np.uint64(32)
+        h = (h ^ b) * FACTOR
+    return mixed(h)
+
+
+@kernel
+def hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """A hash of each row's bytes: ``uint64[N]``."""
+    out = np.empty(len(starts), np.uint64)
+    for row in range(len(starts)):
+        out[row] = row_hash(utf8, starts[row], ends[row], False)
+    return out
+
+
+@kernel
+def character_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """Code points of each row: ``int64[N]``."""
+    out = np.empty(len(starts), np.int64)
+    for row in range(len(starts)):
+        count = np.int64(0)
+        for i in range(starts[row], ends[row]):
+            count += (utf8[i] & 0xC0) != 0x80
+        out[row] = count
+    return out
+
+
+@kernel
+def table_size(rows: int) -> Any:
+    """Slots of an open-addressing table at most half full: a power of two."""
+    size = np.int64(16)
+    while size < 2 * rows:
+        size *= 2
+    return size
+
+
+@kernel
+def slot_of(table: Hashes, counts: Rows, size: int, h: int) -> Any:
+    """The slot of a hash in a table whose empty slots have count 0; linear probing."""
+    slot = np.int64(np.uint64(h) & np.uint64(size - 1))
+    while counts[slot] != 0 and table[slot] != h:
+        slot += 1
+        if slot == size:
+            slot = np.int64(0)
+    return slot
+
+
+@kernel
+def largest(parents: Rows) -> Any:
+    """Rows of the parent that has most."""
+    most = np.int64(0)
+    for p in range(len(parents) - 1):
+        most = max(most, parents[p + 1] - parents[p])
+    return most
+
+
+@kernel
+def occurrences(row_hashes: Hashes, parents: Rows) -> Any:
+    """How often each row occurs in its parent, and which copy it is (0 for the first): ``int64[M]``, ``int64[M]``."""
+    size = table_size(largest(parents))
+    table, counts = np.empty(size, np.uint64), np.zeros(size, np.int64)
+    total, copy = np.empty(len(row_hashes), np.int64), np.empty(len(row_hashes), np.int64)
+    for p in range(len(parents) - 1):
+        size = table_size(parents[p + 1] - parents[p])
+        counts[:size] = 0
+        for row in range(parents[p], parents[p + 1]):
+            slot = slot_of(table, counts, size, row_hashes[row])
+            table[slot] = row_hashes[row]
+            copy[row] = counts[slot]
+            counts[slot] += 1
+        for row in range(parents[p], parents[p + 1]):
+            total[row] = counts[slot_of(table, counts, size, row_hashes[row])]
+    return total, copy
+
+
+@kernel
+def repeated_share(total: Rows, copy: Rows, weights: Rows, parents: Rows, beyond_first: bool) -> Any:
+    """The share of a parent's weight in rows that occur more than once: ``float64[P]``, nan for a parent with no weight.
+
+    Every copy counts, or only those beyond the first.
+    """
+    out = np.empty(len(parents) - 1, np.float64)
+    for p in range(len(parents) - 1):
+        repeated, all_ = np.int64(0), np.int64(0)
+        for row in range(parents[p], parents[p + 1]):
+            all_ += weights[row]
+            if total[row] > 1 and (copy[row] > 0 or not beyond_first):
+                repeated += weights[row]
+        out[p] = repeated / all_ if all_ > 0 else np.nan
+    return out
+
+
+@kernel
+def ngram_shares(word_hashes: Hashes, lengths: Rows, parents: Rows, longest: int, beyond_first: bool) -> Any:
+    """Shares of a parent's word characters in repeated word n-grams: two ``float64[P, longest + 1]``, column n for n-grams.
+
+    ``top``: characters of the most frequent n-gram times its count (of equally frequent ones the longest).
+    ``covered``: characters of words that lie in any n-gram that occurs more than once, each word counted once; with
+    ``beyond_first``, only copies after an n-gram's first are looked at.
+
+    An n-gram can occur twice only where both its (n-1)-grams do, so each n looks only at places that the last one left: a
+    tenth of the words at n = 3, and exactly the same counts. Parents with fewer words than n, or with no repeats, have 0.
+    """
+    rows = largest(parents)
+    size = table_size(rows)
+    table, counts = np.empty(size, np.uint64), np.zeros(size, np.int64)
+    places, grams, slots = np.empty(rows, np.int64), np.empty(rows, np.uint64), np.empty(rows, np.int64)
+    top = np.zeros((len(parents) - 1, longest + 1))
+    covered = np.zeros((len(parents) - 1, longest + 1))
+    for p in range(len(parents) - 1):
+        first, last = parents[p], parents[p + 1]
+        all_ = np.int64(0)
+        for word in range(first, last):
+            all_ += lengths[word]
+            places[word - first], grams[word - first] = word, word_hashes[word]
+        n_places = last - first
+        for n in range(2, longest + 1):
+            left = np.int64(0)  # places where this n-gram could occur twice
+            for k in range(n_places - 1):
+                if n == 2 or places[k + 1] == places[k] + 1:
+                    places[left] = places[k]
+                    grams[left] = mixed(grams[k] * FACTOR + word_hashes[places[k] + n - 1])
+                    left += 1
+            n_places = left
+            if n_places == 0:
+                break
+            size = table_size(n_places)
+            counts[:size] = 0
+            for k in range(n_places):
+                slots[k] = slot_of(table, counts, size, grams[k])
+                table[slots[k]] = grams[k]
+                counts[slots[k]] += 1
+            most, most_length, until, cover, left = np.int64(1), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+            for k in range(n_places):
+                count = counts[slots[k]]
+                if count == 1:
+                    continue
+                seen = count < 0  # the count is turned negative once its first copy has been passed
+                count = abs(count)
+                counts[slots[k]] = -count
+                if count >= most:
+                    length = np.int64(0)
+                    for word in range(places[k], places[k] + n):
+                        length += lengths[word]
+                    most_length = length if count > most else max(length, most_length)
+                    most = count
+                if seen or not beyond_first:
+                    for word in range(max(until, places[k]), places[k] + n):
+                        cover += lengths[word]
+                    until = places[k] + n
+                places[left], grams[left] = places[k], grams[k]
+                left += 1
+            n_places = left
+            if all_ > 0:
+                top[p, n] = most * most_length / all_
+                covered[p, n] = cover / all_
+            if n_places == 0:
+                break
+    return top, covered

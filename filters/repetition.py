@@ -1,0 +1,113 @@
+"""Signals of repetition: within one text, what stands there more than once.
+
+Law: "repeated" counts every copy of what occurs more than once, the first too (DCLM's reading of Gopher); "duplicate" counts
+only the copies after the first (Gopher's table A1, datatrove, Dolma). Lines and paragraphs are stripped and compared whole;
+characters are code points of those segments alone. n-grams are of UAX 29 words, case told apart, and their characters are
+those of the words, without the space between.
+"""
+
+import numpy as np
+
+from filters.ngrams import character_counts, hashes, ngram_shares, occurrences, repeated_share
+from filters.signal import Signal, Values, signal
+from filters.texts import Texts
+
+LONGEST = 10
+
+
+@signal
+def repeated_line_fraction(texts: Texts) -> Values:
+    """Lines that occur more than once, every copy counted; nan without lines (DCLM keeps up to 0.3)."""
+    return _segments(texts.stripped_lines, by_character=False, beyond_first=False)
+
+
+@signal
+def repeated_paragraph_fraction(texts: Texts) -> Values:
+    """Paragraphs that occur more than once, every copy counted; nan without paragraphs (DCLM keeps up to 0.3)."""
+    return _segments(texts.paragraphs, by_character=False, beyond_first=False)
+
+
+@signal
+def repeated_line_character_fraction(texts: Texts) -> Values:
+    """Characters in lines that occur more than once, every copy counted; nan without lines (DCLM keeps up to 0.2)."""
+    return _segments(texts.stripped_lines, by_character=True, beyond_first=False)
+
+
+@signal
+def repeated_paragraph_character_fraction(texts: Texts) -> Values:
+    """Characters in paragraphs that occur more than once, every copy counted; nan without any (DCLM keeps up to 0.2)."""
+    return _segments(texts.paragraphs, by_character=True, beyond_first=False)
+
+
+@signal
+def duplicate_line_fraction(texts: Texts) -> Values:
+    """Lines that stood there before; nan without lines (Gopher keeps up to 0.3: 2112.11446, table A1)."""
+    return _segments(texts.stripped_lines, by_character=False, beyond_first=True)
+
+
+@signal
+def duplicate_paragraph_fraction(texts: Texts) -> Values:
+    """Paragraphs that stood there before; nan without paragraphs (Gopher keeps up to 0.3: 2112.11446, table A1)."""
+    return _segments(texts.paragraphs, by_character=False, beyond_first=True)
+
+
+@signal
+def duplicate_line_character_fraction(texts: Texts) -> Values:
+    """Characters in lines that stood there before; nan without lines (Gopher keeps up to 0.2: 2112.11446, table A1)."""
+    return _segments(texts.stripped_lines, by_character=True, beyond_first=True)
+
+
+@signal
+def duplicate_paragraph_character_fraction(texts: Texts) -> Values:
+    """Characters in paragraphs that stood there before; nan without any (Gopher keeps up to 0.2: 2112.11446, table A1)."""
+    return _segments(texts.paragraphs, by_character=True, beyond_first=True)
+
+
+def _segments(segments: Texts, by_character: bool, beyond_first: bool) -> Values:
+    total, copy = segments.remember(
+        "occurrences",
+        lambda s: np.stack(occurrences(hashes(s.utf8, s.starts, s.ends), s.parents), axis=1),
+    ).T.copy()
+    weights = character_counts(segments.utf8, segments.starts, segments.ends) if by_character else np.ones(len(segments), np.int64)
+    return np.asarray(repeated_share(total, copy, weights, segments.parents, beyond_first))
+
+
+def _ngrams(texts: Texts, beyond_first: bool) -> Values:
+    """Shares of all n at once: ``float64[N, 2, LONGEST + 1]``, the top n-gram's and the covered one."""
+
+    def make(texts: Texts) -> Values:
+        words = texts.uax29_words
+        word_hashes = hashes(words.utf8, words.starts, words.ends)
+        lengths = character_counts(words.utf8, words.starts, words.ends)
+        return np.stack(ngram_shares(word_hashes, lengths, words.parents, LONGEST, beyond_first), axis=1)
+
+    return np.asarray(texts.remember(("ngram_shares", beyond_first), make))
+
+
+def _top(n: int) -> Signal:
+    def measure(texts: Texts) -> Values:
+        return _ngrams(texts, beyond_first=False)[:, 0, n]
+
+    measure.__doc__ = f"Word characters in the most frequent {n}-gram, times its count; 0 without repeats (Gopher, table A1)."
+    return signal(name=f"top_{n}gram_character_fraction")(measure)
+
+
+def _repeated(n: int) -> Signal:
+    def measure(texts: Texts) -> Values:
+        return _ngrams(texts, beyond_first=False)[:, 1, n]
+
+    measure.__doc__ = f"Word characters in {n}-grams that occur more than once, each word once, every copy (DCLM); 0 without."
+    return signal(name=f"repeated_{n}gram_character_fraction")(measure)
+
+
+def _duplicate(n: int) -> Signal:
+    def measure(texts: Texts) -> Values:
+        return _ngrams(texts, beyond_first=True)[:, 1, n]
+
+    measure.__doc__ = f"Word characters in {n}-grams that stood there before, each word once (Gopher, table A1); 0 without."
+    return signal(name=f"duplicate_{n}gram_character_fraction")(measure)
+
+
+TOP = {n: _top(n) for n in range(2, 5)}
+REPEATED = {n: _repeated(n) for n in range(5, LONGEST + 1)}
+DUPLICATE = {n: _duplicate(n) for n in range(5, LONGEST + 1)}

@@ -1,0 +1,220 @@
+"""Texts: many strings in one UTF-8 buffer.
+
+Law: a text is a row, ``utf8[starts[i]:ends[i]]``, of one ``uint8`` buffer. A document, a line, a word and a URL are all rows,
+so one kernel measures any of them. A `Texts` never changes; what is measured or cut from it is kept with it (`memo`), and a
+selection of its rows (`take`) copies no text and carries along what has been measured.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters import characters, cut
+from filters.jit import kernel
+
+
+class TextError(ValueError):
+    """A column that is not valid text; the message says which row and why."""
+
+
+def _frozen(array: npt.ArrayLike, dtype: type) -> npt.NDArray[Any]:
+    """A read-only, contiguous view: one type for the kernels, whoever made the array."""
+    view = np.ascontiguousarray(array, dtype).view()
+    view.flags.writeable = False
+    return view
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """N strings: ``utf8: uint8[bytes]``, ``starts: int64[N]``, ``ends: int64[N]``.
+
+    Where the rows are pieces of other texts, ``parents: int64[P + 1]`` says whose: pieces of text ``p`` are rows
+    ``parents[p]`` to ``parents[p + 1]``.
+    """
+
+    utf8: cut.Bytes
+    starts: cut.Rows
+    ends: cut.Rows
+    parents: cut.Rows | None = None
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "utf8", _frozen(self.utf8, np.uint8))
+        object.__setattr__(self, "starts", _frozen(self.starts, np.int64))
+        object.__setattr__(self, "ends", _frozen(self.ends, np.int64))
+        if self.parents is not None:
+            object.__setattr__(self, "parents", _frozen(self.parents, np.int64))
+
+    @staticmethod
+    def of(column: pa.Array | pa.ChunkedArray | Iterable[str]) -> "Texts":
+        """The strings of an Arrow column, its bytes not copied, or of a Python sequence.
+
+        Raises `TextError` on a null, on a column that is not text, and on invalid UTF-8, with the row. An empty column is
+        a `Texts` of length 0.
+
+        >>> [t.upper() for t in Texts.of(["gold", "wash"])]
+        ['GOLD', 'WASH']
+        """
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        elif not isinstance(column, pa.Array):
+            column = _encoded(list(column))
+        if pa.types.is_string(column.type):
+            width: type = np.int32
+        elif pa.types.is_large_string(column.type):
+            width = np.int64
+        else:
+            raise TextError(f"expected a column of strings, found {column.type}: cast it to string first")
+        if column.null_count:
+            row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            raise TextError(f"row {row} is null: a document needs a text (an empty one is allowed); drop the row or fill it")
+        if len(column) == 0:
+            return Texts(np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        _check_utf8(column)
+        _, offset_buffer, data = column.buffers()
+        offsets = np.frombuffer(offset_buffer, width)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+        utf8 = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+        return Texts(utf8, offsets[:-1], offsets[1:])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, row: int) -> str:
+        return str(self.utf8[self.starts[row] : self.ends[row]].tobytes(), "utf-8")
+
+    def to_arrow(self) -> pa.Array:
+        """A ``large_string`` column that owns its bytes."""
+        utf8, offsets = gather_bytes(self.utf8, self.starts, self.ends)
+        return pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(utf8))
+
+    @cached_property
+    def byte_counts(self) -> cut.Rows:
+        """Bytes of each text: ``int64[N]``."""
+        return np.asarray(self.ends - self.starts)
+
+    @cached_property
+    def bytes(self) -> int:
+        """Bytes of all texts."""
+        return int(self.byte_counts.sum())
+
+    def remember(self, key: Any, make: Callable[["Texts"], Any]) -> Any:
+        """What ``make`` makes of these texts: an array of N rows or a `Texts` of pieces; made once and kept."""
+        if key not in self.memo:
+            self.memo[key] = make(self)
+        return self.memo[key]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Texts":
+        """The texts of these rows, in this order, with what has been measured and cut of them."""
+        taken = Texts(self.utf8, self.starts[rows], self.ends[rows])
+        for key, value in self.memo.items():
+            if isinstance(value, Texts):
+                assert value.parents is not None
+                pieces, parents = piece_rows(value.parents, _frozen(rows, np.int64))
+                taken.memo[key] = Texts(value.utf8, value.starts[pieces], value.ends[pieces], parents)
+            else:
+                taken.memo[key] = value[rows]
+        return taken
+
+    def replace(self, rows: npt.NDArray[np.int64], texts: "Texts") -> "Texts":
+        """These texts with others at some rows; the bytes of the rest are copied once, what was measured is forgotten."""
+        if len(rows) == 0:
+            return self
+        starts, ends = self.starts.copy(), self.ends.copy()
+        starts[rows] = texts.starts + len(self.utf8)
+        ends[rows] = texts.ends + len(self.utf8)
+        return Texts(np.concatenate([self.utf8, texts.utf8]), starts, ends)
+
+    def _pieces(self, key: str, kernel_: Callable[..., cut.Cut], *arguments: Any) -> "Texts":
+        def make(texts: "Texts") -> "Texts":
+            starts, ends, parents = kernel_(texts.utf8, texts.starts, texts.ends, *arguments)
+            return Texts(texts.utf8, starts, ends, parents)
+
+        pieces = self.remember(key, make)
+        assert isinstance(pieces, Texts)
+        return pieces
+
+    @property
+    def lines(self) -> "Texts":
+        """Rows between newlines, empty ones too: ``text.split("\\n")``."""
+        return self._pieces("lines", cut.lines)
+
+    @property
+    def stripped_lines(self) -> "Texts":
+        """Lines without white space at their ends, the empty ones left out."""
+        return self._pieces("stripped_lines", cut.stripped_segments, characters.classes(), 1)
+
+    @property
+    def paragraphs(self) -> "Texts":
+        """Pieces between blank lines (two newlines), stripped, the empty ones left out."""
+        return self._pieces("paragraphs", cut.stripped_segments, characters.classes(), 2)
+
+    @property
+    def words(self) -> "Texts":
+        """White-space words, as ``str.split()`` cuts."""
+        return self._pieces("words", cut.whitespace_words, characters.classes())
+
+    @property
+    def uax29_words(self) -> "Texts":
+        """UAX 29 words that begin with a letter or digit."""
+        return self._pieces("uax29_words", cut.uax29, characters.classes(), characters.word_breaks(), True)
+
+    @property
+    def uax29_tokens(self) -> "Texts":
+        """UAX 29 words and punctuation: every piece but white space."""
+        return self._pieces("uax29_tokens", cut.uax29, characters.classes(), characters.word_breaks(), False)
+
+
+def _encoded(strings: Sequence[str]) -> pa.Array:
+    try:
+        return pa.array(strings, pa.large_string())
+    except (UnicodeEncodeError, pa.ArrowException) as error:
+        for row, string in enumerate(strings):
+            try:
+                string.encode()
+            except UnicodeEncodeError as cause:
+                raise TextError(f"row {row} cannot be UTF-8 ({cause.reason}): replace lone surrogates first") from cause
+            except AttributeError as cause:
+                raise TextError(f"row {row} is {string!r}, not a string") from cause
+        raise TextError(f"expected strings: {error}") from error
+
+
+def _check_utf8(column: pa.Array) -> None:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise TextError(f"invalid UTF-8 ({error}): decode the text again with errors='replace'") from error
+
+
+@kernel
+def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows) -> Any:
+    """The rows' bytes one after the other, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
+    offsets = np.zeros(len(starts) + 1, np.int64)
+    for row in range(len(starts)):
+        offsets[row + 1] = offsets[row] + ends[row] - starts[row]
+    out = np.empty(offsets[len(starts)], np.uint8)
+    for row in range(len(starts)):
+        n = offsets[row]
+        for i in range(starts[row], ends[row]):
+            out[n] = utf8[i]
+            n += 1
+    return out, offsets
+
+
+@kernel
+def piece_rows(parents: cut.Rows, rows: cut.Rows) -> Any:
+    """The rows of the pieces of some parents, and those parents' new ``parents``."""
+    new_parents = np.zeros(len(rows) + 1, np.int64)
+    for i in range(len(rows)):
+        new_parents[i + 1] = new_parents[i] + parents[rows[i] + 1] - parents[rows[i]]
+    pieces = np.empty(new_parents[len(rows)], np.int64)
+    for i in range(len(rows)):
+        n = new_parents[i]
+        for piece in range(parents[rows[i]], parents[rows[i] + 1]):
+            pieces[n] = piece
+            n += 1
+    return pieces, new_parents

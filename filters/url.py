@@ -1,0 +1,172 @@
+"""Signals of URLs: bans by host, by substring and by word.
+
+Law: each counts distinct entries of a list that a URL meets, 0 for an empty or malformed URL that meets none; a `Keep` with
+``max: 0`` is a ban. Case is ignored (ASCII). Lists are named as `filters.lists` has it.
+
+A host meets an entry if it is that host or lies under it (``a.b.com`` meets ``b.com``), whatever its port, user or ``www.``:
+the reference compares the whole authority with every "www" deleted, so that ``www.b.com`` becomes ``.b.com`` and is let pass
+(2406.11794's code; ``exact: true`` repeats that).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from filters import characters as c
+from filters.cut import Bytes, Rows, code_point, code_point_before
+from filters.jit import kernel
+from filters.lines import word_character
+from filters.lists import ascii_host, host_table, in_table, phrase_table, polynomial
+from filters.ngrams import Hashes, row_hash
+from filters.signal import Values, signal
+from filters.texts import Texts
+
+
+@signal(column="url")
+def url_host_count(urls: Texts, hosts: str, exact: bool = False) -> Values:
+    """Entries of a host list that the URL's host is or lies under; ``exact``: 1 where the authority less "www" is one."""
+    table = host_table(hosts)
+    if exact:
+        starts, ends = authorities(urls.utf8, urls.starts, urls.ends)
+        plain = Texts.of([urls.utf8[a:b].tobytes().decode().lower().replace("www", "") for a, b in zip(starts, ends, strict=True)])
+        return np.asarray(listed_hosts(plain.utf8, plain.starts, plain.ends, table, False))
+    found = url_hosts(urls)
+    return np.asarray(listed_hosts(found.utf8, found.starts, found.ends, table, True))
+
+
+@signal(column="url")
+def url_substring_count(urls: Texts, phrases: str | tuple[str, ...], ignoring: str = "") -> Values:
+    """Entries of a list that occur anywhere in the URL, once the characters ``ignoring`` are taken out of it."""
+    return _phrases(urls, phrases, ignoring, whole_words=False)
+
+
+@signal(column="url")
+def url_word_count(urls: Texts, phrases: str | tuple[str, ...], ignoring: str = "") -> Values:
+    """Entries of a list that occur in the URL between word boundaries (``re``'s ``\\b``: ``_`` is part of a word)."""
+    return _phrases(urls, phrases, ignoring, whole_words=True)
+
+
+def url_hosts(urls: Texts) -> Texts:
+    """The host of each URL, without user, port and ends' dots; empty where there is none; IDN as punycode."""
+
+    def make(urls: Texts) -> Texts:
+        starts, ends = authorities(urls.utf8, urls.starts, urls.ends)
+        starts, ends = bare_hosts(urls.utf8, starts, ends)
+        rows = np.arange(len(urls) + 1)
+        hosts = Texts(urls.utf8, starts, ends, rows)
+        foreign = np.flatnonzero([bool((hosts.utf8[a:b] >= 0x80).any()) for a, b in zip(starts, ends, strict=True)])
+        if len(foreign):
+            plain = hosts.replace(foreign, Texts.of([ascii_host(hosts[row].lower()) for row in foreign]))
+            hosts = Texts(plain.utf8, plain.starts, plain.ends, rows)
+        return hosts
+
+    hosts = urls.remember("hosts", make)
+    assert isinstance(hosts, Texts)
+    return hosts
+
+
+def _phrases(urls: Texts, phrases: str | tuple[str, ...], ignoring: str, whole_words: bool) -> Values:
+    keys, index, lengths = phrase_table(phrases)
+    ignored = np.zeros(128, np.uint8)
+    ignored[[ord(character) for character in ignoring]] = 1
+    return np.asarray(
+        phrase_counts(urls.utf8, urls.starts, urls.ends, keys, index, lengths, ignored, c.classes(), whole_words)
+    )
+
+
+@kernel
+def authorities(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """The bytes between ``//`` and the next ``/``, ``?`` or ``#``: ``(starts, ends)``; empty without ``//``."""
+    out_starts, out_ends = np.empty_like(starts), np.empty_like(ends)
+    for row in range(len(starts)):
+        end = ends[row]
+        i = starts[row]
+        while i + 1 < end and not (utf8[i] == 47 and utf8[i + 1] == 47):
+            i += 1
+        i = i + 2 if i + 1 < end else end
+        out_starts[row] = i
+        while i < end and utf8[i] != 47 and utf8[i] != 63 and utf8[i] != 35:
+            i += 1
+        out_ends[row] = i
+    return out_starts, out_ends
+
+
+@kernel
+def bare_hosts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """Authorities without user, port, spaces and dots at their ends: ``(starts, ends)``."""
+    out_starts, out_ends = np.empty_like(starts), np.empty_like(ends)
+    for row in range(len(starts)):
+        a, z = starts[row], ends[row]
+        for i in range(a, z):
+            if utf8[i] == 64:
+                a = i + 1
+        digits = z
+        while digits > a and 48 <= utf8[digits - 1] <= 57:
+            digits -= 1
+        if digits > a and utf8[digits - 1] == 58:
+            z = digits - 1
+        while z > a and (utf8[z - 1] == 46 or utf8[z - 1] == 32):
+            z -= 1
+        while a < z and (utf8[a] == 46 or utf8[a] == 32):
+            a += 1
+        out_starts[row], out_ends[row] = a, z
+    return out_starts, out_ends
+
+
+@kernel
+def listed_hosts(utf8: Bytes, starts: Rows, ends: Rows, table: Hashes, domains: bool) -> Any:
+    """How many of a host's names (itself, and with ``domains`` each domain above it) stand in a table: ``int64[N]``."""
+    out = np.zeros(len(starts), np.int64)
+    for row in range(len(starts)):
+        i = starts[row]
+        while i < ends[row]:
+            out[row] += in_table(table, row_hash(utf8, i, ends[row], True))
+            if not domains:
+                break
+            while i < ends[row] and utf8[i] != 46:
+                i += 1
+            i += 1
+    return out
+
+
+@kernel
+def _boundary(text: Bytes, i: int, end: int, classes: Bytes) -> Any:
+    """Whether ``re``'s ``\\b`` matches before byte ``i`` of a text of ``end`` bytes."""
+    before = i > 0 and word_character(code_point_before(text, i)[0], classes)
+    after = i < end and word_character(code_point(text, i)[0], classes)
+    return before != after
+
+
+@kernel
+def phrase_counts(
+    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, index: Rows, lengths: Rows, ignored: Bytes, classes: Bytes, whole: bool
+) -> Any:
+    """Distinct phrases of a `filters.lists.phrase_table` in each lowered row, anywhere or as whole words: ``int64[N]``."""
+    out = np.zeros(len(starts), np.int64)
+    longest = np.int64(0)
+    for row in range(len(starts)):
+        longest = max(longest, ends[row] - starts[row])
+    text = np.empty(longest, np.uint8)
+    seen = np.full(len(index) + 1, -1, np.int64)
+    for row in range(len(starts)):
+        end = np.int64(0)
+        for i in range(starts[row], ends[row]):
+            b = utf8[i]
+            if b < 128 and ignored[b]:
+                continue
+            text[end] = b + 32 if 65 <= b <= 90 else b
+            end += 1
+        for i in range(end):
+            if (text[i] & 0xC0) == 0x80 or (whole and not _boundary(text, i, end, classes)):
+                continue
+            for length in lengths:
+                if i + length > end:
+                    break
+                h = polynomial(text, i, i + length)
+                slot = np.int64(h % np.uint64(len(index)))
+                while index[slot] != 0 and keys[slot] != h:
+                    slot = (slot + 1) % len(index)
+                if index[slot] != 0 and seen[index[slot]] != row and (not whole or _boundary(text, i + length, end, classes)):
+                    seen[index[slot]] = row
+                    out[row] += 1
+    return out

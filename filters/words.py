@@ -1,0 +1,213 @@
+"""Signals of words and characters.
+
+Law: each says which notion of a word it counts (`filters.cut`). Fractions of nothing are nan where the papers drop a text
+without words, 0 where they keep it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from filters import characters as c
+from filters.cut import Bytes, Rows, code_point, fasttext_word_count as count_fasttext_words
+from filters.jit import kernel
+from filters.ngrams import Hashes, character_counts, hashes, row_hash
+from filters.signal import Values, signal
+from filters.texts import Texts
+
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+"""Gopher's English stop words (arXiv 2112.11446, section A.1.1)."""
+
+
+@signal
+def fasttext_word_count(texts: Texts) -> Values:
+    """fastText words that begin alphanumeric; 0 for an empty text. DCLM's page length (2406.11794)."""
+    return np.asarray(count_fasttext_words(texts.utf8, texts.starts, texts.ends, c.classes()))
+
+
+@signal
+def word_count(texts: Texts) -> Values:
+    """White-space words; 0 for an empty text. Gopher's document length (2112.11446, A1)."""
+    assert texts.words.parents is not None
+    return np.diff(texts.words.parents)
+
+
+@signal
+def character_count(texts: Texts) -> Values:
+    """Code points; 0 for an empty text."""
+    return np.asarray(character_counts(texts.utf8, texts.starts, texts.ends))
+
+
+@signal
+def mean_word_length(texts: Texts) -> Values:
+    """Characters a white-space word; nan for a text without words. Gopher keeps 3 to 10 (2112.11446, A1)."""
+    words = word_count(texts)
+    characters = nonspace_character_counts(texts.utf8, texts.starts, texts.ends, c.classes())
+    return _ratio(characters, words)
+
+
+@signal
+def symbol_word_ratio(texts: Texts) -> Values:
+    """Hash signs and ellipses (``...``, ``. . .``, ``…``) a white-space word; nan for a text without words. DCLM sums them."""
+    hash_signs, ellipses = _symbols(texts)
+    return _ratio(hash_signs + ellipses, word_count(texts))
+
+
+@signal
+def hash_word_ratio(texts: Texts) -> Values:
+    """Hash signs a white-space word; nan for a text without words. Gopher bounds it alone (2112.11446, A1)."""
+    return _ratio(_symbols(texts)[0], word_count(texts))
+
+
+@signal
+def ellipsis_word_ratio(texts: Texts) -> Values:
+    """Ellipses a white-space word; nan for a text without words. Gopher bounds it alone (2112.11446, A1)."""
+    return _ratio(_symbols(texts)[1], word_count(texts))
+
+
+@signal
+def nonalphabetic_word_fraction(texts: Texts) -> Values:
+    """White-space words without any letter; nan for a text without words. Gopher keeps up to 0.2 (2112.11446, A1)."""
+    words = texts.words
+    return _ratio(letterless_word_counts(words.utf8, words.starts, words.ends, words.parents, c.classes()), word_count(texts))
+
+
+@signal
+def stop_word_count(texts: Texts, words: tuple[str, ...] = STOP_WORDS) -> Values:
+    """White-space words that are stop words, repeats counted, ASCII case ignored; 0 for an empty text.
+
+    A word must match whole: "The," is none. DCLM counts repeats; Gopher asks for two distinct ones.
+    """
+    return _stop_words(texts, tuple(words))[:, 0]
+
+
+@signal
+def distinct_stop_word_count(texts: Texts, words: tuple[str, ...] = STOP_WORDS) -> Values:
+    """Different stop words among the white-space words, ASCII case ignored; 0 for an empty text (Gopher, 2112.11446, A1)."""
+    return _stop_words(texts, tuple(words))[:, 1]
+
+
+@signal
+def uppercase_fraction(texts: Texts) -> Values:
+    """Characters that are upper case (``str.isupper``); 0 for an empty text. RefinedWeb's lines (2306.01116, G.2)."""
+    return _class_fraction(texts, c.UPPERCASE)
+
+
+@signal
+def digit_fraction(texts: Texts) -> Values:
+    """Characters that are digits (``str.isdigit``); 0 for an empty text. RefinedWeb's lines (2306.01116, G.2)."""
+    return _class_fraction(texts, c.DIGIT)
+
+
+def _ratio(above: Values, below: Values) -> Values:
+    """``above / below``, nan where there is nothing below."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below > 0, above / below, np.nan)
+
+
+def _symbols(texts: Texts) -> tuple[Values, Values]:
+    counts = texts.remember("symbols", lambda t: symbol_counts(t.utf8, t.starts, t.ends))
+    return counts[:, 0], counts[:, 1]
+
+
+def _class_fraction(texts: Texts, bit: int) -> Values:
+    return np.asarray(class_fractions(texts.utf8, texts.starts, texts.ends, c.classes(), bit))
+
+
+def _stop_words(texts: Texts, words: tuple[str, ...]) -> Values:
+    def make(texts: Texts) -> Values:
+        listed = Texts.of([word.lower() for word in dict.fromkeys(words)])
+        wanted = hashes(listed.utf8, listed.starts, listed.ends)
+        pieces = texts.words
+        longest = int(listed.byte_counts.max(initial=0))
+        return np.asarray(matching_word_counts(pieces.utf8, pieces.starts, pieces.ends, pieces.parents, wanted, longest))
+
+    return np.asarray(texts.remember(("stop_words", words), make))
+
+
+@kernel
+def nonspace_character_counts(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
+    """Code points that are not white space: ``int64[N]``."""
+    out = np.empty(len(starts), np.int64)
+    for row in range(len(starts)):
+        count = np.int64(0)
+        i, end = starts[row], ends[row]
+        while i < end:
+            point, i = code_point(utf8, i)
+            count += (classes[point] & c.SPACE) == 0
+        out[row] = count
+    return out
+
+
+@kernel
+def class_fractions(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, bit: int) -> Any:
+    """Code points of a class as a fraction of all; 0 for an empty row: ``float64[N]``."""
+    out = np.zeros(len(starts), np.float64)
+    for row in range(len(starts)):
+        count, all_ = np.int64(0), np.int64(0)
+        i, end = starts[row], ends[row]
+        while i < end:
+            point, i = code_point(utf8, i)
+            all_ += 1
+            count += (classes[point] & bit) != 0
+        if all_ > 0:
+            out[row] = count / all_
+    return out
+
+
+@kernel
+def symbol_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """Hash signs, and ellipses (each of the three kinds counted without overlap): ``int64[N, 2]``."""
+    out = np.zeros((len(starts), 2), np.int64)
+    for row in range(len(starts)):
+        dots_from = spaced_from = starts[row]
+        for i in range(starts[row], ends[row]):
+            b = utf8[i]
+            if b == 35:
+                out[row, 0] += 1
+            elif b == 46:
+                if i >= dots_from and i + 2 < ends[row] and utf8[i + 1] == 46 and utf8[i + 2] == 46:
+                    out[row, 1] += 1
+                    dots_from = i + 3
+                elif i >= spaced_from and i + 4 < ends[row]:
+                    spaces = utf8[i + 1] == 32 and utf8[i + 3] == 32
+                    if spaces and utf8[i + 2] == 46 and utf8[i + 4] == 46:
+                        out[row, 1] += 1
+                        spaced_from = i + 5
+            elif b == 0xE2 and utf8[i + 1] == 0x80 and utf8[i + 2] == 0xA6:
+                out[row, 1] += 1
+    return out
+
+
+@kernel
+def letterless_word_counts(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes) -> Any:
+    """Words without a letter, by parent: ``int64[P]``."""
+    out = np.zeros(len(parents) - 1, np.int64)
+    for p in range(len(parents) - 1):
+        for word in range(parents[p], parents[p + 1]):
+            letterless = True
+            i, end = starts[word], ends[word]
+            while i < end and letterless:
+                point, i = code_point(utf8, i)
+                letterless = (classes[point] & c.ALPHABETIC) == 0
+            out[p] += letterless
+    return out
+
+
+@kernel
+def matching_word_counts(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, wanted: Hashes, longest: int) -> Any:
+    """Words whose lowered hash is wanted, by parent: all and distinct, ``int64[P, 2]``; longer ones are not hashed."""
+    out = np.zeros((len(parents) - 1, 2), np.int64)
+    seen = np.zeros(len(wanted), np.int64)
+    for p in range(len(parents) - 1):
+        for word in range(parents[p], parents[p + 1]):
+            if ends[word] - starts[word] > longest:
+                continue
+            h = row_hash(utf8, starts[word], ends[word], True)
+            for k in range(len(wanted)):
+                if wanted[k] == h:
+                    out[p, 0] += 1
+                    if seen[k] != p + 1:
+                        seen[k] = p + 1
+                        out[p, 1] += 1
+    return out

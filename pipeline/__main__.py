@@ -1,0 +1,285 @@
+"""The command line, and nothing else: it reads words, calls the pipeline, and prints what came of it."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from classifiers.fasttext import ModelError
+from classifiers.train import Settings, TrainingError
+from filters.lists import ListError
+from filters.signal import EDITS, SIGNALS, SignalError
+from pipeline import __version__, flow, funnel, recipe as recipes
+from pipeline.report import ReportError
+from pipeline.shards import DataError
+from pipeline.stage import RecipeError, RunError
+from pipeline.stages import STAGES
+
+HELP = """Wash the gold out of a crawl: from Common Crawl archives to a training set, the DCLM way.
+
+\b
+goldwash run baseline --input 'crawl/*.warc.gz' --out runs/first     the whole recipe
+goldwash stage heuristics --input shards/ --out cleaned/             one stage on your own shards
+goldwash train --positive good.jsonl --negative web.parquet --out model/   a quality classifier of your own
+goldwash explain runs/first https://example.com/                     why a page was kept or dropped
+"""
+
+app = typer.Typer(
+    name="goldwash", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
+)
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, soft_wrap=True)
+
+Inputs = Annotated[
+    list[str], typer.Option("--input", help="Archives or shards: files, a glob, a folder, a warc.paths list, s3:// or https://; several may follow.")
+]
+Out = Annotated[str, typer.Option("--out", help="The folder that is written; a rerun goes on where the last one stopped.")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 is one a core.")]
+Set = Annotated[list[str], typer.Option("--set", help="A parameter's value; for a whole recipe STAGE.PARAMETER=VALUE.")]
+RecipeName = Annotated[str, typer.Option("--recipe", help="Whose parameters: a recipe's name or path.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"goldwash {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help=f"A recipe's name ({', '.join(recipes.names())}) or the path of a .yaml file.")],
+    input: Inputs,
+    out_folder: Out,
+    workers: Workers = 0,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.")] = None,
+    skip: Annotated[list[str], typer.Option(help="Leave a stage out.")] = [],  # noqa: B006
+    set: Set = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
+) -> None:
+    """Run a whole recipe on archives, or go on with a run that stopped."""
+    loaded = recipes.load(recipe, set, skip)
+    if dry_run:
+        _print_plan(loaded, input, out_folder, until)
+        return
+    steps = flow.run_recipe(loaded, input, out_folder, _engine(workers), until, _tell)
+    out.print()
+    funnel.show(steps, out)
+    _print_end(loaded, out_folder, until)
+
+
+@app.command()
+def stage(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(STAGES)}.")],
+    input: Inputs,
+    out_folder: Out,
+    recipe: RecipeName = "baseline",
+    workers: Workers = 0,
+    set: Set = [],  # noqa: B006
+) -> None:
+    """Run one stage alone on your own shards, with a recipe's parameters."""
+    from pipeline.inputs import find_archives, find_shards  # noqa: PLC0415
+
+    made = _one_stage(name, recipe, set)
+    inputs = find_archives(input) if made.makes_documents else find_shards(input)
+    step = flow.run_stage(made, inputs, out_folder, _engine(workers), _tell)
+    funnel.show([step], out)
+    out.print(f"\nkept:    {out_folder}/part-*.parquet\ndropped: {out_folder}/dropped/part-*.parquet", highlight=False)
+
+
+@app.command()
+def train(
+    positive: Annotated[list[str], typer.Option(help="Files of examples to keep: .parquet, .jsonl, .json, .txt; several may follow.")],
+    negative: Annotated[list[str], typer.Option(help="Files of examples to drop.")],
+    out_folder: Annotated[str, typer.Option("--out", help="The folder for model.bin, model.fold and report.json.")],
+    per_class: Annotated[int, typer.Option(min=1, help="Examples of each kind, at the most.")] = Settings.per_class,
+    seed: Annotated[int, typer.Option(help="What the sample and the split depend on.")] = Settings.seed,
+    set: Annotated[list[str], typer.Option("--set", help="A fastText setting, as epoch=10 (lr, dim, epoch, word_ngrams, bucket ...).")] = [],  # noqa: B006
+) -> None:
+    """Train a quality classifier of your own; the defaults are DCLM's."""
+    from classifiers import train as training  # noqa: PLC0415
+
+    values: dict[str, Any] = {"per_class": per_class, "seed": seed, **dict(map(recipes.parsed_setting, set))}
+    for key in values:
+        if key not in Settings.__dataclass_fields__:
+            raise RecipeError(f"--set {key}: no such setting; there are {', '.join(Settings.__dataclass_fields__)}")
+    sides = [[e for path in paths for e in training.examples(path)] for paths in (positive, negative)]
+    report = training.train(sides[0], sides[1], out_folder, Settings(**values), _tell)
+    for key in ("learned", "held_out", "auc", "accuracy"):
+        out.print(f"{key:10s} {report[key]}", highlight=False)
+    for source, mean in report["mean_score_by_source"].items():
+        out.print(f"mean score {mean:.3f}  {source}", highlight=False)
+    out.print(f"\nuse it:  goldwash score {out_folder}/model.fold --input SHARDS --out DIR", highlight=False)
+    out.print(f"or:      goldwash run baseline --set quality.model={out_folder}/model.fold ...", highlight=False)
+
+
+@app.command()
+def score(
+    model: Annotated[str, typer.Argument(help="A model's path, https:// or hf://OWNER/REPO/FILE.")],
+    input: Inputs,
+    out_folder: Out,
+    column: Annotated[str, typer.Option(help="The column's name.")] = "quality_probability",
+    label: Annotated[str | None, typer.Option(help="The label whose probability is the score (hq, if the model has it).")] = None,
+    workers: Workers = 0,
+) -> None:
+    """Add a classifier's score to shards, as a column."""
+    from pipeline.inputs import find_shards  # noqa: PLC0415
+
+    made = STAGES["score"].of({"model": model, "label": label, "column": column})
+    step = flow.run_stage(made, find_shards(input), out_folder, _engine(workers), _tell)
+    funnel.show([step], out)
+
+
+@app.command()
+def explain(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a run.")],
+    page: Annotated[str, typer.Argument(metavar="URL_OR_ID", help="The page's whole URL, or its WARC-Record-ID.")],
+) -> None:
+    """Say why a page was kept or dropped: every stage that it met, each rule's value beside its threshold."""
+    from pipeline.explain import explained  # noqa: PLC0415
+
+    for document, passages in explained(run_folder, page):
+        out.print(f"[bold]{document['url']}[/bold]  {document['id']}", highlight=False)
+        for passage in passages:
+            verdict = "kept" if passage.verdict == "kept" else f"[red]dropped by {passage.verdict}[/red]"
+            value = f" (value {passage.value:.6g})" if passage.value is not None else ""
+            detail = f" [{passage.detail}]" if passage.detail else ""
+            out.print(f"{passage.stage}: {verdict}{value}" + detail.replace("[", r"\["), highlight=False)
+            for rule, measured, bounds, passed in passage.rules:
+                shown = f"{measured:.6g}" if isinstance(measured, int | float) or hasattr(measured, "dtype") and measured.dtype.kind in "fiu" else str(measured)
+                out.print(f"  {'ok ' if passed else 'NO '} {rule:42s} {shown:>12s}   {bounds}", highlight=False, markup=False)
+
+
+@app.command()
+def sample(out_folder: Annotated[str, typer.Argument(metavar="OUT", help="The folder for the sample crawl.")]) -> None:
+    """Write the built-in sample crawl: archives, classifier examples, benchmark questions, and each page's expected fate."""
+    from pipeline.sample import write_sample  # noqa: PLC0415
+
+    write_sample(Path(out_folder))
+    out.print(f"the sample crawl is in {out_folder}/crawl; each page's fate in {out_folder}/fates.jsonl", highlight=False)
+
+
+@app.command()
+def signals() -> None:
+    """List the signals and edits that a recipe can use."""
+    for title, table in (("signals", SIGNALS), ("edits", EDITS)):
+        out.print(f"[bold]{title}[/bold]")
+        for name, declared in sorted(table.items()):
+            out.print(f"  {name:44s} {declared.summary}", highlight=False, markup=False)
+
+
+@app.command()
+def stages() -> None:
+    """List the stages."""
+    for name, kind in STAGES.items():
+        out.print(f"  {name:16s} {kind.summary()}", highlight=False, markup=False)
+
+
+def _one_stage(name: str, recipe: str, settings: Sequence[str]) -> Any:
+    if name not in STAGES:
+        raise RecipeError(f"no stage is called {name!r}: there are {', '.join(STAGES)}")
+    loaded = recipes.load(recipe)
+    config = loaded.stage(name).config() if name in [s.name for s in loaded.stages] else {}
+    return STAGES[name].of({**config, **dict(map(recipes.parsed_setting, settings))})
+
+
+def _engine(workers: int) -> Any:
+    from pipeline.run.local import local  # noqa: PLC0415
+    from pipeline.run.progress import shown  # noqa: PLC0415
+
+    return local(workers, shown(err))
+
+
+def _tell(line: str) -> None:
+    err.print(line, highlight=False, markup=False)
+
+
+def _print_plan(loaded: recipes.Recipe, names: Sequence[str], folder: str, until: str | None) -> None:
+    inputs = flow.found_inputs(loaded, names)
+    total = sum(i.bytes for i in inputs)
+    out.print(f"recipe {loaded.name}: {len(inputs)} inputs, {funnel.size(total)}; output in {folder}", highlight=False)
+    for step in flow.planned(loaded, names, folder, until):
+        state = "finished, will be reused" if step.reused else "to do" if step.folder else "to do (its input is not there yet)"
+        where = step.folder or "(its folder is named by what comes before)"
+        shards = f"{len(inputs)} shards" if step.stage.name != "bloom" else f"{len(inputs)} shards in {step.stage.config()['groups']} groups"
+        out.print(f"  {step.stage.name:14s} {shards:24s} {state:38s} {where}", highlight=False)
+
+
+def _print_end(loaded: recipes.Recipe, folder: str, until: str | None) -> None:
+    if until is None:
+        out.print(f"\nthe dataset: {folder}/dataset/part-*.parquet", highlight=False)
+    out.print(f"why a page is gone: goldwash explain {folder} URL", highlight=False)
+    for made in loaded.stages:
+        if made.name == "quality" and made.config()["model"] == "sample":
+            out.print(
+                "note: quality was scored by the little built-in classifier. For DCLM's own: --set quality.model="
+                "hf://mlfoundations/fasttext-oh-eli5/openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin", highlight=False,
+            )  # fmt: skip
+        if made.name == "decontaminate" and "sample" in made.config()["benchmarks"]:
+            out.print(
+                "note: only the built-in questions were looked for. For MMLU: --set decontaminate.benchmarks=FOLDER of its "
+                "CSV or Parquet files", highlight=False,
+            )  # fmt: skip
+    if loaded.name == "sample":
+        out.print("on your own crawl: make baseline INPUT='crawl/*.warc.gz' OUT=runs/first", highlight=False)
+
+
+SEVERAL = ("--input", "--positive", "--negative")
+
+
+def spread(words: Sequence[str]) -> list[str]:
+    """``--input A B`` as ``--input A --input B``, so that a shell's glob may stand there.
+
+    >>> spread(["run", "baseline", "--input", "a", "b", "--out", "c"])
+    ['run', 'baseline', '--input', 'a', '--input', 'b', '--out', 'c']
+    """
+    spreading, given, out_ = "", 0, list[str]()
+    for word in words:
+        if word in SEVERAL:
+            spreading, given = word, 0
+        elif word.startswith("-"):
+            spreading = ""
+        elif spreading:
+            given += 1
+            if given > 1:
+                out_.append(spreading)
+        out_.append(word)
+    return out_
+
+
+KNOWN = (DataError, RecipeError, RunError, ModelError, TrainingError, ListError, SignalError, ReportError)
+
+
+def main() -> None:
+    """Run the command line; exit code 0 for success, 1 for what went wrong, 2 for words that were not understood."""
+    logging.getLogger("warcio").setLevel(logging.ERROR)
+    words = spread(sys.argv[1:])
+    debug = "--debug" in words or bool(os.environ.get("GOLDWASH_DEBUG"))
+    words = ["--debug", *[w for w in words if w != "--debug"]] if "--debug" in words else words
+    try:
+        app(words, standalone_mode=True)
+    except KeyboardInterrupt:
+        err.print("interrupted; what is finished is kept, the same command goes on from there", highlight=False)
+        sys.exit(130)
+    except (*KNOWN, OSError) as error:
+        if debug:
+            raise
+        text = f"{error}" if isinstance(error, KNOWN) else f"{type(error).__name__}: {error}"
+        err.print(f"goldwash: {text}", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

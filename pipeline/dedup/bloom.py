@@ -1,0 +1,310 @@
+"""A Bloom filter of n-grams, and the pass that takes out what it has seen (Bloom 1970; DCLM 2406.11794, section 4.3).
+
+Law: what a document loses depends on the documents before it and on the parameters alone: hashes have no seed that changes,
+and there is one writer. The filter is blocked: all bits of an n-gram lie in one cache line of 512 bits, so that a look costs
+one wait for memory in place of seven, at about a tenth more bits for the same promise (Putze, Sanders, Singler 2007).
+
+A *unit* is a line. Its n-grams are all runs of ``max_n`` tokens (UAX 29, punctuation counted, white space not); of a unit of
+fewer tokens, but at least ``min_n``, the whole unit is one; a shorter unit has none and is never taken out. A unit goes where
+more than ``threshold`` of its n-grams were in the filter before any of its own went in; else all of them go in. A document
+goes where more than ``threshold`` of the n-grams of all its units had been seen.
+"""
+
+from dataclasses import dataclass
+from math import ceil, exp, lgamma, log
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.cut import NEWLINE, Bytes, Rows
+from filters.jit import kernel
+from filters.ngrams import FACTOR, Hashes, hashes, mixed
+from filters.texts import Texts
+
+BLOCK_BITS = 512
+WORDS = BLOCK_BITS // 64
+
+LINES, DOCUMENTS, BOTH = 0, 1, 2
+MODES = {"lines": LINES, "documents": DOCUMENTS, "both": BOTH}
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Blocks and bits an n-gram for a number of n-grams and a false-positive rate."""
+
+    blocks: int
+    bits_per_ngram: int
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the filter takes."""
+        return self.blocks * BLOCK_BITS // 8
+
+    def empty(self) -> Hashes:
+        """A filter that has seen nothing: ``uint64[blocks * 8]``."""
+        return np.zeros(self.blocks * WORDS, np.uint64)
+
+
+def sizing(ngrams: int, false_positive_rate: float) -> Sizing:
+    """The smallest blocked filter that keeps the promise once ``ngrams`` different n-grams are in it.
+
+    >>> sizing(10**9, 0.01).bytes / 10**9 < 1.4
+    True
+    """
+    if not 0 < false_positive_rate < 1:
+        raise ValueError(f"the false-positive rate is {false_positive_rate}: expected a number between 0 and 1")
+    best: Sizing | None = None
+    for bits in range(max(1, round(-log(false_positive_rate, 2)) - 2), round(-log(false_positive_rate, 2)) + 3):
+        low, high = 1, max(2, ceil(ngrams * 64 / BLOCK_BITS))
+        while false_positives(ngrams, high, bits) > false_positive_rate:
+            high *= 2
+        while low < high:
+            middle = (low + high) // 2
+            if false_positives(ngrams, middle, bits) > false_positive_rate:
+                low = middle + 1
+            else:
+                high = middle
+        if best is None or high < best.blocks:
+            best = Sizing(high, min(bits, 14))
+    assert best is not None
+    return best
+
+
+def false_positives(ngrams: int, blocks: int, bits: int) -> float:
+    """The rate at which an n-gram that was never put in seems to be there: blocks fill as a Poisson distribution says."""
+    mean = ngrams / blocks
+    total, weight = 0.0, 0.0
+    spread = int(8 * mean**0.5 + 16)
+    for filled in range(max(0, int(mean) - spread), int(mean) + spread):
+        p = exp(filled * log(mean) - mean - lgamma(filled + 1)) if mean > 0 else float(filled == 0)
+        weight += p
+        total += p * (1 - (1 - 1 / BLOCK_BITS) ** (bits * filled)) ** bits
+    return total + max(0.0, 1 - weight)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The parameters of a pass, by their meaning."""
+
+    mode: str = "both"
+    min_n: int = 13
+    max_n: int = 13
+    threshold: float = 0.8
+    short_documents: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a pass did to N documents: which it drops, and of each the n-grams seen before, all n-grams, and lines taken out.
+
+    ``texts`` are the documents without those lines; a line goes with the newline before it.
+    """
+
+    dropped: npt.NDArray[np.bool_]
+    contained: Rows
+    total: Rows
+    removed_lines: Rows
+    texts: Texts
+
+
+def ngram_count(texts: Texts, parameters: Pass) -> int:
+    """How many n-grams a pass would look at: what the filter is sized from."""
+    units, _, unit_tokens, document_tokens = _tokens(texts, parameters)
+    counts = ngram_counts(unit_tokens, parameters.min_n, parameters.max_n)
+    if parameters.short_documents and parameters.mode != "documents":
+        counts_of_documents = sums(counts, units)
+        whole = ngram_counts(document_tokens, 1, parameters.max_n)
+        return int(counts.sum() + whole[counts_of_documents == 0].sum())
+    return int(counts.sum())
+
+
+def run_pass(texts: Texts, filter_: Hashes, bits: int, parameters: Pass) -> Outcome:
+    """Take documents through the filter in their order; the filter learns what stays."""
+    units, token_hashes, unit_tokens, document_tokens = _tokens(texts, parameters)
+    removed, dropped, contained, total = walk(
+        units, unit_tokens, document_tokens, token_hashes, filter_, bits, parameters.min_n, parameters.max_n,
+        parameters.threshold, MODES[parameters.mode], parameters.short_documents,
+    )  # fmt: skip
+    if parameters.mode == "documents" or not removed.any():
+        return Outcome(dropped, contained, total, np.zeros(len(texts), np.int64), texts)
+    lines = texts.lines
+    rows, utf8, starts, ends = without_units(lines.utf8, lines.starts, lines.ends, lines.parents, removed)
+    lost = sums(removed.astype(np.int64), units)
+    return Outcome(dropped, contained, total, lost, texts.replace(rows, Texts(utf8, starts, ends)))
+
+
+def _tokens(texts: Texts, parameters: Pass) -> tuple[Rows, Hashes, Rows, Rows]:
+    """Where each document's units are, all tokens' hashes, and where each unit's and document's tokens are."""
+    tokens = texts.uax29_tokens
+    assert tokens.parents is not None
+    token_hashes = hashes(tokens.utf8, tokens.starts, tokens.ends)
+    if parameters.mode == "documents":
+        return np.arange(len(texts) + 1), token_hashes, tokens.parents, tokens.parents
+    lines = texts.lines
+    assert lines.parents is not None
+    return lines.parents, token_hashes, unit_bounds(lines.ends, lines.parents, tokens.starts, tokens.parents), tokens.parents
+
+
+@kernel
+def unit_bounds(line_ends: Rows, line_parents: Rows, token_starts: Rows, token_parents: Rows) -> Any:
+    """Where each line's tokens are among its document's: no token spans a newline: ``int64[lines + 1]``."""
+    out = np.zeros(len(line_ends) + 1, np.int64)
+    for p in range(len(line_parents) - 1):
+        token, last = token_parents[p], token_parents[p + 1]
+        for line in range(line_parents[p], line_parents[p + 1]):
+            while token < last and token_starts[token] < line_ends[line]:
+                token += 1
+            out[line + 1] = token
+    return out
+
+
+@kernel
+def ngram_counts(bounds: Rows, min_n: int, max_n: int) -> Any:
+    """n-grams of each unit: ``int64[units]``."""
+    out = np.zeros(len(bounds) - 1, np.int64)
+    for unit in range(len(out)):
+        tokens = bounds[unit + 1] - bounds[unit]
+        if tokens >= max_n:
+            out[unit] = tokens - max_n + 1
+        elif tokens >= min_n:
+            out[unit] = 1
+    return out
+
+
+@kernel
+def sums(values: Rows, parents: Rows) -> Any:
+    """The sum of each parent's values: ``int64[P]``."""
+    out = np.zeros(len(parents) - 1, np.int64)
+    for p in range(len(out)):
+        for row in range(parents[p], parents[p + 1]):
+            out[p] += values[row]
+    return out
+
+
+@kernel
+def hashed_ngrams(token_hashes: Hashes, first: int, last: int, min_n: int, max_n: int, out: Hashes) -> Any:
+    """Hashes of a unit's n-grams into ``out``; how many there are."""
+    tokens = last - first
+    if tokens < min_n or tokens == 0:
+        return 0
+    n = min(tokens, max_n)
+    lead = np.uint64(1)
+    for _ in range(n - 1):
+        lead *= FACTOR
+    h = np.uint64(0)
+    for token in range(first, first + n):
+        h = h * FACTOR + token_hashes[token]
+    out[0] = mixed(h + np.uint64(n))
+    for k in range(1, tokens - n + 1):
+        h = (h - token_hashes[first + k - 1] * lead) * FACTOR + token_hashes[first + k + n - 1]
+        out[k] = mixed(h + np.uint64(n))
+    return tokens - n + 1
+
+
+@kernel
+def block_of(h: int, blocks: int) -> Any:
+    """The first word of an n-gram's block: the hash's upper half scaled to the number of blocks (below 2^32)."""
+    return np.int64(((np.uint64(h) >> np.uint64(32)) * np.uint64(blocks)) >> np.uint64(32)) * WORDS
+
+
+@kernel
+def seen(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
+    """Whether all bits of an n-gram are set; no early way out, so that looks overlap."""
+    block = block_of(h, blocks)
+    all_ = np.uint64(1)
+    state = mixed(h)
+    for _ in range(bits):
+        state = state * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+        place = state >> np.uint64(55)
+        all_ &= filter_[block + np.int64(place >> np.uint64(6))] >> (place & np.uint64(63))
+    return all_ & np.uint64(1)
+
+
+@kernel
+def learn(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
+    """Set all bits of an n-gram."""
+    block = block_of(h, blocks)
+    state = mixed(h)
+    for _ in range(bits):
+        state = state * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+        place = state >> np.uint64(55)
+        filter_[block + np.int64(place >> np.uint64(6))] |= np.uint64(1) << (place & np.uint64(63))
+
+
+@kernel
+def _look(filter_: Hashes, blocks: int, bits: int, grams: Hashes, count: int) -> Any:
+    found = np.int64(0)
+    for k in range(count):
+        found += np.int64(seen(filter_, blocks, grams[k], bits))
+    return found
+
+
+@kernel
+def walk(
+    units: Rows, unit_tokens: Rows, document_tokens: Rows, token_hashes: Hashes, filter_: Hashes, bits: int, min_n: int,
+    max_n: int, threshold: float, mode: int, short_documents: bool,
+) -> Any:  # fmt: skip
+    """Documents through the filter: units taken out, documents dropped, and each document's n-grams seen before and in all."""
+    documents = len(units) - 1
+    blocks = len(filter_) // WORDS
+    removed, dropped = np.zeros(len(unit_tokens) - 1, np.bool_), np.zeros(documents, np.bool_)
+    contained, total = np.zeros(documents, np.int64), np.zeros(documents, np.int64)
+    longest = np.int64(0)
+    for p in range(documents):
+        longest = max(longest, document_tokens[p + 1] - document_tokens[p])
+    grams = np.empty(longest + 1, np.uint64)
+    for p in range(documents):
+        for unit in range(units[p], units[p + 1]):
+            count = hashed_ngrams(token_hashes, unit_tokens[unit], unit_tokens[unit + 1], min_n, max_n, grams)
+            if count == 0:
+                continue
+            found = _look(filter_, blocks, bits, grams, count)
+            contained[p] += found
+            total[p] += count
+            if found / count > threshold:
+                removed[unit] = True
+            else:
+                for k in range(count):
+                    learn(filter_, blocks, grams[k], bits)
+        if total[p] == 0 and short_documents and mode != DOCUMENTS:
+            count = hashed_ngrams(token_hashes, document_tokens[p], document_tokens[p + 1], 1, max_n, grams)
+            found = _look(filter_, blocks, bits, grams, count)
+            contained[p], total[p] = found, count
+            dropped[p] = count > 0 and found / count > threshold
+            if not dropped[p]:
+                for k in range(count):
+                    learn(filter_, blocks, grams[k], bits)
+        elif mode != LINES and total[p] > 0:
+            dropped[p] = contained[p] / total[p] > threshold
+    return removed, dropped, contained, total
+
+
+@kernel
+def without_units(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, removed: Bytes) -> Any:
+    """Documents that lose a line, written again; a line goes with the newline before it: ``(rows, utf8, starts, ends)``."""
+    room, k = np.int64(0), np.int64(0)
+    rows = np.empty(len(parents) - 1, np.int64)
+    for p in range(len(parents) - 1):
+        for line in range(parents[p], parents[p + 1]):
+            if removed[line]:
+                rows[k] = p
+                k += 1
+                room += ends[parents[p + 1] - 1] - starts[parents[p]] + 1
+                break
+    out, out_starts, out_ends = np.empty(room, np.uint8), np.empty(k, np.int64), np.empty(k, np.int64)
+    n = np.int64(0)
+    for j in range(k):
+        p = rows[j]
+        out_starts[j] = n
+        for line in range(parents[p], parents[p + 1]):
+            if removed[line]:
+                continue
+            if line > parents[p]:
+                out[n] = NEWLINE
+                n += 1
+            for i in range(starts[line], ends[line]):
+                out[n] = utf8[i]
+                n += 1
+        out_ends[j] = n
+    return rows[:k], out[:n], out_starts, out_ends

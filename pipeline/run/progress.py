@@ -1,0 +1,128 @@
+"""How far a run is: a bar on a terminal, plain lines in a log.
+
+Law: what is shown comes from the tasks' markers and from what they tell on the way (`pipeline.run.work.beat`), so that it can
+be shown by anybody who sees the output folder.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
+
+from pipeline.shards import Task, finished, is_local, join, read_json
+
+
+class Progress(Protocol):
+    """A context that is asked to look from time to time."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def look(self) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def look(self) -> None:
+        """Nothing."""
+
+
+def silent(tasks: Sequence[Task]) -> Progress:
+    """A `Progress` that shows nothing."""
+    return Silent()
+
+
+class Watched:
+    """Counts what tasks have done, at most twice a second."""
+
+    def __init__(self, tasks: Sequence[Task], console: Console) -> None:
+        self.tasks, self.console = list(tasks), console
+        self.began, self.looked = time.monotonic(), 0.0
+        self.finished: dict[int, tuple[int, int]] = {}
+        self.title = f"{tasks[0].stage['name']} ({tasks[0].part})" if tasks[0].part != "part" else tasks[0].stage["name"]
+        self.before = (0, 0)
+        self.documents = self.bytes = 0
+
+    def __enter__(self) -> Self:
+        self._count()
+        self.before = (self.documents, self.bytes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._count()
+        seconds = max(time.monotonic() - self.began, 1e-3)
+        done = self.bytes - self.before[1]
+        self.console.print(
+            f"{self.title:24s} {len(self.finished)}/{len(self.tasks)} tasks  {self.documents:,} documents  "
+            f"{done / 1e6 / seconds:.1f} MB/s  {seconds:.1f} s",
+            highlight=False,
+        )
+
+    def look(self) -> None:
+        """Count again, if the last time is long enough ago, and show it."""
+        if time.monotonic() - self.looked > 0.5:
+            self._count()
+            self.show()
+            self.looked = time.monotonic()
+
+    def show(self) -> None:
+        """Nothing between the first and the last line of a log."""
+
+    def _count(self) -> None:
+        documents = bytes_ = 0
+        for n, task in enumerate(self.tasks):
+            if n not in self.finished:
+                marker = finished(task)
+                if marker is not None:
+                    read = marker["report"]["read"]
+                    self.finished[n] = (read["documents"], read["bytes"])
+                elif is_local(task.out):
+                    told = read_json(join(task.out, "logs", "progress", f"{task.name}.json")) or {}
+                    documents += told.get("documents", 0)
+                    bytes_ += told.get("bytes", 0)
+        self.documents = documents + sum(d for d, _ in self.finished.values())
+        self.bytes = bytes_ + sum(b for _, b in self.finished.values())
+
+
+class Bar(Watched):
+    """The same with a bar that moves."""
+
+    def __init__(self, tasks: Sequence[Task], console: Console) -> None:
+        super().__init__(tasks, console)
+        columns: list[Any] = [
+            TextColumn("{task.description:24s}"), BarColumn(), TextColumn("{task.completed}/{task.total} tasks"),
+            TextColumn("{task.fields[documents]:,} documents {task.fields[rate]:.1f} MB/s"), TimeRemainingColumn(),
+        ]  # fmt: skip
+        self.bar = RichProgress(*columns, console=console, transient=True)
+        self.row = self.bar.add_task(self.title, total=len(tasks), documents=0, rate=0.0)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+        super().__exit__()
+
+    def show(self) -> None:
+        """Move the bar."""
+        seconds = max(time.monotonic() - self.began, 1e-3)
+        rate = (self.bytes - self.before[1]) / 1e6 / seconds
+        self.bar.update(self.row, completed=len(self.finished), documents=self.documents, rate=rate)
+
+
+def shown(console: Console | None = None) -> Callable[[Sequence[Task]], Progress]:
+    """A bar where standard error is a terminal, plain lines elsewhere."""
+    console = console or Console(stderr=True)
+    kind = Bar if sys.stderr.isatty() else Watched
+    return lambda tasks: kind(tasks, console)

@@ -1,0 +1,365 @@
+"""Shards: Parquet files of documents, read in batches, written whole or not at all.
+
+Law: a file of ours appears under its name complete, or does not appear. On a disk it is written beside its place and renamed;
+on an object store it is written to a local temporary file and put in one piece. What a task has made counts only when its
+marker lies there, and the marker is written last (`TaskOutput`). Readers go by a stage's ``report.json``, which is written
+when every marker is there, and never by a listing of a folder of ours.
+
+A location is a path or any URL that fsspec knows (``s3://``, ``https://``, ``hf://`` ...).
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from filters.texts import TextError, Texts
+from pipeline.report import Report
+
+BATCH_BYTES = 1 << 20
+"""Bytes of text that are worked on at once: what a kernel touches stays in a core's cache."""
+
+ROW_GROUP_BYTES = 16 << 20
+
+DOCUMENT = pa.schema(
+    [
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("date", pa.string()),
+        ("archive", pa.string()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("text", pa.large_string()),
+    ]
+)
+"""What every document carries: WARC-Record-ID, target URI, WARC-Date, and where its record lies, to fetch it again."""
+
+DROPPED = pa.schema(
+    [("id", pa.string()), ("url", pa.string()), ("dropped_by", pa.string()), ("value", pa.float64()), ("detail", pa.string())]
+)
+"""A dropped document: the rule that dropped it, the value that it had, and what else there is to say."""
+
+
+class DataError(Exception):
+    """Input that cannot be used; the message says what was expected, what came, where, and the cure."""
+
+
+def filesystem(location: str) -> tuple[Any, str]:
+    """The fsspec file system of a location, and the location's path in it."""
+    try:
+        fs, path = fsspec.core.url_to_fs(location)
+    except (ImportError, ValueError) as error:
+        raise DataError(f"{location}: {error}") from error
+    return fs, path
+
+
+def is_local(location: str) -> bool:
+    """Whether a location lies on a disk of this machine (or one mounted on it)."""
+    return "://" not in location or location.startswith("file://")
+
+
+def join(folder: str, *parts: str) -> str:
+    """A location below a folder."""
+    return "/".join([folder.rstrip("/"), *parts])
+
+
+def exists(location: str) -> bool:
+    """Whether something lies at a location."""
+    fs, path = filesystem(location)
+    return bool(fs.exists(path))
+
+
+def read_json(location: str) -> Any:
+    """A JSON file's value; None where there is no file; `DataError` where it is broken."""
+    fs, path = filesystem(location)
+    try:
+        with fs.open(path, "rb") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{location} is not whole JSON ({error}): delete it and run again") from error
+
+
+@contextmanager
+def whole_file(location: str) -> Iterator[str]:
+    """A local temporary path; what is written there appears at the location when the block ends well, and never else."""
+    fs, path = filesystem(location)
+    local = is_local(location)
+    folder = os.path.dirname(path) if local else None
+    if local:
+        os.makedirs(folder or ".", exist_ok=True)
+    handle, half = tempfile.mkstemp(prefix=".half-", dir=folder)
+    os.close(handle)
+    try:
+        yield half
+        if local:
+            os.chmod(half, 0o644)
+            with open(half, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(half, path)
+        else:
+            fs.put_file(half, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(half)
+
+
+def write_json(location: str, value: Any) -> None:
+    """Write a JSON file, whole."""
+    with whole_file(location) as half:
+        Path(half).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def write_text(location: str, text: str) -> None:
+    """Write a text file, whole."""
+    with whole_file(location) as half:
+        Path(half).write_text(text, "utf-8")
+
+
+class ShardWriter:
+    """Writes one Parquet shard: zstd, page checksums, row groups bounded by bytes; equal tables give equal bytes."""
+
+    def __init__(self, location: str, schema: pa.Schema) -> None:
+        self.location, self.schema, self.rows = location, schema, 0
+        self._held: list[pa.Table] = []
+        self._held_bytes = 0
+        self._file = whole_file(location)
+        self._half = self._file.__enter__()
+        self._writer = pq.ParquetWriter(self._half, schema, compression="zstd", write_page_checksum=True)
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows; they are cast to the shard's schema."""
+        self._held.append(table.select(self.schema.names).cast(self.schema))
+        self._held_bytes += table.nbytes
+        self.rows += table.num_rows
+        if self._held_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._held, promote_options="none").combine_chunks()
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=table.num_rows)
+        self._held, self._held_bytes = [], 0
+
+    def commit(self) -> dict[str, Any]:
+        """Make the shard appear; its rows, bytes and SHA-256."""
+        if self._held:
+            self._flush()
+        self._writer.close()
+        with open(self._half, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = os.path.getsize(self._half)
+        self._file.__exit__(None, None, None)
+        return {"rows": self.rows, "bytes": size, "sha256": digest}
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+        with suppress(Exception):
+            self._writer.close()
+        with suppress(RuntimeError):
+            self._file.__exit__(RuntimeError, RuntimeError("abandoned"), None)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that is read: an archive or a shard. ``stamp`` changes with its content (size and time, or a digest)."""
+
+    path: str
+    bytes: int
+    stamp: str
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of a stage's work, in plain values, so that it can be sent anywhere."""
+
+    stage: dict[str, Any]
+    inputs: tuple[str, ...]
+    out: str
+    index: int
+    identity: str
+    part: str = "part"
+    use: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name among the stage's tasks, as ``part-00003``."""
+        return f"{self.part}-{self.index:05d}"
+
+    @property
+    def marker(self) -> str:
+        """Where it says that it is done."""
+        return join(self.out, "tasks", f"{self.name}.json")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class TaskOutput:
+    """What a task writes: a shard of kept rows, one of dropped ones, perhaps others, and last its marker.
+
+    Used as a context: the files and the marker appear when the block ends well; after an error nothing does.
+    """
+
+    def __init__(self, task: Task, kept: pa.Schema | None, dropped: bool = True) -> None:
+        self.task, self.report, self.facts = task, Report(), dict[str, Any]()
+        self._writers: dict[str, ShardWriter] = {}
+        if kept is not None:
+            self.open("kept", f"{task.name}.parquet", kept)
+        if dropped:
+            self.open("dropped", f"dropped/{task.name}.parquet", DROPPED)
+
+    def open(self, name: str, file: str, schema: pa.Schema) -> None:
+        """Add a shard to this task's output."""
+        self._writers[name] = ShardWriter(join(self.task.out, file), schema)
+
+    def __enter__(self) -> "TaskOutput":
+        return self
+
+    def write(self, name: str, table: pa.Table) -> None:
+        """Add rows to one of the shards."""
+        self._writers[name].write(table)
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is not None:
+            for writer in self._writers.values():
+                writer.abandon()
+            return
+        files = {}
+        for writer in self._writers.values():
+            files[writer.location.removeprefix(self.task.out.rstrip("/") + "/")] = writer.commit()
+        marker = {"identity": self.task.identity, "files": files, "report": self.report.to_dict(), "facts": self.facts}
+        write_json(self.task.marker, marker)
+
+
+def finished(task: Task) -> dict[str, Any] | None:
+    """A task's marker, if it is of this identity and its files lie there in their full size; None else."""
+    marker = read_json(task.marker)
+    if marker is None or marker.get("identity") != task.identity:
+        return None
+    for file, facts in marker["files"].items():
+        fs, path = filesystem(join(task.out, file))
+        try:
+            if fs.size(path) != facts["bytes"]:
+                return None
+        except FileNotFoundError:
+            return None
+    return dict(marker)
+
+
+def dropped_table(ids: pa.Array, urls: pa.Array, rule: str, values: npt.ArrayLike, details: Sequence[str | None]) -> pa.Table:
+    """Rows for the shard of dropped documents."""
+    n = len(ids)
+    return pa.table(
+        [
+            ids.cast(pa.string()),
+            urls.cast(pa.string()),
+            pa.array([rule] * n, pa.string()),
+            pa.array(np.asarray(values, np.float64), from_pandas=True),
+            pa.array(details, pa.string()),
+        ],
+        schema=DROPPED,
+    )
+
+
+def read_batches(location: str, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.Table]:
+    """A shard's rows in order, as tables of at most about ``batch_bytes`` of text (one row at the least).
+
+    Every table has ``id``, ``url`` and ``text``: a missing id becomes the file's name and row, a missing url an empty one.
+    Raises `DataError` on a file that is no Parquet, has no ``text``, a null text, or broken pages.
+    """
+    row = 0
+    for batch in _row_batches(location):
+        table = _with_identity(pa.Table.from_batches([batch]), location, row)
+        row += table.num_rows
+        sizes = np.asarray(pc.fill_null(pc.binary_length(table["text"].cast(pa.large_binary())), 0), np.int64)
+        groups = (np.cumsum(sizes) - sizes) // batch_bytes
+        cuts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), table.num_rows]
+        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+            if b > a:
+                yield table.slice(a, b - a).combine_chunks()
+
+
+def _row_batches(location: str) -> Iterator[pa.RecordBatch]:
+    fs, path = filesystem(location)
+    try:
+        with fs.open(path, "rb") as file:
+            parquet = pq.ParquetFile(file, page_checksum_verification=True)
+            if "text" not in parquet.schema_arrow.names:
+                raise DataError(
+                    f"{location} has no column 'text' (it has: {', '.join(parquet.schema_arrow.names)}): rename the one that "
+                    "holds the document's text"
+                )
+            yield from parquet.iter_batches(batch_size=1024)
+    except FileNotFoundError as error:
+        raise DataError(f"{location}: no such file") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, PermissionError | IsADirectoryError):
+            raise DataError(f"{location} cannot be read: {error}") from error
+        raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
+
+
+def _with_identity(table: pa.Table, location: str, row: int) -> pa.Table:
+    for name in ("id", "url"):
+        if name not in table.column_names:
+            made = [f"{Path(location).name}#{row + i}" if name == "id" else "" for i in range(table.num_rows)]
+            table = table.append_column(name, pa.array(made, pa.string()))
+        elif table[name].null_count:
+            table = table.set_column(table.column_names.index(name), name, pc.fill_null(table[name].cast(pa.string()), ""))
+    return table
+
+
+def texts_of(table: pa.Table, column: str, location: str) -> Texts:
+    """A column as `Texts`; a `DataError` that names file and column where it is no text."""
+    try:
+        return Texts.of(table[column])
+    except TextError as error:
+        first = table["id"][0].as_py() if table.num_rows else "none"
+        raise DataError(f"{location}, column {column}, in the batch that begins with id {first}: {error}") from error
+
+
+def schema_of(location: str) -> pa.Schema:
+    """A shard's columns, with ``id`` and ``url`` as `read_batches` adds them."""
+    fs, path = filesystem(location)
+    try:
+        with fs.open(path, "rb") as file:
+            schema = pq.read_schema(file)
+    except FileNotFoundError as error:
+        raise DataError(f"{location}: no such file") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
+    fields = [pa.field(f.name, pa.large_string()) if f.name == "text" else pa.field(f.name, f.type) for f in schema]
+    for name in ("id", "url"):
+        if name not in schema.names:
+            fields.append(pa.field(name, pa.string()))
+    return pa.schema(fields)
+
+
+def with_fields(schema: pa.Schema, **fields: pa.DataType) -> pa.Schema:
+    """A schema with further columns; one that is there is replaced."""
+    for name, kind in fields.items():
+        i = schema.get_field_index(name)
+        schema = schema.append(pa.field(name, kind)) if i < 0 else schema.set(i, pa.field(name, kind))
+    return schema
+
+
+def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    """A table with a column added or replaced."""
+    i = table.column_names.index(name) if name in table.column_names else -1
+    return table.append_column(name, values) if i < 0 else table.set_column(i, name, values)

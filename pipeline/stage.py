@@ -1,0 +1,203 @@
+"""The contracts: a `Stage` is frozen parameters that can be called; a `Run` is an executor that can be called.
+
+Law: ``stage(inputs, out, run) -> Report`` makes a folder that holds ``part-*.parquet``, ``dropped/part-*.parquet`` and
+``report.json``, written last. Equal parameters on equal inputs give equal bytes, on any engine, with any number of workers:
+nothing of the machine, the clock or the order of tasks gets into them. `Stage.identity` says what a folder's content depends
+on; a folder of another identity is never mixed with it.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import pyarrow as pa
+
+from pipeline.report import Report
+from pipeline.shards import DataError, Input, Task, finished, join, read_json, write_json
+
+Work = Callable[[Task], None]
+
+
+class RecipeError(Exception):
+    """A recipe, or a stage's parameter, that cannot be; the message says which, where, and the nearest right one."""
+
+
+class Run(Protocol):
+    """An executor: does every task that is not done yet, and gives the sum of all their reports."""
+
+    def __call__(self, work: Work, tasks: Sequence[Task]) -> Report:
+        """``work`` is a top-level function; a task is plain values. Raises `RunError` where a task cannot be finished."""
+        ...
+
+
+class RunError(Exception):
+    """Tasks that failed: which, why, and where their logs lie."""
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A hint for a misspelt name."""
+    close = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """One process that documents go through. Subclasses are frozen dataclasses of their parameters."""
+
+    name: ClassVar[str]
+    makes_documents: ClassVar[bool] = False
+    """Whether it reads archives, not shards."""
+
+    @abstractmethod
+    def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
+        """Do the work, in tasks that ``run`` runs, and finish the folder ``out``."""
+
+    def rehearse(self) -> None:
+        """Do the work on a sentence or two, so that kernels are compiled before workers need them."""
+
+    def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
+        """What a document met here: ``(rule, value, bounds, passed)``, the document as it came in."""
+        return []
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of its documentation."""
+        return (cls.__doc__ or "").split("\n")[0]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """The stage with these parameters; a `RecipeError` names an unknown one or a value of the wrong kind."""
+        hints = typing.get_type_hints(cls)
+        fields = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+        for key, value in config.items():
+            if key not in fields:
+                raise RecipeError(f"stage {cls.name} has no parameter {key!r}: {nearest(key, list(fields))}")
+            if not _fits(value, fields[key]):
+                raise RecipeError(f"stage {cls.name}: {key} is {value!r}; expected {_kind(fields[key])}")
+        return cls(**{key: _plain(value) for key, value in config.items()})
+
+    def config(self) -> dict[str, Any]:
+        """The parameters as plain values, from which `of` makes the stage again."""
+        return {f.name: json.loads(json.dumps(getattr(self, f.name))) for f in dataclasses.fields(self)}
+
+    def versions(self) -> dict[str, str]:
+        """What else decides the output: versions of packages, digests of models and lists."""
+        return {}
+
+    def identity(self, inputs: Sequence[Input]) -> str:
+        """A hash of the stage, of its inputs and of the versions that decide its output."""
+        facts = {
+            "stage": self.name,
+            "config": self.config(),
+            "versions": {**self.versions(), "format": "1", "pyarrow": pa.__version__},
+            "inputs": [(i.stamp, i.rows) for i in inputs],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, k) for k in arguments)
+    if origin is typing.Literal:
+        return value in arguments
+    if origin is tuple:
+        return isinstance(value, list | tuple) and all(_fits(v, arguments[0]) for v in value)
+    if kind is Any:
+        return True
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin in (dict, Mapping):
+        return isinstance(value, Mapping)
+    return isinstance(value, kind)
+
+
+def _kind(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(kind)))
+    return getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
+
+
+def tasks_for(stage: Stage, inputs: Sequence[Input], out: str, part: str = "part", **extra: Any) -> list[Task]:
+    """One task an input: one shard in, one shard out."""
+    identity = stage.identity(inputs)
+    config = {"name": stage.name, **stage.config()}
+    return [Task(config, (i.path,), out, n, identity, part, extra=extra) for n, i in enumerate(inputs)]
+
+
+def markers_of(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """The markers of tasks that are done; raises `RunError` where one is not."""
+    markers = []
+    for task in tasks:
+        marker = finished(task)
+        if marker is None:
+            raise RunError(f"task {task.name} in {task.out} says that it is done, but its files are not all there: run again")
+        markers.append(marker)
+    return markers
+
+
+def finish(
+    stage: Stage, inputs: Sequence[Input], out: str, tasks: Sequence[Task], facts: Mapping[str, Any] | None = None
+) -> Report:
+    """Write ``report.json``: the sum of the tasks' reports, and the shards that now exist. From here on they can be read."""
+    markers = markers_of(tasks)
+    report = sum((Report.from_dict(marker["report"]) for marker in markers), Report())
+    files = {file: size for marker in markers for file, size in marker["files"].items()}
+    write_json(
+        join(out, "report.json"),
+        {
+            "stage": stage.name,
+            "identity": stage.identity(inputs),
+            "config": stage.config(),
+            "versions": stage.versions(),
+            "inputs": [vars(i) for i in inputs],
+            "report": report.to_dict(),
+            "facts": dict(facts or {}),
+            "shards": {file: size for file, size in files.items() if "/" not in file},
+            "others": {file: size for file, size in files.items() if "/" in file},
+        },
+    )
+    return report
+
+
+def done(stage: Stage, inputs: Sequence[Input], out: str) -> dict[str, Any] | None:
+    """The folder's ``report.json`` if it is of this stage on these inputs and its shards are there; None else."""
+    report = read_json(join(out, "report.json"))
+    if report is None or report.get("identity") != stage.identity(inputs):
+        return None
+    from pipeline.shards import filesystem  # noqa: PLC0415
+
+    for file, facts in {**report["shards"], **report["others"]}.items():
+        fs, path = filesystem(join(out, file))
+        if not fs.exists(path) or fs.size(path) != facts["bytes"]:
+            return None
+    return dict(report)
+
+
+def claim(stage: Stage, inputs: Sequence[Input], out: str) -> None:
+    """Make sure that a folder is empty or holds this very stage's output, finished or not.
+
+    Raises `DataError` where it holds something else: outputs of two recipes are never mixed.
+    """
+    held = read_json(join(out, "stage.json"))
+    identity = stage.identity(inputs)
+    if held is not None and held["identity"] != identity:
+        raise DataError(
+            f"{out} holds the output of stage {held['stage']} with other parameters, inputs or versions (identity "
+            f"{held['identity']}, now {identity}): choose another --out, or delete that folder"
+        )
+    if held is None:
+        write_json(join(out, "stage.json"), {"stage": stage.name, "identity": identity, "config": stage.config()})

@@ -1,0 +1,181 @@
+"""bloom: take out lines and documents that have stood in earlier documents.
+
+Law: two passes. The first counts the n-grams of each shard; the second takes each group's shards, in the order of the input,
+through one filter that is sized from that count. Shard ``i`` belongs to group ``i % groups``, so that what is dropped depends
+on the input and the parameters alone. What a document lost stands in its columns ``ngram_count``, ``contained_ngram_count`` and
+``removed_line_count``.
+
+Dropped by ``contained_fraction`` (the share of its n-grams seen before is above the threshold) or by ``no_line_left``.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from filters.texts import Texts
+from pipeline.dedup.bloom import Outcome, Pass, Sizing, ngram_count, run_pass, sizing
+from pipeline.report import Count, Report
+from pipeline.run.work import beat
+from pipeline.shards import (
+    DROPPED,
+    DataError,
+    Input,
+    Task,
+    TaskOutput,
+    dropped_table,
+    read_batches,
+    schema_of,
+    texts_of,
+    with_column,
+    with_fields,
+)
+from pipeline.stage import Run, Stage, finish, markers_of, tasks_for
+
+COLUMNS = {"ngram_count": pa.int64(), "contained_ngram_count": pa.int64(), "removed_line_count": pa.int64()}
+
+
+@dataclass(frozen=True)
+class Bloom(Stage):
+    """Take out lines and documents that have stood in earlier documents, with a Bloom filter of n-grams."""
+
+    name: ClassVar[str] = "bloom"
+    mode: Literal["both", "lines", "documents"] = "both"
+    min_n: int = 13
+    max_n: int = 13
+    threshold: float = 0.8
+    false_positive_rate: float = 0.01
+    groups: int = 1
+    short_documents: bool = False
+
+    @property
+    def parameters(self) -> Pass:
+        """The parameters of a pass."""
+        return Pass(self.mode, self.min_n, self.max_n, self.threshold, self.short_documents)
+
+    def rehearse(self) -> None:
+        """Compile the kernels."""
+        words = " ".join(f"word{n}" for n in range(20))
+        texts = Texts.of([f"{words}\n{words}", f"{words}\nshort", "short"])
+        size = sizing(max(ngram_count(texts, self.parameters), 1), 0.01)
+        run_pass(texts, size.empty(), size.bits_per_ngram, self.parameters)
+
+    def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
+        """Count by shard, then filter by group."""
+        counting = tasks_for(self, inputs, out, "count")
+        run(count_shard, counting)
+        counts = [int(marker["facts"]["ngrams"]) for marker in markers_of(counting)]
+        tasks = [self._group(inputs, out, counts, group) for group in range(min(self.groups, len(inputs)))]
+        run(filter_group, tasks)
+        sizes = [Sizing(**task.extra["sizing"]) for task in tasks]
+        facts = {"ngrams": sum(counts), "groups": len(tasks), "largest_filter_bytes": max((s.bytes for s in sizes), default=0)}
+        return finish(self, inputs, out, tasks, facts)
+
+    def _group(self, inputs: Sequence[Input], out: str, counts: Sequence[int], group: int) -> Task:
+        members = range(group, len(inputs), self.groups)
+        size = sizing(max(1, sum(counts[i] for i in members)), self.false_positive_rate)
+        _check_memory(size, sum(counts[i] for i in members), len(inputs), self.groups)
+        config = {"name": self.name, **self.config()}
+        paths = tuple(inputs[i].path for i in members)
+        extra = {"sizing": vars(size), "shards": list(members)}
+        return Task(config, paths, out, group, self.identity(inputs), "group", extra=extra)
+
+    def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
+        """The document's share of n-grams seen before, if it was kept."""
+        total = document.get("ngram_count")
+        if total is None:
+            return []
+        share = document["contained_ngram_count"] / total if total else 0.0
+        return [
+            ("contained_fraction", share, f"contained_fraction <= {self.threshold:g}", share <= self.threshold),
+            ("removed_line_count", document["removed_line_count"], "lines taken out", True),
+        ]
+
+
+def _check_memory(size: Sizing, ngrams: int, shards: int, groups: int) -> None:
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size.bytes <= 0.9 * free:
+        return
+    need = -(-size.bytes * groups // int(0.8 * free))
+    cure = f"give groups={min(need, shards)}" if shards >= need else f"cut the input into at least {need} shards and give groups={need}"
+    raise DataError(
+        f"a Bloom filter for {ngrams:,} n-grams takes {size.bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: {cure}"
+    )
+
+
+@cache
+def _stage(config: str) -> Bloom:
+    return Bloom.of({k: v for k, v in json.loads(config).items() if k != "name"})
+
+
+def count_shard(task: Task) -> None:
+    """Count a shard's n-grams."""
+    stage = _stage(json.dumps(task.stage))
+    with TaskOutput(task, None, dropped=False) as output:
+        total = 0
+        for table in read_batches(task.inputs[0]):
+            texts = texts_of(table, "text", task.inputs[0])
+            total += ngram_count(texts, stage.parameters)
+            everything = Count(len(texts), texts.bytes)
+            output.report += Report(everything, everything)
+        output.facts["ngrams"] = total
+
+
+def filter_group(task: Task) -> None:
+    """Take a group's shards through one filter, in their order."""
+    stage = _stage(json.dumps(task.stage))
+    size = Sizing(**task.extra["sizing"])
+    filter_ = size.empty()
+    with TaskOutput(task, None, dropped=False) as output:
+        for number, location in zip(task.extra["shards"], task.inputs, strict=True):
+            schema = with_fields(schema_of(location), **COLUMNS)
+            output.open(f"kept{number}", f"part-{number:05d}.parquet", schema)
+            output.open(f"dropped{number}", f"dropped/part-{number:05d}.parquet", DROPPED)
+            for table in read_batches(location):
+                texts = texts_of(table, "text", location)
+                outcome = run_pass(texts, filter_, size.bits_per_ngram, stage.parameters)
+                kept, gone, report = _divided(table, texts, outcome)
+                output.write(f"kept{number}", kept)
+                for part in gone:
+                    output.write(f"dropped{number}", part)
+                output.report += report
+                beat(task, output.report.read.documents, output.report.read.bytes)
+
+
+def _divided(table: pa.Table, before: Texts, outcome: Outcome) -> tuple[pa.Table, list[pa.Table], Report]:
+    """The kept documents with their columns, the dropped ones, the report."""
+    texts = outcome.texts
+    blank = (texts.byte_counts == 0) | _blank(texts)
+    blank &= ~outcome.dropped & (outcome.removed_lines > 0)
+    kept = np.flatnonzero(~outcome.dropped & ~blank)
+    gone, dropped = [], {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = outcome.contained / outcome.total
+    for rule, mask in (("contained_fraction", outcome.dropped), ("no_line_left", blank)):
+        rows = np.flatnonzero(mask)
+        if len(rows):
+            gone.append(dropped_table(table["id"].take(rows), table["url"].take(rows), rule, share[rows], [None] * len(rows)))
+            dropped[rule] = Count(len(rows), int(before.byte_counts[rows].sum()))
+    result = with_column(table.take(kept), "text", texts.take(kept).to_arrow())
+    columns = (outcome.total, outcome.contained, outcome.removed_lines)
+    for name, values in zip(COLUMNS, columns, strict=True):
+        result = with_column(result, name, pa.array(values[kept]))
+    kept_bytes, all_bytes = int(texts.byte_counts[kept].sum()), int(before.byte_counts[kept].sum())
+    lines = int(outcome.removed_lines[kept].sum())
+    edited = {"duplicate_lines": Count(int((outcome.removed_lines[kept] > 0).sum()), all_bytes - kept_bytes)}
+    notes = {"removed_lines": lines} if lines else {}
+    report = Report(
+        Count(len(before), before.bytes), Count(len(kept), kept_bytes), dropped, edited if lines else {}, notes
+    )
+    return result, gone, report
+
+
+def _blank(texts: Texts) -> Any:
+    from filters.edits import stripped  # noqa: PLC0415
+
+    return stripped(texts).byte_counts == 0

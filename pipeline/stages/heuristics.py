@@ -1,0 +1,357 @@
+"""heuristics: clean documents by signals, keeps and edits, in the recipe's order.
+
+Law: steps run one after the other on what the earlier ones left. What fails a keep is dropped with the rule's name and its
+value; an edit that empties a text drops it under the edit's name. A step is a mapping with one of these keys:
+
+``keep: SIGNAL``      with ``min``, ``max`` (inclusive), ``above``, ``below`` (strict); further keys are the signal's parameters
+``keep: COLUMN``      the same on a column that an earlier ``label`` or ``mark`` made; ``among: [..]`` for labels
+``keep_lines: SIGNAL``  drops the lines that do not pass; ``strip``, ``empty`` as `filters.edits.KeepLines` has them
+``edit: EDIT``        changes the text; further keys are its parameters
+``label: language``   the likeliest language, as columns ``language`` and ``language_probability`` (`classifiers.language`)
+``mark: SIGNAL``      remembers a signal's value now
+``keep_lost: SIGNAL`` bounds the share that a marked signal has lost since: ``(then - now) / then``, nan where then was 0
+
+``as: NAME`` gives a rule its name in reports; by itself it is the signal's or the edit's.
+"""
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import regex
+import tldextract
+
+from classifiers import language
+from classifiers.fasttext import file_digest
+from filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
+from filters.edits import KeepLines
+from filters.lists import ListError, located
+from filters.signal import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
+from filters.texts import Texts
+from pipeline.custom import load_custom
+from pipeline.report import Count, Report
+from pipeline.shards import (
+    DataError,
+    Input,
+    Task,
+    TaskOutput,
+    dropped_table,
+    read_batches,
+    schema_of,
+    texts_of,
+    with_column,
+    with_fields,
+)
+from pipeline.stage import RecipeError, Run, Stage, finish, nearest, tasks_for
+
+BOUNDS = ("min", "max", "above", "below")
+VERBS = ("keep", "keep_lines", "edit", "label", "mark", "keep_lost")
+
+Trace = Callable[[str, Any, str, bool], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the recipe: a verb, what it works on, the rule's name, and its options."""
+
+    verb: str
+    subject: Signal | Edit | KeepLines | str
+    rule: str
+    keep: Keep | None = None
+    among: tuple[str, ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def step_of(values: Mapping[str, Any]) -> Step:
+    """A step of the recipe's mapping; a `RecipeError` names what is wrong and the nearest right name."""
+    verbs = [verb for verb in VERBS if verb in values]
+    if len(verbs) != 1:
+        raise RecipeError(f"a step needs exactly one of {', '.join(VERBS)}; found {dict(values)}")
+    verb, rest = verbs[0], {k: v for k, v in values.items() if k not in (verbs[0], "as")}
+    name, rule = str(values[verb]), str(values.get("as", values[verb]))
+    bounds = {k: _number(name, k, rest.pop(k)) for k in BOUNDS if k in rest}
+    try:
+        if verb == "label":
+            return _label(name, rest)
+        if verb == "edit":
+            if name not in EDITS:
+                raise RecipeError(f"no edit is called {name!r}: {nearest(name, list(EDITS))}")
+            return Step(verb, EDITS[name].bind(**rest), rule)
+        if verb == "keep" and "among" in rest:
+            return Step(verb, name, rule, among=tuple(map(str, rest.pop("among"))))
+        if verb == "keep" and name in LABELS:
+            return Step(verb, name, rule, Keep(Signal(name, _from_column), **bounds))
+        options = {k: rest.pop(k) for k in ("strip", "empty") if verb == "keep_lines" and k in rest}
+        if name not in SIGNALS:
+            raise RecipeError(f"no signal is called {name!r}: {nearest(name, [*SIGNALS, *LABELS])}")
+        signal = SIGNALS[name].bind(**rest)
+        if verb == "mark":
+            return Step(verb, signal, rule)
+        keep = Keep(signal, **bounds)
+    except SignalError as error:
+        raise RecipeError(str(error)) from error
+    if verb == "keep_lines":
+        return Step(verb, KeepLines(keep, **options), str(values.get("as", f"lines.{name}")))
+    if verb == "keep_lost":
+        return Step(verb, signal, str(values.get("as", f"lost.{name}")), Keep(Signal("lost_fraction", _from_column), **bounds))
+    return Step(verb, signal, rule, keep)
+
+
+LABELS = ("language", "language_probability")
+
+
+def _number(name: str, bound: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecipeError(f"keep {name}: {bound} is {value!r}; expected a number")
+    return float(value)
+
+
+def _label(name: str, options: dict[str, Any]) -> Step:
+    if name != "language":
+        raise RecipeError(f"no labeller is called {name!r}: known: language")
+    known = {"model": language.DEFAULT, "newlines": " "}
+    for key in options:
+        if key not in known:
+            raise RecipeError(f"label language has no parameter {key!r}: {nearest(key, list(known))}")
+    return Step("label", name, name, options=tuple(sorted({**known, **options}.items())))
+
+
+def _from_column(texts: Texts) -> Values:
+    raise AssertionError("a column's values are looked up, not measured")
+
+
+@dataclass
+class Documents:
+    """Documents on their way through the steps: those that are left, and what became of the others."""
+
+    texts: Texts
+    urls: Texts
+    rows: npt.NDArray[np.int64]
+    columns: dict[str, Any] = field(default_factory=dict)
+    drops: list[tuple[str, npt.NDArray[np.int64], Values, list[str | None]]] = field(default_factory=list)
+    dropped: dict[str, Count] = field(default_factory=dict)
+    edited: dict[str, Count] = field(default_factory=dict)
+
+    def drop(self, rule: str, passed: npt.NDArray[np.bool_], values: Values) -> None:
+        """Take out the documents that did not pass."""
+        if passed.all():
+            return
+        gone = np.flatnonzero(~passed)
+        details = [self._detail(rule, row) for row in gone]
+        self.drops.append((rule, self.rows[gone], np.asarray(values, np.float64)[gone], details))
+        lost = Count(len(gone), int(self.texts.byte_counts[gone].sum()))
+        self.dropped[rule] = self.dropped.get(rule, Count()) + lost
+        left = np.flatnonzero(passed)
+        self.texts, self.urls, self.rows = self.texts.take(left), self.urls.take(left), self.rows[left]
+        self.columns = {name: values[left] for name, values in self.columns.items()}
+
+    def _detail(self, rule: str, row: int) -> str | None:
+        return str(self.columns["language"][row]) if rule.startswith("language") and "language" in self.columns else None
+
+    def edit(self, rule: str, edit: Callable[[Texts], Texts]) -> None:
+        """Change the texts; those that are empty afterwards are dropped."""
+        before = self.texts
+        self.texts = edit(before)
+        if self.texts is not before:
+            changed = (self.texts.starts != before.starts) | (self.texts.ends != before.ends)
+            lost = Count(int(changed.sum()), before.bytes - self.texts.bytes)
+            self.edited[rule] = self.edited.get(rule, Count()) + lost
+        sizes = self.texts.byte_counts
+        self.drop(rule, sizes > 0, np.zeros(len(sizes)))
+
+
+def clean(steps: Sequence[Step], texts: Texts, urls: Texts, trace: Trace | None = None) -> Documents:
+    """Take documents through the steps; ``trace`` is told each rule's value, bounds and verdict (for a single document)."""
+    documents = Documents(texts, urls, np.arange(len(texts)))
+    for step in steps:
+        if not len(documents.rows):
+            break
+        before, bytes_before = len(documents.rows), documents.texts.bytes
+        value = _take(step, documents)
+        if trace and value is not None:
+            trace(step.rule, value[0], step.keep.bounds if step.keep else _among(step), len(documents.rows) == before)
+        elif trace and step.verb in ("edit", "keep_lines"):
+            lost = bytes_before - documents.texts.bytes
+            trace(step.rule, lost, "bytes taken away", len(documents.rows) == before)
+    return documents
+
+
+def _among(step: Step) -> str:
+    return f"{step.subject} among {', '.join(step.among)}"
+
+
+def _take(step: Step, documents: Documents) -> Any:
+    """One step on the documents that are left; for a keep, the values that it looked at."""
+    subject = step.subject
+    if step.verb == "label":
+        options = dict(step.options)
+        labels, probabilities = language.likeliest(documents.texts, options["model"], options["newlines"])
+        documents.columns |= {"language": labels, "language_probability": probabilities}
+        return None
+    if isinstance(subject, KeepLines | Edit):
+        documents.edit(step.rule, subject)
+        return None
+    if isinstance(subject, str):
+        if subject not in documents.columns:
+            raise RecipeError(f"keep {subject}: no earlier step makes that column; put `label: language` before it")
+        values = documents.columns[subject]
+        passed = np.isin(values, step.among) if step.among else step.keep.passes(values)  # type: ignore[union-attr]
+        shown = values if values.dtype.kind in "fiu" else documents.columns.get(f"{subject}_probability", np.zeros(len(values)))
+        documents.drop(step.rule, passed, shown)
+        return values
+    assert isinstance(subject, Signal)
+    values = subject.measure(documents.urls if subject.column == "url" else documents.texts)
+    if step.verb == "mark":
+        documents.columns[f"mark.{subject.name}"] = values
+        return None
+    if step.verb == "keep_lost":
+        then = documents.columns[f"mark.{subject.name}"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.where(then > 0, (then - values) / then, np.nan)
+    assert step.keep is not None
+    documents.drop(step.rule, step.keep.passes(values), values)
+    return values
+
+
+@dataclass(frozen=True)
+class Heuristics(Stage):
+    """Clean documents by signals, keeps and edits, in the recipe's order."""
+
+    name: ClassVar[str] = "heuristics"
+    steps: tuple[Any, ...] = ()
+    use: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        _ = self.plan
+
+    @cached_property
+    def plan(self) -> tuple[Step, ...]:
+        """The steps, read strictly; a `RecipeError` says which step is wrong."""
+        load_custom(self.use)
+        plan = []
+        for number, values in enumerate(self.steps, 1):
+            try:
+                if not isinstance(values, Mapping):
+                    raise RecipeError(f"expected a mapping such as {{keep: word_count, min: 50}}, found {values!r}")
+                plan.append(step_of(values))
+            except RecipeError as error:
+                raise RecipeError(f"heuristics, step {number}: {error}") from error
+        _check_order(plan)
+        return tuple(plan)
+
+    def versions(self) -> dict[str, str]:
+        """The Unicode data's version, and digests of the lists and models that the steps name."""
+        return self._found
+
+    @cached_property
+    def _found(self) -> dict[str, str]:
+        found = {"unicode": unicodedata.unidata_version, "regex": str(regex.__version__)}
+        for step in self.plan:
+            options = dict(step.options)
+            if step.verb == "label":
+                found[f"model {options['model']}"] = file_digest(language.located(options["model"]))
+            parameters = step.subject.parameters if isinstance(step.subject, Signal | Edit) else ()
+            for key, value in parameters:
+                if key in ("hosts", "phrases", "tlds") and isinstance(value, str):
+                    found[f"list {value}"] = file_digest(located(value.partition("::")[0]))
+            if isinstance(step.subject, Edit) and step.subject.name == "remove_urls":
+                found["tldextract"] = tldextract.__version__
+        return found
+
+    def rehearse(self) -> None:
+        """Compile the kernels that the steps need."""
+        sentence = "A page of http://example.com/a.html has 3 lines.\n\n\n- It has 2 likes ...\n3 likes\nSign-in\n"
+        clean([s for s in self.plan], Texts.of([sentence * 3, "x"]), Texts.of(["https://www.example.com/", ""]))
+        rehearse_steps(self.plan)
+
+    def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
+        """One task a shard."""
+        tasks = tasks_for(self, inputs, out)
+        run(clean_shard, tasks)
+        return finish(self, inputs, out, tasks)
+
+    def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
+        """Each rule's value for this document beside its bounds, up to the one that drops it."""
+        told: list[tuple[str, Any, str, bool]] = []
+        texts, urls = Texts.of([document["text"]]), Texts.of([document.get("url") or ""])
+        clean(self.plan, texts, urls, lambda *line: told.append(line))
+        return told
+
+
+def rehearse_steps(plan: Sequence[Step]) -> None:
+    """Run each step alone on two texts, so that one that the last dropped is compiled too."""
+    texts = Texts.of(["The first line of a text, http://a.example.com/b it says. \n\n\n3 likes\nRead more now", "Two\nlines"])
+    urls = Texts.of(["https://a.example.com/x", "http://b.example.org:80/y"])
+    for step in plan:
+        if step.verb in ("keep", "mark") and isinstance(step.subject, Signal):
+            step.subject.measure(urls if step.subject.column == "url" else texts)
+        elif isinstance(step.subject, Edit | KeepLines):
+            step.subject(texts)
+
+
+def _check_order(plan: Sequence[Step]) -> None:
+    marked: set[str] = set()
+    names: set[str] = set()
+    for number, step in enumerate(plan, 1):
+        if step.verb == "mark" and isinstance(step.subject, Signal):
+            marked.add(step.subject.name)
+        if step.verb == "keep_lost" and isinstance(step.subject, Signal) and step.subject.name not in marked:
+            raise RecipeError(f"heuristics, step {number}: put `mark: {step.subject.name}` before `keep_lost`")
+        if step.verb in ("mark", "label"):
+            continue
+        if step.rule in names:
+            raise RecipeError(f"heuristics, step {number}: a second rule is called {step.rule!r}; give this one `as: NAME`")
+        names.add(step.rule)
+
+
+@cache
+def _stage(config: str) -> Heuristics:
+    return Heuristics.of({k: v for k, v in json.loads(config).items() if k != "name"})
+
+
+def clean_shard(task: Task) -> None:
+    """One shard in, one shard out."""
+    stage = _stage(json.dumps(task.stage))
+    labelled = any(step.verb == "label" for step in stage.plan)
+    location = task.inputs[0]
+    schema = schema_of(location)
+    if labelled:
+        schema = with_fields(schema, language=pa.string(), language_probability=pa.float64())
+    with TaskOutput(task, schema) as output:
+        for table in read_batches(location):
+            kept, drops, report = clean_table(stage.plan, table, location)
+            for gone in drops:
+                output.write("dropped", gone)
+            output.write("kept", kept)
+            output.report += report
+
+
+def clean_table(plan: Sequence[Step], table: pa.Table, location: str) -> tuple[pa.Table, list[pa.Table], Report]:
+    """A table's documents through the steps: the kept ones with their new text and columns, the dropped ones, the report."""
+    texts, urls = texts_of(table, "text", location), texts_of(table, "url", location)
+    try:
+        documents = clean(plan, texts, urls)
+    except ListError as error:
+        raise DataError(str(error)) from error
+    kept = with_column(table.take(documents.rows), "text", documents.texts.to_arrow())
+    for name in LABELS:
+        if name in documents.columns:
+            kept = with_column(kept, name, pa.array(documents.columns[name]))
+    report = Report(
+        Count(len(texts), texts.bytes),
+        Count(len(documents.rows), documents.texts.bytes),
+        documents.dropped,
+        documents.edited,
+    )
+    return kept, list(_dropped(table, documents)), report
+
+
+def _dropped(table: pa.Table, documents: Documents) -> Iterator[pa.Table]:
+    for rule, rows, values, details in documents.drops:
+        yield dropped_table(table["id"].take(rows), table["url"].take(rows), rule, values, details)

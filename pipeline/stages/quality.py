@@ -1,0 +1,303 @@
+"""quality: score every document, and keep exactly the top fraction of the whole run.
+
+Law: passes, in order: the model is had (fetched, or trained on the built-in examples) and folded; each shard is scored, and its
+scores and a histogram of their upper 16 bits are kept; the histograms' sum tells in which bin the threshold lies, and a second
+histogram, of that bin's lower 16 bits, tells the threshold itself; then each shard is cut. Memory is bounded by the histograms,
+whatever the number of documents.
+
+Kept are the highest scores whose weight (``by``: documents or bytes) reaches ``fraction`` of the whole. Of equal scores at the
+threshold those that come first in the input are kept, so that the count is exact and the same on every engine. A nan score is
+never kept.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from classifiers.fasttext import Folded, file_digest, load, save_fold
+from classifiers.fetch import fetched
+from classifiers.quality import scores
+from classifiers.train import Settings, examples, train
+from filters.texts import Texts
+from pipeline.report import Count, Report
+from pipeline.run.work import beat
+from pipeline.sample import write_sample
+from pipeline.shards import (
+    Input,
+    Task,
+    TaskOutput,
+    dropped_table,
+    filesystem,
+    is_local,
+    join,
+    read_batches,
+    schema_of,
+    texts_of,
+    whole_file,
+    with_column,
+    with_fields,
+)
+from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
+
+SAMPLE = "sample"
+SAMPLE_SETTINGS = Settings(dim=16, bucket=100_000, epoch=25)
+
+Table = Mapping[int, Sequence[int]]
+"""A histogram: of each occupied bin its documents and bytes."""
+
+
+@dataclass(frozen=True)
+class Quality(Stage):
+    """Score documents with a fastText classifier and keep the top fraction of the run, or those above a threshold."""
+
+    name: ClassVar[str] = "quality"
+    model: str = SAMPLE
+    label: str | None = None
+    column: str = "quality_probability"
+    fraction: float | None = 0.1
+    threshold: float | None = None
+    by: Literal["documents", "bytes"] = "documents"
+
+    def __post_init__(self) -> None:
+        if (self.fraction is None) == (self.threshold is None):
+            raise RecipeError(
+                f"stage quality: give fraction or threshold, not both (fraction {self.fraction}, threshold {self.threshold}; "
+                "write `fraction: null` to use a threshold)"
+            )
+        if self.fraction is not None and not 0 < self.fraction <= 1:
+            raise RecipeError(f"stage quality: fraction is {self.fraction}; expected a number above 0 and up to 1")
+
+    def versions(self) -> dict[str, str]:
+        """The model's digest; for the built-in one, what it is trained from."""
+        if self.model == SAMPLE:
+            import platform  # noqa: PLC0415
+
+            return {"model": f"sample, Python {platform.python_version()}"}
+        return {"model": _digest(self.model)}
+
+    def rehearse(self) -> None:
+        """Compile the kernel."""
+        words = np.array([0.5], np.float32)
+        words.flags.writeable = False
+        keys = np.zeros(16, np.uint64)
+        keys.flags.writeable = False
+        Folded((" ", "hq"), keys, words, words, 2).probability(Texts.of(["a b"]), "hq")
+
+    def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
+        """Have the model, score, find the threshold, cut."""
+        model = self._model(out)
+        scoring = tasks_for(self, inputs, out, "scores", model=model)
+        run(score_shard, scoring)
+        threshold, quotas, facts = self._threshold(scoring, inputs, out, run)
+        cutting = [
+            Task(task.stage, (i.path, join(out, "scores", f"{task.name}.parquet")), out, task.index, task.identity, "part",
+                 extra={"threshold": threshold, "quota": quota})
+            for task, i, quota in zip(scoring, inputs, quotas, strict=True)
+        ]  # fmt: skip
+        run(cut_shard, cutting)
+        return finish(self, inputs, out, cutting, {"threshold": threshold, "model": self.model, **facts})
+
+    def _model(self, out: str) -> str:
+        """The model's place, where workers find it: folded if it can be."""
+        source = self._sample_model(out) if self.model == SAMPLE else fetched(self.model)
+        loaded = load(source)
+        place = join(out, "model", "model.fold" if isinstance(loaded, Folded) else Path(source).name)
+        if not isinstance(loaded, Folded):
+            return str(source) if is_local(out) else self.model
+        fs, path = filesystem(place)
+        if not fs.exists(path):
+            with whole_file(place) as half:
+                save_fold(loaded, half)
+        return place
+
+    def _sample_model(self, out: str) -> Path:
+        """A little classifier, trained on the spot on the built-in examples; about two seconds."""
+        with tempfile.TemporaryDirectory() as folder:
+            write_sample(folder)
+            sides = [list(examples(Path(folder) / "classifier" / f"{side}.jsonl")) for side in ("positive", "negative")]
+        kept = Path(join(out, "model")) if is_local(out) else Path(tempfile.mkdtemp())
+        train(sides[0], sides[1], kept, SAMPLE_SETTINGS)
+        return kept / "model.bin"
+
+    def _threshold(
+        self, scoring: Sequence[Task], inputs: Sequence[Input], out: str, run: Run
+    ) -> tuple[float, list[int], dict[str, Any]]:
+        """The lowest score that is kept; of each shard, how many of the documents that have just that score are kept."""
+        if self.threshold is not None:
+            return self.threshold, [-1] * len(inputs), {}
+        upper = _merged([marker["facts"]["histogram"] for marker in markers_of(scoring)])
+        total = sum(weights[self._weight] for weights in upper.values())
+        wanted = ceil(total * self.fraction) if self.fraction is not None else 0
+        high, above = _bin_of(upper, wanted, self._weight)
+        refining = [
+            Task(task.stage, (join(out, "scores", f"{task.name}.parquet"),), out, task.index, task.identity, "ties",
+                 extra={"high": high})
+            for task in scoring
+        ]  # fmt: skip
+        run(refine_shard, refining)
+        tables = [_table(marker["facts"]["histogram"]) for marker in markers_of(refining)]
+        low, above = _bin_of(_merged_tables(tables), wanted - above, self._weight, above)
+        threshold = float(_scores_of(np.array([(high << 16) | low], np.uint32))[0]) if total else 1.0
+        return threshold, self._quotas([t.get(low, (0, 0)) for t in tables], wanted - above), {"documents": total, "kept": wanted}
+
+    def _quotas(self, ties: Sequence[Sequence[int]], left: int) -> list[int]:
+        """How many of the equal scores each shard keeps: the first shards first (-1: all that lie at or above)."""
+        if self.by == "bytes":  # documents have different weights: all equal ones are kept
+            return [-1] * len(ties)
+        quotas = []
+        for documents, _ in ties:
+            quotas.append(max(0, min(documents, left)))
+            left -= quotas[-1]
+        return quotas
+
+    @property
+    def _weight(self) -> int:
+        return 0 if self.by == "documents" else 1
+
+    def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
+        """The document's score beside the threshold that was found."""
+        from pipeline.shards import read_json  # noqa: PLC0415
+
+        report = read_json(join(folder, "report.json")) or {}
+        threshold, score = report.get("facts", {}).get("threshold"), document.get(self.column)
+        if score is None or threshold is None:
+            return []
+        return [(self.column, score, f"{threshold:.9g} <= {self.column}", score >= threshold)]
+
+
+@cache
+def _digest(model: str) -> str:
+    return file_digest(fetched(model))
+
+
+def ordered_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+    """float32 as whole numbers in the same order: ``uint32[N]``."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000)).astype(np.uint32)
+
+
+def _scores_of(ordered: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+    """The scores of such numbers."""
+    bits = np.where(ordered >> 31, ordered & np.uint32(0x7FFFFFFF), ~ordered).astype(np.uint32)
+    return bits.view(np.float32)
+
+
+def _histogram(bins: npt.NDArray[np.uint32], sizes: npt.NDArray[np.int64]) -> dict[str, list[int]]:
+    found, inverse = np.unique(bins, return_inverse=True)
+    documents = np.bincount(inverse, minlength=len(found))
+    weights = np.bincount(inverse, sizes, len(found)).astype(np.int64) if len(found) else documents
+    return {str(b): [int(d), int(w)] for b, d, w in zip(found, documents, weights, strict=True)}
+
+
+def _table(histogram: Mapping[str, Sequence[int]]) -> dict[int, Sequence[int]]:
+    return {int(b): weights for b, weights in histogram.items()}
+
+
+def _merged(histograms: Sequence[Mapping[str, Sequence[int]]]) -> dict[int, Sequence[int]]:
+    return _merged_tables([_table(histogram) for histogram in histograms])
+
+
+def _merged_tables(tables: Sequence[Table]) -> dict[int, Sequence[int]]:
+    total: dict[int, list[int]] = {}
+    for table in tables:
+        for b, (documents, bytes_) in table.items():
+            held = total.setdefault(b, [0, 0])
+            held[0] += documents
+            held[1] += bytes_
+    return dict(total)
+
+
+def _bin_of(table: Table, wanted: int, weight: int, above: int = 0) -> tuple[int, int]:
+    """The bin in which the weight from the top reaches ``wanted``, and the weight above that bin (added to ``above``)."""
+    reached = 0
+    for b in sorted(table, reverse=True):
+        if reached + table[b][weight] >= wanted:
+            return b, above + reached
+        reached += table[b][weight]
+    return 0, above + reached
+
+
+@cache
+def _stage(config: str) -> Quality:
+    return Quality.of({k: v for k, v in json.loads(config).items() if k != "name"})
+
+
+def score_shard(task: Task) -> None:
+    """Score a shard's documents; write the scores beside it, in its order, and a histogram of their upper bits."""
+    stage, model = _stage(json.dumps(task.stage)), _local(task.extra["model"])
+    schema = pa.schema([(stage.column, pa.float32()), ("bytes", pa.int64())])
+    with TaskOutput(task, None, dropped=False) as output:
+        output.open("scores", f"scores/{task.name}.parquet", schema)
+        bins, sizes = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
+        for table in read_batches(task.inputs[0]):
+            texts = texts_of(table, "text", task.inputs[0])
+            values = scores(texts, model, stage.label)
+            output.write("scores", pa.table([pa.array(values), pa.array(texts.byte_counts)], schema=schema))
+            known = ~np.isnan(values)
+            bins.append(ordered_bits(values[known]) >> 16)
+            sizes.append(texts.byte_counts[known])
+            everything = Count(len(texts), texts.bytes)
+            output.report += Report(everything, everything)
+            beat(task, output.report.read.documents, output.report.read.bytes)
+        output.facts["histogram"] = _histogram(np.concatenate(bins), np.concatenate(sizes))
+
+
+def _local(place: str) -> Path:
+    return Path(place) if is_local(place) else fetched(place)
+
+
+def _scores(location: str) -> pa.Table:
+    fs, path = filesystem(location)
+    with fs.open(path, "rb") as file:
+        return pq.read_table(file)
+
+
+def refine_shard(task: Task) -> None:
+    """A histogram of the lower bits of the scores in the threshold's bin."""
+    table = _scores(task.inputs[0])
+    with TaskOutput(task, None, dropped=False) as output:
+        values, sizes = table.column(0).to_numpy(), table.column(1).to_numpy()
+        known = ~np.isnan(values)
+        bits, sizes = ordered_bits(values[known]), sizes[known]
+        inside = bits >> 16 == task.extra["high"]
+        output.facts["histogram"] = _histogram(bits[inside] & np.uint32(0xFFFF), sizes[inside])
+
+
+def cut_shard(task: Task) -> None:
+    """Keep a shard's documents above the threshold, and of those at it as many as this shard may."""
+    stage = _stage(json.dumps(task.stage))
+    location = task.inputs[0]
+    values = _scores(task.inputs[1]).column(0).to_numpy()
+    threshold, quota = np.float32(task.extra["threshold"]), int(task.extra["quota"])
+    passed = values >= threshold
+    if quota >= 0:
+        ties = np.flatnonzero(values == threshold)
+        passed[ties[quota:]] = False
+    row = 0
+    with TaskOutput(task, with_fields(schema_of(location), **{stage.column: pa.float32()})) as output:
+        for table in read_batches(location):
+            texts = texts_of(table, "text", location)
+            here = slice(row, row + len(texts))
+            row += len(texts)
+            kept, gone = np.flatnonzero(passed[here]), np.flatnonzero(~passed[here])
+            table = with_column(table, stage.column, pa.array(values[here]))
+            output.write("kept", table.take(kept))
+            lost = Count(len(gone), int(texts.byte_counts[gone].sum()))
+            if len(gone):
+                ids, urls = table["id"].take(gone), table["url"].take(gone)
+                output.write("dropped", dropped_table(ids, urls, stage.column, values[here][gone], [None] * len(gone)))
+            output.report += Report(
+                Count(len(texts), texts.bytes),
+                Count(len(kept), int(texts.byte_counts[kept].sum())),
+                {stage.column: lost} if len(gone) else {},
+            )
