@@ -64,9 +64,9 @@ class Folded:
         """The probability of a label, as ``f.predict`` gives it (1e-5 more for the likelier one): ``float64[N]``."""
         starts, ends = strip(texts.utf8, texts.starts, texts.ends, classes())
         logits = mean_weights(texts.utf8, starts, ends, self.keys, self.weights, self.ngram_weights, self.word_ngrams)
-        likely = 1 / (1 + np.exp(-logits))
-        likely = np.where(likely >= 0.5, likely + 1e-5, likely - 1e-5)
-        return likely if label == self.labels[1] else 1 - likely
+        second = 1 / (1 + np.exp(-logits))
+        second = np.where(second >= 0.5, second + 1e-5, second - 1e-5)
+        return np.asarray(second if label == self.labels[1] else 1 - second)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,21 @@ class _Reader:
         if magic != MAGIC or version != VERSION:
             raise ModelError(f"{path} is not a fastText model (it begins with {magic}, {version}; expected {MAGIC}, {VERSION})")
         values = self.unpack("<12id")
-        names = "dim ws epoch min_count neg word_ngrams loss model bucket minn maxn lr_update t".split()
+        names = [
+            "dim",
+            "ws",
+            "epoch",
+            "min_count",
+            "neg",
+            "word_ngrams",
+            "loss",
+            "model",
+            "bucket",
+            "minn",
+            "maxn",
+            "lr_update",
+            "t",
+        ]
         self.arguments = dict(zip(names, values, strict=True))
         self.size, self.words, self.labels, _, self.pruned = self.unpack("<iiiqq")
 
@@ -232,7 +246,9 @@ def _load_fold(path: str) -> Folded:
         with np.load(path, allow_pickle=False) as file:
             version, word_ngrams = file["format"].tolist()
             if version != FOLD_FORMAT:
-                raise ModelError(f"{path} is a fold of format {version}, this goldwash reads {FOLD_FORMAT}: fold the .bin again")
+                raise ModelError(
+                    f"{path} is a fold of format {version}, this goldwash reads {FOLD_FORMAT}: fold the .bin again"
+                )
             labels = file["labels"].tolist()
             return _frozen(Folded((labels[0], labels[1]), file["keys"], file["weights"], file["ngram_weights"], word_ngrams))
     except (KeyError, zipfile.BadZipFile, OSError, ValueError) as error:
@@ -256,7 +272,7 @@ def word_table(word_hashes: Hashes, values: Floats) -> Any:
 
 
 @kernel
-def _weight(keys: Hashes, weights: Floats, h: int) -> Any:
+def _weight(keys: Hashes, weights: Floats, h: Any) -> Any:
     """A word's weight; nan for a word that the model has not seen."""
     h = max(np.uint64(h), np.uint64(1))
     mask = len(keys) - 1

@@ -39,7 +39,8 @@ def fetched(place: str, sha256: str | None = None) -> Path:
             raise
         except Exception as error:
             raise ModelError(
-                f"{place} could not be fetched ({type(error).__name__}: {error}): copy the file here by other means and give its path"
+                f"{place} could not be fetched ({type(error).__name__}: {error}): copy the file here by other means and give "
+                "its path"
             ) from error
         finally:
             Path(half).unlink(missing_ok=True)

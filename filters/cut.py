@@ -268,9 +268,9 @@ def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
             pass
         elif raw == c.CR or raw == c.LF or raw == c.NEWLINE or b == c.CR or b == c.LF or b == c.NEWLINE:  # WB3a, WB3b
             return i
-        elif raw == c.ZWJ and (b == c.PICTOGRAPHIC or b == c.PICTOGRAPHIC_LETTER):  # WB3c
-            pass
-        elif raw == c.W_SEG_SPACE and b == c.W_SEG_SPACE:  # WB3d
+        elif (raw == c.ZWJ and (b == c.PICTOGRAPHIC or b == c.PICTOGRAPHIC_LETTER)) or (
+            raw == c.W_SEG_SPACE and b == c.W_SEG_SPACE
+        ):  # WB3c
             pass
         elif _ignored(b):  # WB4
             raw = b
@@ -299,7 +299,7 @@ def uax29(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, 
             if b == 32 and i + 1 < end and utf8[i + 1] < 0x80 and utf8[i + 1] != 32:
                 i += 1  # the commonest piece by far: one space before an ASCII character
                 continue
-            point, after = code_point(utf8, i)
+            point, _ = code_point(utf8, i)
             stop = _word_end(utf8, i, end, breaks)
             kept = (classes[point] & ALNUM) != 0
             if not kept and not words_only:

@@ -17,13 +17,12 @@ import sys
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
+import numba.core.config as settings
 import numpy as np
 from filelock import FileLock
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _digest() -> str:
@@ -43,17 +42,18 @@ def cache_folder() -> Path:
 
 
 if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(cache_folder())
+    settings.CACHE_DIR = str(cache_folder())
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop over arrays: no Python objects, no GIL, C division, kept on disk."""
-    if numba.config.DISABLE_JIT:
+    if settings.DISABLE_JIT:
         return _plain(function)
-    return numba.njit(nogil=True, cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    return compiled
 
 
-def _plain(function: Function) -> Function:
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """The kernel as Python: 64-bit hashes wrap round silently, as they do in machine code."""
 
     @wraps(function)
@@ -61,7 +61,7 @@ def _plain(function: Function) -> Function:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             return function(*args)
 
-    return run  # type: ignore[return-value]
+    return run
 
 
 def rehearse(name: str, act: Callable[[], object], tell: Callable[[str], None] = lambda _: None) -> None:
@@ -70,7 +70,7 @@ def rehearse(name: str, act: Callable[[], object], tell: Callable[[str], None] =
     Processes that come at the same time wait for the first one. ``tell`` is called with a line for the user when there is
     something to compile.
     """
-    if numba.config.DISABLE_JIT:
+    if settings.DISABLE_JIT:
         return
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)

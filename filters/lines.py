@@ -65,9 +65,7 @@ def marked_line_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows) 
             first = code_point(utf8, a)[0]
             bullets += first == 0x25CF or first == 0x2022 or first == 42 or first == 45
             last = code_point_before(utf8, z)[0]
-            if last == 0x2026:
-                ellipses += 1
-            elif last == 46 and z - a >= 3 and utf8[z - 2] == 46 and utf8[z - 3] == 46:
+            if last == 0x2026 or (last == 46 and z - a >= 3 and utf8[z - 2] == 46 and utf8[z - 3] == 46):
                 ellipses += 1
             elif last == 46 and z - a >= 5 and utf8[z - 3] == 46 and utf8[z - 5] == 46:
                 ellipses += utf8[z - 2] == 32 and utf8[z - 4] == 32

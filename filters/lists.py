@@ -1,9 +1,9 @@
 """Lists of words and hosts, as hash tables that kernels probe.
 
 Law: a list is named by a path, or as ``package:NAME/PATH`` a file in an installed package. It has an entry a line; blank
-lines and comments (``# `` to the end of the line) are passed over; a tar archive is all of its files of one name (``hosts.tar.gz::domains``). A list
-is 64-bit hashes in an open-addressing table, 16 bytes an entry at the most, made once a machine, kept on disk and mapped from
-there, so that workers share one copy.
+lines and comments (``# `` to the end of the line) are passed over; of a tar archive, ``hosts.tar.gz::domains`` is all files of
+that name. A host list is 64-bit hashes in an open-addressing table, at most 32 bytes an entry, made once a machine, kept on
+disk and mapped from there, so that workers share one copy.
 """
 
 import hashlib
@@ -158,7 +158,7 @@ def hash_table(row_hashes: Hashes) -> Any:
 
 
 @kernel
-def in_table(table: Hashes, h: int) -> Any:
+def in_table(table: Hashes, h: Any) -> Any:
     """Whether a hash stands in a `hash_table`."""
     h = max(np.uint64(h), np.uint64(1))
     mask = len(table) - 1

@@ -20,7 +20,7 @@ FACTOR = np.uint64(0xD6E8FEB86659FD93)
 
 
 @kernel
-def mixed(h: int) -> Any:
+def mixed(h: Any) -> Any:
     """A 64-bit number with every bit made to depend on every other (the finaliser of MurmurHash3)."""
     h = np.uint64(h)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)

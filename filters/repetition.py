@@ -68,7 +68,9 @@ def _segments(segments: Texts, by_character: bool, beyond_first: bool) -> Values
         "occurrences",
         lambda s: np.stack(occurrences(hashes(s.utf8, s.starts, s.ends), s.parents), axis=1),
     ).T.copy()
-    weights = character_counts(segments.utf8, segments.starts, segments.ends) if by_character else np.ones(len(segments), np.int64)
+    weights = (
+        character_counts(segments.utf8, segments.starts, segments.ends) if by_character else np.ones(len(segments), np.int64)
+    )
     return np.asarray(repeated_share(total, copy, weights, segments.parents, beyond_first))
 
 

@@ -5,7 +5,7 @@ so one kernel measures any of them. A `Texts` never changes; what is measured or
 selection of its rows (`take`) copies no text and carries along what has been measured.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ class TextError(ValueError):
 
 def _frozen(array: npt.ArrayLike, dtype: type) -> npt.NDArray[Any]:
     """A read-only, contiguous view: one type for the kernels, whoever made the array."""
-    view = np.ascontiguousarray(array, dtype).view()
+    view: npt.NDArray[Any] = np.ascontiguousarray(array, dtype).view()
     view.flags.writeable = False
     return view
 
@@ -40,15 +40,14 @@ class Texts:
     utf8: cut.Bytes
     starts: cut.Rows
     ends: cut.Rows
-    parents: cut.Rows | None = None
+    parents: cut.Rows = field(default_factory=lambda: np.zeros(1, np.int64))
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "utf8", _frozen(self.utf8, np.uint8))
         object.__setattr__(self, "starts", _frozen(self.starts, np.int64))
         object.__setattr__(self, "ends", _frozen(self.ends, np.int64))
-        if self.parents is not None:
-            object.__setattr__(self, "parents", _frozen(self.parents, np.int64))
+        object.__setattr__(self, "parents", _frozen(self.parents, np.int64))
 
     @staticmethod
     def of(column: pa.Array | pa.ChunkedArray | Iterable[str]) -> "Texts":
@@ -84,7 +83,10 @@ class Texts:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, row: int) -> str:
+    def __iter__(self) -> Iterator[str]:
+        return (self[row] for row in range(len(self)))
+
+    def __getitem__(self, row: int | np.integer[Any]) -> str:
         return str(self.utf8[self.starts[row] : self.ends[row]].tobytes(), "utf-8")
 
     def to_arrow(self) -> pa.Array:
@@ -113,7 +115,6 @@ class Texts:
         taken = Texts(self.utf8, self.starts[rows], self.ends[rows])
         for key, value in self.memo.items():
             if isinstance(value, Texts):
-                assert value.parents is not None
                 pieces, parents = piece_rows(value.parents, _frozen(rows, np.int64))
                 taken.memo[key] = Texts(value.utf8, value.starts[pieces], value.ends[pieces], parents)
             else:

@@ -28,7 +28,9 @@ def url_host_count(urls: Texts, hosts: str, exact: bool = False) -> Values:
     table = host_table(hosts)
     if exact:
         starts, ends = authorities(urls.utf8, urls.starts, urls.ends)
-        plain = Texts.of([urls.utf8[a:b].tobytes().decode().lower().replace("www", "") for a, b in zip(starts, ends, strict=True)])
+        plain = Texts.of(
+            [urls.utf8[a:b].tobytes().decode().lower().replace("www", "") for a, b in zip(starts, ends, strict=True)]
+        )
         return np.asarray(listed_hosts(plain.utf8, plain.starts, plain.ends, table, False))
     found = url_hosts(urls)
     return np.asarray(listed_hosts(found.utf8, found.starts, found.ends, table, True))
@@ -69,9 +71,7 @@ def _phrases(urls: Texts, phrases: str | tuple[str, ...], ignoring: str, whole_w
     keys, index, lengths = phrase_table(phrases)
     ignored = np.zeros(128, np.uint8)
     ignored[[ord(character) for character in ignoring]] = 1
-    return np.asarray(
-        phrase_counts(urls.utf8, urls.starts, urls.ends, keys, index, lengths, ignored, c.classes(), whole_words)
-    )
+    return np.asarray(phrase_counts(urls.utf8, urls.starts, urls.ends, keys, index, lengths, ignored, c.classes(), whole_words))
 
 
 @kernel

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from filters import characters as c
-from filters.cut import Bytes, Rows, code_point, fasttext_word_count as count_fasttext_words
+from filters.cut import Bytes, Rows, code_point
+from filters.cut import fasttext_word_count as count_fasttext_words
 from filters.jit import kernel
 from filters.ngrams import Hashes, character_counts, hashes, row_hash
 from filters.signal import Values, signal
@@ -28,7 +29,6 @@ def fasttext_word_count(texts: Texts) -> Values:
 @signal
 def word_count(texts: Texts) -> Values:
     """White-space words; 0 for an empty text. Gopher's document length (2112.11446, A1)."""
-    assert texts.words.parents is not None
     return np.diff(texts.words.parents)
 
 

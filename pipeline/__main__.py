@@ -14,7 +14,8 @@ from classifiers.fasttext import ModelError
 from classifiers.train import Settings, TrainingError
 from filters.lists import ListError
 from filters.signal import EDITS, SIGNALS, SignalError
-from pipeline import __version__, flow, funnel, recipe as recipes
+from pipeline import __version__, flow, funnel
+from pipeline import recipe as recipes
 from pipeline.report import ReportError
 from pipeline.shards import DataError
 from pipeline.stage import RecipeError, RunError
@@ -30,13 +31,21 @@ goldwash explain runs/first https://example.com/                     why a page 
 """
 
 app = typer.Typer(
-    name="goldwash", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
+    name="goldwash",
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
 )
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, soft_wrap=True)
 
 Inputs = Annotated[
-    list[str], typer.Option("--input", help="Archives or shards: files, a glob, a folder, a warc.paths list, s3:// or https://; several may follow.")
+    list[str],
+    typer.Option(
+        "--input", help="Archives or shards: files, a glob, a folder, a warc.paths list, s3:// or https://; several may follow."
+    ),
 ]
 Out = Annotated[str, typer.Option("--out", help="The folder that is written; a rerun goes on where the last one stopped.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 is one a core.")]
@@ -90,7 +99,7 @@ def stage(
     set: Set = [],  # noqa: B006
 ) -> None:
     """Run one stage alone on your own shards, with a recipe's parameters."""
-    from pipeline.inputs import find_archives, find_shards  # noqa: PLC0415
+    from pipeline.inputs import find_archives, find_shards
 
     made = _one_stage(name, recipe, set)
     inputs = find_archives(input) if made.makes_documents else find_shards(input)
@@ -101,15 +110,19 @@ def stage(
 
 @app.command()
 def train(
-    positive: Annotated[list[str], typer.Option(help="Files of examples to keep: .parquet, .jsonl, .json, .txt; several may follow.")],
+    positive: Annotated[
+        list[str], typer.Option(help="Files of examples to keep: .parquet, .jsonl, .json, .txt; several may follow.")
+    ],
     negative: Annotated[list[str], typer.Option(help="Files of examples to drop.")],
     out_folder: Annotated[str, typer.Option("--out", help="The folder for model.bin, model.fold and report.json.")],
     per_class: Annotated[int, typer.Option(min=1, help="Examples of each kind, at the most.")] = Settings.per_class,
     seed: Annotated[int, typer.Option(help="What the sample and the split depend on.")] = Settings.seed,
-    set: Annotated[list[str], typer.Option("--set", help="A fastText setting, as epoch=10 (lr, dim, epoch, word_ngrams, bucket ...).")] = [],  # noqa: B006
+    set: Annotated[
+        list[str], typer.Option("--set", help="A fastText setting, as epoch=10 (lr, dim, epoch, word_ngrams, bucket ...).")
+    ] = [],  # noqa: B006
 ) -> None:
     """Train a quality classifier of your own; the defaults are DCLM's."""
-    from classifiers import train as training  # noqa: PLC0415
+    from classifiers import train as training
 
     values: dict[str, Any] = {"per_class": per_class, "seed": seed, **dict(map(recipes.parsed_setting, set))}
     for key in values:
@@ -131,11 +144,13 @@ def score(
     input: Inputs,
     out_folder: Out,
     column: Annotated[str, typer.Option(help="The column's name.")] = "quality_probability",
-    label: Annotated[str | None, typer.Option(help="The label whose probability is the score (hq, if the model has it).")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The label whose probability is the score (hq, if the model has it).")
+    ] = None,
     workers: Workers = 0,
 ) -> None:
     """Add a classifier's score to shards, as a column."""
-    from pipeline.inputs import find_shards  # noqa: PLC0415
+    from pipeline.inputs import find_shards
 
     made = STAGES["score"].of({"model": model, "label": label, "column": column})
     step = flow.run_stage(made, find_shards(input), out_folder, _engine(workers), _tell)
@@ -148,7 +163,7 @@ def explain(
     page: Annotated[str, typer.Argument(metavar="URL_OR_ID", help="The page's whole URL, or its WARC-Record-ID.")],
 ) -> None:
     """Say why a page was kept or dropped: every stage that it met, each rule's value beside its threshold."""
-    from pipeline.explain import explained  # noqa: PLC0415
+    from pipeline.explain import explained
 
     for document, passages in explained(run_folder, page):
         out.print(f"[bold]{document['url']}[/bold]  {document['id']}", highlight=False)
@@ -158,14 +173,18 @@ def explain(
             detail = f" [{passage.detail}]" if passage.detail else ""
             out.print(f"{passage.stage}: {verdict}{value}" + detail.replace("[", r"\["), highlight=False)
             for rule, measured, bounds, passed in passage.rules:
-                shown = f"{measured:.6g}" if isinstance(measured, int | float) or hasattr(measured, "dtype") and measured.dtype.kind in "fiu" else str(measured)
+                shown = (
+                    f"{measured:.6g}"
+                    if isinstance(measured, int | float) or (hasattr(measured, "dtype") and measured.dtype.kind in "fiu")
+                    else str(measured)
+                )
                 out.print(f"  {'ok ' if passed else 'NO '} {rule:42s} {shown:>12s}   {bounds}", highlight=False, markup=False)
 
 
 @app.command()
 def sample(out_folder: Annotated[str, typer.Argument(metavar="OUT", help="The folder for the sample crawl.")]) -> None:
     """Write the built-in sample crawl: archives, classifier examples, benchmark questions, and each page's expected fate."""
-    from pipeline.sample import write_sample  # noqa: PLC0415
+    from pipeline.sample import write_sample
 
     write_sample(Path(out_folder))
     out.print(f"the sample crawl is in {out_folder}/crawl; each page's fate in {out_folder}/fates.jsonl", highlight=False)
@@ -196,8 +215,8 @@ def _one_stage(name: str, recipe: str, settings: Sequence[str]) -> Any:
 
 
 def _engine(workers: int) -> Any:
-    from pipeline.run.local import local  # noqa: PLC0415
-    from pipeline.run.progress import shown  # noqa: PLC0415
+    from pipeline.run.local import local
+    from pipeline.run.progress import shown
 
     return local(workers, shown(err))
 
@@ -213,7 +232,11 @@ def _print_plan(loaded: recipes.Recipe, names: Sequence[str], folder: str, until
     for step in flow.planned(loaded, names, folder, until):
         state = "finished, will be reused" if step.reused else "to do" if step.folder else "to do (its input is not there yet)"
         where = step.folder or "(its folder is named by what comes before)"
-        shards = f"{len(inputs)} shards" if step.stage.name != "bloom" else f"{len(inputs)} shards in {step.stage.config()['groups']} groups"
+        shards = (
+            f"{len(inputs)} shards"
+            if step.stage.name != "bloom"
+            else f"{len(inputs)} shards in {step.stage.config()['groups']} groups"
+        )
         out.print(f"  {step.stage.name:14s} {shards:24s} {state:38s} {where}", highlight=False)
 
 

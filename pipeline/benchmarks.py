@@ -100,12 +100,16 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     else:
         for n, row in enumerate(rows, 1):
             if len(row) != 6:
-                raise DataError(f"benchmark file {path}, line {n}: expected question, four options and a letter, found {len(row)} columns")
+                raise DataError(
+                    f"benchmark file {path}, line {n}: expected question, four options and a letter, found {len(row)} columns"
+                )
             yield {"question": row[0], "choices": row[1:5]}
 
 
 def _question(row: Mapping[str, Any], path: Path) -> tuple[str, tuple[str, ...]]:
     if "question" not in row:
-        raise DataError(f"benchmark file {path} has columns {', '.join(row)}; expected `question` and `choices` or `choice0` ...")
+        raise DataError(
+            f"benchmark file {path} has columns {', '.join(row)}; expected `question` and `choices` or `choice0` ..."
+        )
     options: Sequence[Any] = row.get("choices") or [row[key] for key in sorted(row) if re.fullmatch(r"choice_?\d+", key)]
     return str(row["question"]), tuple(str(option) for option in options if str(option).strip())

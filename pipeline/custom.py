@@ -36,7 +36,9 @@ def load_custom(used: Iterable[Any]) -> None:
             else:
                 _run_source(values["file"], values["source"])
         except Exception as error:
-            raise RecipeError(f"use: {values.get('file') or values['module']} failed: {type(error).__name__}: {error}") from error
+            raise RecipeError(
+                f"use: {values.get('file') or values['module']} failed: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _run_source(file: str, source: str) -> None:

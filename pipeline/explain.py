@@ -47,7 +47,9 @@ def explained(run: str, page: str) -> list[tuple[dict[str, Any], list[Passage]]]
             pages.setdefault(id_, []).append(Passage(stage.name, "kept", rules=_rules(stage, folder, before.get(id_), row)))
         before = kept
     if not pages:
-        raise DataError(f"{page}: no page of this URL or id in {run}; ids are WARC-Record-IDs such as urn:uuid:..., URLs are whole")
+        raise DataError(
+            f"{page}: no page of this URL or id in {run}; ids are WARC-Record-IDs such as urn:uuid:..., URLs are whole"
+        )
     return [(known[id_], passages) for id_, passages in pages.items()]
 
 

@@ -1,8 +1,8 @@
 """A recipe's stages, one after the other, from archives to a dataset.
 
 Law: each stage's folder is named by its place, its name and its identity, so that a changed parameter redoes only what comes
-after it, and a folder that is finished is not done again. ``run.json`` says which folders are this run's; ``dataset/`` holds the
-last stage's shards and what made them.
+after it, and a folder that is finished is not done again. ``run.json`` says which folders are this run's; ``dataset/`` holds
+the last stage's shards and what made them.
 """
 
 import os

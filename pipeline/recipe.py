@@ -48,7 +48,9 @@ class Recipe:
     def resolved(self) -> str:
         """The recipe as YAML with every parameter: what is stored beside the output."""
         stages = [{stage.name: stage.config()} for stage in self.stages]
-        return yaml.safe_dump({"description": self.description, "stages": stages}, sort_keys=False, allow_unicode=True, width=120)
+        return yaml.safe_dump(
+            {"description": self.description, "stages": stages}, sort_keys=False, allow_unicode=True, width=120
+        )
 
     def stage(self, name: str) -> Stage:
         """The stage of this name; a `RecipeError` where the recipe has none."""
@@ -130,7 +132,9 @@ def _extended(values: dict[str, Any], path: Path, lines: Lines) -> tuple[dict[st
         matches = [s[name] for s in base["stages"] if name in s]
         if not matches:
             known = [next(iter(s)) for s in base["stages"]]
-            raise RecipeError(f"{path}, line {lines[('change', name)]}: {values['extends']} has no stage {name!r}: {nearest(name, known)}")
+            raise RecipeError(
+                f"{path}, line {lines[('change', name)]}: {values['extends']} has no stage {name!r}: {nearest(name, known)}"
+            )
         matches[0].update(change or {})
     return {**base, **{k: v for k, v in values.items() if k in ("description", "use")}}, {}
 
@@ -162,7 +166,9 @@ def _only(values: Any, path: Path, lines: Lines, n: int) -> tuple[str, dict[str,
     if isinstance(values, str):
         values = {values: {}}
     if not isinstance(values, Mapping) or len(values) != 1:
-        raise RecipeError(f"{path}{_at(lines, ('stages', n))}: stage {n + 1} must be one name with its parameters, found {values!r}")
+        raise RecipeError(
+            f"{path}{_at(lines, ('stages', n))}: stage {n + 1} must be one name with its parameters, found {values!r}"
+        )
     name, config = next(iter(values.items()))
     if name not in STAGES:
         raise RecipeError(f"{path}{_at(lines, ('stages', n))}: no stage is called {name!r}: {nearest(str(name), list(STAGES))}")
@@ -174,7 +180,7 @@ def _stage(values: Any, path: Path, lines: Lines, n: int) -> Stage:
     try:
         return STAGES[name].of(config)
     except RecipeError as error:
-        place = ("stages", n, name, *getattr(error, "place", ()))
+        place = ("stages", n, name, *error.place)
         raise RecipeError(f"{path}{_at(lines, place)}: {error}") from error
 
 

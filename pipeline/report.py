@@ -82,5 +82,9 @@ class Report:
             return {name: Count(**count) for name, count in table.items()}
 
         return Report(
-            Count(**values["read"]), Count(**values["kept"]), counts(values["dropped"]), counts(values["edited"]), values["notes"]
+            Count(**values["read"]),
+            Count(**values["kept"]),
+            counts(values["dropped"]),
+            counts(values["edited"]),
+            values["notes"],
         )

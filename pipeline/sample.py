@@ -30,10 +30,32 @@ __all__ = ["Page", "pages", "write_sample"]
 
 ARCHIVES = 4
 DATE = "2024-05-18T{:02d}:{:02d}:{:02d}Z"
-HOST_WORDS = (
-    "amber birch cedar delta ember fern glen harbor iris juniper kestrel linden maple north orchard pebble quarry river stone"
-    " thistle upland valley willow yonder"
-).split()
+HOST_WORDS = [
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "fern",
+    "glen",
+    "harbor",
+    "iris",
+    "juniper",
+    "kestrel",
+    "linden",
+    "maple",
+    "north",
+    "orchard",
+    "pebble",
+    "quarry",
+    "river",
+    "stone",
+    "thistle",
+    "upland",
+    "valley",
+    "willow",
+    "yonder",
+]
 BANNED_HOSTS = (
     "bingohall.co.uk", "www.bingo-corner.com", "play.casino-123.com", "blackjack-play.com:8080", "www.bingonearme.org:443",
     "WWW.BingoRoom.com", "news.blog.casino-association.com", "dating-life.com",
@@ -356,7 +378,23 @@ def repeated(number: int, rng: Random) -> Page:
     return _dropped("repeated", "repetition", number, rng, texts)
 
 
-CITIES = "Leeds Cork Ghent Delft Bergen Malmo Turku Basel Lyon Porto Siena Kotor Uppsala Trier Gotland".split()
+CITIES = [
+    "Leeds",
+    "Cork",
+    "Ghent",
+    "Delft",
+    "Bergen",
+    "Malmo",
+    "Turku",
+    "Basel",
+    "Lyon",
+    "Porto",
+    "Siena",
+    "Kotor",
+    "Uppsala",
+    "Trier",
+    "Gotland",
+]
 
 
 def _noise(number: int, deck: made.Deck) -> list[str]:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +292,7 @@ def read_batches(location: str, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.T
         sizes = np.asarray(pc.fill_null(pc.binary_length(table["text"].cast(pa.large_binary())), 0), np.int64)
         groups = (np.cumsum(sizes) - sizes) // batch_bytes
         cuts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), table.num_rows]
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in pairwise(cuts):
             if b > a:
                 yield table.slice(a, b - a).combine_chunks()
 
@@ -345,9 +346,7 @@ def schema_of(location: str) -> pa.Schema:
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
     fields = [pa.field(f.name, pa.large_string()) if f.name == "text" else pa.field(f.name, f.type) for f in schema]
-    for name in ("id", "url"):
-        if name not in schema.names:
-            fields.append(pa.field(name, pa.string()))
+    fields += [pa.field(name, pa.string()) for name in ("id", "url") if name not in schema.names]
     return pa.schema(fields)
 
 

@@ -20,13 +20,20 @@ from typing import Any, ClassVar, Protocol, Self
 import pyarrow as pa
 
 from pipeline.report import Report
-from pipeline.shards import DataError, Input, Task, finished, join, read_json, write_json
+from pipeline.shards import DataError, Input, Task, filesystem, finished, join, read_json, write_json
 
 Work = Callable[[Task], None]
 
 
 class RecipeError(Exception):
-    """A recipe, or a stage's parameter, that cannot be; the message says which, where, and the nearest right one."""
+    """A recipe, or a stage's parameter, that cannot be; the message says which, where, and the nearest right one.
+
+    ``place``: the keys that lead to it within its stage, for who knows the file's lines.
+    """
+
+    def __init__(self, message: str, place: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class Run(Protocol):
@@ -59,7 +66,7 @@ class Stage(ABC):
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Do the work, in tasks that ``run`` runs, and finish the folder ``out``."""
 
-    def rehearse(self) -> None:
+    def rehearse(self) -> None:  # noqa: B027  (a stage without kernels has nothing to rehearse)
         """Do the work on a sentence or two, so that kernels are compiled before workers need them."""
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
@@ -78,9 +85,9 @@ class Stage(ABC):
         fields = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
         for key, value in config.items():
             if key not in fields:
-                raise RecipeError(f"stage {cls.name} has no parameter {key!r}: {nearest(key, list(fields))}")
+                raise RecipeError(f"stage {cls.name} has no parameter {key!r}: {nearest(key, list(fields))}", (key,))
             if not _fits(value, fields[key]):
-                raise RecipeError(f"stage {cls.name}: {key} is {value!r}; expected {_kind(fields[key])}")
+                raise RecipeError(f"stage {cls.name}: {key} is {value!r}; expected {_kind(fields[key])}", (key,))
         return cls(**{key: _plain(value) for key, value in config.items()})
 
     def config(self) -> dict[str, Any]:
@@ -178,8 +185,6 @@ def done(stage: Stage, inputs: Sequence[Input], out: str) -> dict[str, Any] | No
     report = read_json(join(out, "report.json"))
     if report is None or report.get("identity") != stage.identity(inputs):
         return None
-    from pipeline.shards import filesystem  # noqa: PLC0415
-
     for file, facts in {**report["shards"], **report["others"]}.items():
         fs, path = filesystem(join(out, file))
         if not fs.exists(path) or fs.size(path) != facts["bytes"]:

@@ -137,12 +137,10 @@ def run_pass(texts: Texts, filter_: Hashes, bits: int, parameters: Pass) -> Outc
 def _tokens(texts: Texts, parameters: Pass) -> tuple[Rows, Hashes, Rows, Rows]:
     """Where each document's units are, all tokens' hashes, and where each unit's and document's tokens are."""
     tokens = texts.uax29_tokens
-    assert tokens.parents is not None
     token_hashes = hashes(tokens.utf8, tokens.starts, tokens.ends)
     if parameters.mode == "documents":
         return np.arange(len(texts) + 1), token_hashes, tokens.parents, tokens.parents
     lines = texts.lines
-    assert lines.parents is not None
     return lines.parents, token_hashes, unit_bounds(lines.ends, lines.parents, tokens.starts, tokens.parents), tokens.parents
 
 

@@ -89,7 +89,6 @@ def index_of(needles: Sequence[str]) -> Index:
     """An index of needles; one without a word is never found."""
     texts = Texts.of(list(needles))
     parents = texts.uax29_words.parents
-    assert parents is not None
     lengths, full, anchors = needle_hashes(normal_words(texts), parents, ANCHOR)
     size = int(table_size(len(needles)))
     keys, heads, following = chained(anchors, lengths, size)

@@ -70,7 +70,9 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
             rank, why = min(failures.items())
             log = f"{logs_of(self.work_tasks[0])}/logs/task_{rank:05d}.log"
             rest = f" ({len(failures)} tasks failed)" if len(failures) > 1 else ""
-            raise RunError(f"task {self.work_tasks[rank].name} of {', '.join(self.work_tasks[rank].inputs)}: {why}{rest}; log: {log}")
+            raise RunError(
+                f"task {self.work_tasks[rank].name} of {', '.join(self.work_tasks[rank].inputs)}: {why}{rest}; log: {log}"
+            )
 
     def _here(self, ranks: list[int], look: Callable[[], None]) -> dict[int, str]:
         failures = {}
@@ -86,7 +88,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
         logger.remove()
         try:
             self._run_for_rank(rank, local_rank=1)
-        except Exception as error:  # noqa: BLE001  (it is told at the end, and stands in the log with its traceback)
+        except Exception as error:
             return _why(error)
         finally:
             logger.remove()
@@ -107,7 +109,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
                         worker.pipe.send(worker.rank)
                 wait([thing for w in workers for thing in (w.pipe, w.process.sentinel)], timeout=0.5)
                 look()
-                for worker in list(workers):
+                for worker in workers:
                     self._listen(worker, workers, waiting, tries, failures)
         finally:
             for worker in workers:
@@ -162,12 +164,12 @@ def _work(executor: LocalExecutor, pipe: Connection) -> None:
 
 
 def _why(error: BaseException) -> str:
-    from pipeline.stage import RecipeError  # noqa: PLC0415
+    from pipeline.stage import RecipeError
 
     known = (OSError, RecipeError, RunError, ValueError, ReferenceError)
     text = str(error) or type(error).__name__
     where = traceback.extract_tb(error.__traceback__)[-1]
-    from pipeline.shards import DataError  # noqa: PLC0415
+    from pipeline.shards import DataError
 
     if isinstance(error, DataError | RecipeError | RunError):
         return text

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as RichProgress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 
 from pipeline.shards import Task, finished, is_local, join, read_json
 
@@ -21,7 +22,8 @@ class Progress(Protocol):
 
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
-    def look(self) -> None: ...
+    def look(self) -> None:
+        """Count, and show it, if the last time is long enough ago."""
 
 
 class Silent:

@@ -102,7 +102,11 @@ def _check_memory(size: Sizing, ngrams: int, shards: int, groups: int) -> None:
     if size.bytes <= 0.9 * free:
         return
     need = -(-size.bytes * groups // int(0.8 * free))
-    cure = f"give groups={min(need, shards)}" if shards >= need else f"cut the input into at least {need} shards and give groups={need}"
+    cure = (
+        f"give groups={min(need, shards)}"
+        if shards >= need
+        else f"cut the input into at least {need} shards and give groups={need}"
+    )
     raise DataError(
         f"a Bloom filter for {ngrams:,} n-grams takes {size.bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: {cure}"
     )
@@ -169,13 +173,11 @@ def _divided(table: pa.Table, before: Texts, outcome: Outcome) -> tuple[pa.Table
     lines = int(outcome.removed_lines[kept].sum())
     edited = {"duplicate_lines": Count(int((outcome.removed_lines[kept] > 0).sum()), all_bytes - kept_bytes)}
     notes = {"removed_lines": lines} if lines else {}
-    report = Report(
-        Count(len(before), before.bytes), Count(len(kept), kept_bytes), dropped, edited if lines else {}, notes
-    )
+    report = Report(Count(len(before), before.bytes), Count(len(kept), kept_bytes), dropped, edited if lines else {}, notes)
     return result, gone, report
 
 
 def _blank(texts: Texts) -> Any:
-    from filters.edits import stripped  # noqa: PLC0415
+    from filters.edits import stripped
 
     return stripped(texts).byte_counts == 0

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -113,7 +114,6 @@ def hits_of(texts: Texts, stage: Decontaminate) -> dict[int, list[Hit]]:
     if not len(rows):
         return {}
     words, hashed = texts.uax29_words, normal_words(texts)
-    assert words.parents is not None
     hits: dict[int, list[Hit]] = {}
     for row, needle in sorted(set(zip(rows.tolist(), needles.tolist(), strict=True))):
         item = items[needle]
@@ -149,8 +149,7 @@ def _option_words(options: tuple[str, ...]) -> tuple[npt.NDArray[np.uint64], ...
         return ()
     texts = Texts.of(list(options))
     hashed, parents = normal_words(texts), texts.uax29_words.parents
-    assert parents is not None
-    return tuple(hashed[a:b] for a, b in zip(parents[:-1], parents[1:], strict=True))
+    return tuple(hashed[a:b] for a, b in pairwise(parents))
 
 
 @cache

@@ -17,7 +17,7 @@ value; an edit that empties a text drops it under the edit's name. A step is a m
 import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
@@ -51,8 +51,7 @@ from pipeline.shards import (
 from pipeline.stage import RecipeError, Run, Stage, finish, nearest, tasks_for
 
 BOUNDS = ("min", "max", "above", "below")
-VERBS = ("keep", "keep_lines", "edit", "label", "mark", "keep_lost")
-
+LABELS = ("language", "language_probability")
 Trace = Callable[[str, Any, str, bool], None]
 
 
@@ -73,53 +72,81 @@ def step_of(values: Mapping[str, Any]) -> Step:
     verbs = [verb for verb in VERBS if verb in values]
     if len(verbs) != 1:
         raise RecipeError(f"a step needs exactly one of {', '.join(VERBS)}; found {dict(values)}")
-    verb, rest = verbs[0], {k: v for k, v in values.items() if k not in (verbs[0], "as")}
-    name, rule = str(values[verb]), str(values.get("as", values[verb]))
-    bounds = {k: _number(name, k, rest.pop(k)) for k in BOUNDS if k in rest}
+    verb = verbs[0]
+    name, rest = str(values[verb]), {k: v for k, v in values.items() if k not in (verb, "as")}
     try:
-        if verb == "label":
-            return _label(name, rest)
-        if verb == "edit":
-            if name not in EDITS:
-                raise RecipeError(f"no edit is called {name!r}: {nearest(name, list(EDITS))}")
-            return Step(verb, EDITS[name].bind(**rest), rule)
-        if verb == "keep" and "among" in rest:
-            return Step(verb, name, rule, among=tuple(map(str, rest.pop("among"))))
-        if verb == "keep" and name in LABELS:
-            return Step(verb, name, rule, Keep(Signal(name, _from_column), **bounds))
-        options = {k: rest.pop(k) for k in ("strip", "empty") if verb == "keep_lines" and k in rest}
-        if name not in SIGNALS:
-            raise RecipeError(f"no signal is called {name!r}: {nearest(name, [*SIGNALS, *LABELS])}")
-        signal = SIGNALS[name].bind(**rest)
-        if verb == "mark":
-            return Step(verb, signal, rule)
-        keep = Keep(signal, **bounds)
-    except SignalError as error:
-        raise RecipeError(str(error)) from error
-    if verb == "keep_lines":
-        return Step(verb, KeepLines(keep, **options), str(values.get("as", f"lines.{name}")))
-    if verb == "keep_lost":
-        return Step(verb, signal, str(values.get("as", f"lost.{name}")), Keep(Signal("lost_fraction", _from_column), **bounds))
-    return Step(verb, signal, rule, keep)
+        step = _MAKERS[verb](name, rest)
+    except (SignalError, TypeError) as error:
+        raise RecipeError(f"{verb} {name}: {error}") from error
+    return replace(step, rule=str(values["as"])) if "as" in values else step
 
 
-LABELS = ("language", "language_probability")
+def _keep(name: str, rest: dict[str, Any]) -> Step:
+    bounds = _bounds(name, rest)
+    if name in LABELS:
+        among = tuple(map(str, rest.pop("among", ())))
+        if rest or bool(among) == bool(bounds):
+            raise RecipeError(f"keep {name}: give either `among: [...]` or bounds, and nothing else")
+        return Step("keep", name, name, None if among else Keep(Signal(name, _from_column), **bounds), among)
+    signal = _signal(name, rest, (*SIGNALS, *LABELS))
+    return Step("keep", signal, name, Keep(signal, **bounds))
 
 
-def _number(name: str, bound: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecipeError(f"keep {name}: {bound} is {value!r}; expected a number")
-    return float(value)
+def _keep_lines(name: str, rest: dict[str, Any]) -> Step:
+    bounds, options = _bounds(name, rest), {k: rest.pop(k) for k in ("strip", "empty") if k in rest}
+    return Step("keep_lines", KeepLines(Keep(_signal(name, rest), **bounds), **options), f"lines.{name}")
 
 
-def _label(name: str, options: dict[str, Any]) -> Step:
+def _keep_lost(name: str, rest: dict[str, Any]) -> Step:
+    bounds = _bounds(name, rest)
+    return Step("keep_lost", _signal(name, rest), f"lost.{name}", Keep(Signal("lost_fraction", _from_column), **bounds))
+
+
+def _mark(name: str, rest: dict[str, Any]) -> Step:
+    return Step("mark", _signal(name, rest), name)
+
+
+def _edit(name: str, rest: dict[str, Any]) -> Step:
+    if name not in EDITS:
+        raise RecipeError(f"no edit is called {name!r}: {nearest(name, list(EDITS))}")
+    return Step("edit", EDITS[name].bind(**rest), name)
+
+
+def _label(name: str, rest: dict[str, Any]) -> Step:
     if name != "language":
         raise RecipeError(f"no labeller is called {name!r}: known: language")
     known = {"model": language.DEFAULT, "newlines": " "}
-    for key in options:
+    for key in rest:
         if key not in known:
             raise RecipeError(f"label language has no parameter {key!r}: {nearest(key, list(known))}")
-    return Step("label", name, name, options=tuple(sorted({**known, **options}.items())))
+    return Step("label", name, name, options=tuple(sorted({**known, **rest}.items())))
+
+
+def _signal(name: str, parameters: dict[str, Any], known: Sequence[str] = ()) -> Signal:
+    if name not in SIGNALS:
+        raise RecipeError(f"no signal is called {name!r}: {nearest(name, known or list(SIGNALS))}")
+    return SIGNALS[name].bind(**parameters)
+
+
+def _bounds(name: str, rest: dict[str, Any]) -> dict[str, float]:
+    """The bounds of a step, taken out of its keys."""
+    bounds = {k: rest.pop(k) for k in BOUNDS if k in rest}
+    for key, value in bounds.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RecipeError(f"{name}: {key} is {value!r}; expected a number")
+    return {key: float(value) for key, value in bounds.items()}
+
+
+_MAKERS: dict[str, Callable[[str, dict[str, Any]], Step]] = {
+    "keep": _keep,
+    "keep_lines": _keep_lines,
+    "edit": _edit,
+    "label": _label,
+    "mark": _mark,
+    "keep_lost": _keep_lost,
+}
+
+VERBS = tuple(_MAKERS)
 
 
 def _from_column(texts: Texts) -> Values:
@@ -151,7 +178,7 @@ class Documents:
         self.texts, self.urls, self.rows = self.texts.take(left), self.urls.take(left), self.rows[left]
         self.columns = {name: values[left] for name, values in self.columns.items()}
 
-    def _detail(self, rule: str, row: int) -> str | None:
+    def _detail(self, rule: str, row: Any) -> str | None:
         return str(self.columns["language"][row]) if rule.startswith("language") and "language" in self.columns else None
 
     def edit(self, rule: str, edit: Callable[[Texts], Texts]) -> None:
@@ -241,7 +268,7 @@ class Heuristics(Stage):
                     raise RecipeError(f"expected a mapping such as {{keep: word_count, min: 50}}, found {values!r}")
                 plan.append(step_of(values))
             except RecipeError as error:
-                raise RecipeError(f"heuristics, step {number}: {error}") from error
+                raise RecipeError(f"heuristics, step {number}: {error}", ("steps", number - 1)) from error
         _check_order(plan)
         return tuple(plan)
 

@@ -80,7 +80,7 @@ class Quality(Stage):
     def versions(self) -> dict[str, str]:
         """The model's digest; for the built-in one, what it is trained from."""
         if self.model == SAMPLE:
-            import platform  # noqa: PLC0415
+            import platform
 
             return {"model": f"sample, Python {platform.python_version()}"}
         return {"model": _digest(self.model)}
@@ -148,7 +148,11 @@ class Quality(Stage):
         tables = [_table(marker["facts"]["histogram"]) for marker in markers_of(refining)]
         low, above = _bin_of(_merged_tables(tables), wanted - above, self._weight, above)
         threshold = float(_scores_of(np.array([(high << 16) | low], np.uint32))[0]) if total else 1.0
-        return threshold, self._quotas([t.get(low, (0, 0)) for t in tables], wanted - above), {"documents": total, "kept": wanted}
+        return (
+            threshold,
+            self._quotas([t.get(low, (0, 0)) for t in tables], wanted - above),
+            {"documents": total, "kept": wanted},
+        )
 
     def _quotas(self, ties: Sequence[Sequence[int]], left: int) -> list[int]:
         """How many of the equal scores each shard keeps: the first shards first (-1: all that lie at or above)."""
@@ -166,7 +170,7 @@ class Quality(Stage):
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
         """The document's score beside the threshold that was found."""
-        from pipeline.shards import read_json  # noqa: PLC0415
+        from pipeline.shards import read_json
 
         report = read_json(join(folder, "report.json")) or {}
         threshold, score = report.get("facts", {}).get("threshold"), document.get(self.column)
@@ -238,7 +242,8 @@ def score_shard(task: Task) -> None:
     schema = pa.schema([(stage.column, pa.float32()), ("bytes", pa.int64())])
     with TaskOutput(task, None, dropped=False) as output:
         output.open("scores", f"scores/{task.name}.parquet", schema)
-        bins, sizes = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)]
+        bins: list[Any] = [np.zeros(0, np.uint32)]
+        sizes: list[Any] = [np.zeros(0, np.int64)]
         for table in read_batches(task.inputs[0]):
             texts = texts_of(table, "text", task.inputs[0])
             values = scores(texts, model, stage.label)

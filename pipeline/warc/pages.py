@@ -49,7 +49,7 @@ def decoded(payload: bytes, headers: Mapping[str, str], charset: str = "detect")
             return _clean(codecs.decode(payload, name))
         except (UnicodeDecodeError, LookupError):
             continue
-    return _clean(bytes_to_str(payload, detect_encoding(payload)))
+    return _clean(bytes_to_str(payload, detect_encoding(payload) or "utf-8"))
 
 
 def _declared_wide(payload: bytes) -> bool:
