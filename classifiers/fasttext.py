@@ -32,7 +32,7 @@ from filters.texts import Texts
 Floats = npt.NDArray[np.float32]
 
 MAGIC, VERSION = 793712314, 12
-SOFTMAX, SUPERVISED = 3, 3
+HIERARCHICAL, SOFTMAX, SUPERVISED = 1, 3, 3
 PREFIX = "__label__"
 END = "</s>"
 FOLD_FORMAT = 1
@@ -115,14 +115,18 @@ def _load(path: str, digest: str) -> Folded | Whole:
     if zipfile.is_zipfile(path):
         return _load_fold(path)
     with open(path, "rb") as file:
-        head = _Reader(file, path)
+        head = Reader(file, path)
         folds = head.foldable()
-    return fold(path) if folds else _load_whole(path, head)
+    return fold(path) if folds else _load_whole(path)
 
 
-def _load_whole(path: str, head: "_Reader") -> Whole:
-    if head.size_left() <= 0:
-        raise ModelError(f"{path} is truncated: it ends inside its dictionary; copy it again")
+def _load_whole(path: str) -> Whole:
+    with open(path, "rb") as file:  # fasttext-wheel trusts the file, and crashes on half of one
+        whole = Reader(file, path)
+        whole.entries()
+        whole.pruned_buckets()
+        whole.skip_input()
+        whole.output()
     fasttext.FastText.eprint = lambda *_: None
     try:
         native = fasttext.load_model(path)
@@ -131,7 +135,7 @@ def _load_whole(path: str, head: "_Reader") -> Whole:
     return Whole(tuple(label.removeprefix(PREFIX) for label in native.get_labels()), native)
 
 
-class _Reader:
+class Reader:
     """The head of a model file: its arguments and where its parts are."""
 
     def __init__(self, file: Any, path: str) -> None:
@@ -159,13 +163,56 @@ class _Reader:
         self.size, self.words, self.labels, _, self.pruned = self.unpack("<iiiqq")
 
     def unpack(self, form: str) -> tuple[Any, ...]:
+        """The next values; `ModelError` where the file ends before them."""
         data = self.file.read(struct.calcsize(form))
         if len(data) < struct.calcsize(form):
             raise ModelError(f"{self.path} is truncated at byte {self.file.tell()}: copy it again")
         return struct.unpack(form, data)
 
-    def size_left(self) -> int:
-        return Path(self.path).stat().st_size - 100
+    def entries(self) -> list[tuple[str, int, int]]:
+        """The dictionary: each entry's text, kind (0: word, 1: label) and count."""
+        found = []
+        for _ in range(self.size):
+            word = bytearray()
+            while (byte := self.file.read(1)) not in (b"\0", b""):
+                word += byte
+            count, kind = self.unpack("<qb")
+            found.append((word.decode("utf-8", "replace"), kind, count))
+        return found
+
+    def pruned_buckets(self) -> npt.NDArray[np.int32]:
+        """The buckets that pruning left and their rows: ``int32[*, 2]``; after `entries`."""
+        count = max(self.pruned, 0)
+        return np.frombuffer(self.file.read(count * 8), "<i4").reshape(count, 2)
+
+    def skip_input(self) -> None:
+        """Pass over the input matrix, dense or quantised (``QMatrix::save``); after `pruned_buckets`."""
+        (quantised,) = self.unpack("<?")
+        if not quantised:
+            rows, columns = self.unpack("<qq")
+            self.file.seek(rows * columns * 4, 1)
+            return
+        norms, rows, _, codes = self.unpack("<?qqi")
+        self.file.seek(codes, 1)
+        self._skip_quantiser()
+        if norms:
+            self.file.seek(rows, 1)
+            self._skip_quantiser()
+
+    def _skip_quantiser(self) -> None:
+        dim, *_ = self.unpack("<4i")
+        self.file.seek(dim * 256 * 4, 1)
+
+    def output(self) -> Floats | None:
+        """The output matrix; None where it is quantised; after `skip_input`."""
+        (quantised,) = self.unpack("<?")
+        if quantised:
+            return None
+        rows, columns = self.unpack("<qq")
+        data = self.file.read(rows * columns * 4)
+        if len(data) < rows * columns * 4:
+            raise ModelError(f"{self.path} is truncated inside its output matrix: copy it again")
+        return np.frombuffer(data, "<f4").reshape(rows, columns).copy()
 
     def foldable(self) -> bool:
         """Whether this is a supervised softmax model of two labels, with dense rows and no character n-grams."""
@@ -181,13 +228,13 @@ def fold(path: str | Path) -> Folded:
     Raises `ModelError` for models of another kind, and for truncated ones.
     """
     with open(path, "rb") as file:
-        head = _Reader(file, str(path))
+        head = Reader(file, str(path))
         if not head.foldable():
             raise ModelError(
                 f"{path} cannot be folded: that takes a supervised softmax model of two labels without character n-grams; "
                 f"it has {head.labels} labels and {head.arguments}"
             )
-        entries = [_entry(head) for _ in range(head.size)]
+        entries = head.entries()
         (quantised,) = head.unpack("<?")
         if quantised:
             raise ModelError(f"{path} is quantised and cannot be folded: fold the .bin that it was made from")
@@ -198,18 +245,10 @@ def fold(path: str | Path) -> Folded:
         file.seek(at + rows * dim * 4 + 1 + 16)
         output = np.frombuffer(file.read(2 * dim * 4), "<f4").reshape(2, dim)
         weights = _folded_rows(path, at, rows, dim, output[1] - output[0])
-    words = Texts.of([entry for entry, kind in entries if kind == 0])
-    labels = tuple(entry.removeprefix(PREFIX) for entry, kind in entries if kind == 1)
+    words = Texts.of([entry for entry, kind, _ in entries if kind == 0])
+    labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
     keys, values = word_table(hashes(words.utf8, words.starts, words.ends), weights[: len(words)])
     return _frozen(Folded((labels[0], labels[1]), keys, values, weights[head.words :], head.arguments["word_ngrams"]))
-
-
-def _entry(head: _Reader) -> tuple[str, int]:
-    word = bytearray()
-    while (byte := head.file.read(1)) not in (b"\0", b""):
-        word += byte
-    _, kind = head.unpack("<qb")
-    return word.decode("utf-8", "replace"), kind
 
 
 def _folded_rows(path: str | Path, at: int, rows: int, dim: int, direction: Floats, block: int = 65536) -> Floats:
@@ -298,7 +337,7 @@ def _separator(utf8: Bytes, i: int, end: int) -> Any:
 
 
 @kernel
-def _is_label(utf8: Bytes, start: int, end: int) -> Any:
+def is_label(utf8: Bytes, start: int, end: int) -> Any:
     """Whether a token begins with ``__label__``, which fastText takes for no word."""
     if end - start < 9 or utf8[start] != 95:
         return False
@@ -342,7 +381,7 @@ def mean_weights(
                     b = np.uint64(end_token[k])
                     h = (h ^ b) * FACTOR
                     short = np.uint32((np.uint64(short) ^ b) * np.uint64(16777619) & np.uint64(0xFFFFFFFF))
-            elif _is_label(utf8, begin, i):
+            elif is_label(utf8, begin, i):
                 continue
             weight = _weight(keys, weights, mixed(h))
             if not np.isnan(weight):

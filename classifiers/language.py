@@ -10,12 +10,16 @@ import importlib.util
 import string
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.fasttext import ModelError, Whole, load
+from classifiers.fasttext import ModelError, Reader, Whole, file_digest, load
 from classifiers.fetch import fetched
+from classifiers.subwords import Subwords, can_read, read
+from filters.cut import Bytes, Rows
+from filters.jit import kernel
 from filters.texts import Texts
 
 DEFAULT = "lid.176.ftz"
@@ -32,8 +36,6 @@ PUBLISHED = {
     ),
 }
 """Where the models are published, and their SHA-256."""
-
-_SILENT = frozenset(string.punctuation + " ")
 
 
 @cache
@@ -58,9 +60,54 @@ def _carried() -> Path | None:
 
 def likeliest(texts: Texts, model: str = DEFAULT, newlines: str = " ") -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:
     """Each text's likeliest language (ISO 639) and its probability: ``str[N]``, ``float64[N]``."""
-    loaded = load(located(model))
+    if newlines not in ("", " "):
+        raise ModelError(f"newlines is {newlines!r}: expected '' (deleted, as the reference) or ' '")
+    path = located(model)
+    known = _subwords(str(path), file_digest(path))
+    if known is not None:
+        best, probabilities = known.likeliest(texts, newlines)
+        labels = np.array([*known.labels, ""])[best]
+    else:
+        labels, probabilities = _likeliest_by_fasttext(texts, path, newlines)
+    silent = np.asarray(silences(texts.utf8, texts.starts, texts.ends, _silent_bytes()))
+    return np.where(silent, "", labels), np.where(silent, 0.0, probabilities)
+
+
+@cache
+def _subwords(path: str, digest: str) -> Subwords | None:
+    """The model for our kernels; None where it is of a kind that they do not know."""
+    with open(path, "rb") as file:
+        head = Reader(file, path)
+        if not can_read(head):
+            return None
+        whole = load(path)
+        assert isinstance(whole, Whole)
+        return read(path, head, whole.native)
+
+
+def _likeliest_by_fasttext(texts: Texts, path: Path, newlines: str) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:
+    loaded = load(path)
     if not isinstance(loaded, Whole):
-        raise ModelError(f"{model} is a two-label model, not a language model: give lid.176.ftz, lid.176.bin or one like them")
+        raise ModelError(f"{path} is a two-label model, not a language model: give lid.176.ftz, lid.176.bin or one like them")
     labels, probabilities = loaded.likeliest(texts, lambda text: text.replace("\n", newlines))
-    silent = np.fromiter((_SILENT.issuperset(text) for text in texts), bool, len(texts))
-    return np.where(silent, "", np.array(labels, dtype=np.str_)), np.where(silent, 0.0, probabilities)
+    return np.array(labels, np.str_), probabilities
+
+
+@cache
+def _silent_bytes() -> Bytes:
+    table = np.zeros(256, np.uint8)
+    table[[ord(c) for c in string.punctuation + " "]] = 1
+    table.flags.writeable = False
+    return table
+
+
+@kernel
+def silences(utf8: Bytes, starts: Rows, ends: Rows, silent: Bytes) -> Any:
+    """Whether each text has nothing but silent bytes: ``bool[N]``; true for an empty one."""
+    out = np.ones(len(starts), np.bool_)
+    for row in range(len(starts)):
+        for i in range(starts[row], ends[row]):
+            if not silent[utf8[i]]:
+                out[row] = False
+                break
+    return out

@@ -5,7 +5,6 @@ all the same `Texts` comes back with all that was measured of it. Whether an emp
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from filters import characters as c
-from filters.cut import NEWLINE, Bytes, Rows, code_point, code_point_before, strip
+from filters.cut import NEWLINE, Bytes, Rows, code_point, code_point_before, room_for, strip
 from filters.jit import kernel
 from filters.lines import word_character
 from filters.lists import entries, hash_table, in_table
@@ -71,12 +70,11 @@ def remove_urls(texts: Texts, bare_hosts: bool = True, only_after_tld: bool = Fa
     known = tuple(tlds) if isinstance(tlds, tuple) and tlds else entries(tlds) if isinstance(tlds, str) else top_level_domains()
     table, longest = _tld_table(known)
     active = _begins_with_tld(texts, known) if only_after_tld else np.ones(len(texts), bool)
-    rows, utf8, starts, ends = without_urls(
-        texts.utf8, texts.starts, texts.ends, active, _url_characters(), c.classes(), table, longest, bare_hosts
-    )
-    texts = texts.replace(rows, Texts(utf8, starts, ends))
-    candidates = np.flatnonzero(dotted_quads(texts.utf8, texts.starts, texts.ends))
-    return _rewritten(texts, candidates, lambda text: (_ADDRESS if bare_hosts else _ADDRESS_WITH_SCHEME).sub("", text))
+    kinds, classes = _url_characters(), c.classes()
+    spans = url_spans(texts.utf8, texts.starts, texts.ends, active, kinds, classes, table, longest, bare_hosts)
+    texts = without_spans(texts, *spans)
+    spans = address_spans(texts.utf8, texts.starts, texts.ends, kinds, classes, bare_hosts)
+    return without_spans(texts, *spans)
 
 
 @edit
@@ -143,15 +141,15 @@ def without_lines(texts: Texts, passed: Any) -> Texts:
     return texts.replace(rows, Texts(utf8, starts, ends))
 
 
-def _rewritten(texts: Texts, rows: Any, rewrite: Callable[[str], str]) -> Texts:
-    """The texts with a Python function run on a few of them."""
-    return texts.replace(rows, Texts.of([rewrite(texts[row]) for row in rows]))
+def without_spans(texts: Texts, rows: Rows, span_starts: Rows, span_ends: Rows) -> Texts:
+    """The texts without some byte ranges, which are in order and do not overlap: of row ``rows[k]``, ``span_starts[k]`` on."""
+    return texts.replace(*_cut_out(texts, rows, span_starts, span_ends))
 
 
-_URL_TAIL = r"[-a-zA-Z0-9()@:%_+.~#?&/=]*"
-_QUAD = r"(?:[0-2]?[0-9]{1,2}\.){3}[0-2]?[0-9]{1,2}"
-_ADDRESS = re.compile(rf"\s{{0,10}}\b(?:(?:https?|ftp)://)?{_QUAD}{_URL_TAIL}")
-_ADDRESS_WITH_SCHEME = re.compile(rf"\s{{0,10}}\b(?:https?|ftp)://{_QUAD}{_URL_TAIL}")
+def _cut_out(texts: Texts, rows: Rows, span_starts: Rows, span_ends: Rows) -> tuple[Rows, Texts]:
+    changed, utf8, starts, ends = cut_out(texts.utf8, texts.starts, texts.ends, rows, span_starts, span_ends)
+    return changed, Texts(utf8, starts, ends)
+
 
 WITHDRAWN = [
     "an",
@@ -400,15 +398,13 @@ def squeezed(utf8: Bytes, starts: Rows, ends: Rows, most: int) -> Any:
 @kernel
 def _domain_end(utf8: Bytes, dot: int, end: int, classes: Bytes, tlds: Hashes, longest: int) -> Any:
     """The byte after the longest top-level domain that follows a dot and ends at a word boundary; -1 without one."""
-    best = np.int64(-1)
-    i = dot + 1
+    best: Any = -1
+    i: Any = dot + 1
     if i >= end or (utf8[i] < 0x80 and not 97 <= utf8[i] <= 122):
         return best
     inside = False  # whether the character before i is a word character
     while i <= end and i - dot - 1 <= longest:
-        point, after = 32, i + 1
-        if i < end:
-            point, after = code_point(utf8, i)
+        point, after = code_point(utf8, i) if i < end else (32, i + 1)
         word = word_character(point, classes)
         if i > dot + 1 and word != inside and in_table(tlds, row_hash(utf8, dot + 1, i, False)):
             best = i
@@ -447,29 +443,20 @@ def _scheme_before(utf8: Bytes, i: int, floor: int) -> Any:
 
 
 @kernel
-def without_urls(
+def url_spans(
     utf8: Bytes, starts: Rows, ends: Rows, active: Bytes, kinds: Bytes, classes: Bytes, tlds: Hashes, longest: int, bare: bool
 ) -> Any:
-    """Active texts that hold a URL, with all of them taken out: ``(rows, utf8, starts, ends)``.
+    """What the pattern of `remove_urls` matches in active texts, left to right: ``(rows, starts, ends)`` of the matches.
 
-    What the pattern of `remove_urls` matches, left to right; the search is for dots, since nearly every word could begin a URL.
+    The search is for dots, since nearly every word could begin a URL.
     """
-    room = np.int64(0)
-    for row in range(len(starts)):
-        if active[row]:
-            room += ends[row] - starts[row]
-    out = np.empty(room, np.uint8)
-    rows, out_starts, out_ends = (
-        np.empty(len(starts), np.int64),
-        np.empty(len(starts), np.int64),
-        np.empty(len(starts), np.int64),
-    )
-    n, k = np.int64(0), np.int64(0)
+    room = room_for(starts, ends, 4, 0)
+    rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+    n = np.int64(0)
     for row in range(len(starts)):
         if not active[row]:
             continue
-        begin = n
-        floor = copied = i = starts[row]
+        floor = i = starts[row]
         end = ends[row]
         while i < end:
             if utf8[i] != 46 or _domain_end(utf8, i, end, classes, tlds, longest) < 0:
@@ -498,34 +485,95 @@ def without_urls(
                     stop = _domain_end(utf8, dot, end, classes, tlds, longest)
             while stop < end and utf8[stop] < 0x80 and kinds[utf8[stop]] & 2:
                 stop += 1
-            for j in range(copied, _spaces_before(utf8, scheme, floor, classes)):
-                out[n] = utf8[j]
-                n += 1
-            copied = floor = i = stop
-        if copied == starts[row]:
-            continue
-        for j in range(copied, end):
-            out[n] = utf8[j]
+            rows[n], span_starts[n], span_ends[n] = row, _spaces_before(utf8, scheme, floor, classes), stop
             n += 1
-        rows[k], out_starts[k], out_ends[k] = row, begin, n
-        k += 1
-    return rows[:k], out[:n], out_starts[:k], out_ends[:k]
+            floor = i = stop
+    return rows[:n], span_starts[:n], span_ends[:n]
 
 
 @kernel
-def dotted_quads(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """Texts that may hold an IPv4 address: three dots, each between digits, a few bytes apart: ``bool[N]``."""
-    out = np.zeros(len(starts), np.bool_)
+def _quad_end(utf8: Bytes, i: int, end: int) -> Any:
+    """The byte after the last group's first digit, if a dotted quad begins at byte ``i``; -1 else."""
+    for group in range(4):
+        digits = 0
+        while i + digits < end and digits < 4 and 48 <= utf8[i + digits] <= 57:
+            digits += 1
+        if digits == 0:
+            return -1
+        if group == 3:
+            return i + 1
+        if digits == 4 or (digits == 3 and utf8[i] > 50) or i + digits >= end or utf8[i + digits] != 46:
+            return -1
+        i += digits + 1
+    return -1
+
+
+@kernel
+def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: Bytes, bare: bool) -> Any:
+    """IPv4 addresses with what URL characters follow, perhaps a scheme and spaces before: ``(rows, starts, ends)``.
+
+    A group is one or two digits, or three of which the first is at most 2; a word boundary stands before it all.
+    """
+    room = room_for(starts, ends, 7, 0)
+    rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+    n = np.int64(0)
     for row in range(len(starts)):
-        dots, last = 0, -9
-        for i in range(starts[row] + 1, ends[row] - 1):
-            if utf8[i] == 46 and 48 <= utf8[i - 1] <= 57 and 48 <= utf8[i + 1] <= 57:
-                dots = dots + 1 if i - last <= 4 else 1
-                last = i
-                if dots == 3:
-                    out[row] = True
-                    break
-    return out
+        floor = starts[row]
+        i, end = floor, ends[row]
+        while i < end:
+            if not 48 <= utf8[i] <= 57:
+                i += 1
+                continue
+            digits = i
+            while i < end and 48 <= utf8[i] <= 57:
+                i += 1
+            if i >= end or utf8[i] != 46 or (digits > floor and _word_before(utf8, digits, classes)):
+                continue
+            stop = _quad_end(utf8, digits, end)
+            first = _scheme_before(utf8, digits, floor)
+            if first > floor and first < digits and _word_before(utf8, first, classes):
+                first = digits
+            if stop < 0 or (first == digits and not bare):
+                continue
+            while stop < end and utf8[stop] < 0x80 and kinds[utf8[stop]] & 2:
+                stop += 1
+            rows[n], span_starts[n], span_ends[n] = row, _spaces_before(utf8, first, floor, classes), stop
+            n += 1
+            floor = stop
+            i = stop
+    return rows[:n], span_starts[:n], span_ends[:n]
+
+
+@kernel
+def _word_before(utf8: Bytes, i: int, classes: Bytes) -> Any:
+    return word_character(code_point_before(utf8, i)[0], classes)
+
+
+@kernel
+def cut_out(utf8: Bytes, starts: Rows, ends: Rows, rows: Rows, span_starts: Rows, span_ends: Rows) -> Any:
+    """The rows that have a span, without their spans: ``(rows, utf8, starts, ends)``."""
+    changed, room, k = np.empty(len(rows), np.int64), np.int64(0), np.int64(0)
+    for span in range(len(rows)):
+        if span == 0 or rows[span] != rows[span - 1]:
+            changed[k] = rows[span]
+            room += ends[rows[span]] - starts[rows[span]]
+            k += 1
+    out, out_starts, out_ends = np.empty(room, np.uint8), np.empty(k, np.int64), np.empty(k, np.int64)
+    n, next_ = np.int64(0), np.int64(0)
+    for j in range(k):
+        out_starts[j] = n
+        at = starts[changed[j]]
+        while next_ < len(rows) and rows[next_] == changed[j]:
+            for i in range(at, span_starts[next_]):
+                out[n] = utf8[i]
+                n += 1
+            at = span_ends[next_]
+            next_ += 1
+        for i in range(at, ends[changed[j]]):
+            out[n] = utf8[i]
+            n += 1
+        out_ends[j] = n
+    return changed[:k], out[:n], out_starts, out_ends
 
 
 @kernel

@@ -42,12 +42,16 @@ def cache_folder() -> Path:
 
 
 if "NUMBA_CACHE_DIR" not in os.environ:
-    settings.CACHE_DIR = str(cache_folder())
+    setattr(settings, "CACHE_DIR", str(cache_folder()))  # noqa: B010
+
+
+INTERPRETED = bool(getattr(settings, "DISABLE_JIT"))  # noqa: B009  (numba declares its settings at run time)
+"""Whether kernels run as plain Python."""
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop over arrays: no Python objects, no GIL, C division, kept on disk."""
-    if settings.DISABLE_JIT:
+    if INTERPRETED:
         return _plain(function)
     compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     return compiled
@@ -70,7 +74,7 @@ def rehearse(name: str, act: Callable[[], object], tell: Callable[[str], None] =
     Processes that come at the same time wait for the first one. ``tell`` is called with a line for the user when there is
     something to compile.
     """
-    if settings.DISABLE_JIT:
+    if INTERPRETED:
         return
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)

@@ -115,8 +115,9 @@ def host_table(name: str) -> Hashes:
 
 
 @cache
-def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows]:
-    """The phrases of a list: hashes by slot, their index + 1 by slot (0: empty), and the lengths in bytes that occur."""
+def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, Bytes]:
+    """The phrases of a list: hashes by slot, their index + 1 by slot (0: empty), the lengths that occur, and by byte whether
+    a phrase begins with it."""
     listed = Texts.of(entries(name) if isinstance(name, str) else [phrase.lower() for phrase in dict.fromkeys(name)])
     size = int(table_size(len(listed)))
     keys, index = np.zeros(size, np.uint64), np.zeros(size, np.int64)
@@ -126,9 +127,12 @@ def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows]:
         while index[slot]:
             slot = (slot + 1) % size
         keys[slot], index[slot] = h, row + 1
-    for array in (keys, index):
+    begins = np.zeros(256, np.uint8)
+    begins[listed.utf8[listed.starts]] = 1
+    lengths = np.unique(listed.byte_counts)
+    for array in (keys, index, lengths, begins):
         array.flags.writeable = False
-    return keys, index, np.unique(listed.byte_counts)
+    return keys, index, lengths, begins
 
 
 BASE = np.uint64(0x9E3779B97F4A7C15)

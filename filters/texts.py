@@ -29,6 +29,11 @@ def _frozen(array: npt.ArrayLike, dtype: type) -> npt.NDArray[Any]:
     return view
 
 
+def writable(view: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array that a frozen view was made of, if that may be written."""
+    return view if view.flags.writeable or view.base is None else writable(view.base)
+
+
 @dataclass(frozen=True, eq=False)
 class Texts:
     """N strings: ``utf8: uint8[bytes]``, ``starts: int64[N]``, ``ends: int64[N]``.
@@ -42,6 +47,8 @@ class Texts:
     ends: cut.Rows
     parents: cut.Rows = field(default_factory=lambda: np.zeros(1, np.int64))
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    room: list[int] | None = field(default=None, repr=False)
+    """Where the buffer's unused end begins, if this object may write there (`replace`)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "utf8", _frozen(self.utf8, np.uint8))
@@ -112,7 +119,7 @@ class Texts:
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Texts":
         """The texts of these rows, in this order, with what has been measured and cut of them."""
-        taken = Texts(self.utf8, self.starts[rows], self.ends[rows])
+        taken = Texts(self.utf8, self.starts[rows], self.ends[rows], room=self.room)
         for key, value in self.memo.items():
             if isinstance(value, Texts):
                 pieces, parents = piece_rows(value.parents, _frozen(rows, np.int64))
@@ -122,13 +129,24 @@ class Texts:
         return taken
 
     def replace(self, rows: npt.NDArray[np.int64], texts: "Texts") -> "Texts":
-        """These texts with others at some rows; the bytes of the rest are copied once, what was measured is forgotten."""
+        """These texts with others at some rows; what was measured is forgotten.
+
+        The new bytes go to the buffer's unused end. Where there is none, the rows are copied once into a buffer that has
+        one, so that a row of edits copies a text once and after that only what changes.
+        """
         if len(rows) == 0:
             return self
-        starts, ends = self.starts.copy(), self.ends.copy()
-        starts[rows] = texts.starts + len(self.utf8)
-        ends[rows] = texts.ends + len(self.utf8)
-        return Texts(np.concatenate([self.utf8, texts.utf8]), starts, ends)
+        new = len(texts.utf8)
+        utf8, starts, ends, room = self.utf8, self.starts.copy(), self.ends.copy(), self.room
+        if room is None or room[0] + new > len(utf8):
+            held, offsets = gather_bytes(self.utf8, self.starts, self.ends)
+            utf8 = np.empty(2 * (len(held) + new), np.uint8)
+            utf8[: len(held)] = held
+            starts, ends, room = offsets[:-1].copy(), offsets[1:].copy(), [len(held)]
+        at, room[0] = room[0], room[0] + new
+        writable(utf8)[at : at + new] = texts.utf8
+        starts[rows], ends[rows] = texts.starts + at, texts.ends + at
+        return Texts(utf8, starts, ends, room=room)
 
     def _pieces(self, key: str, kernel_: Callable[..., cut.Cut], *arguments: Any) -> "Texts":
         def make(texts: "Texts") -> "Texts":

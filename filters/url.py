@@ -16,7 +16,7 @@ from filters import characters as c
 from filters.cut import Bytes, Rows, code_point, code_point_before
 from filters.jit import kernel
 from filters.lines import word_character
-from filters.lists import ascii_host, host_table, in_table, phrase_table, polynomial
+from filters.lists import BASE, ascii_host, host_table, in_table, phrase_table
 from filters.ngrams import Hashes, row_hash
 from filters.signal import Values, signal
 from filters.texts import Texts
@@ -68,10 +68,11 @@ def url_hosts(urls: Texts) -> Texts:
 
 
 def _phrases(urls: Texts, phrases: str | tuple[str, ...], ignoring: str, whole_words: bool) -> Values:
-    keys, index, lengths = phrase_table(phrases)
+    keys, index, lengths, begins = phrase_table(phrases)
     ignored = np.zeros(128, np.uint8)
     ignored[[ord(character) for character in ignoring]] = 1
-    return np.asarray(phrase_counts(urls.utf8, urls.starts, urls.ends, keys, index, lengths, ignored, c.classes(), whole_words))
+    table = (keys, index, lengths, begins, ignored)
+    return np.asarray(phrase_counts(urls.utf8, urls.starts, urls.ends, *table, c.classes(), whole_words))
 
 
 @kernel
@@ -139,7 +140,16 @@ def _boundary(text: Bytes, i: int, end: int, classes: Bytes) -> Any:
 
 @kernel
 def phrase_counts(
-    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, index: Rows, lengths: Rows, ignored: Bytes, classes: Bytes, whole: bool
+    utf8: Bytes,
+    starts: Rows,
+    ends: Rows,
+    keys: Hashes,
+    index: Rows,
+    lengths: Rows,
+    begins: Bytes,
+    ignored: Bytes,
+    classes: Bytes,
+    whole: bool,
 ) -> Any:
     """Distinct phrases of a `filters.lists.phrase_table` in each lowered row, anywhere or as whole words: ``int64[N]``."""
     out = np.zeros(len(starts), np.int64)
@@ -157,12 +167,15 @@ def phrase_counts(
             text[end] = b + 32 if 65 <= b <= 90 else b
             end += 1
         for i in range(end):
-            if (text[i] & 0xC0) == 0x80 or (whole and not _boundary(text, i, end, classes)):
+            if not begins[text[i]] or (whole and not _boundary(text, i, end, classes)):
                 continue
+            h, done = np.uint64(0), i
             for length in lengths:
                 if i + length > end:
                     break
-                h = polynomial(text, i, i + length)
+                while done < i + length:
+                    h = h * BASE + np.uint64(text[done]) + np.uint64(1)
+                    done += 1
                 slot = np.int64(h % np.uint64(len(index)))
                 while index[slot] != 0 and keys[slot] != h:
                     slot = (slot + 1) % len(index)

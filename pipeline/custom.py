@@ -35,7 +35,7 @@ def load_custom(used: Iterable[Any]) -> None:
                 importlib.import_module(values["module"])
             else:
                 _run_source(values["file"], values["source"])
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RecipeError(
                 f"use: {values.get('file') or values['module']} failed: {type(error).__name__}: {error}"
             ) from error

@@ -1,8 +1,8 @@
 """What a run reads: archives or shards, from any way of naming them.
 
 Law: a name is a file, a glob, a folder, a list of paths (``warc.paths``, ``.paths.gz``, ``.txt``), a folder that a stage of
-ours has finished, or the same on any file system that fsspec knows. The order is the names' order, sorted within a glob or folder.
-Nothing is opened but lists and reports.
+ours has finished, or the same on any file system that fsspec knows. The order is the names' order, sorted within a glob or
+folder. Nothing is opened but lists and reports.
 """
 
 import gzip

@@ -20,7 +20,7 @@ or, another recipe with some parameters changed::
       quality: {fraction: 0.2}
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load(name: str, settings: Sequence[str] = (), skip: Iterable[str] = ()) -> Recipe:
+def load(name: str, settings: Sequence[str] = (), skip: Sequence[str] = ()) -> Recipe:
     """The recipe of a name or path, with ``stage.key=value`` settings, less the stages that are skipped."""
     path = _located(name)
     values, lines = _values(path)
@@ -76,7 +76,10 @@ def load(name: str, settings: Sequence[str] = (), skip: Iterable[str] = ()) -> R
         if stage not in [_only(s, path, lines, n)[0] for n, s in enumerate(stages)]:
             raise RecipeError(f"--skip {stage}: the recipe has no such stage")
     made = [_stage(s, path, lines, n) for n, s in enumerate(stages)]
-    return Recipe(path.stem, str(values.get("description", "")), tuple(s for s in made if s.name not in set(skip)))
+    left = tuple(s for s in made if s.name not in set(skip))
+    if not left:
+        raise RecipeError(f"--skip {' --skip '.join(skip)}: no stage of {path} is left")
+    return Recipe(path.stem, str(values.get("description", "")), left)
 
 
 def parsed_setting(text: str) -> tuple[str, Any]:
@@ -90,8 +93,8 @@ def parsed_setting(text: str) -> tuple[str, Any]:
         raise RecipeError(f"--set {text}: the value is not YAML ({error})") from error
 
 
-def _located(name: str) -> Path:
-    path = Path(name)
+def _located(name: str, folder: Path = Path()) -> Path:
+    path = folder / name
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise RecipeError(f"no recipe at {path}")
@@ -120,15 +123,22 @@ def _values(path: Path) -> tuple[dict[str, Any], Lines]:
         values, lines = _extended(values, path, lines)
     if not isinstance(values.get("stages"), list) or not values["stages"]:
         raise RecipeError(f"{path}: `stages` must be a list of at least one stage")
-    _pack_use(values, path)
+    values["stages"] = [dict([_only(stage, path, lines, n)]) for n, stage in enumerate(values["stages"])]
+    _pack_use(values, path, lines)
     return values, lines
 
 
 def _extended(values: dict[str, Any], path: Path, lines: Lines) -> tuple[dict[str, Any], Lines]:
     if "stages" in values:
         raise RecipeError(f"{path}, line {lines[('stages',)]}: a recipe that extends another has `change`, not `stages`")
-    base, _ = _values(_located(str(values["extends"])))
-    for name, change in (values.get("change") or {}).items():
+    located = _located(str(values["extends"]), path.parent)
+    if located == path:
+        raise RecipeError(f"{path}, line {lines[('extends',)]}: a recipe cannot extend itself")
+    base, _ = _values(located)
+    changes = values.get("change") or {}
+    _expect_mapping(changes, path, lines, ("change",))
+    for name, change in changes.items():
+        _expect_mapping(change or {}, path, lines, ("change", name))
         matches = [s[name] for s in base["stages"] if name in s]
         if not matches:
             known = [next(iter(s)) for s in base["stages"]]
@@ -139,14 +149,25 @@ def _extended(values: dict[str, Any], path: Path, lines: Lines) -> tuple[dict[st
     return {**base, **{k: v for k, v in values.items() if k in ("description", "use")}}, {}
 
 
-def _pack_use(values: dict[str, Any], path: Path) -> None:
+def _expect_mapping(value: Any, path: Path, lines: Lines, place: tuple[Any, ...]) -> None:
+    if not isinstance(value, Mapping):
+        raise RecipeError(f"{path}{_at(lines, place)}: {place[-1]} must be a mapping of names and values, found {value!r}")
+
+
+def _pack_use(values: dict[str, Any], path: Path, lines: Lines) -> None:
     """Put the user's files into the stages that run them, so that the recipe can travel."""
     if not values.get("use"):
         return
-    used = [packed(str(name), path.parent) for name in values.pop("use")]
-    load_custom(used)
+    names_ = values.pop("use")
+    try:
+        if not isinstance(names_, list):
+            raise RecipeError(f"`use` must be a list of files or modules, found {names_!r}")
+        used = [packed(str(name), path.parent) for name in names_]
+        load_custom(used)
+    except RecipeError as error:
+        raise RecipeError(f"{path}{_at(lines, ('use',))}: {error}") from error
     for stage in values["stages"]:
-        if isinstance(stage, dict) and "heuristics" in stage:
+        if "heuristics" in stage:
             stage["heuristics"]["use"] = used
 
 
@@ -172,6 +193,7 @@ def _only(values: Any, path: Path, lines: Lines, n: int) -> tuple[str, dict[str,
     name, config = next(iter(values.items()))
     if name not in STAGES:
         raise RecipeError(f"{path}{_at(lines, ('stages', n))}: no stage is called {name!r}: {nearest(str(name), list(STAGES))}")
+    _expect_mapping(config or {}, path, lines, ("stages", n, name))
     return str(name), dict(config or {})
 
 

@@ -228,7 +228,11 @@ class TaskOutput:
 
     def open(self, name: str, file: str, schema: pa.Schema) -> None:
         """Add a shard to this task's output."""
-        self._writers[name] = ShardWriter(join(self.task.out, file), schema)
+        try:
+            self._writers[name] = ShardWriter(join(self.task.out, file), schema)
+        except BaseException:
+            self._abandon()
+            raise
 
     def __enter__(self) -> "TaskOutput":
         return self
@@ -239,14 +243,21 @@ class TaskOutput:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is not None:
-            for writer in self._writers.values():
-                writer.abandon()
+            self._abandon()
             return
         files = {}
-        for writer in self._writers.values():
-            files[writer.location.removeprefix(self.task.out.rstrip("/") + "/")] = writer.commit()
+        try:
+            for writer in self._writers.values():
+                files[writer.location.removeprefix(self.task.out.rstrip("/") + "/")] = writer.commit()
+        except BaseException:  # a full disk, most often; what is renamed already does not count without its marker
+            self._abandon()
+            raise
         marker = {"identity": self.task.identity, "files": files, "report": self.report.to_dict(), "facts": self.facts}
         write_json(self.task.marker, marker)
+
+    def _abandon(self) -> None:
+        for writer in self._writers.values():
+            writer.abandon()
 
 
 def finished(task: Task) -> dict[str, Any] | None:
@@ -289,7 +300,7 @@ def read_batches(location: str, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.T
     for batch in _row_batches(location):
         table = _with_identity(pa.Table.from_batches([batch]), location, row)
         row += table.num_rows
-        sizes = np.asarray(pc.fill_null(pc.binary_length(table["text"].cast(pa.large_binary())), 0), np.int64)
+        sizes = np.asarray(pc.fill_null(pc.binary_length(table["text"]), 0), np.int64)
         groups = (np.cumsum(sizes) - sizes) // batch_bytes
         cuts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), table.num_rows]
         for a, b in pairwise(cuts):
@@ -316,7 +327,24 @@ def _row_batches(location: str) -> Iterator[pa.RecordBatch]:
         raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
 
 
+_STRINGS = {"id": pa.string(), "url": pa.string(), "text": pa.large_string()}
+
+
+def _plain(kind: pa.DataType, to: pa.DataType) -> pa.DataType:
+    """The type as which a column of strings is read: dictionaries and views become plain ones; other types stay."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    strings = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return to if strings else kind
+
+
 def _with_identity(table: pa.Table, location: str, row: int) -> pa.Table:
+    for name, to in _STRINGS.items():
+        if name in table.column_names and (kind := _plain(table[name].type, to)) != table[name].type:
+            table = with_column(table, name, table[name].cast(kind))
+    if not pa.types.is_large_string(table["text"].type):
+        raise DataError(
+            f"{location}, column text: expected a column of strings, found {table['text'].type}: cast it to string first"
+        )
     for name in ("id", "url"):
         if name not in table.column_names:
             made = [f"{Path(location).name}#{row + i}" if name == "id" else "" for i in range(table.num_rows)]
@@ -345,7 +373,7 @@ def schema_of(location: str) -> pa.Schema:
         raise DataError(f"{location}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
-    fields = [pa.field(f.name, pa.large_string()) if f.name == "text" else pa.field(f.name, f.type) for f in schema]
+    fields = [pa.field(f.name, _plain(f.type, _STRINGS[f.name]) if f.name in _STRINGS else f.type) for f in schema]
     fields += [pa.field(name, pa.string()) for name in ("id", "url") if name not in schema.names]
     return pa.schema(fields)
 

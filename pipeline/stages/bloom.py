@@ -35,7 +35,7 @@ from pipeline.shards import (
     with_column,
     with_fields,
 )
-from pipeline.stage import Run, Stage, finish, markers_of, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
 
 COLUMNS = {"ngram_count": pa.int64(), "contained_ngram_count": pa.int64(), "removed_line_count": pa.int64()}
 
@@ -52,6 +52,17 @@ class Bloom(Stage):
     false_positive_rate: float = 0.01
     groups: int = 1
     short_documents: bool = False
+
+    def __post_init__(self) -> None:
+        sound = {
+            "groups": (self.groups >= 1, "1 or more"),
+            "min_n": (1 <= self.min_n <= self.max_n, f"1 to max_n, which is {self.max_n}"),
+            "threshold": (0 <= self.threshold <= 1, "0 to 1"),
+            "false_positive_rate": (0 < self.false_positive_rate < 1, "more than 0 and less than 1"),
+        }
+        for name, (right, expected) in sound.items():
+            if not right:
+                raise RecipeError(f"stage bloom: {name} is {getattr(self, name)}; expected {expected}")
 
     @property
     def parameters(self) -> Pass:

@@ -14,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from math import ceil
 from pathlib import Path
@@ -137,7 +138,7 @@ class Quality(Stage):
             return self.threshold, [-1] * len(inputs), {}
         upper = _merged([marker["facts"]["histogram"] for marker in markers_of(scoring)])
         total = sum(weights[self._weight] for weights in upper.values())
-        wanted = ceil(total * self.fraction) if self.fraction is not None else 0
+        wanted = ceil(total * Fraction(str(self.fraction)))  # as it is written: in floats, 0.07 of 100 is above 7
         high, above = _bin_of(upper, wanted, self._weight)
         refining = [
             Task(task.stage, (join(out, "scores", f"{task.name}.parquet"),), out, task.index, task.identity, "ties",

@@ -5,7 +5,9 @@ with its offset. FastWARC reads WARC (gzip, zstd, lz4 or plain); what it refuses
 ``offset`` and ``length`` are those of its bytes in the file as stored, so that a range request fetches it again.
 """
 
+import hashlib
 import io
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -120,11 +122,19 @@ def _warcio_values(record: Any) -> dict[str, Any]:
     }
     if values["kind"] == "response":
         values["payload"] = record.content_stream().read()
+        if not headers.total_len:  # an ARC record's headers are made up by warcio, not read
+            values["id"] = _arc_id(values)
         if record.http_headers is not None:
             code = record.http_headers.get_statuscode()
             values["status"] = int(code) if code and code.isdigit() else None
             values["http_headers"] = {name.lower(): value for name, value in record.http_headers.headers}
     return values
+
+
+def _arc_id(values: Mapping[str, Any]) -> str:
+    """An id for an ARC record, which has none; warcio draws one at random, another on each reading."""
+    digest = hashlib.sha1(values["payload"], usedforsecurity=False).hexdigest()
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{values['date']} {values['url']} {digest}").urn
 
 
 def record_at(data: bytes) -> Record | None:

@@ -1,0 +1,343 @@
+"""Models with character n-grams, scored by kernels: fastText's lid.176 and its like.
+
+Law: the likeliest label and its probability are fastText's own, to 1e-5 (`tests/classifiers` holds it). A word's features are
+its own row, where the model knows it, and the rows of its character n-grams; a text's vector is the mean of all features. Web
+text repeats its words, so that each word's sum of rows is kept in a direct-mapped table and seldom made twice: a sum is the
+same whether it was kept or not. What fastText does is in ``dictionary.cc`` and ``loss.cc`` (0.9.2).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
+from filters.cut import Bytes, Rows, fasttext_space
+from filters.jit import kernel
+from filters.ngrams import FACTOR, SEED, Hashes, hashes, mixed
+from filters.texts import Texts
+
+KEPT_WORDS = 1 << 15
+"""Words whose sums are kept: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed is the same on real pages (2026-11)."""
+
+USUAL_BUCKETS = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Subwords:
+    """A supervised model with hierarchical softmax, character n-grams and no word n-grams.
+
+    ``keys: uint64[slots]``, ``ids: float32[slots]``: the known words' rows; ``bucket_rows: int32[bucket]``: the row of an
+    n-gram's bucket (-1: pruned away), ``present: uint64[*]``: a bit a bucket, small enough for a near cache; ``rows:
+    float32[*, dim]``; ``output: float32[labels, dim]``: a row an inner node; ``children: int64[2 * labels - 1, 2]``: the
+    Huffman tree (-1: a leaf); ``memory``: the sums that are kept, which scoring changes.
+    """
+
+    labels: tuple[str, ...]
+    keys: Hashes
+    ids: Floats
+    present: Hashes
+    bucket_rows: npt.NDArray[np.int32]
+    rows: Floats
+    output: Floats
+    children: Rows
+    minn: int
+    maxn: int
+    memory: tuple[Any, Any] = field(repr=False)
+
+    def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """The index of each text's likeliest label and its probability: ``int64[N]``, ``float64[N]``.
+
+        -1 and 0 where the model knows no feature. ``newline`` stands for each newline, "" or " ".
+        """
+        flat = Texts(*flattened(texts.utf8, texts.starts, texts.ends, newline == ""))
+        vectors = text_vectors(
+            flat.utf8,
+            flat.starts,
+            flat.ends,
+            self.keys,
+            self.ids,
+            self.present,
+            self.bucket_rows,
+            self.rows,
+            self.minn,
+            self.maxn,
+            *self.memory,
+        )
+        best, scores = huffman_best(vectors, self.output, self.children)
+        return np.asarray(best), np.asarray(scores)
+
+
+def can_read(head: Reader) -> bool:
+    """Whether a model is of this kind."""
+    a = head.arguments
+    kind = a["model"] == SUPERVISED and a["loss"] == HIERARCHICAL
+    return bool(kind and a["word_ngrams"] <= 1 and 0 < a["minn"] <= a["maxn"] <= 8 and head.labels > 1)
+
+
+def read(path: str | Path, head: Reader, native: Any) -> Subwords | None:
+    """The model in a file whose head has been read, with its rows from fastText (which unpacks quantised ones).
+
+    None where the output is quantised: fastText scores that itself.
+    """
+    entries = head.entries()
+    pruned = head.pruned_buckets()
+    head.skip_input()
+    output = head.output()
+    if output is None:
+        return None
+    words = Texts.of([entry for entry, kind, _ in entries if kind == 0])
+    counts = [count for _, kind, count in entries if kind == 1]
+    keys, ids = word_table(hashes(words.utf8, words.starts, words.ends), np.arange(len(words), dtype=np.float32))
+    buckets = head.arguments["bucket"]
+    bucket_rows = np.full(buckets, -1, np.int32)
+    if head.pruned < 0:
+        bucket_rows[:] = np.arange(buckets) + len(words)
+    elif len(pruned):
+        bucket_rows[pruned[:, 0]] = pruned[:, 1] + len(words)
+    rows = _input_rows(native, int(bucket_rows.max(initial=-1)) + 1 if head.pruned >= 0 else len(words) + buckets, len(words))
+    labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
+    if len(output) != len(labels):
+        raise ModelError(f"{path} has {len(labels)} labels and {len(output)} output rows: it is not whole")
+    dim = rows.shape[1]
+    memory = (np.zeros(KEPT_WORDS, np.uint64), in_lines(np.zeros((KEPT_WORDS, dim), np.float32)))
+    padded = np.zeros(-(-buckets // 64) * 64, bool)
+    padded[:buckets] = bucket_rows >= 0
+    bits = np.packbits(padded, bitorder="little").view(np.uint64)
+    fixed = (keys, ids, bits, bucket_rows, in_lines(rows), output, huffman_tree(np.array(counts, np.int64)))
+    for array in fixed:
+        array.flags.writeable = False
+    return Subwords(labels, *fixed, head.arguments["minn"], head.arguments["maxn"], memory)
+
+
+def _input_rows(native: Any, count: int, words: int) -> Floats:
+    dim = native.get_dimension()
+    rows, vector = np.empty((max(count, words), dim), np.float32), fasttext.FastText.fasttext.Vector(dim)
+    for row in range(len(rows)):
+        native.f.getInputVector(vector, row)
+        rows[row] = np.frombuffer(vector, np.float32)
+    return rows
+
+
+def in_lines(rows: Floats) -> Floats:
+    """The same rows, beginning where a cache line begins: a row of 16 is then one wait for memory, not two."""
+    room = np.empty(rows.nbytes + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    out = room[first : first + rows.nbytes].view(np.float32).reshape(rows.shape)
+    out[:] = rows
+    return out
+
+
+def huffman_tree(counts: Rows) -> Rows:
+    """The children of each node, leaves (labels) first, as fastText builds the tree: ``int64[2L - 1, 2]``."""
+    labels = len(counts)
+    weights = np.full(2 * labels - 1, 10**15, np.int64)
+    weights[:labels] = counts
+    children = np.full((2 * labels - 1, 2), -1, np.int64)
+    leaf, node = labels - 1, labels
+    for inner in range(labels, 2 * labels - 1):
+        for side in range(2):
+            if leaf >= 0 and weights[leaf] < weights[node]:
+                children[inner, side], leaf = leaf, leaf - 1
+            else:
+                children[inner, side], node = node, node + 1
+        weights[inner] = weights[children[inner]].sum()
+    return children
+
+
+@kernel
+def flattened(utf8: Bytes, starts: Rows, ends: Rows, delete: bool) -> Any:
+    """Texts as one line each, newlines made spaces or deleted: ``(utf8, starts, ends)``."""
+    room = np.int64(0)
+    for row in range(len(starts)):
+        room += ends[row] - starts[row]
+    out, out_starts, out_ends = np.empty(room, np.uint8), np.empty_like(starts), np.empty_like(ends)
+    n = np.int64(0)
+    for row in range(len(starts)):
+        out_starts[row] = n
+        for i in range(starts[row], ends[row]):
+            b = utf8[i]
+            if b == 10 and delete:
+                continue
+            out[n] = 32 if b == 10 else b
+            n += 1
+        out_ends[row] = n
+    return out, out_starts, out_ends
+
+
+@kernel
+def short_hash(h: Any, b: Any) -> Any:
+    """One byte more in fastText's 32-bit hash (FNV-1a over signed chars), held in 64 bits."""
+    wide = b | np.uint64(0xFFFFFF00) if b >= np.uint64(128) else b
+    return ((h ^ wide) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
+
+
+@kernel
+def _bucket(h: Any, buckets: int) -> Any:
+    """``h % buckets``; by a constant, where it is the usual one, which is a multiplication."""
+    if buckets == USUAL_BUCKETS:
+        return np.int64(h % np.uint64(USUAL_BUCKETS))
+    return np.int64(h % np.uint64(buckets))
+
+
+@kernel
+def _add(total: Floats, rows: Floats, row: int) -> Any:
+    """Add a row; 16 dimensions, lid.176's, are one vector instruction where the compiler knows the number."""
+    if len(total) == 16:
+        for d in range(16):
+            total[d] += rows[row, d]
+    else:
+        for d in range(len(total)):
+            total[d] += rows[row, d]
+
+
+@kernel
+def _add_ngrams(
+    word: Bytes, size: int, present: Hashes, bucket_rows: Rows, rows: Floats, minn: int, maxn: int, buckets: Rows, total: Floats
+) -> Any:
+    """Add the rows of a word's character n-grams (``word`` has ``<`` and ``>`` around it); how many there are.
+
+    Which n-grams the model has is a coin's throw: they are gathered without a branch, and added afterwards.
+    """
+    features: Any = 0
+    held: Any = 0
+    i = 0
+    while i < size:
+        h, j, n = np.uint64(2166136261), i, 1
+        while j < size and n <= maxn:
+            h = short_hash(h, np.uint64(word[j]))
+            j += 1
+            while j < size and (word[j] & 0xC0) == 0x80:
+                h = short_hash(h, np.uint64(word[j]))
+                j += 1
+            if n >= minn and (n > 1 or (i > 0 and j < size)):
+                bucket = _bucket(h, len(bucket_rows))
+                buckets[held] = bucket
+                held += np.int64(present[bucket >> 6] >> np.uint64(bucket & 63) & np.uint64(1))
+            n += 1
+        if held > 56:
+            features += held
+            for k in range(held):
+                _add(total, rows, bucket_rows[buckets[k]])
+            held = 0
+        i += 1
+        while i < size and (word[i] & 0xC0) == 0x80:
+            i += 1
+    for k in range(held):
+        _add(total, rows, bucket_rows[buckets[k]])
+    return features + held
+
+
+@kernel
+def _add_word(utf8: Bytes, start: int, end: int, h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) -> Any:
+    """Add a known word's own row; how many were added."""
+    key = max(h, np.uint64(1))
+    slot = np.int64(key & np.uint64(len(keys) - 1))
+    while keys[slot] != 0:
+        if keys[slot] == key:
+            _add(total, rows, np.int64(ids[slot]))
+            return 1
+        slot = (slot + 1) & (len(keys) - 1)
+    return 0
+
+
+@kernel
+def text_vectors(
+    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Floats, present: Hashes, bucket_rows: Rows, rows: Floats,
+    minn: int, maxn: int, kept: Hashes, kept_sums: Floats,
+) -> Any:  # fmt: skip
+    """The mean of each one-line text's feature rows: ``float32[N, dim]``; nan where there is no feature."""
+    dim = rows.shape[1]
+    out = np.empty((len(starts), dim), np.float32)
+    longest = np.int64(4)
+    for row in range(len(starts)):
+        longest = max(longest, ends[row] - starts[row])
+    word = np.empty(longest + 2, np.uint8)
+    word[0] = 60
+    fresh_sums, total = np.empty((1, dim), np.float32), np.empty(dim, np.float32)
+    fresh = fresh_sums[0]
+    end_token = np.array([60, 47, 115, 62], np.uint8)
+    buckets = np.empty(64, np.int64)
+    for row in range(len(starts)):
+        total[:] = 0
+        features = np.int64(0)
+        i, end = starts[row], ends[row]
+        while i <= end:
+            while i < end and fasttext_space(utf8[i]):
+                i += 1
+            begin = i
+            h = SEED
+            while i < end and not fasttext_space(utf8[i]):
+                h = (h ^ np.uint64(utf8[i])) * FACTOR
+                i += 1
+            if i == begin:  # the line ends with </s>, which has a row but no n-grams
+                for k in range(4):
+                    h = (h ^ np.uint64(end_token[k])) * FACTOR
+                features += _add_word(utf8, begin, i, mixed(h), keys, ids, rows, total)
+                break
+            h = mixed(h)
+            slot = np.int64(h >> np.uint64(40)) & (len(kept) - 1)
+            if kept[slot] >> np.uint64(8) == h >> np.uint64(8):
+                features += np.int64(kept[slot] & np.uint64(255))
+                _add(total, kept_sums, slot)
+            else:
+                if is_label(utf8, begin, i):
+                    continue
+                fresh[:] = 0
+                count = _add_word(utf8, begin, i, h, keys, ids, rows, fresh)
+                size = i - begin
+                ending = size == 4
+                for k in range(size):
+                    word[k + 1] = utf8[begin + k]
+                    ending &= k > 3 or utf8[begin + k] == end_token[min(k, 3)]
+                word[size + 1] = 62
+                if not ending:
+                    count += _add_ngrams(word, size + 2, present, bucket_rows, rows, minn, maxn, buckets, fresh)
+                features += count
+                _add(total, fresh_sums, 0)
+                if count < 256:
+                    kept[slot] = ((h >> np.uint64(8)) << np.uint64(8)) | np.uint64(count)
+                    kept_sums[slot] = fresh
+        for d in range(dim):
+            out[row, d] = total[d] / np.float32(features) if features > 0 else np.float32(np.nan)
+    return out
+
+
+@kernel
+def huffman_best(vectors: Floats, output: Floats, children: Rows) -> Any:
+    """The leaf of the highest probability, and that: ``int64[N]``, ``float64[N]``; -1 and 0 for a vector of nan.
+
+    Branches that cannot win any more are left out; the right child is the one that fastText's sigmoid speaks for.
+    """
+    nodes = len(children)
+    labels = (nodes + 1) // 2
+    best, scores = np.full(len(vectors), -1, np.int64), np.zeros(len(vectors), np.float64)
+    stack, stack_scores = np.empty(nodes, np.int64), np.empty(nodes, np.float64)
+    for row in range(len(vectors)):
+        if np.isnan(vectors[row, 0]):
+            continue
+        highest = -np.inf
+        stack[0], stack_scores[0], top = nodes - 1, 0.0, 1
+        while top > 0:
+            top -= 1
+            node, score = stack[top], stack_scores[top]
+            if score < highest:
+                continue
+            if children[node, 0] < 0:
+                if score > highest:
+                    highest, best[row] = score, node
+                continue
+            f = np.float32(0)
+            for d in range(vectors.shape[1]):
+                f += vectors[row, d] * output[node - labels, d]
+            right = 1.0 / (1.0 + np.exp(-f))
+            left_score, right_score = score + np.log(1.0 - right + 1e-5), score + np.log(right + 1e-5)
+            first, second = (0, 1) if left_score < right_score else (1, 0)  # the likelier one is looked at first
+            stack[top], stack_scores[top] = children[node, first], min(left_score, right_score)
+            stack[top + 1], stack_scores[top + 1] = children[node, second], max(left_score, right_score)
+            top += 2
+        scores[row] = np.exp(highest)
+    return best, scores
