@@ -8,7 +8,7 @@ WORKERS ?= 0
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev baseline test test-python lint types check format clean
+.PHONY: help install install-dev baseline test test-python lint types check bench format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -55,6 +55,10 @@ types: install-dev  ## Check types
 	$(BIN)/mypy
 
 check: lint types test  ## All checks
+
+bench: install-dev  ## Measure MB/s and memory beside peers, and write BENCHMARKS.md (ten minutes)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m tests.bench
 
 format: install-dev  ## Put the code into shape
 	$(BIN)/ruff check --fix .

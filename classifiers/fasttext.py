@@ -14,6 +14,7 @@ import hashlib
 import struct
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +41,10 @@ FOLD_FORMAT = 1
 
 class ModelError(ValueError):
     """A file that is no model, or one that cannot do what is asked; the message says which and what would do."""
+
+
+class Quantised(ModelError):
+    """A model whose rows are codes."""
 
 
 def _one_line(text: str) -> str:
@@ -117,7 +122,10 @@ def _load(path: str, digest: str) -> Folded | Whole:
     with open(path, "rb") as file:
         head = Reader(file, path)
         folds = head.foldable()
-    return fold(path) if folds else _load_whole(path)
+    if folds:
+        with suppress(Quantised):
+            return fold(path)
+    return _load_whole(path)
 
 
 def _load_whole(path: str) -> Whole:
@@ -237,7 +245,7 @@ def fold(path: str | Path) -> Folded:
         entries = head.entries()
         (quantised,) = head.unpack("<?")
         if quantised:
-            raise ModelError(f"{path} is quantised and cannot be folded: fold the .bin that it was made from")
+            raise Quantised(f"{path} is quantised and cannot be folded: fold the .bin that it was made from")
         rows, dim = head.unpack("<qq")
         at = file.tell()
         if Path(path).stat().st_size < at + rows * dim * 4 + 17 + 2 * dim * 4:
@@ -282,6 +290,9 @@ def save_fold(folded: Folded, path: str | Path) -> None:
 
 def _load_fold(path: str) -> Folded:
     try:
+        with zipfile.ZipFile(path) as archive:
+            if broken := archive.testzip():
+                raise ModelError(f"{path} is damaged in {broken}: fold the .bin again")
         with np.load(path, allow_pickle=False) as file:
             version, word_ngrams = file["format"].tolist()
             if version != FOLD_FORMAT:
@@ -383,6 +394,8 @@ def mean_weights(
                     short = np.uint32((np.uint64(short) ^ b) * np.uint64(16777619) & np.uint64(0xFFFFFFFF))
             elif is_label(utf8, begin, i):
                 continue
+            elif i - begin == 4:  # fastText takes a literal </s> for the end
+                done = utf8[begin] == 60 and utf8[begin + 1] == 47 and utf8[begin + 2] == 115 and utf8[begin + 3] == 62
             weight = _weight(keys, weights, mixed(h))
             if not np.isnan(weight):
                 total += weight

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
 from filters.cut import Bytes, Rows, fasttext_space
-from filters.jit import kernel
+from filters.jit import inlined, kernel
 from filters.ngrams import FACTOR, SEED, Hashes, hashes, mixed
 from filters.texts import Texts
 
@@ -30,17 +30,19 @@ USUAL_BUCKETS = 2_000_000
 class Subwords:
     """A supervised model with hierarchical softmax, character n-grams and no word n-grams.
 
-    ``keys: uint64[slots]``, ``ids: float32[slots]``: the known words' rows; ``bucket_rows: int32[bucket]``: the row of an
-    n-gram's bucket (-1: pruned away), ``present: uint64[*]``: a bit a bucket, small enough for a near cache; ``rows:
-    float32[*, dim]``; ``output: float32[labels, dim]``: a row an inner node; ``children: int64[2 * labels - 1, 2]``: the
-    Huffman tree (-1: a leaf); ``memory``: the sums that are kept, which scoring changes.
+    ``keys: uint64[slots]``, ``ids: float32[slots]``: the known words' rows. ``present: uint64[*]``: a bit an n-gram bucket
+    that has a row (pruning takes most away), and ``before: int64[*]`` the bits of all words of ``present`` before one: an
+    n-gram's row follows from both, which stay in a near cache, where a table of rows by bucket would not. ``rows:
+    float32[*, dim]``: the words', then the buckets' in their order; ``output: float32[labels, dim]``: a row an inner node;
+    ``children: int64[2 * labels - 1, 2]``: the Huffman tree (-1: a leaf); ``memory``: the kept sums, which scoring changes.
     """
 
     labels: tuple[str, ...]
     keys: Hashes
     ids: Floats
     present: Hashes
-    bucket_rows: npt.NDArray[np.int32]
+    before: Rows
+    buckets: int
     rows: Floats
     output: Floats
     children: Rows
@@ -54,19 +56,8 @@ class Subwords:
         -1 and 0 where the model knows no feature. ``newline`` stands for each newline, "" or " ".
         """
         flat = Texts(*flattened(texts.utf8, texts.starts, texts.ends, newline == ""))
-        vectors = text_vectors(
-            flat.utf8,
-            flat.starts,
-            flat.ends,
-            self.keys,
-            self.ids,
-            self.present,
-            self.bucket_rows,
-            self.rows,
-            self.minn,
-            self.maxn,
-            *self.memory,
-        )
+        features = (self.keys, self.ids, self.present, self.before, self.buckets, self.rows, self.minn, self.maxn)
+        vectors = text_vectors(flat.utf8, flat.starts, flat.ends, *features, *self.memory)
         best, scores = huffman_best(vectors, self.output, self.children)
         return np.asarray(best), np.asarray(scores)
 
@@ -93,33 +84,41 @@ def read(path: str | Path, head: Reader, native: Any) -> Subwords | None:
     counts = [count for _, kind, count in entries if kind == 1]
     keys, ids = word_table(hashes(words.utf8, words.starts, words.ends), np.arange(len(words), dtype=np.float32))
     buckets = head.arguments["bucket"]
-    bucket_rows = np.full(buckets, -1, np.int32)
-    if head.pruned < 0:
-        bucket_rows[:] = np.arange(buckets) + len(words)
-    elif len(pruned):
-        bucket_rows[pruned[:, 0]] = pruned[:, 1] + len(words)
-    rows = _input_rows(native, int(bucket_rows.max(initial=-1)) + 1 if head.pruned >= 0 else len(words) + buckets, len(words))
+    bucket_rows = _bucket_rows(head.pruned, pruned, buckets)
+    held = np.flatnonzero(bucket_rows >= 0)
+    rows = _input_rows(native, np.concatenate([np.arange(len(words)), len(words) + bucket_rows[held]]))
+    padded = np.zeros(-(-buckets // 64) * 64, np.uint8)
+    padded[held] = 1
+    present = np.packbits(padded, bitorder="little").view(np.uint64)
+    before = np.concatenate([[0], np.cumsum(padded.reshape(-1, 64).sum(axis=1, dtype=np.int64))[:-1]]) + len(words)
     labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
     if len(output) != len(labels):
         raise ModelError(f"{path} has {len(labels)} labels and {len(output)} output rows: it is not whole")
-    dim = rows.shape[1]
-    memory = (np.zeros(KEPT_WORDS, np.uint64), in_lines(np.zeros((KEPT_WORDS, dim), np.float32)))
-    padded = np.zeros(-(-buckets // 64) * 64, bool)
-    padded[:buckets] = bucket_rows >= 0
-    bits = np.packbits(padded, bitorder="little").view(np.uint64)
-    fixed = (keys, ids, bits, bucket_rows, in_lines(rows), output, huffman_tree(np.array(counts, np.int64)))
-    for array in fixed:
+    memory = (np.zeros(KEPT_WORDS, np.uint64), in_lines(np.zeros((KEPT_WORDS, rows.shape[1]), np.float32)))
+    tree = huffman_tree(np.array(counts, np.int64))
+    for array in (keys, ids, present, before, rows, output, tree):
         array.flags.writeable = False
-    return Subwords(labels, *fixed, head.arguments["minn"], head.arguments["maxn"], memory)
+    sizes = (head.arguments["minn"], head.arguments["maxn"])
+    return Subwords(labels, keys, ids, present, before, buckets, rows, output, tree, *sizes, memory)
 
 
-def _input_rows(native: Any, count: int, words: int) -> Floats:
-    dim = native.get_dimension()
-    rows, vector = np.empty((max(count, words), dim), np.float32), fasttext.FastText.fasttext.Vector(dim)
-    for row in range(len(rows)):
-        native.f.getInputVector(vector, row)
-        rows[row] = np.frombuffer(vector, np.float32)
+def _bucket_rows(pruning: int, pruned: npt.NDArray[np.int32], buckets: int) -> Rows:
+    """The row of each n-gram bucket, after the words' rows; -1 where pruning took it: ``int64[bucket]``."""
+    if pruning < 0:
+        return np.arange(buckets)
+    rows = np.full(buckets, -1, np.int64)
+    rows[pruned[:, 0]] = pruned[:, 1]
     return rows
+
+
+def _input_rows(native: Any, wanted: Rows) -> Floats:
+    """Rows of the input matrix, beginning where a cache line begins."""
+    dim = native.get_dimension()
+    rows, vector = np.empty((len(wanted), dim), np.float32), fasttext.FastText.fasttext.Vector(dim)
+    for n, row in enumerate(wanted):
+        native.f.getInputVector(vector, int(row))
+        rows[n] = np.frombuffer(vector, np.float32)
+    return in_lines(rows)
 
 
 def in_lines(rows: Floats) -> Floats:
@@ -168,22 +167,31 @@ def flattened(utf8: Bytes, starts: Rows, ends: Rows, delete: bool) -> Any:
     return out, out_starts, out_ends
 
 
-@kernel
+@inlined
 def short_hash(h: Any, b: Any) -> Any:
     """One byte more in fastText's 32-bit hash (FNV-1a over signed chars), held in 64 bits."""
     wide = b | np.uint64(0xFFFFFF00) if b >= np.uint64(128) else b
     return ((h ^ wide) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
 
 
-@kernel
+@inlined
 def _bucket(h: Any, buckets: int) -> Any:
     """``h % buckets``; by a constant, where it is the usual one, which is a multiplication."""
     if buckets == USUAL_BUCKETS:
-        return np.int64(h % np.uint64(USUAL_BUCKETS))
-    return np.int64(h % np.uint64(buckets))
+        return h % np.uint64(USUAL_BUCKETS)
+    return h % np.uint64(buckets)
 
 
-@kernel
+@inlined
+def bit_count(bits: Any) -> Any:
+    """How many bits of 64 are set."""
+    bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@inlined
 def _add(total: Floats, rows: Floats, row: int) -> Any:
     """Add a row; 16 dimensions, lid.176's, are one vector instruction where the compiler knows the number."""
     if len(total) == 16:
@@ -196,8 +204,9 @@ def _add(total: Floats, rows: Floats, row: int) -> Any:
 
 @kernel
 def _add_ngrams(
-    word: Bytes, size: int, present: Hashes, bucket_rows: Rows, rows: Floats, minn: int, maxn: int, buckets: Rows, total: Floats
-) -> Any:
+    word: Bytes, size: int, present: Hashes, before: Rows, buckets: int, rows: Floats, minn: int, maxn: int, found: Rows,
+    total: Floats,
+) -> Any:  # fmt: skip
     """Add the rows of a word's character n-grams (``word`` has ``<`` and ``>`` around it); how many there are.
 
     Which n-grams the model has is a coin's throw: they are gathered without a branch, and added afterwards.
@@ -214,24 +223,26 @@ def _add_ngrams(
                 h = short_hash(h, np.uint64(word[j]))
                 j += 1
             if n >= minn and (n > 1 or (i > 0 and j < size)):
-                bucket = _bucket(h, len(bucket_rows))
-                buckets[held] = bucket
-                held += np.int64(present[bucket >> 6] >> np.uint64(bucket & 63) & np.uint64(1))
+                bucket = _bucket(h, buckets)
+                word_bits = present[bucket >> np.uint64(6)]
+                place = bucket & np.uint64(63)
+                found[held] = before[bucket >> np.uint64(6)] + bit_count(word_bits & ((np.uint64(1) << place) - np.uint64(1)))
+                held += np.int64((word_bits >> place) & np.uint64(1))
             n += 1
         if held > 56:
             features += held
             for k in range(held):
-                _add(total, rows, bucket_rows[buckets[k]])
+                _add(total, rows, found[k])
             held = 0
         i += 1
         while i < size and (word[i] & 0xC0) == 0x80:
             i += 1
     for k in range(held):
-        _add(total, rows, bucket_rows[buckets[k]])
+        _add(total, rows, found[k])
     return features + held
 
 
-@kernel
+@inlined
 def _add_word(utf8: Bytes, start: int, end: int, h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) -> Any:
     """Add a known word's own row; how many were added."""
     key = max(h, np.uint64(1))
@@ -246,8 +257,8 @@ def _add_word(utf8: Bytes, start: int, end: int, h: Any, keys: Hashes, ids: Floa
 
 @kernel
 def text_vectors(
-    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Floats, present: Hashes, bucket_rows: Rows, rows: Floats,
-    minn: int, maxn: int, kept: Hashes, kept_sums: Floats,
+    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Floats, present: Hashes, before: Rows, buckets: int,
+    rows: Floats, minn: int, maxn: int, kept: Hashes, kept_sums: Floats,
 ) -> Any:  # fmt: skip
     """The mean of each one-line text's feature rows: ``float32[N, dim]``; nan where there is no feature."""
     dim = rows.shape[1]
@@ -260,7 +271,7 @@ def text_vectors(
     fresh_sums, total = np.empty((1, dim), np.float32), np.empty(dim, np.float32)
     fresh = fresh_sums[0]
     end_token = np.array([60, 47, 115, 62], np.uint8)
-    buckets = np.empty(64, np.int64)
+    found = np.empty(64, np.int64)
     for row in range(len(starts)):
         total[:] = 0
         features = np.int64(0)
@@ -294,8 +305,11 @@ def text_vectors(
                     word[k + 1] = utf8[begin + k]
                     ending &= k > 3 or utf8[begin + k] == end_token[min(k, 3)]
                 word[size + 1] = 62
-                if not ending:
-                    count += _add_ngrams(word, size + 2, present, bucket_rows, rows, minn, maxn, buckets, fresh)
+                if ending:  # fastText takes a literal </s> for the end of the line
+                    features += count
+                    _add(total, fresh_sums, 0)
+                    break
+                count += _add_ngrams(word, size + 2, present, before, buckets, rows, minn, maxn, found, fresh)
                 features += count
                 _add(total, fresh_sums, 0)
                 if count < 256:

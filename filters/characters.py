@@ -22,7 +22,7 @@ from filters.jit import cache_folder
 Table = npt.NDArray[np.uint8]
 
 # Bits of `classes()`.
-ALPHABETIC, ALPHANUMERIC, UPPERCASE, DIGIT, SPACE, DECIMAL, PUNCTUATION = 1, 2, 4, 8, 16, 32, 64
+ALPHABETIC, ALPHANUMERIC, UPPERCASE, DIGIT, SPACE, DECIMAL, PUNCTUATION, TERMINAL = 1, 2, 4, 8, 16, 32, 64, 128
 
 # Values of `word_breaks()`: the Word_Break property, https://www.unicode.org/reports/tr29/#Word_Boundaries
 OTHER, CR, LF, NEWLINE, EXTEND, ZWJ, FORMAT = 0, 1, 2, 3, 4, 5, 6
@@ -65,6 +65,8 @@ def _make_classes() -> Table:
     table = np.zeros(0x110000, np.uint8)
     for bit, test in tests.items():
         table[points[np.fromiter(map(test, _characters()), bool, len(points))]] |= bit
+    for match in regex.finditer(r"\p{Sentence_Terminal}", "".join(_characters())):
+        table[points[match.start()]] |= TERMINAL
     return table
 
 
@@ -96,7 +98,7 @@ def _kept(name: str, make: Callable[[], Table]) -> Table:
 @cache
 def classes() -> Table:
     """Bits a code point: ALPHABETIC, ALPHANUMERIC, UPPERCASE, DIGIT, SPACE, DECIMAL (as Python's ``str`` methods of those
-    names have them) and PUNCTUATION (general category P)."""
+    names have them), PUNCTUATION (general category P) and TERMINAL (the property Sentence_Terminal)."""
     return _kept("classes", _make_classes)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from filters import characters as c
 from filters.cut import Bytes, Rows, code_point, code_point_before
 from filters.jit import kernel
-from filters.ngrams import Hashes, hashes, row_hash
-from filters.signal import Values, signal
+from filters.ngrams import Hashes, character_counts, hashes, row_hash
+from filters.signal import SignalError, Values, signal
 from filters.texts import Texts
 
 COUNTER_NOUNS = (
@@ -35,12 +35,34 @@ def ellipsis_line_fraction(texts: Texts) -> Values:
 
 
 @signal
+def terminal_line_fraction(texts: Texts, marks: str = "") -> Values:
+    """Lines that end with a sentence's mark; nan without lines. FineWeb keeps from 0.12 (2406.17557, section 3.4).
+
+    ``marks``: characters that count; without them, all of Unicode's Sentence_Terminal. C4's are ``.!?"`` (1910.10683).
+    """
+    lines = texts.stripped_lines
+    wanted = np.array(sorted(map(ord, marks)), np.int64)
+    return np.asarray(marked_end_fractions(lines.utf8, lines.starts, lines.ends, lines.parents, c.classes(), wanted))
+
+
+@signal
+def short_line_fraction(texts: Texts, length: int = 30) -> Values:
+    """Lines of up to ``length`` characters; nan without lines. FineWeb keeps up to 0.67 (2406.17557, section 3.4)."""
+    lines = texts.stripped_lines
+    counts = character_counts(lines.utf8, lines.starts, lines.ends)
+    return np.asarray(small_fractions(counts, lines.parents, length))
+
+
+@signal
 def counter_line_count(texts: Texts, nouns: tuple[str, ...] = COUNTER_NOUNS) -> Values:
     """1 where the text is one counter, such as "3 likes" or "1.2K views", 0 elsewhere (RefinedWeb, 2306.01116, G.2).
 
     Perhaps non-word characters, a digit, more digits, commas and dots, perhaps K, M or B, white space, a plural noun of the
     list, perhaps non-word characters; case ignored.
     """
+    for noun in nouns:
+        if not (noun.isascii() and noun.isalpha()):
+            raise SignalError(f"counter_line_count: the noun {noun!r} is not of ASCII letters, which are all that it can find")
     listed = Texts.of([noun.lower() for noun in nouns])
     wanted = hashes(listed.utf8, listed.starts, listed.ends)
     return np.asarray(counters(texts.utf8, texts.starts, texts.ends, c.classes(), wanted))
@@ -72,6 +94,36 @@ def marked_line_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows) 
         count = parents[p + 1] - parents[p]
         if count > 0:
             out[p, 0], out[p, 1] = bullets / count, ellipses / count
+    return out
+
+
+@kernel
+def marked_end_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes, marks: Rows) -> Any:
+    """The share of a parent's lines that end with one of these code points (none: Sentence_Terminal): ``float64[P]``."""
+    out = np.full(len(parents) - 1, np.nan)
+    for p in range(len(parents) - 1):
+        count = np.int64(0)
+        for line in range(parents[p], parents[p + 1]):
+            last = code_point_before(utf8, ends[line])[0]
+            marked = len(marks) == 0 and (classes[last] & c.TERMINAL) != 0
+            for mark in marks:
+                marked |= mark == last
+            count += marked
+        if parents[p + 1] > parents[p]:
+            out[p] = count / (parents[p + 1] - parents[p])
+    return out
+
+
+@kernel
+def small_fractions(values: Rows, parents: Rows, most: int) -> Any:
+    """The share of a parent's rows whose value is at most ``most``: ``float64[P]``, nan without rows."""
+    out = np.full(len(parents) - 1, np.nan)
+    for p in range(len(parents) - 1):
+        count = np.int64(0)
+        for row in range(parents[p], parents[p + 1]):
+            count += values[row] <= most
+        if parents[p + 1] > parents[p]:
+            out[p] = count / (parents[p + 1] - parents[p])
     return out
 
 

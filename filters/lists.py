@@ -12,6 +12,7 @@ import os
 import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -33,7 +34,10 @@ def located(name: str) -> Path:
     """The file that a list's name means; raises `ListError` where it is not there."""
     if name.startswith("package:"):
         package, _, inside = name.removeprefix("package:").partition("/")
-        spec = importlib.util.find_spec(package)
+        try:
+            spec = importlib.util.find_spec(package)
+        except ModuleNotFoundError:
+            spec = None
         if spec is None or not spec.submodule_search_locations:
             raise ListError(f"list {name}: the package {package} is not installed")
         path = Path(spec.submodule_search_locations[0]) / inside
@@ -55,7 +59,7 @@ def entries(name: str) -> tuple[str, ...]:
         lines = _members(path, member) if tarfile.is_tarfile(path) else path.read_text("utf-8").splitlines()
         stripped = (re.sub(r"(^|\s)#(\s.*|$)", "", line).strip().lower() for line in lines)
         return tuple(dict.fromkeys(line for line in stripped if line))
-    except (UnicodeDecodeError, tarfile.TarError, OSError) as error:
+    except (UnicodeDecodeError, tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise ListError(f"list {name}: {path} is not a text list ({error})") from error
 
 
@@ -78,16 +82,20 @@ _PLAIN_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 
 def host_entries(name: str) -> Iterator[str]:
     """Hosts of a list in their plain form: no scheme, no port, no ``www.``, no wildcard, IDN as punycode."""
-    for entry in entries(name):
-        if _PLAIN_HOST.fullmatch(entry) and not entry.startswith("www."):
-            yield entry
-            continue
-        host = re.sub(r"^[a-z]+://", "", entry).split("/")[0].rsplit("@")[-1].split(":")[0]
-        host = host.removeprefix("*.").removeprefix("www.").strip(".")
-        if not host.isascii():
-            host = ascii_host(host)
-        if host:
-            yield host
+    return filter(None, map(_plain_host, entries(name)))
+
+
+def _plain_host(entry: str) -> str:
+    if _PLAIN_HOST.fullmatch(entry) and not entry.startswith("www."):
+        return entry
+    host = re.sub(r"^[a-z]+://", "", entry.lower()).split("/")[0].rsplit("@")[-1].split(":")[0]
+    host = host.removeprefix("*.").removeprefix("www.").strip(".")
+    return host if host.isascii() else ascii_host(host)
+
+
+def _host_hashes(hosts: Iterator[str]) -> Hashes:
+    listed = Texts.of(list(hosts))
+    return np.asarray(hash_table(hashes(listed.utf8, listed.starts, listed.ends)))
 
 
 def ascii_host(host: str) -> str:
@@ -99,14 +107,17 @@ def ascii_host(host: str) -> str:
 
 
 @cache
-def host_table(name: str) -> Hashes:
+def host_table(name: str | tuple[str, ...]) -> Hashes:
     """The hosts of a list as an open-addressing table of hashes (0 is an empty slot): ``uint64[2^k]``."""
+    if isinstance(name, tuple):
+        table = _host_hashes(map(_plain_host, name))
+        table.flags.writeable = False
+        return table
     path = located(name.partition("::")[0])
     digest = hashlib.sha256(path.read_bytes() + name.encode()).hexdigest()[:16]
     kept = cache_folder() / f"hosts-{digest}.npy"
     if not kept.exists():
-        hosts = Texts.of(list(host_entries(name)))
-        table = hash_table(hashes(hosts.utf8, hosts.starts, hosts.ends))
+        table = _host_hashes(host_entries(name))
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as half:
             np.save(half, table)

@@ -14,7 +14,7 @@ import numpy as np
 
 from filters import characters as c
 from filters.cut import Bytes, Rows, code_point, code_point_before
-from filters.jit import kernel
+from filters.jit import inlined, kernel
 from filters.lines import word_character
 from filters.lists import BASE, ascii_host, host_table, in_table, phrase_table
 from filters.ngrams import Hashes, row_hash
@@ -23,7 +23,7 @@ from filters.texts import Texts
 
 
 @signal(column="url")
-def url_host_count(urls: Texts, hosts: str, exact: bool = False) -> Values:
+def url_host_count(urls: Texts, hosts: str | tuple[str, ...], exact: bool = False) -> Values:
     """Entries of a host list that the URL's host is or lies under; ``exact``: 1 where the authority less "www" is one."""
     table = host_table(hosts)
     if exact:
@@ -75,16 +75,28 @@ def _phrases(urls: Texts, phrases: str | tuple[str, ...], ignoring: str, whole_w
     return np.asarray(phrase_counts(urls.utf8, urls.starts, urls.ends, *table, c.classes(), whole_words))
 
 
+@inlined
+def _in_scheme(b: int, later: bool) -> Any:
+    """Whether a byte may stand in a URL's scheme: a letter, and ``later`` digits, plus, hyphen and dot."""
+    return 97 <= b | 32 <= 122 or (later and (48 <= b <= 57 or b == 43 or b == 45 or b == 46))
+
+
 @kernel
 def authorities(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """The bytes between ``//`` and the next ``/``, ``?`` or ``#``: ``(starts, ends)``; empty without ``//``."""
+    """The bytes between ``//`` and the next ``/``, ``?`` or ``#``: ``(starts, ends)``; empty where no ``//`` begins the URL.
+
+    A scheme may stand before it: a letter, then letters, digits, ``+``, ``-``, ``.``, then a colon (RFC 3986, section 3).
+    """
     out_starts, out_ends = np.empty_like(starts), np.empty_like(ends)
     for row in range(len(starts)):
         end = ends[row]
         i = starts[row]
-        while i + 1 < end and not (utf8[i] == 47 and utf8[i + 1] == 47):
+        while i < end and (
+            _letter_or_digit(utf8[i]) or (i > starts[row] and (utf8[i] == 43 or utf8[i] == 45 or utf8[i] == 46))
+        ):
             i += 1
-        i = i + 2 if i + 1 < end else end
+        i = i + 1 if i < end and i > starts[row] and utf8[i] == 58 else starts[row]
+        i = i + 2 if i + 1 < end and utf8[i] == 47 and utf8[i + 1] == 47 else end
         out_starts[row] = i
         while i < end and utf8[i] != 47 and utf8[i] != 63 and utf8[i] != 35:
             i += 1

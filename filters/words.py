@@ -39,6 +39,19 @@ def character_count(texts: Texts) -> Values:
 
 
 @signal
+def longest_word_length(texts: Texts) -> Values:
+    """Characters of the longest white-space word; 0 for a text without words. C4's code drops lines with words over 1,000."""
+    words = texts.words
+    return np.asarray(largest_of(character_counts(words.utf8, words.starts, words.ends), words.parents))
+
+
+@signal
+def newline_word_ratio(texts: Texts) -> Values:
+    """Newlines a white-space word; nan for a text without words. FineWeb keeps up to 0.3 (2406.17557, section 3.4)."""
+    return _ratio(np.diff(texts.lines.parents) - 1, word_count(texts))
+
+
+@signal
 def mean_word_length(texts: Texts) -> Values:
     """Characters a white-space word; nan for a text without words. Gopher keeps 3 to 10 (2112.11446, A1)."""
     words = word_count(texts)
@@ -116,13 +129,23 @@ def _class_fraction(texts: Texts, bit: int) -> Values:
 
 def _stop_words(texts: Texts, words: tuple[str, ...]) -> Values:
     def make(texts: Texts) -> Values:
-        listed = Texts.of([word.lower() for word in dict.fromkeys(words)])
+        listed = Texts.of(list(dict.fromkeys(word.lower() for word in words)))
         wanted = hashes(listed.utf8, listed.starts, listed.ends)
         pieces = texts.words
         longest = int(listed.byte_counts.max(initial=0))
         return np.asarray(matching_word_counts(pieces.utf8, pieces.starts, pieces.ends, pieces.parents, wanted, longest))
 
     return np.asarray(texts.remember(("stop_words", words), make))
+
+
+@kernel
+def largest_of(values: Rows, parents: Rows) -> Any:
+    """The largest value of each parent's rows; 0 for a parent without rows: ``int64[P]``."""
+    out = np.zeros(len(parents) - 1, np.int64)
+    for p in range(len(parents) - 1):
+        for row in range(parents[p], parents[p + 1]):
+            out[p] = max(out[p], values[row])
+    return out
 
 
 @kernel

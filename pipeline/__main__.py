@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from classifiers.fasttext import ModelError
 from classifiers.train import Settings, TrainingError
@@ -97,11 +98,12 @@ def stage(
     recipe: RecipeName = "baseline",
     workers: Workers = 0,
     set: Set = [],  # noqa: B006
+    annotate: Annotated[bool, typer.Option("--annotate", help="heuristics: write values as columns, drop nothing.")] = False,
 ) -> None:
     """Run one stage alone on your own shards, with a recipe's parameters."""
     from pipeline.inputs import find_archives, find_shards
 
-    made = _one_stage(name, recipe, set)
+    made = _one_stage(name, recipe, [*set, *(["annotate=true"] if annotate else [])])
     inputs = find_archives(input) if made.makes_documents else find_shards(input)
     step = flow.run_stage(made, inputs, out_folder, _engine(workers), _tell)
     funnel.show([step], out)
@@ -128,6 +130,9 @@ def train(
     for key in values:
         if key not in Settings.__dataclass_fields__:
             raise RecipeError(f"--set {key}: no such setting; there are {', '.join(Settings.__dataclass_fields__)}")
+        kind = type(Settings.__dataclass_fields__[key].default)
+        if not isinstance(values[key], kind if kind is int else int | float) or isinstance(values[key], bool):
+            raise RecipeError(f"--set {key}: {values[key]!r} is no {'whole ' if kind is int else ''}number")
     sides = [[e for path in paths for e in training.examples(path)] for paths in (positive, negative)]
     report = training.train(sides[0], sides[1], out_folder, Settings(**values), _tell)
     for key in ("learned", "held_out", "auc", "accuracy"):
@@ -155,6 +160,29 @@ def score(
     made = STAGES["score"].of({"model": model, "label": label, "column": column})
     step = flow.run_stage(made, find_shards(input), out_folder, _engine(workers), _tell)
     funnel.show([step], out)
+
+
+@app.command("what-if")
+def what_if(
+    input: Annotated[list[str], typer.Argument(metavar="SHARDS", help="Shards that `stage heuristics --annotate` wrote.")],
+    keep: Annotated[list[str], typer.Option("--keep", help="A bound, as word_count.min=100; min, max, above or below.")] = [],  # noqa: B006
+) -> None:
+    """Tell how many documents other bounds would keep, rule by rule, without reading a text again."""
+    from pipeline.whatif import what_if as answer
+
+    answered = answer(input, keep)
+    table = Table(box=None, pad_edge=False)
+    for title in ("rule", "bounds", "fail it", "dropped by it", "left"):
+        table.add_column(title, justify="left" if title in ("rule", "bounds") else "right")
+    left = answered.documents
+    for rule in answered.rules:
+        left -= rule.dropped
+        changed = "[bold]" if rule.changed else ""
+        table.add_row(f"{changed}{rule.name}", rule.bounds, f"{rule.failing:,}", f"{rule.dropped:,}", f"{left:,}")
+    out.print(table, highlight=False)
+    before = f" (with the recipe's own bounds: {answered.kept_before:,})" if answered.kept_before is not None else ""
+    share = funnel.share(answered.kept, answered.documents)
+    out.print(f"\nkept: {answered.kept:,} of {answered.documents:,}, {share}{before}", highlight=False)
 
 
 @app.command()

@@ -39,7 +39,8 @@ def explained(run: str, page: str) -> list[tuple[dict[str, Any], list[Passage]]]
         kept = {row["id"]: row for row in _rows(folder, report["shards"], page)}
         for row in _rows(folder, _dropped(report), page):
             passage = Passage(stage.name, row["dropped_by"], row["value"], row["detail"])
-            passage.rules = stage.explain(folder, before[row["id"]]) if row["id"] in before else []
+            if row["id"] in before:
+                passage.rules = stage.explain(folder, {**before[row["id"]], row["dropped_by"]: row["value"]})
             pages.setdefault(row["id"], []).append(passage)
             known.setdefault(row["id"], row)
         for id_, row in kept.items():

@@ -18,6 +18,10 @@ or, another recipe with some parameters changed::
     extends: baseline
     change:
       quality: {fraction: 0.2}
+    insert:                       # items that come before those of a list
+      heuristics:
+        steps: [{keep: url_host_count, hosts: [example.com], max: 0}]
+    without: [decontaminate]
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +36,7 @@ from pipeline.stage import RecipeError, Stage, nearest
 from pipeline.stages import STAGES
 
 FOLDER = Path(__file__).parent / "recipes"
-KEYS = ("description", "extends", "use", "stages", "change")
+KEYS = ("description", "extends", "use", "stages", "change", "insert", "without")
 
 Lines = dict[tuple[Any, ...], int]
 
@@ -139,14 +143,28 @@ def _extended(values: dict[str, Any], path: Path, lines: Lines) -> tuple[dict[st
     _expect_mapping(changes, path, lines, ("change",))
     for name, change in changes.items():
         _expect_mapping(change or {}, path, lines, ("change", name))
-        matches = [s[name] for s in base["stages"] if name in s]
-        if not matches:
-            known = [next(iter(s)) for s in base["stages"]]
-            raise RecipeError(
-                f"{path}, line {lines[('change', name)]}: {values['extends']} has no stage {name!r}: {nearest(name, known)}"
-            )
-        matches[0].update(change or {})
+        _named(base, name, path, lines, "change").update(change or {})
+    for name, lists in (values.get("insert") or {}).items():
+        _insert(_named(base, name, path, lines, "insert"), name, lists or {}, path)
+    for name in values.get("without") or []:
+        base["stages"].remove(next(s for s in base["stages"] if _named(base, name, path, lines, "without") is s.get(name)))
     return {**base, **{k: v for k, v in values.items() if k in ("description", "use")}}, {}
+
+
+def _named(base: dict[str, Any], name: str, path: Path, lines: Lines, key: str) -> dict[str, Any]:
+    for stage in base["stages"]:
+        if name in stage:
+            return stage[name]  # type: ignore[no-any-return]
+    known = [next(iter(s)) for s in base["stages"]]
+    raise RecipeError(f"{path}{_at(lines, (key, name))}: the recipe it extends has no stage {name!r}: {nearest(name, known)}")
+
+
+def _insert(stage: dict[str, Any], name: str, lists: dict[str, Any], path: Path) -> None:
+    """Put items before those of a stage's lists."""
+    for key, items in lists.items():
+        if not isinstance(items, list) or not isinstance(stage.get(key), list):
+            raise RecipeError(f"{path}: insert {name}.{key}: expected a list to put before the one that is there")
+        stage[key] = [*items, *stage[key]]
 
 
 def _expect_mapping(value: Any, path: Path, lines: Lines, place: tuple[Any, ...]) -> None:

@@ -139,7 +139,12 @@ class ShardWriter:
         self._held_bytes = 0
         self._file = whole_file(location)
         self._half = self._file.__enter__()
-        self._writer = pq.ParquetWriter(self._half, schema, compression="zstd", write_page_checksum=True)
+        try:
+            self._writer = pq.ParquetWriter(self._half, schema, compression="zstd", write_page_checksum=True)
+        except BaseException as error:  # a full disk has no room for its first four bytes
+            with suppress(type(error)):
+                self._file.__exit__(type(error), error, error.__traceback__)
+            raise
 
     def write(self, table: pa.Table) -> None:
         """Add rows; they are cast to the shard's schema."""

@@ -10,10 +10,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from datatrove.executor import base as stock
 from datatrove.executor.local import LocalPipelineExecutor
 from loguru import logger
 
@@ -24,6 +26,22 @@ from pipeline.shards import Task
 from pipeline.stage import Run, RunError, Work, markers_of
 
 TRIES = 3
+
+
+def _task_log(folder: Any, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
+    """A task's log, in its file alone: datatrove's own also writes every error to stderr, with a traceback."""
+    logger.remove()
+    file = folder.open(f"logs/task_{rank:05d}.log", "w")
+
+    def write(line: str) -> None:
+        with suppress(OSError):  # a full disk: the task's own error is what is told
+            file.write(line)
+
+    logger.add(write, colorize=False, level="DEBUG")
+    return file
+
+
+stock.add_task_logger = _task_log
 
 
 def local(workers: int = 0, progress: Callable[[Sequence[Task]], Progress] = silent) -> Run:

@@ -97,10 +97,11 @@ class Bloom(Stage):
         return Task(config, paths, out, group, self.identity(inputs), "group", extra=extra)
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
-        """The document's share of n-grams seen before, if it was kept."""
+        """The document's share of n-grams seen before, and the lines that it lost."""
         total = document.get("ngram_count")
         if total is None:
-            return []
+            share = document.get("contained_fraction")
+            return [] if share is None else [("contained_fraction", share, f"contained_fraction <= {self.threshold:g}", False)]
         share = document["contained_ngram_count"] / total if total else 0.0
         return [
             ("contained_fraction", share, f"contained_fraction <= {self.threshold:g}", share <= self.threshold),

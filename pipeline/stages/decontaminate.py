@@ -10,6 +10,7 @@ stands in the dropped shard or in the report, with the item's name.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -181,9 +182,7 @@ def _acted(
 ) -> tuple[pa.Table, pa.Table | None, Report]:
     """What the action makes of a batch."""
     read = Count(len(texts), texts.bytes)
-    notes = {f"item.{name}": 1 for found_ in hits.values() for name in {hit.item.name for hit in found_}}
-    for name in notes:
-        notes[name] = sum(any(hit.item.name == name for hit in found_) for found_ in hits.values())
+    notes = Counter(f"item.{name}" for found_ in hits.values() for name in {hit.item.name for hit in found_})
     if stage.action == "annotate":
         counts = np.array([len(hits.get(row, ())) for row in range(len(texts))], np.int64)
         return with_column(table, RULE, pa.array(counts)), None, Report(read, read, notes=notes)

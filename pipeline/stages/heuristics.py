@@ -12,6 +12,10 @@ value; an edit that empties a text drops it under the edit's name. A step is a m
 ``keep_lost: SIGNAL`` bounds the share that a marked signal has lost since: ``(then - now) / then``, nan where then was 0
 
 ``as: NAME`` gives a rule its name in reports; by itself it is the signal's or the edit's.
+
+``annotate: true`` drops nothing and leaves every text as it is: each keep's value becomes a column of the rule's name, measured
+where it stands among the edits (RedPajama-V2's way, arXiv 2411.12372). `pipeline.whatif` tells from such columns what other
+bounds would keep.
 """
 
 import json
@@ -29,7 +33,6 @@ import tldextract
 
 from classifiers import language
 from classifiers.fasttext import file_digest
-from filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
 from filters.edits import KeepLines
 from filters.lists import ListError, located
 from filters.signal import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
@@ -76,7 +79,9 @@ def step_of(values: Mapping[str, Any]) -> Step:
     name, rest = str(values[verb]), {k: v for k, v in values.items() if k not in (verb, "as")}
     try:
         step = _MAKERS[verb](name, rest)
-    except (SignalError, TypeError) as error:
+    except SignalError as error:
+        raise RecipeError(str(error)) from error
+    except TypeError as error:
         raise RecipeError(f"{verb} {name}: {error}") from error
     return replace(step, rule=str(values["as"])) if "as" in values else step
 
@@ -161,12 +166,17 @@ class Documents:
     urls: Texts
     rows: npt.NDArray[np.int64]
     columns: dict[str, Any] = field(default_factory=dict)
+    annotate: bool = False
+    annotations: dict[str, Values] = field(default_factory=dict)
     drops: list[tuple[str, npt.NDArray[np.int64], Values, list[str | None]]] = field(default_factory=list)
     dropped: dict[str, Count] = field(default_factory=dict)
     edited: dict[str, Count] = field(default_factory=dict)
 
     def drop(self, rule: str, passed: npt.NDArray[np.bool_], values: Values) -> None:
-        """Take out the documents that did not pass."""
+        """Take out the documents that did not pass; where documents are annotated, write down what was measured instead."""
+        if self.annotate:
+            self.annotations[rule] = values
+            return
         if passed.all():
             return
         gone = np.flatnonzero(~passed)
@@ -190,12 +200,13 @@ class Documents:
             lost = Count(int(changed.sum()), before.bytes - self.texts.bytes)
             self.edited[rule] = self.edited.get(rule, Count()) + lost
         sizes = self.texts.byte_counts
-        self.drop(rule, sizes > 0, np.zeros(len(sizes)))
+        if not self.annotate:
+            self.drop(rule, sizes > 0, np.zeros(len(sizes)))
 
 
-def clean(steps: Sequence[Step], texts: Texts, urls: Texts, trace: Trace | None = None) -> Documents:
+def clean(steps: Sequence[Step], texts: Texts, urls: Texts, trace: Trace | None = None, annotate: bool = False) -> Documents:
     """Take documents through the steps; ``trace`` is told each rule's value, bounds and verdict (for a single document)."""
-    documents = Documents(texts, urls, np.arange(len(texts)))
+    documents = Documents(texts, urls, np.arange(len(texts)), annotate=annotate)
     for step in steps:
         if not len(documents.rows):
             break
@@ -253,6 +264,7 @@ class Heuristics(Stage):
     name: ClassVar[str] = "heuristics"
     steps: tuple[Any, ...] = ()
     use: tuple[Any, ...] = ()
+    annotate: bool = False
 
     def __post_init__(self) -> None:
         _ = self.plan
@@ -290,6 +302,16 @@ class Heuristics(Stage):
             if isinstance(step.subject, Edit) and step.subject.name == "remove_urls":
                 found["tldextract"] = tldextract.__version__
         return found
+
+    def columns(self) -> dict[str, pa.DataType]:
+        """The columns that the steps add."""
+        added: dict[str, pa.DataType] = {}
+        for step in self.plan:
+            if step.verb == "label":
+                added |= {"language": pa.string(), "language_probability": pa.float64()}
+            elif self.annotate and step.verb in ("keep", "keep_lost") and step.rule not in LABELS:
+                added[step.rule] = pa.float64()
+        return added
 
     def rehearse(self) -> None:
         """Compile the kernels that the steps need."""
@@ -345,14 +367,14 @@ def _stage(config: str) -> Heuristics:
 def clean_shard(task: Task) -> None:
     """One shard in, one shard out."""
     stage = _stage(json.dumps(task.stage))
-    labelled = any(step.verb == "label" for step in stage.plan)
     location = task.inputs[0]
-    schema = schema_of(location)
-    if labelled:
-        schema = with_fields(schema, language=pa.string(), language_probability=pa.float64())
+    schema = with_fields(schema_of(location), **stage.columns())
     with TaskOutput(task, schema) as output:
         for table in read_batches(location):
-            kept, drops, report = clean_table(stage.plan, table, location)
+            if stage.annotate:
+                kept, drops, report = annotated_table(stage, table, location)
+            else:
+                kept, drops, report = clean_table(stage.plan, table, location)
             for gone in drops:
                 output.write("dropped", gone)
             output.write("kept", kept)
@@ -377,6 +399,17 @@ def clean_table(plan: Sequence[Step], table: pa.Table, location: str) -> tuple[p
         documents.edited,
     )
     return kept, list(_dropped(table, documents)), report
+
+
+def annotated_table(stage: Heuristics, table: pa.Table, location: str) -> tuple[pa.Table, list[pa.Table], Report]:
+    """A table with what every rule measures as columns; nothing is dropped and no text changes."""
+    texts, urls = texts_of(table, "text", location), texts_of(table, "url", location)
+    documents = clean(stage.plan, texts, urls, annotate=True)
+    for name, kind in stage.columns().items():
+        values = documents.columns[name] if name in LABELS else np.asarray(documents.annotations[name], np.float64)
+        table = with_column(table, name, pa.array(values, kind))
+    read = Count(len(texts), texts.bytes)
+    return table, [], Report(read, read)
 
 
 def _dropped(table: pa.Table, documents: Documents) -> Iterator[pa.Table]:

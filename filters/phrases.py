@@ -1,0 +1,83 @@
+"""Signals of phrases and sentences.
+
+Law: a phrase is found as it stands, ASCII case ignored, inside words too. A sentence is what stands between line ends and
+sentence marks (Unicode's Sentence_Terminal, perhaps closing quotes or brackets after it, then white space), if it holds a
+letter or digit; abbreviations end sentences here, as they do not in nltk's or spaCy's models.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from filters import characters as c
+from filters.cut import NEWLINE, Bytes, Rows, code_point
+from filters.jit import kernel
+from filters.signal import Values, signal
+from filters.texts import Texts
+
+
+@signal
+def phrase_count(texts: Texts, phrases: tuple[str, ...]) -> Values:
+    """How many of these phrases occur in the text, each counted once; 0 for an empty text (C4's "lorem ipsum", "{" ...)."""
+    counts = np.zeros(len(texts), np.int64)
+    for phrase in dict.fromkeys(phrase.lower() for phrase in phrases):
+        needle = np.frombuffer(phrase.encode(), np.uint8).copy()
+        counts += containing(texts.utf8, texts.starts, texts.ends, needle)
+    return counts
+
+
+@signal
+def sentence_count(texts: Texts) -> Values:
+    """Sentences; 0 for an empty text. C4 keeps from 3 (1910.10683, section 2.2)."""
+    return np.asarray(sentence_counts(texts.utf8, texts.starts, texts.ends, c.classes()))
+
+
+@kernel
+def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
+    """Rows that contain a lowered needle, ASCII case ignored: ``bool[N]``; an empty needle is in every row."""
+    out = np.zeros(len(starts), np.bool_)
+    size = len(needle)
+    for row in range(len(starts)):
+        for i in range(starts[row], ends[row] - size + 1):
+            k = 0
+            while k < size:
+                b = utf8[i + k]
+                if 65 <= b <= 90:
+                    b += 32
+                if b != needle[k]:
+                    break
+                k += 1
+            if k == size:
+                out[row] = True
+                break
+        if size == 0:
+            out[row] = True
+    return out
+
+
+@kernel
+def _closes(point: int) -> Any:
+    """Quotes and brackets that may stand between a sentence's mark and the space after it."""
+    return point == 34 or point == 39 or point == 41 or point == 93 or point == 0x2019 or point == 0x201D or point == 0xBB
+
+
+@kernel
+def sentence_counts(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
+    """Sentences of each row: ``int64[N]``."""
+    out = np.zeros(len(starts), np.int64)
+    for row in range(len(starts)):
+        count, words, ended = np.int64(0), False, False
+        i, end = starts[row], ends[row]
+        while i < end:
+            point, i = code_point(utf8, i)
+            kind = classes[point]
+            if point == NEWLINE or (ended and (kind & c.SPACE) != 0):
+                count += words
+                words, ended = False, False
+            elif (kind & c.TERMINAL) != 0:
+                ended = True
+            elif not (ended and _closes(point)):
+                ended = False
+                words |= (kind & c.ALPHANUMERIC) != 0
+        out[row] = count + words
+    return out

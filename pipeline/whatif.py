@@ -1,0 +1,138 @@
+"""What other bounds would keep, told from columns without reading a text again.
+
+Law: the shards are those of ``goldwash stage heuristics --annotate``, or any with numeric columns. Where a stage's report lies
+beside them, its recipe's rules are the start, in their order, and ``--keep`` changes single bounds; else the given bounds are
+all there is. Documents are counted as the stage would drop them: by the first rule that they fail.
+
+The values after an edit are those of the edited text, so that a changed bound on lines is not answered here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from filters.signal import Keep, Signal, SignalError, Values
+from filters.texts import Texts
+from pipeline.inputs import find_shards
+from pipeline.shards import DataError, filesystem, join, read_json
+from pipeline.stage import RecipeError, nearest
+from pipeline.stages.heuristics import BOUNDS, Heuristics, Step
+
+
+@dataclass
+class Rule:
+    """A rule's bounds, how many documents fail it, and how many it is the first to drop."""
+
+    name: str
+    keep: Keep | None
+    among: tuple[str, ...] = ()
+    changed: bool = False
+    failing: int = 0
+    dropped: int = 0
+
+    @property
+    def bounds(self) -> str:
+        """The bounds in words."""
+        return self.keep.bounds if self.keep else f"{self.name} among {', '.join(self.among)}"
+
+    def passes(self, values: Any) -> Any:
+        """Which values lie within."""
+        return self.keep.passes(values) if self.keep else np.isin(values, self.among)
+
+
+@dataclass
+class Answer:
+    """How many documents there are, how many would be kept, and by the recipe's own bounds; and what each rule does."""
+
+    documents: int
+    kept: int
+    kept_before: int | None
+    rules: list[Rule]
+
+
+def what_if(names: Sequence[str], settings: Sequence[str]) -> Answer:
+    """Count what the bounds keep; a `RecipeError` for a bound that cannot be, a `DataError` for a column that is not there."""
+    inputs = find_shards(names)
+    before = _recipe_rules(names)
+    rules = [replace(rule) for rule in before]
+    for text in settings:
+        _change(rules, text, bool(before))
+    if not rules:
+        raise RecipeError("there is no rule: give --keep NAME.min=VALUE, or shards that `stage heuristics --annotate` wrote")
+    answer = Answer(0, 0, 0 if before else None, rules)
+    for shard in inputs:
+        for columns, count in _columns(shard.path, sorted({rule.name for rule in [*rules, *before]})):
+            answer.documents += count
+            answer.kept += _counted(rules, columns, count)
+            if answer.kept_before is not None:
+                answer.kept_before += _counted([replace(rule) for rule in before], columns, count)
+    return answer
+
+
+def _recipe_rules(names: Sequence[str]) -> list[Rule]:
+    for name in names:
+        report = read_json(join(name, "report.json")) if not name.endswith(".parquet") else None
+        if report and report.get("stage") == Heuristics.name and report["config"].get("annotate"):
+            steps = Heuristics.of(report["config"]).plan
+            return [_rule(step) for step in steps if step.verb in ("keep", "keep_lost")]
+    return []
+
+
+def _rule(step: Step) -> Rule:
+    keep = replace(step.keep, signal=replace(step.keep.signal, name=step.rule)) if step.keep else None
+    return Rule(step.rule, keep, step.among)
+
+
+def _change(rules: list[Rule], text: str, from_recipe: bool) -> None:
+    key, equals, value = text.partition("=")
+    name, dot, bound = key.rpartition(".")
+    if not equals or not dot or bound not in BOUNDS:
+        raise RecipeError(f"--keep {text}: expected RULE.BOUND=NUMBER with one of {', '.join(BOUNDS)}, as word_count.min=100")
+    try:
+        number = float(value)
+        rule = next((rule for rule in rules if rule.name == name), None)
+        if rule is None:
+            if from_recipe:
+                raise RecipeError(f"--keep {text}: no rule is called {name!r}: {nearest(name, [r.name for r in rules])}")
+            rules.append(Rule(name, Keep(Signal(name, _column), **{bound: number}), changed=True))
+            return
+        if rule.keep is None:
+            raise RecipeError(f"--keep {text}: {name} has no bounds")
+        bounds: dict[str, Any] = {bound: number}
+        rule.keep, rule.changed = replace(rule.keep, **bounds), True
+    except (ValueError, SignalError) as error:
+        raise RecipeError(f"--keep {text}: {error}") from error
+
+
+def _column(texts: Texts) -> Values:
+    raise AssertionError("a column's values are read, not measured")
+
+
+def _counted(rules: Sequence[Rule], columns: dict[str, Any], count: int) -> int:
+    left = np.ones(count, bool)
+    for rule in rules:
+        failed = ~rule.passes(columns[rule.name])
+        rule.failing += int(failed.sum())
+        rule.dropped += int((left & failed).sum())
+        left &= ~failed
+    return int(left.sum())
+
+
+def _columns(location: str, names: list[str]) -> Iterator[tuple[dict[str, Any], int]]:
+    fs, path = filesystem(location)
+    with fs.open(path, "rb") as file:
+        parquet = pq.ParquetFile(file)
+        for name in names:
+            if name not in parquet.schema_arrow.names:
+                known = [n for n in parquet.schema_arrow.names if n not in ("id", "url", "text")]
+                raise DataError(f"{location} has no column {name!r}: {nearest(name, known)}")
+        for batch in parquet.iter_batches(65536, columns=names):
+            yield {name: _values(batch[name]) for name in names}, batch.num_rows
+
+
+def _values(column: Any) -> Any:
+    values = column.to_numpy(zero_copy_only=False)
+    return values if values.dtype.kind == "O" else values.astype(np.float64)

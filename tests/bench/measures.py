@@ -1,0 +1,328 @@
+"""What ``make bench`` measures: each entry prepares, then gives the work that is timed and the bytes that it goes through."""
+
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from filters.signal import SIGNALS
+from filters.texts import Texts
+
+REAL = Path(os.environ.get("GOLDWASH_REAL") or Path(__file__).parents[3] / "shared" / "data")
+Work = Callable[[], object]
+Measure = Callable[[], tuple[Work, int]]
+
+
+class MeasureError(Exception):
+    """A measurement that there is no such thing as."""
+
+
+@cache
+def _texts() -> tuple[str, list[str], list[str]]:
+    file = REAL / "reference" / "heuristics.parquet"
+    if file.is_file():
+        table = pq.read_table(file, columns=["text", "url"])
+        return "real pages", table["text"].to_pylist(), table["url"].to_pylist()
+    from pipeline.sample import pages
+    from pipeline.warc.html import resiliparse
+
+    found = [page for page in pages() if page.status == 200]
+    return "the sample crawl", [resiliparse(p.html.decode("utf-8", "replace")) for p in found], [p.url for p in found]
+
+
+def corpus() -> tuple[str, int, int]:
+    """The input's name, its bytes of text, its documents."""
+    name, texts, _ = _texts()
+    return name, sum(len(text.encode()) for text in texts), len(texts)
+
+
+def part(most: float) -> list[str]:
+    """The first texts up to so many MB, taken from all over the input."""
+    _, texts, _ = _texts()
+    step = max(1, int(sum(map(len, texts)) / 1e6 / most))
+    return texts[::step]
+
+
+def size(texts: Sequence[str]) -> int:
+    """Bytes of texts."""
+    return sum(len(text.encode()) for text in texts)
+
+
+def batches(texts: Sequence[str], bytes_: int = 1 << 20) -> list[Texts]:
+    """The batches that a stage would work on."""
+    every = Texts.of(list(texts))
+    ends = np.cumsum(every.byte_counts)
+    cuts = [*np.searchsorted(ends, np.arange(0, ends[-1], bytes_)).tolist(), len(every)]
+    return [every.take(np.arange(a, b)) for a, b in pairwise(cuts) if b > a]
+
+
+def over(measure: Callable[[Texts], object], texts: Sequence[str]) -> tuple[Work, int]:
+    """A measurement of batches, the kernels compiled beforehand."""
+    all_ = batches(texts)
+    measure(batches(texts[:40])[0])
+    return lambda: [measure(batch) for batch in all_], size(texts)
+
+
+def run(name: str) -> dict[str, float]:
+    """Do a measurement in this process."""
+    if name not in MEASURES:
+        raise MeasureError(f"nothing is called {name!r}")
+    work, bytes_ = MEASURES[name]()
+    began = time.process_time()
+    work()
+    spent = time.process_time() - began
+    return {"bytes": bytes_, "cpu": spent, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def shard(folder: str) -> str:
+    """The input as a Parquet shard."""
+    _, texts, urls = _texts()
+    path = f"{folder}/shard.parquet"
+    columns = [pa.array([f"d{n}" for n in range(len(texts))]), pa.array(urls), pa.array(texts, pa.large_string())]
+    pq.write_table(pa.table(columns, names=["id", "url", "text"]), path, compression="zstd", row_group_size=2000)
+    return path
+
+
+def stage(name: str, recipe: str, **settings: Any) -> Measure:
+    """A whole stage, from Parquet to Parquet, in this process."""
+
+    def prepare() -> tuple[Work, int]:
+        from pipeline import recipe as recipes
+        from pipeline.flow import run_stage
+        from pipeline.inputs import find_shards
+        from pipeline.run.local import local
+        from pipeline.stages import STAGES
+
+        folder = tempfile.mkdtemp()
+        path = shard(folder)
+        made = STAGES[name].of({**recipes.load(recipe).stage(name).config(), **settings})
+        inputs = find_shards([path])
+        run_stage(made, inputs, f"{folder}/warm", local(1))
+        return lambda: run_stage(made, inputs, f"{folder}/out", local(1)), corpus()[1]
+
+    return prepare
+
+
+def signal(name: str) -> Measure:
+    """A signal by itself, from nothing measured before."""
+    return lambda: over(lambda batch: SIGNALS[name](Texts(batch.utf8, batch.starts, batch.ends)), _texts()[1])
+
+
+def repetition() -> tuple[Work, int]:
+    """All repetition signals of reference.yaml, word cutting included."""
+    names = [n for n in SIGNALS if n.startswith(("repeated_", "top_"))]
+
+    def measure(batch: Texts) -> None:
+        fresh = Texts(batch.utf8, batch.starts, batch.ends)
+        for name in names:
+            SIGNALS[name](fresh)
+
+    return over(measure, _texts()[1])
+
+
+def twins(wanted: Callable[[str], bool]) -> Measure:
+    """Signals' plain-Python twins."""
+
+    def prepare() -> tuple[Work, int]:
+        from tests.reference import REFERENCE
+
+        texts = part(0.5)
+        functions = [function for name, function in REFERENCE.items() if wanted(name)]
+        return lambda: [function(text) for function in functions for text in texts], size(texts)
+
+    return prepare
+
+
+def datatrove(kind: str, most: float) -> Measure:
+    """One of datatrove's filters, with its default tokeniser."""
+
+    def prepare() -> tuple[Work, int]:
+        from datatrove.data import Document
+        from datatrove.pipeline import filters
+
+        filter_ = getattr(filters, kind)()
+        texts = part(most)
+        documents = [Document(text=text, id=str(n)) for n, text in enumerate(texts)]
+        filter_.filter(Document(text=texts[0], id="warm"))
+        return lambda: [filter_.filter(document) for document in documents], size(texts)
+
+    return prepare
+
+
+def words_by_uniseg() -> tuple[Work, int]:
+    """uniseg's words, which the reference's repetition filter is built on."""
+    from uniseg.wordbreak import words
+
+    texts = part(0.5)
+    return lambda: [list(words(text)) for text in texts], size(texts)
+
+
+def language() -> tuple[Work, int]:
+    """lid.176.ftz by our kernel."""
+    from classifiers.language import likeliest
+
+    return over(lambda batch: likeliest(batch), _texts()[1])
+
+
+def language_by_fasttext() -> tuple[Work, int]:
+    """lid.176.ftz by fastText."""
+    import fasttext
+
+    from classifiers.language import located
+
+    model = fasttext.load_model(str(located("lid.176.ftz")))
+    texts = part(6)
+    return lambda: [model.f.predict(text.replace("\n", " ") + "\n", 1, 0.0, "strict") for text in texts], size(texts)
+
+
+@cache
+def _model() -> str:
+    """A classifier as the reference trains it, of examples that are at hand (not timed)."""
+    from classifiers.train import Settings, examples, train
+    from pipeline.sample import write_sample
+
+    folder = tempfile.mkdtemp()
+    write_sample(folder)
+    sides = [list(examples(Path(folder) / "classifier" / f"{side}.jsonl")) for side in ("positive", "negative")]
+    train(sides[0], sides[1], f"{folder}/model", Settings())
+    return f"{folder}/model"
+
+
+def quality() -> tuple[Work, int]:
+    """A folded classifier of dimension 100 with 2,000,000 buckets."""
+    from classifiers.quality import scores
+
+    model = Path(_model()) / "model.fold"
+    return over(lambda batch: scores(batch, model), _texts()[1])
+
+
+def quality_by_fasttext() -> tuple[Work, int]:
+    """The same classifier by fastText."""
+    import fasttext
+
+    model = fasttext.load_model(f"{_model()}/model.bin")
+    texts = part(10)
+    return lambda: [model.f.predict(" ".join(t.strip().splitlines()) + "\n", 2, 0.0, "strict") for t in texts], size(texts)
+
+
+def bloom(ngrams: int) -> Measure:
+    """The pass through a filter sized for so many n-grams, words cut and hashed."""
+
+    def prepare() -> tuple[Work, int]:
+        from pipeline.dedup.bloom import Pass, run_pass, sizing
+
+        all_ = batches(_texts()[1])
+        parameters, size_ = Pass(), sizing(ngrams, 0.01)
+        run_pass(all_[0], sizing(10_000, 0.01).empty(), 6, parameters)
+        filter_ = size_.empty()
+        filter_ += np.uint64(0)  # touch every page of it
+        fresh = [Texts(batch.utf8, batch.starts, batch.ends) for batch in all_]
+        return lambda: [run_pass(batch, filter_, size_.bits_per_ngram, parameters) for batch in fresh], corpus()[1]
+
+    return prepare
+
+
+def decontaminate() -> tuple[Work, int]:
+    """The walk through the text against the benchmark questions at hand."""
+    from pipeline.stages.decontaminate import Decontaminate, hits_of
+
+    folder = REAL / "mmlu" / "test"
+    made = Decontaminate(benchmarks=str(folder) if folder.is_dir() else "sample")
+    return over(lambda batch: hits_of(Texts(batch.utf8, batch.starts, batch.ends), made), _texts()[1])
+
+
+def archives() -> list[str]:
+    """The archives that extraction is measured on."""
+    found = sorted(map(str, (REAL / "pages").glob("public-00[02].warc.gz")))
+    if not found:
+        from pipeline.sample import write_sample
+
+        folder = tempfile.mkdtemp()
+        write_sample(folder)
+        found = sorted(map(str, Path(folder).glob("crawl/*.warc.gz")))
+    return found
+
+
+def html_bytes() -> int:
+    """Bytes of payload in the archives."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    return sum(
+        len(record.reader.read())
+        for path in archives()
+        for record in ArchiveIterator(path, record_types=WarcRecordType.response, auto_decode="all", fsspec_args=False)
+    )
+
+
+def extract() -> tuple[Work, int]:
+    """The extract stage, from .warc.gz to Parquet (MB of HTML)."""
+    from pipeline.flow import run_stage
+    from pipeline.inputs import find_archives
+    from pipeline.run.local import local
+    from pipeline.stages.extract import Extract
+
+    out = tempfile.mkdtemp()
+    inputs = find_archives(archives())
+    return lambda: run_stage(Extract(), inputs, f"{out}/out", local(1)), html_bytes()
+
+
+def extract_bare() -> tuple[Work, int]:
+    """FastWARC and resiliparse alone, strict UTF-8, nothing written (MB of HTML)."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+    from resiliparse.extract.html2text import extract_plain_text
+
+    def work() -> None:
+        for path in archives():
+            for record in ArchiveIterator(path, record_types=WarcRecordType.response, fsspec_args=False):
+                try:
+                    extract_plain_text(record.reader.read().decode(), main_content=True)
+                except UnicodeDecodeError:
+                    continue
+
+    return work, html_bytes()
+
+
+def _repeats(name: str) -> bool:
+    return name.startswith(("repeated_", "top_"))
+
+
+CHEAP = [
+    name
+    for name, declared in SIGNALS.items()
+    if declared.column == "text" and not _repeats(name) and not name.startswith("duplicate_") and name != "phrase_count"
+]
+
+MEASURES: dict[str, Measure] = {
+    "Heuristics: the whole stage under reference.yaml, Parquet to Parquet": stage("heuristics", "reference"),
+    "Heuristics: the whole stage under baseline.yaml": stage("heuristics", "baseline"),
+    "Heuristics: the whole stage under fineweb.yaml": stage("heuristics", "fineweb"),
+    "Heuristics: datatrove GopherQualityFilter": datatrove("GopherQualityFilter", 1),
+    "Heuristics: datatrove GopherRepetitionFilter": datatrove("GopherRepetitionFilter", 1),
+    "Heuristics: datatrove C4QualityFilter": datatrove("C4QualityFilter", 1),
+    "Heuristics: datatrove FineWebQualityFilter": datatrove("FineWebQualityFilter", 1),
+    "Repetition: all 13 rules of reference.yaml, words cut": repetition,
+    "Repetition: the same in plain Python": twins(_repeats),
+    "Repetition: uniseg's words alone (the reference's)": words_by_uniseg,
+    **{f"Signals, each from a cold start: {name}": signal(name) for name in CHEAP},
+    "Signals, each from a cold start: all of these in plain Python": twins(lambda name: name in CHEAP),
+    "Language: lid.176.ftz, our kernel": language,
+    "Language: lid.176.ftz, fastText": language_by_fasttext,
+    "Quality: folded classifier (dim 100, 2,000,000 buckets)": quality,
+    "Quality: the same by fastText": quality_by_fasttext,
+    "Bloom: the pass, 1.2 GB filter": bloom(1_000_000_000),
+    "Bloom: the pass, 4 MB filter": bloom(3_000_000),
+    "Bloom: the whole stage under baseline.yaml": stage("bloom", "baseline"),
+    "Decontaminate: DCLM's rule, benchmark questions at hand": decontaminate,
+    "Extract (MB of HTML): the stage, .warc.gz to Parquet": extract,
+    "Extract (MB of HTML): FastWARC and resiliparse alone": extract_bare,
+}
+"""Every measurement: ``table: row``."""

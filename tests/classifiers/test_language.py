@@ -1,0 +1,134 @@
+"""Languages of sentences that nobody would doubt, and of texts that say nothing."""
+
+import string
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given
+
+from classifiers import language
+from classifiers.fasttext import ModelError, file_digest
+from filters.texts import Texts
+from tests.strategies import HOSTILE_BATTERY, TEXTS
+
+SENTENCES = {
+    "en": "The river carried gold from the mountains down to the plain, and people came to wash it.",
+    "de": "Der Fluss trug das Gold aus den Bergen in die Ebene, und die Leute kamen, um es zu waschen.",
+    "fr": "La rivière emportait l'or des montagnes vers la plaine, et les gens venaient le laver.",
+    "es": "El río llevaba el oro desde las montañas hasta la llanura, y la gente venía a lavarlo.",
+    "ru": "Река несла золото с гор на равнину, и люди приходили его мыть.",
+    "zh": "中国的首都是北京，这座城市有两千多万人口，是全国的政治和文化中心。",
+    "ja": "川は山から平野へと金を運び、人々はそれを洗いに来た。",
+    "ar": "حمل النهر الذهب من الجبال إلى السهل وجاء الناس لغسله.",
+}
+
+
+@pytest.mark.parametrize(("code", "sentence"), SENTENCES.items())
+@pytest.mark.parametrize("newlines", [" ", ""])
+def test_known_sentences(code: str, sentence: str, newlines: str) -> None:
+    (label,), (probability,) = language.likeliest(Texts.of([sentence]), newlines=newlines)
+    assert label == code
+    assert 0.5 < probability <= 1.0001
+
+
+def test_a_batch_is_its_texts_one_by_one() -> None:
+    strings = [*SENTENCES.values(), *HOSTILE_BATTERY, "", SENTENCES["en"] + "\n\n" + SENTENCES["en"]]
+    labels, probabilities = language.likeliest(Texts.of(strings))
+    for text, label, probability in zip(strings, labels, probabilities, strict=True):
+        one = language.likeliest(Texts.of([text]))
+        assert (one[0][0], one[1][0]) == (label, probability)
+
+
+@pytest.mark.parametrize("text", ["", " ", "!!! ... --- ???", "#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"])
+def test_silent_texts(text: str) -> None:
+    labels, probabilities = language.likeliest(Texts.of([text]))
+    assert labels.tolist() == [""]
+    assert probabilities.tolist() == [0]
+
+
+@pytest.mark.parametrize("text", ["123", "¿", "\u00a0", "a"])
+def test_texts_that_are_nearly_silent_have_a_label(text: str) -> None:
+    labels, probabilities = language.likeliest(Texts.of([text]))
+    assert labels[0] != ""
+    assert probabilities[0] > 0
+
+
+def test_no_texts() -> None:
+    labels, probabilities = language.likeliest(Texts.of([]))
+    assert labels.shape == probabilities.shape == (0,)
+    assert labels.dtype.kind == "U"
+    assert probabilities.dtype == np.float64
+
+
+def test_deleting_newlines_glues_words() -> None:
+    text = "\n".join(["le", "chat", "noir", "dort", "sur", "la", "table", "de", "la", "cuisine"])
+    apart = language.likeliest(Texts.of([text]))
+    glued = language.likeliest(Texts.of([text]), newlines="")
+    alike = language.likeliest(Texts.of([text.replace("\n", "")]))
+    assert glued[1].tolist() == alike[1].tolist()
+    assert apart[1].tolist() != glued[1].tolist()
+
+
+def test_the_model_is_the_published_one() -> None:
+    assert file_digest(language.located(language.DEFAULT)) == language.PUBLISHED[language.DEFAULT][1]
+
+
+def test_a_model_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.ftz"
+    path.write_bytes(language.located(language.DEFAULT).read_bytes())
+    assert language.likeliest(Texts.of([SENTENCES["fr"]]), str(path))[0].tolist() == ["fr"]
+
+
+def test_a_two_label_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("__label__a gold\n__label__b mud\n" * 20)
+    model = fasttext.train_supervised(str(tmp_path / "lines.txt"), dim=2, thread=1, verbose=0)
+    model.save_model(str(tmp_path / "two.bin"))
+    with pytest.raises(ModelError, match="is a two-label model, not a language model"):
+        language.likeliest(Texts.of(["a"]), str(tmp_path / "two.bin"))
+
+
+@cache
+def native() -> Any:
+    return fasttext.load_model(str(language.located(language.DEFAULT)))
+
+
+def by_fasttext(text: str, newlines: str) -> tuple[str, float]:
+    """What the reference does: its own rule for silent texts, then fastText's first label."""
+    if all(character in string.punctuation + " " for character in text):
+        return "", 0.0
+    found = native().f.predict(text.replace("\n", newlines) + "\n", 1, 0.0, "strict")
+    return (found[0][1].removeprefix("__label__"), found[0][0]) if found else ("", 0.0)
+
+
+def assert_agrees(strings: list[str], newlines: str) -> None:
+    labels, probabilities = language.likeliest(Texts.of(strings), newlines=newlines)
+    for text, label, probability in zip(strings, labels, probabilities, strict=True):
+        theirs, likelihood = by_fasttext(text, newlines)
+        assert probability == pytest.approx(likelihood, abs=1e-4), ascii(text)
+        if likelihood > 0.51:  # of two that are as likely, either may be first
+            assert label == theirs, ascii(text)
+
+
+@pytest.mark.parametrize("newlines", [" ", ""])
+@given(strings=TEXTS.map(lambda strings: [text.replace("</s>", "<s>") for text in strings]))
+@example(strings=[text for text in HOSTILE_BATTERY if "</s>" not in text])
+@example(strings=list(SENTENCES.values()))
+def test_as_fasttext_says(newlines: str, strings: list[str]) -> None:
+    assert_agrees(strings, newlines)
+
+
+@pytest.mark.parametrize("text", ["the river</s> </s> den Fluss hinunter und weiter", "gold </s> das Gold aus den Bergen"])
+def test_a_written_end_of_line(text: str) -> None:
+    assert_agrees([text], " ")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("newlines", [" ", ""])
+def test_as_fasttext_says_on_real_pages(newlines: str, real: Path) -> None:
+    table = pq.read_table(real / "reference" / "heuristics.parquet", columns=["text"])
+    assert_agrees(table["text"].to_pylist()[::12], newlines)

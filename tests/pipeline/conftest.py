@@ -1,0 +1,145 @@
+"""A small crawl, a run of it, a model, and three ways to run things: a `Run` that runs here, `main()`, and a process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from filelock import FileLock
+
+from classifiers.train import Settings, examples, train
+from pipeline import __main__ as command_line
+from pipeline.report import Report
+from pipeline.sample import write_sample
+from pipeline.shards import Input, Task, finished
+from pipeline.stage import Work
+
+REAL = Path(os.environ.get("GOLDWASH_REAL") or Path(__file__).parents[3] / "shared" / "data")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not REAL.is_dir():
+        for item in items:
+            if "real" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=f"no real pages at {REAL}: set GOLDWASH_REAL"))
+
+
+@pytest.fixture(scope="session")
+def real_pages() -> Path:
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder that is made once, whatever the number of xdist's workers."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        with FileLock(root / f"{name}.lock"):
+            if not (root / f"{name}.made").exists():
+                make(root / name)
+                (root / f"{name}.made").touch()
+        return root / name
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def sample(once) -> Path:
+    """The sample crawl's folder."""
+    return once("sample", write_sample)
+
+
+@pytest.fixture(scope="session")
+def sample_run(once, sample) -> Path:
+    """A folder whose ``run`` is the sample recipe's, made by two workers."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        done = goldwash("run", "sample", "--input", sample / "crawl", "--out", "run", "--workers", "2", cwd=folder, timeout=400)
+        (folder / "printed.txt").write_text(done.stdout)
+
+    return once("sample-run", make) / "run"
+
+
+@pytest.fixture(scope="session")
+def model(once, sample) -> Path:
+    """A little classifier, folded."""
+
+    def make(folder: Path) -> None:
+        sides = [list(examples(sample / "classifier" / f"{side}.jsonl")) for side in ("positive", "negative")]
+        train(*sides, folder, Settings(dim=8, bucket=10_000, epoch=5))
+
+    return once("model", make) / "model.fold"
+
+
+def goldwash(*words: object, cwd: Path, timeout: float = 120, **more: object) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own; it must succeed unless ``check=False``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", *map(str, words)],
+        cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=dict(os.environ),
+    )  # fmt: skip
+    if more.get("check", True):
+        assert done.returncode == 0, f"{words} gave {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done
+
+
+Answer = tuple[int, str, str]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """The command line in this process: its exit code, what it printed, and what it printed to stderr."""
+
+    def call(*words: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["goldwash", *map(str, words)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            command_line.main()
+        except SystemExit as stopped:
+            code = stopped.code
+        printed = capsys.readouterr()
+        return code if isinstance(code, int) else int(code is not None), printed.out, printed.err
+
+    return call
+
+
+def here(work: Work, tasks: Sequence[Task]) -> Report:
+    """A `Run` that does what is not done, here and now."""
+    for task in tasks:
+        if finished(task) is None:
+            work(task)
+    markers = [finished(task) for task in tasks]
+    return sum((Report.from_dict(marker["report"]) for marker in markers if marker), Report())
+
+
+def shard(path: Path, texts: Sequence[str | None], **columns: Sequence[object]) -> Input:
+    """A shard of these texts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = [f"{path.stem}-{n}" for n in range(len(texts))]
+    table = {"id": ids, "url": [f"https://a.example/{i}" for i in ids], "text": pa.array(texts, pa.large_string()), **columns}
+    pq.write_table(pa.table(table), path)
+    return Input(str(path), path.stat().st_size, str(path), len(texts))
+
+
+def rows(folder: Path, below: str = "") -> list[dict[str, object]]:
+    """The rows of a stage's shards, in order."""
+    return [row for file in sorted((folder / below).glob("part-*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 kB (only root can have it)."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)

@@ -1,0 +1,45 @@
+"""Work for the local executor's tests: top-level, so that workers find it; what it does stands in the task."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.report import Count, Report
+from pipeline.shards import DataError, Task, TaskOutput
+
+SCHEMA = pa.schema([("n", pa.int64())])
+
+
+def write_number(task: Task) -> None:
+    """Write the task's number, after what ``extra`` asks for."""
+    with TaskOutput(task, SCHEMA) as output:
+        output.write("kept", pa.table({"n": [task.index] * 100}, schema=SCHEMA))
+        output.report += Report(Count(100, 800), Count(100, 800))
+        act(task)
+    log = Path(task.out) / "done.log"
+    with log.open("a") as file:
+        file.write(f"{task.index} {os.getpid()}\n")
+
+
+def act(task: Task) -> None:
+    match task.extra.get("act"):
+        case "die once":
+            once = Path(task.out) / f"died-{task.index}"
+            if not once.exists():
+                once.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        case "die":
+            with (Path(task.out) / f"died-{task.index}").open("a") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "raise":
+            raise DataError("the gold is gone")
+        case "fault":
+            raise KeyError("a fault of ours")
+        case "exit":
+            raise SystemExit(3)
+        case "wait":
+            time.sleep(0.3)

@@ -1,0 +1,237 @@
+"""The whole way from archives to a dataset, on the sample crawl: accounts, equal bytes, resumption after a kill."""
+
+import hashlib
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.flow import run_recipe
+from pipeline.recipe import load
+from pipeline.warc.records import Record, records
+from tests.pipeline.conftest import goldwash, here, rows
+
+STAGES = ["extract", "heuristics", "bloom", "quality", "decontaminate"]
+
+
+def folders(run: Path) -> list[Path]:
+    return sorted(p for p in run.iterdir() if p.name[:2].isdigit())
+
+
+def digests(run: Path) -> dict[str, str]:
+    """Every file that a run promises: shards, dropped ones, reports, the dataset."""
+    files = [p for p in run.rglob("*") if p.is_file() and not {"logs", "tasks", "model"} & set(p.relative_to(run).parts)]
+    return {str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def times(run: Path) -> dict[str, int]:
+    return {str(p.relative_to(run)): p.stat().st_mtime_ns for p in run.rglob("part-*.parquet")}
+
+
+def fates_of(run: Path) -> list[tuple[str, str]]:
+    """What became of each document, as the run wrote it."""
+    gone = [
+        (str(r["id"]), f"{f.name.split('-')[1]}/{r['dropped_by']}") for f in folders(run) for r in rows(f, "dropped") if r["id"]
+    ]
+    return gone + [(str(r["id"]), "dataset") for r in rows(run / "dataset")]
+
+
+def responses(*archives: Path) -> list[str]:
+    ids = []
+    for path in archives:
+        with path.open("rb") as file:
+            found = records(file, path.stat().st_size)
+            ids += [r.id for r in found if isinstance(r, Record) and r.kind == "response"]
+    return ids
+
+
+def check_accounts(run: Path) -> None:
+    """Each stage reads what the one before it kept, and read = kept + dropped, in the report and in the shards."""
+    before = None
+    for folder in folders(run):
+        report = json.loads((folder / "report.json").read_text())["report"]
+        dropped = Counter(str(row["dropped_by"]) for row in rows(folder, "dropped"))
+        assert {rule: count["documents"] for rule, count in report["dropped"].items()} == {
+            rule: count for rule, count in dropped.items() if rule != "damage"
+        }
+        assert report["kept"]["documents"] == len(rows(folder))
+        assert report["read"]["documents"] == report["kept"]["documents"] + sum(
+            c["documents"] for c in report["dropped"].values()
+        )
+        assert before is None or report["read"] == before
+        before = report["kept"]
+    assert len(rows(run / "dataset")) == (before or {})["documents"]
+
+
+# --- the sample run
+
+
+def expected(fate: str) -> set[str]:
+    repetition = {
+        f"repeated_{x}"
+        for x in ("line_fraction", "paragraph_fraction", "line_character_fraction", "paragraph_character_fraction")
+    }
+    repetition |= {f"top_{n}gram_character_fraction" for n in (2, 3, 4)} | {
+        f"repeated_{n}gram_character_fraction" for n in range(5, 11)
+    }
+    meanings = {
+        "kept": {"dataset"},
+        "quality": {"dataset", "quality/quality_probability"},
+        "bloom/duplicate": {"bloom/contained_fraction", "bloom/no_line_left"},
+        "decontaminate/benchmark": {"decontaminate/benchmark_item_count"},
+        "heuristics/language": {"heuristics/language", "heuristics/language_probability"},
+        "heuristics/repetition": {f"heuristics/{rule}" for rule in repetition},
+    }
+    return meanings.get(fate, {fate})
+
+
+def test_every_page_meets_its_fate(sample, sample_run):
+    met = dict(fates_of(sample_run))
+    wrong = []
+    for line in (sample / "fates.jsonl").read_text().splitlines():
+        page = json.loads(line)
+        if met[page["id"].strip("<>")] not in expected(page["fate"]):
+            wrong.append((page["url"], page["kind"], page["fate"], met[page["id"].strip("<>")]))
+    assert wrong == []
+
+
+def test_every_response_is_accounted_for_once(sample, sample_run):
+    ids = [id_ for id_, _ in fates_of(sample_run)]
+    assert sorted(ids) == sorted(responses(*sorted((sample / "crawl").iterdir())))
+    assert len(ids) == len(set(ids))
+    check_accounts(sample_run)
+
+
+def test_the_run_says_what_it_made(sample_run):
+    printed = (sample_run.parent / "printed.txt").read_text()
+    for word in (*STAGES, "keeps", "quality_probability", "run/dataset/part-*.parquet", "make baseline INPUT="):
+        assert word in printed
+    assert [f.name.split("-")[1] for f in folders(sample_run)] == STAGES
+    report = json.loads((sample_run / "dataset" / "report.json").read_text())
+    assert [stage["stage"] for stage in report["funnel"]] == STAGES
+    assert load(str(sample_run / "recipe.yaml")).stages == load("sample").stages
+
+
+def test_documents_know_where_they_come_from(sample_run):
+    for row in rows(sample_run / "dataset")[::5]:
+        with open(str(row["archive"]), "rb") as file:
+            file.seek(row["offset"])
+            (record,) = [r for r in records(io.BytesIO(file.read(row["length"])), row["length"]) if isinstance(r, Record)]
+        assert (record.id, record.url, record.date) == (row["id"], row["url"], row["date"])
+        assert row["language"] == "en"
+
+
+def test_one_worker_makes_the_bytes_of_two(sample, sample_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_recipe(load("sample"), [str(sample / "crawl")], "run", here)
+    assert digests(tmp_path / "run") == digests(sample_run)
+
+
+@pytest.fixture
+def copied(sample_run, tmp_path):
+    """The sample run, as another user of it has it."""
+    shutil.copytree(sample_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def go_on(folder: Path, sample: Path, *words: object) -> str:
+    words = ("run", "sample", "--input", sample / "crawl", "--out", "run", "--workers", "1", *words)
+    return goldwash(*words, cwd=folder).stdout
+
+
+def test_a_rerun_reuses_all_and_changes_nothing(copied, sample):
+    before, bytes_ = times(copied), digests(copied)
+    printed = go_on(copied.parent, sample)
+    assert printed.count("reused") == 5
+    assert times(copied) == before
+    assert digests(copied) == bytes_
+
+
+@pytest.mark.parametrize(
+    ("setting", "redone"),
+    [
+        ("quality.fraction=0.2", ["quality", "decontaminate"]),
+        ("decontaminate.action=annotate", ["decontaminate"]),
+        ("bloom.threshold=0.01", ["bloom", "quality", "decontaminate"]),
+    ],
+)
+def test_a_changed_threshold_redoes_what_comes_after_it(copied, sample, setting, redone, monkeypatch):
+    monkeypatch.chdir(copied.parent)
+    before, old = times(copied), {f.name for f in folders(copied)}
+    steps = run_recipe(load("sample", [setting]), [str(sample / "crawl")], "run", here)
+    assert [step.stage.name for step in steps if not step.reused] == redone
+    assert {f.name.split("-")[1] for f in folders(copied) if f.name not in old} == set(redone)
+    after = times(copied)
+    assert all(after[name] == at for name, at in before.items() if not name.startswith("dataset"))
+
+
+@pytest.mark.parametrize("lost", ["shard", "dropped", "report", "marker"])
+def test_what_is_gone_is_made_again(copied, sample, lost, monkeypatch):
+    monkeypatch.chdir(copied.parent)
+    before, folder = digests(copied), folders(copied)[1]
+    gone = {
+        "shard": "part-00001.parquet",
+        "dropped": "dropped/part-00002.parquet",
+        "report": "report.json",
+        "marker": "tasks/part-00003.json",
+    }
+    (folder / gone[lost]).unlink()
+    steps = run_recipe(load("sample"), [str(sample / "crawl")], "run", here)
+    assert [step.reused for step in steps] == [True, lost == "marker", True, True, True]
+    assert digests(copied) == before
+
+
+MILESTONES = ["01-extract-*/tasks/part-*.json", "02-*/stage.json", "03-*/tasks/count-*.json", "04-*/scores/part-*.parquet"]
+
+
+def test_killed_at_any_moment_and_run_again_it_ends_in_the_same_bytes(sample, sample_run, tmp_path):
+    """The whole group of processes dies by SIGKILL, four times, each a little further on."""
+    rng = random.Random(0)
+    words = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "run",
+        "sample",
+        "--input",
+        str(sample / "crawl"),
+        "--out",
+        "run",
+        "--workers",
+        "2",
+    ]
+    killed = 0
+    for milestone in MILESTONES:
+        with (tmp_path / "log").open("w") as log:
+            process = subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stdout=log, stderr=log)
+        for _ in range(3000):
+            if process.poll() is not None or list((tmp_path / "run").glob(milestone)):
+                break
+            time.sleep(0.01)
+        time.sleep(rng.random() * 0.3)
+        killed += process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        process.wait()
+    assert killed >= 3, (tmp_path / "log").read_text()
+    go_on(tmp_path, sample)
+    found = {name: digest for name, digest in digests(tmp_path / "run").items() if ".half-" not in name}
+    assert found == digests(sample_run)
+
+
+@pytest.mark.real
+def test_real_pages_are_accounted_for(real_pages, tmp_path):
+    archives = [real_pages / "pages" / name for name in ("public-002.warc.gz", "synthetic-000.warc.gz")]
+    goldwash("run", "baseline", "--input", *archives, "--out", "run", "--workers", "2", cwd=tmp_path, timeout=300)
+    ids = [id_ for id_, _ in fates_of(tmp_path / "run")]
+    assert Counter(ids) == Counter(responses(*archives))
+    check_accounts(tmp_path / "run")
+    assert len(rows(tmp_path / "run" / "dataset")) > 10

@@ -1,0 +1,148 @@
+# ruff: noqa: E501 -- tables
+
+import codecs
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.stages.extract import Extract
+from pipeline.warc.html import EXTRACTORS
+from pipeline.warc.pages import Undecodable, content_type, decoded, is_page
+from pipeline.warc.records import Record
+
+RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 4
+JAPANESE = "いろはにほへと散りぬるを我が世誰ぞ常ならむ有為の奥山今日越えて。" * 4
+GERMAN = "Größe “quoted” – naïve café "
+HTML = "text/html"
+
+
+def header(charset: str) -> dict[str, str]:
+    return {"content-type": f"{HTML}; charset={charset}"}
+
+
+def meta(charset: str, text: str, name: str | None = None) -> bytes:
+    return f'<html><head><meta charset="{name or charset}"></head><body>{text}</body></html>'.encode(charset)
+
+
+@pytest.mark.parametrize(
+    ("payload", "headers", "holds"),
+    [
+        (GERMAN.encode(), {}, GERMAN),
+        (GERMAN.encode(), header("utf-8"), GERMAN),
+        (GERMAN.encode(), header("iso-8859-1"), GERMAN),  # a header that lies: the bytes are UTF-8
+        (codecs.BOM_UTF8 + GERMAN.encode(), {}, GERMAN),
+        (codecs.BOM_UTF16_LE + GERMAN.encode("utf-16-le"), {}, GERMAN),
+        (codecs.BOM_UTF16_BE + GERMAN.encode("utf-16-be"), {}, GERMAN),
+        (codecs.BOM_UTF16_LE + GERMAN.encode("utf-16-le"), header("utf-8"), GERMAN),
+        (GERMAN.encode("cp1252"), header("windows-1252"), GERMAN),
+        (GERMAN.encode("cp1252"), header("iso-8859-1"), GERMAN),  # HTML: latin-1 is windows-1252
+        (GERMAN.encode("cp1252"), header('"windows-1252"'), GERMAN),
+        (meta("cp1252", GERMAN, "windows-1252"), {}, GERMAN),
+        (RUSSIAN.encode("cp1251"), header("windows-1251"), RUSSIAN),
+        (RUSSIAN.encode("koi8-r"), header("KOI8-R"), RUSSIAN),
+        (meta("cp1251", RUSSIAN, "windows-1251"), {}, RUSSIAN),
+        (RUSSIAN.encode("cp1251"), {}, "французских"),  # detected
+        (JAPANESE.encode("shift_jis"), header("Shift_JIS"), JAPANESE),
+        (meta("euc_jp", JAPANESE, "euc-jp"), {}, JAPANESE),
+        (meta("shift_jis", JAPANESE, "x-sjis"), header("utf-8"), JAPANESE),  # the header is not believed, meta is
+        (RUSSIAN.encode("cp1251"), header("no-such-charset"), "французских"),
+        (b"", {}, ""),
+        (b"plain ASCII", header("utf-16"), "plain ASCII"),
+    ],
+)
+def test_a_page_is_decoded_by_mark_header_meta_or_detection(payload, headers, holds):
+    text = decoded(payload, headers)
+    assert holds in text
+    assert not text.startswith("\ufeff")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [GERMAN.encode("cp1252"), b"\xff\xfea\0", b"\xed\xa0\x80", b"\xc0\x80", b"ok \xf0\x9f", b"\xf8\x88\x80\x80\x80"],
+)
+def test_strict_utf8_refuses_everything_else(payload):
+    with pytest.raises(Undecodable, match=r"byte \d+: "):
+        decoded(payload, {}, "utf-8")
+
+
+def test_strict_utf8_takes_utf8_as_it_is():
+    assert decoded("\ufeffGröße".encode(), {}, "utf-8") == "\ufeffGröße"
+
+
+@pytest.mark.parametrize(
+    "payload", [b"a \xed\xa0\x80 b", codecs.BOM_UTF16_LE + b"\x00\xd8a\0", codecs.BOM_UTF16_BE + b"\xdc\x00\0a", b"a\xff\0b"]
+)
+def test_what_comes_out_is_always_utf8(payload):
+    decoded(payload, {}).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "page"),
+    [
+        ("text/html", b"", True), ("TEXT/HTML; charset=utf-8", b"x", True), ("application/xhtml+xml", b"x", True),
+        ("text/html ;charset=x", b"x", True),
+        ("text/plain", b"<html>", False), ("application/pdf", b"%PDF", False), ("image/png", b"\x89PNG", False),
+        ("application/json", b"{}", False),
+        ("", b"<!DOCTYPE html><p>x", True), ("", b"\n\n <HTML lang=en>", True), ("", b"%PDF-1.4", False), ("", b"", False),
+        ("", b"<rss>", False), (None, b"<html>", True), (None, b"hello", False),
+    ],
+)  # fmt: skip
+def test_what_is_a_page(kind, payload, page):
+    assert is_page({} if kind is None else {"content-type": kind}, payload) is page
+
+
+def test_content_types():
+    assert content_type({"content-type": " Text/HTML ; charset=x"}) == "text/html"
+    assert content_type({}) == ""
+
+
+# --- bytes to text, whatever the bytes
+
+SNIPPETS = st.sampled_from(
+    [b"<p>", b"</p>", b"<", b"<!--", b"<![CDATA[", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"&#xD800;", b"&#0;", b"&#x110000;", b"<table><tr>",
+     b"<script>", b"<title>", b'<meta charset="', b"utf-7", b"utf-16", b"hz-gb-2312", b'">', b"\xed\xa0\x80", b"gold ", b"<svg><math>"]
+)  # fmt: skip
+BYTES = st.lists(SNIPPETS | st.binary(max_size=12), max_size=25).map(b"".join)
+CHARSETS = st.sampled_from(
+    ["", "utf-8", "utf-16", "utf-7", "hz", "iso-2022-jp", "x-user-defined", "punycode", "rot13", "zlib", "hex", "base64"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BYTES, CHARSETS, st.sampled_from(["utf-8", "detect"]))
+def test_bytes_become_text_or_are_undecodable(payload, name, charset):
+    try:
+        html = decoded(payload, header(name) if name else {}, charset)
+    except Undecodable:
+        assert charset == "utf-8"
+        return
+    html.encode("utf-8")
+    for extractor in EXTRACTORS.values():
+        assert isinstance(extractor(html), str)
+
+
+@settings(max_examples=100, deadline=None)
+@given(BYTES, CHARSETS, st.sampled_from(["utf-8", "detect"]), st.integers(100, 599) | st.none())
+def test_each_page_has_a_text_or_a_reason(payload, name, charset, status):
+    record = Record("response", 0, 1, "i", "u", "d", payload, status, header(name))
+    text, reason = Extract(charset=charset).text(record)
+    text.encode("utf-8")
+    assert bool(text) != bool(reason)
+    assert reason in ("", "http_status", "not_html", "undecodable", "extraction_error", "no_text")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "kind", "payload", "reason"),
+    [
+        ({}, 404, HTML, b"<p>gone</p>", "http_status"), ({}, 199, HTML, b"<p>x</p>", "http_status"), ({}, 200, HTML, b"<p>x</p>", ""),
+        ({}, 299, HTML, b"<p>x</p>", ""), ({}, 300, HTML, b"<p>x</p>", "http_status"), ({}, None, HTML, b"<p>x</p>", ""),
+        ({"max_status": 999}, 404, HTML, b"<p>gone</p>", ""),
+        ({}, 200, "text/plain", b"<p>x</p>", "not_html"), ({"html_only": False}, 200, "text/plain", b"<p>x</p>", ""),
+        ({"charset": "utf-8"}, 200, HTML, b"<p>\xff</p>", "undecodable"), ({}, 200, HTML, b"<p>caf\xe9</p>", ""),
+        ({}, 200, HTML, b"<p></p>", "no_text"), ({"keep_empty": True}, 200, HTML, b"<p></p>", ""),
+    ],
+)  # fmt: skip
+def test_why_a_page_has_no_text(parameters, status, kind, payload, reason):
+    record = Record("response", 0, 1, "i", "u", "d", payload, status, {"content-type": kind})
+    assert Extract(**parameters).text(record)[1] == reason

@@ -1,0 +1,166 @@
+import dataclasses
+import json
+from dataclasses import replace
+
+import pytest
+
+from pipeline.shards import DataError, Input
+from pipeline.stage import RecipeError, claim, done
+from pipeline.stages import STAGES
+from tests.pipeline.conftest import here, shard
+
+STEP = {"keep": "word_count", "min": 1}
+BENCHMARK = "question,choice0,choice1,answer\nWhat is it that shines at the bottom of the pan?,Gold,Sand,0\n"
+
+CHANGES = {
+    "extract": [
+        {"extractor": "resiliparse_all"}, {"charset": "utf-8"}, {"html_only": False}, {"min_status": 0}, {"max_status": 999},
+        {"keep_empty": True},
+    ],
+    "heuristics": [
+        {"steps": [{**STEP, "min": 2}]}, {"steps": [STEP, {"edit": "squeeze_newlines", "max": 2}]},
+        {"use": [{"file": "nothing.py", "source": "x = 1"}]}, {"annotate": True},
+    ],
+    "bloom": [
+        {"mode": "lines"}, {"min_n": 5}, {"max_n": 20}, {"threshold": 0.5}, {"false_positive_rate": 0.1}, {"groups": 2},
+        {"short_documents": True},
+    ],
+    "quality": [
+        {"model": "sample"}, {"label": "cc"}, {"column": "worth"}, {"fraction": 0.2}, {"fraction": None, "threshold": 0.5},
+        {"by": "bytes"},
+    ],
+    "decontaminate": [{"benchmarks": ["sample"]}, {"benchmarks": []}, {"action": "delete"}, {"min_words": 8}],
+    "score": [{"model": "other"}, {"label": "cc"}, {"column": "worth"}],
+}  # fmt: skip
+CASES = [(name, change) for name, changes in CHANGES.items() for change in changes]
+
+
+@pytest.fixture
+def base(model, tmp_path):
+    """Each stage's parameters, with files that exist."""
+    (tmp_path / "bench.csv").write_text(BENCHMARK)
+    return {
+        "extract": {}, "heuristics": {"steps": [STEP]}, "bloom": {}, "quality": {"model": str(model)},
+        "decontaminate": {"benchmarks": str(tmp_path / "bench.csv")}, "score": {"model": str(model)},
+    }  # fmt: skip
+
+
+def test_the_tables_know_every_stage_and_every_field():
+    assert {"extract", "heuristics", "bloom", "quality", "decontaminate", "score"} <= set(STAGES)
+    for name, changes in CHANGES.items():
+        assert {key for change in changes for key in change} == {f.name for f in dataclasses.fields(STAGES[name])}
+
+
+@pytest.mark.parametrize(("name", "change"), CASES)
+def test_a_stage_is_made_again_from_its_config(name, change, base, model):
+    stage = STAGES[name].of({**base[name], **({"model": str(model)} if change == {"model": "other"} else change)})
+    config = json.loads(json.dumps(stage.config()))
+    again = STAGES[name].of(config)
+    assert again == stage
+    assert again.config() == config
+    assert again.identity([]) == stage.identity([])
+
+
+@pytest.mark.parametrize(("name", "change"), CASES)
+def test_every_field_moves_the_identity(name, change, base, model, tmp_path):
+    if change == {"model": "other"}:
+        (tmp_path / "other.fold").write_bytes(model.read_bytes() + b"x")
+        change = {"model": str(tmp_path / "other.fold")}
+    stage, changed = STAGES[name].of(base[name]), STAGES[name].of({**base[name], **change})
+    assert stage.identity([]) != changed.identity([])
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_inputs_move_the_identity(name, base):
+    stage = STAGES[name].of(base[name])
+    one, other = Input("a", 1, "stamp", 3), Input("b", 1, "other stamp", 3)
+    found = [stage.identity(i) for i in ([], [one], [other], [one, other], [other, one], [replace(one, rows=4)])]
+    assert len(set(found)) == len(found)
+    assert stage.identity([one]) == stage.identity([replace(one, path="moved")])
+
+
+def test_a_list_a_model_and_a_benchmark_move_the_identity_by_their_content(base, tmp_path, model):
+    words = tmp_path / "words.txt"
+    words.write_text("gold\n")
+    steps = {"steps": [{"keep": "url_word_count", "phrases": str(words), "max": 0}]}
+    before = STAGES["heuristics"].of(steps).identity([])
+    words.write_text("silver\n")
+    assert STAGES["heuristics"].of(steps).identity([]) != before
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_unknown_parameter_gets_the_nearest_name(name, base):
+    field = dataclasses.fields(STAGES[name])[0].name
+    with pytest.raises(RecipeError, match=rf"stage {name} has no parameter '{field}x': did you mean '{field}'"):
+        STAGES[name].of({**base[name], f"{field}x": 1})
+    with pytest.raises(RecipeError, match=rf"no parameter 'zzz': known: .*{field}"):
+        STAGES[name].of({"zzz": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        ("extract", {"min_status": "200"}, "min_status is '200'; expected int"),
+        ("extract", {"min_status": True}, "min_status is True; expected int"),
+        ("extract", {"html_only": 1}, "html_only is 1; expected bool"),
+        ("extract", {"charset": "latin"}, "charset is 'latin'; expected one of 'detect', 'utf-8'"),
+        ("bloom", {"threshold": "0.8"}, "threshold is '0.8'; expected float"),
+        ("bloom", {"threshold": None}, "threshold is None; expected float"),
+        ("bloom", {"mode": "old-both"}, "expected one of 'both', 'lines', 'documents'"),
+        ("quality", {"fraction": "a tenth"}, "fraction is 'a tenth'; expected float | None"),
+        ("quality", {"fraction": 0}, "expected a number above 0"),
+        ("quality", {"fraction": 1.5}, "expected a number above 0"),
+        ("quality", {"threshold": 0.5}, "give fraction or threshold, not both"),
+        ("quality", {"fraction": None}, "give fraction or threshold"),
+        ("decontaminate", {"benchmarks": [1]}, r"benchmarks is \[1\]"),
+        ("decontaminate", {"action": "remove"}, "expected one of 'drop', 'delete', 'annotate'"),
+        ("heuristics", {"steps": {"keep": "word_count"}}, "steps is"),
+    ],
+)
+def test_values_of_the_wrong_kind(name, config, message):
+    with pytest.raises(RecipeError, match=message):
+        STAGES[name].of(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"groups": 0}, "groups is 0"),
+        ({"groups": -1}, "groups is -1"),
+        ({"false_positive_rate": 0}, "false_positive_rate is 0"),
+        ({"false_positive_rate": 1.0}, "false_positive_rate is 1"),
+        ({"min_n": 0}, "min_n"),
+        ({"min_n": 14}, "min_n"),
+        ({"max_n": 0}, "_n"),
+        ({"threshold": -0.1}, "threshold"),
+    ],
+)
+def test_numbers_that_a_bloom_filter_cannot_have(config, message):
+    with pytest.raises(RecipeError, match=message):
+        STAGES["bloom"].of(config)
+
+
+def test_a_whole_number_is_a_number():
+    assert STAGES["bloom"].of({"threshold": 1}).config()["threshold"] == 1
+
+
+def test_claim_refuses_a_folder_of_another_identity(tmp_path):
+    out, stage = str(tmp_path / "out"), STAGES["bloom"].of({})
+    claim(stage, [], out)
+    claim(stage, [], out)
+    with pytest.raises(DataError, match=r"holds the output of stage bloom with other parameters.*choose another --out"):
+        claim(STAGES["bloom"].of({"groups": 2}), [], out)
+    with pytest.raises(DataError, match="holds the output of stage bloom"):
+        claim(STAGES["extract"].of({}), [], out)
+
+
+def test_done_is_of_this_stage_these_inputs_and_whole_files(tmp_path):
+    inputs = [shard(tmp_path / "in.parquet", ["gold wash"])]
+    out, stage = tmp_path / "out", STAGES["heuristics"].of({"steps": [STEP]})
+    assert done(stage, inputs, str(out)) is None
+    stage(inputs, str(out), here)
+    assert done(stage, inputs, str(out)) is not None
+    assert done(stage, [replace(inputs[0], stamp="another")], str(out)) is None
+    assert done(STAGES["heuristics"].of({"steps": [{**STEP, "min": 2}]}), inputs, str(out)) is None
+    (out / "dropped" / "part-00000.parquet").unlink()
+    assert done(stage, inputs, str(out)) is None

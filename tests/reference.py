@@ -1,0 +1,409 @@
+"""Every cut, signal and edit said again in plain Python, slowly and plainly: what the kernels are held to.
+
+Law: nothing here knows the `filters` package. `REFERENCE` gives a signal's value for one string, `EDITS` an edited string,
+`CUTS` the pieces of a string. Names are those of the project. UAX 29 is there twice: `uniseg` (the reference's own choice) is
+what the signals count, and `word_breaks` says the rules of the annex one by one.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache, partial
+from itertools import pairwise
+from typing import Any
+
+import regex
+from uniseg import wordbreak
+
+# --- Cuts ------------------------------------------------------------------------------------------------------------------
+
+
+def lines(text: str) -> list[str]:
+    return text.split("\n")
+
+
+def stripped_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def paragraphs(text: str) -> list[str]:
+    return [piece.strip() for piece in text.split("\n\n") if piece.strip()]
+
+
+@lru_cache(maxsize=2000)
+def uax29_pieces(text: str) -> tuple[str, ...]:
+    return tuple(wordbreak.words(text))
+
+
+def uax29_words(text: str) -> list[str]:
+    return [piece for piece in uax29_pieces(text) if piece[0].isalnum()]
+
+
+def uax29_tokens(text: str) -> list[str]:
+    return [piece for piece in uax29_pieces(text) if not piece.isspace()]
+
+
+def fasttext_words(text: str) -> list[str]:
+    return [word for word in re.split("[ \n\r\t\v\f\0]+", text) if word and word[0].isalnum()]
+
+
+CUTS: dict[str, Callable[[str], list[str]]] = {
+    "lines": lines,
+    "stripped_lines": stripped_lines,
+    "paragraphs": paragraphs,
+    "words": str.split,
+    "uax29_words": uax29_words,
+    "uax29_tokens": uax29_tokens,
+}
+
+# --- UAX 29, rule by rule (https://www.unicode.org/reports/tr29/#Word_Boundary_Rules) -----------------------------------------
+
+WORD_BREAKS = (
+    "CR", "LF", "Newline", "Extend", "ZWJ", "Format", "Regional_Indicator", "Katakana", "Hebrew_Letter", "ALetter",
+    "Single_Quote", "Double_Quote", "MidNumLet", "MidLetter", "MidNum", "Numeric", "ExtendNumLet", "WSegSpace",
+)  # fmt: skip
+ENDS = {"CR", "LF", "Newline"}
+PASSED_OVER = {"Extend", "Format", "ZWJ"}
+LETTERS = {"ALetter", "Hebrew_Letter"}
+
+
+@cache
+def word_break(character: str) -> str:
+    """The Word_Break property of a character, by its long name."""
+    for name in WORD_BREAKS:
+        if regex.fullmatch(rf"\p{{WB={name}}}", character):
+            return name
+    return "Other"
+
+
+@cache
+def pictographic(character: str) -> bool:
+    return regex.fullmatch(r"\p{Extended_Pictographic}", character) is not None
+
+
+def word_breaks(text: str) -> list[bool]:  # noqa: C901 - one branch a rule
+    """Whether there is a word boundary before each character."""
+    properties = [word_break(character) for character in text]
+    # WB4: X (Extend | Format | ZWJ)* is X, except after sot, CR, LF and Newline, where the first of them is an X itself.
+    heads = [i for i, p in enumerate(properties) if p not in PASSED_OVER or i == 0 or properties[i - 1] in ENDS]
+    place = {head: k for k, head in enumerate(heads)}
+
+    def head(k: int) -> str:
+        return properties[heads[k]] if 0 <= k < len(heads) else "edge"
+
+    def boundary(i: int) -> bool:  # noqa: C901, PLR0912 - one branch a rule
+        if i == 0:
+            return True  # WB1
+        left, right = properties[i - 1], properties[i]
+        if (left, right) == ("CR", "LF"):
+            return False  # WB3
+        if left in ENDS or right in ENDS:
+            return True  # WB3a, WB3b
+        if left == "ZWJ" and pictographic(text[i]):
+            return False  # WB3c
+        if left == right == "WSegSpace":
+            return False  # WB3d
+        if i not in place:
+            return False  # WB4
+        k = place[i]
+        before, left, after = head(k - 2), head(k - 1), head(k + 1)
+        if left in LETTERS and right in LETTERS:
+            return False  # WB5
+        if left in LETTERS and right in {"MidLetter", "MidNumLet", "Single_Quote"} and after in LETTERS:
+            return False  # WB6
+        if before in LETTERS and left in {"MidLetter", "MidNumLet", "Single_Quote"} and right in LETTERS:
+            return False  # WB7
+        if left == "Hebrew_Letter" and right == "Single_Quote":
+            return False  # WB7a
+        if left == "Hebrew_Letter" and right == "Double_Quote" and after == "Hebrew_Letter":
+            return False  # WB7b
+        if before == "Hebrew_Letter" and left == "Double_Quote" and right == "Hebrew_Letter":
+            return False  # WB7c
+        if (left == "Numeric" or left in LETTERS) and right == "Numeric":
+            return False  # WB8, WB9
+        if left == "Numeric" and right in LETTERS:
+            return False  # WB10
+        if before == "Numeric" and left in {"MidNum", "MidNumLet", "Single_Quote"} and right == "Numeric":
+            return False  # WB11
+        if left == "Numeric" and right in {"MidNum", "MidNumLet", "Single_Quote"} and after == "Numeric":
+            return False  # WB12
+        if left == right == "Katakana":
+            return False  # WB13
+        if left in {*LETTERS, "Numeric", "Katakana", "ExtendNumLet"} and right == "ExtendNumLet":
+            return False  # WB13a
+        if left == "ExtendNumLet" and right in {*LETTERS, "Numeric", "Katakana"}:
+            return False  # WB13b
+        indicators = 0
+        while head(k - 1 - indicators) == "Regional_Indicator":
+            indicators += 1
+        # WB15, WB16, WB999
+        return not (right == "Regional_Indicator" and indicators % 2 == 1)
+
+    return [boundary(i) for i in range(len(text))]
+
+
+def rule_pieces(text: str) -> list[str]:
+    """The text cut at each boundary of `word_breaks`."""
+    cuts = [i for i, cut in enumerate(word_breaks(text)) if cut] + [len(text)]
+    return [text[a:b] for a, b in pairwise(cuts)]
+
+
+# --- Signals -----------------------------------------------------------------------------------------------------------------
+
+NAN = math.nan
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
+NOUNS = tuple(
+    "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views followers".split()  # noqa: SIM905
+)
+
+
+def ascii_lower(text: str) -> str:
+    return re.sub("[A-Z]+", lambda match: match[0].lower(), text)
+
+
+def ratio(above: float, below: float) -> float:
+    return above / below if below else NAN
+
+
+def hash_signs(text: str) -> int:
+    return text.count("#")
+
+
+def ellipses(text: str) -> int:
+    return text.count("...") + text.count(". . .") + text.count("…")
+
+
+def mean_word_length(text: str) -> float:
+    return ratio(sum(map(len, text.split())), len(text.split()))
+
+
+def nonalphabetic_word_fraction(text: str) -> float:
+    words = text.split()
+    return ratio(sum(not any(map(str.isalpha, word)) for word in words), len(words))
+
+
+def stop_word_count(text: str, words: Sequence[str] = STOP_WORDS) -> int:
+    wanted = {word.lower() for word in words}
+    return sum(ascii_lower(word) in wanted for word in text.split())
+
+
+def distinct_stop_word_count(text: str, words: Sequence[str] = STOP_WORDS) -> int:
+    return len({word.lower() for word in words} & {ascii_lower(word) for word in text.split()})
+
+
+def character_fraction(test: Callable[[str], bool], text: str) -> float:
+    return sum(map(test, text)) / len(text) if text else 0.0
+
+
+def bullet_line_fraction(text: str) -> float:
+    found = stripped_lines(text)
+    return sum(line.startswith(("●", "•", "*", "-")) for line in found) / len(found) if found else 0.0
+
+
+def ellipsis_line_fraction(text: str) -> float:
+    found = stripped_lines(text)
+    return sum(line.endswith(("...", ". . .", "…")) for line in found) / len(found) if found else 0.0
+
+
+def counter_line_count(text: str, nouns: Sequence[str] = NOUNS) -> int:
+    listed = "|".join(re.escape(noun.lower()) for noun in nouns)
+    return int(re.fullmatch(rf"\W*\d(?:,|\.|\d)*[kmb]?\s+(?:{listed})\W*", ascii_lower(text)) is not None)
+
+
+@cache
+def sentence_marks() -> str:
+    """All characters with the property Sentence_Terminal, for a class of a regular expression."""
+    return re.escape("".join(regex.findall(r"\p{Sentence_Terminal}", "".join(map(chr, range(0x110000))))))
+
+
+def sentence_count(text: str) -> int:
+    pieces = re.split(rf"\n|[{sentence_marks()}][{sentence_marks()}\"')\]’”»]*\s", text)
+    return sum(any(map(str.isalnum, piece)) for piece in pieces)
+
+
+def terminal_line_fraction(text: str, marks: str = "") -> float:
+    wanted = re.escape(marks) or sentence_marks()
+    found = stripped_lines(text)
+    return ratio(sum(re.search(rf"[{wanted}]\Z", line) is not None for line in found), len(found))
+
+
+def short_line_fraction(text: str, length: int = 30) -> float:
+    found = stripped_lines(text)
+    return ratio(sum(len(line) <= length for line in found), len(found))
+
+
+def phrase_count(text: str, phrases: Iterable[str]) -> int:
+    return sum(phrase in ascii_lower(text) for phrase in {phrase.lower() for phrase in phrases})
+
+
+def repetition(cut: Callable[[str], list[str]], by_character: bool, beyond_first: bool, text: str) -> float:
+    pieces = cut(text)
+    counts, seen, repeated, total = Counter(pieces), set(), 0, 0
+    for piece in pieces:
+        weight = len(piece) if by_character else 1
+        total += weight
+        if counts[piece] > 1 and (piece in seen or not beyond_first):
+            repeated += weight
+        seen.add(piece)
+    return ratio(repeated, total)
+
+
+def ngrams(text: str, n: int) -> tuple[list[str], list[tuple[str, ...]]]:
+    words = uax29_words(text)
+    return words, [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def top_ngram_character_fraction(n: int, text: str) -> float:
+    words, grams = ngrams(text, n)
+    counts = Counter(grams)
+    most = max(counts.values(), default=0)
+    if most < 2:
+        return 0.0
+    longest = max(len("".join(gram)) for gram, count in counts.items() if count == most)
+    return most * longest / len("".join(words))
+
+
+def covered_ngram_character_fraction(n: int, beyond_first: bool, text: str) -> float:
+    words, grams = ngrams(text, n)
+    counts, seen, covered = Counter(grams), set(), set()
+    for place, gram in enumerate(grams):
+        if counts[gram] > 1 and (gram in seen or not beyond_first):
+            covered.update(range(place, place + n))
+        seen.add(gram)
+    return sum(len(words[place]) for place in covered) / len("".join(words)) if words else 0.0
+
+
+def authority(url: str) -> str:
+    found = re.search("//([^/?#]*)", url)
+    return found[1] if found else ""
+
+
+def url_host(url: str) -> str:
+    host = re.sub(":[0-9]*$", "", authority(url).rpartition("@")[2]).strip(" .")
+    if host.isascii():
+        return host
+    try:
+        return host.lower().encode("idna").decode().lower()
+    except UnicodeError:
+        return host.lower()
+
+
+def url_host_count(url: str, hosts: Iterable[str], exact: bool = False) -> int:
+    if exact:
+        return int(ascii_lower(authority(url)).replace("www", "") in set(hosts))
+    labels = ascii_lower(url_host(url)).split(".")
+    return len(set(hosts) & {".".join(labels[k:]) for k in range(len(labels))})
+
+
+def url_substring_count(url: str, phrases: Iterable[str], ignoring: str = "") -> int:
+    plain = "".join(character for character in ascii_lower(url) if character not in ignoring)
+    return sum(phrase in plain for phrase in {phrase.lower() for phrase in phrases})
+
+
+def url_word_count(url: str, phrases: Iterable[str], ignoring: str = "") -> int:
+    plain = "".join(character for character in ascii_lower(url) if character not in ignoring)
+    return sum(re.search(rf"\b{re.escape(phrase)}\b", plain) is not None for phrase in {phrase.lower() for phrase in phrases})
+
+
+REFERENCE: dict[str, Callable[..., float]] = {
+    "fasttext_word_count": lambda text: len(fasttext_words(text)),
+    "word_count": lambda text: len(text.split()),
+    "character_count": len,
+    "mean_word_length": mean_word_length,
+    "symbol_word_ratio": lambda text: ratio(hash_signs(text) + ellipses(text), len(text.split())),
+    "hash_word_ratio": lambda text: ratio(hash_signs(text), len(text.split())),
+    "ellipsis_word_ratio": lambda text: ratio(ellipses(text), len(text.split())),
+    "nonalphabetic_word_fraction": nonalphabetic_word_fraction,
+    "stop_word_count": stop_word_count,
+    "distinct_stop_word_count": distinct_stop_word_count,
+    "uppercase_fraction": partial(character_fraction, str.isupper),
+    "digit_fraction": partial(character_fraction, str.isdigit),
+    "bullet_line_fraction": bullet_line_fraction,
+    "ellipsis_line_fraction": ellipsis_line_fraction,
+    "counter_line_count": counter_line_count,
+    "terminal_line_fraction": terminal_line_fraction,
+    "short_line_fraction": short_line_fraction,
+    "newline_word_ratio": lambda text: ratio(text.count("\n"), len(text.split())),
+    "longest_word_length": lambda text: max(map(len, text.split()), default=0),
+    "sentence_count": sentence_count,
+    "phrase_count": phrase_count,
+    "repeated_line_fraction": partial(repetition, stripped_lines, False, False),
+    "repeated_paragraph_fraction": partial(repetition, paragraphs, False, False),
+    "repeated_line_character_fraction": partial(repetition, stripped_lines, True, False),
+    "repeated_paragraph_character_fraction": partial(repetition, paragraphs, True, False),
+    "duplicate_line_fraction": partial(repetition, stripped_lines, False, True),
+    "duplicate_paragraph_fraction": partial(repetition, paragraphs, False, True),
+    "duplicate_line_character_fraction": partial(repetition, stripped_lines, True, True),
+    "duplicate_paragraph_character_fraction": partial(repetition, paragraphs, True, True),
+    **{f"top_{n}gram_character_fraction": partial(top_ngram_character_fraction, n) for n in (2, 3, 4)},
+    **{f"repeated_{n}gram_character_fraction": partial(covered_ngram_character_fraction, n, False) for n in range(5, 11)},
+    **{f"duplicate_{n}gram_character_fraction": partial(covered_ngram_character_fraction, n, True) for n in range(5, 11)},
+    "url_host_count": url_host_count,
+    "url_substring_count": url_substring_count,
+    "url_word_count": url_word_count,
+}
+
+# --- Edits -------------------------------------------------------------------------------------------------------------------
+
+
+def keep_lines(text: str, passes: Callable[[str], bool], strip: bool = True, empty: bool = True) -> str:
+    text = "\n".join(line for line in text.split("\n") if passes(line) or (empty and not line))
+    return text.strip() if strip else text
+
+
+def squeeze_newlines(text: str, max: int = 2) -> str:
+    return re.sub(f"\n{{{max + 1},}}", "\n" * max, text)
+
+
+@lru_cache(maxsize=8)
+def url_patterns(tlds: tuple[str, ...], bare_hosts: bool) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """The reference's patterns: what a text must begin with, URLs, addresses.
+
+    Of two top-level domains of which one begins the other, the longer is tried first.
+    """
+    listed = "|".join(re.escape(tld) for tld in sorted(tlds, key=len, reverse=True))
+    before, tail = r"[-a-zA-Z0-9@:%._+~#=]", r"[-a-zA-Z0-9()@:%_+.~#?&/=]*"
+    scheme = r"(?:(?:https?|ftp)://)"
+    opening = f"{scheme}?" if bare_hosts else rf"(?:{scheme}|(?<!{before})(?=www\.))"
+    url = rf"\s{{0,10}}{opening}{before}{{1,256}}\.(?:{listed})\b{tail}"
+    address = rf"\s{{0,10}}\b{scheme}{'?' if bare_hosts else ''}(?:[0-2]?[0-9]{{1,2}}\.){{3}}[0-2]?[0-9]{{1,2}}{tail}"
+    return re.compile(listed, re.IGNORECASE), re.compile(url), re.compile(address)
+
+
+def remove_urls(text: str, tlds: tuple[str, ...], bare_hosts: bool = True, only_after_tld: bool = False) -> str:
+    begins, url, address = url_patterns(tlds, bare_hosts)
+    if begins.match(text) or not only_after_tld:
+        text = url.sub("", text)
+    return address.sub("", text)
+
+
+def delete_phrase(
+    text: str, phrase: str, position: str = "anywhere", max_words: int = 10, dot_is_any_character: bool = False
+) -> str:
+    body = phrase.replace("(", r"\(") if dot_is_any_character else re.escape(phrase)
+    form = {"anywhere": rf"\s?{body}", "prefix": rf"^{body}\s?", "suffix": rf"\s?{body}$"}[position]
+    out = []
+    for line in text.split("\n"):
+        after = re.sub(form, "", line, flags=re.IGNORECASE) if len(line.split()) <= max_words else line
+        if after == line or after.strip():
+            out.append(after)
+    return "\n".join(out).strip()
+
+
+def remove_citations(text: str) -> str:
+    return re.sub(r"\[(?:[0-9]*|edit|citation needed)\]", "", text)
+
+
+EDITS: dict[str, Callable[..., str]] = {
+    "remove_citations": remove_citations,
+    "keep_lines": keep_lines,
+    "squeeze_newlines": squeeze_newlines,
+    "remove_urls": remove_urls,
+    "delete_phrase": delete_phrase,
+}
+
+
+def value(name: str, text: str, **parameters: Any) -> float:
+    """A signal's value by its twin."""
+    return float(REFERENCE[name](text, **parameters))

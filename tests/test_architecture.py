@@ -1,0 +1,93 @@
+"""Imports run down and never in a circle; numba and the disk stay in their rooms."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("filters", "classifiers", "pipeline")
+FILES = {
+    ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+    for room in ROOMS
+    for file in sorted((ROOT / room).rglob("*.py"))
+}
+MAY_IMPORT = {"filters": {"filters"}, "classifiers": {"classifiers", "filters"}, "pipeline": set(ROOMS)}
+DISK = ("pipeline.shards", "pipeline.stages", "pipeline.run", "pipeline.stage")
+FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "core", "misc"}
+
+
+def imported(tree: ast.AST, module: str, package: bool) -> Iterator[str]:
+    """All that a module imports, wherever it does so: in functions and under TYPE_CHECKING too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = module.split(".")[: len(module.split(".")) - node.level + package] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "import_module":
+            yield from (a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
+
+
+def imports_of(module: str) -> set[str]:
+    file = FILES[module]
+    return set(imported(ast.parse(file.read_text("utf-8")), module, file.name == "__init__.py"))
+
+
+def ours_of(module: str) -> set[str]:
+    """The modules of ours that a module imports; a package only where nothing inside it is named."""
+    found = {name for name in imports_of(module) if name in FILES}
+    return {name for name in found if not any(other.startswith(name + ".") for other in found)} - {module}
+
+
+def test_there_are_modules() -> None:
+    assert len(FILES) > 30
+    assert "filters.texts" in ours_of("filters.signal")
+    assert {"a", "a.b", "c.d", "x.z", "x.y.q", "x.y"} <= set(
+        imported(
+            ast.parse("from a import b\nimport c.d\nif TYPE_CHECKING:\n  from .. import z\ndef f():\n  from . import q"),
+            "x.y.w",
+            False,
+        )
+    )
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_run_down(module: str) -> None:
+    rooms = {name.partition(".")[0] for name in imports_of(module)} & set(ROOMS)
+    assert rooms <= MAY_IMPORT[module.partition(".")[0]]
+
+
+@pytest.mark.parametrize("module", [name for name in FILES if name.startswith(("pipeline.warc", "pipeline.dedup"))])
+def test_warc_and_dedup_touch_no_disk(module: str) -> None:
+    seen, ahead = set(), {module}
+    while ahead:
+        here = ahead.pop()
+        seen.add(here)
+        ahead |= ours_of(here) - seen
+    assert sorted(name for name in seen if name.startswith(DISK)) == []
+
+
+def test_no_circle() -> None:
+    graph = {module: ours_of(module) - {module.rpartition(".")[0]} for module in FILES}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(FILES)
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_numba_is_in_one_place(module: str) -> None:
+    if module != "filters.jit":
+        assert not any(name.partition(".")[0] == "numba" for name in imports_of(module))
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_names(module: str) -> None:
+    assert not set(module.split(".")) & FORBIDDEN_NAMES
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_every_module_says_what_it_holds(module: str) -> None:
+    assert ast.get_docstring(ast.parse(FILES[module].read_text("utf-8")))
