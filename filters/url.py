@@ -91,9 +91,7 @@ def authorities(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     for row in range(len(starts)):
         end = ends[row]
         i = starts[row]
-        while i < end and (
-            _letter_or_digit(utf8[i]) or (i > starts[row] and (utf8[i] == 43 or utf8[i] == 45 or utf8[i] == 46))
-        ):
+        while i < end and _in_scheme(utf8[i], i > starts[row]):
             i += 1
         i = i + 1 if i < end and i > starts[row] and utf8[i] == 58 else starts[row]
         i = i + 2 if i + 1 < end and utf8[i] == 47 and utf8[i + 1] == 47 else end

@@ -287,7 +287,7 @@ def _print_end(loaded: recipes.Recipe, folder: str, until: str | None) -> None:
         out.print("on your own crawl: make baseline INPUT='crawl/*.warc.gz' OUT=runs/first", highlight=False)
 
 
-SEVERAL = ("--input", "--positive", "--negative")
+SEVERAL = ("--input", "--positive", "--negative", "--set", "--keep", "--skip")
 
 
 def spread(words: Sequence[str]) -> list[str]:
