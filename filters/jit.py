@@ -80,8 +80,8 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def rehearse(name: str, act: Callable[[], object], tell: Callable[[str], None] = lambda _: None) -> None:
-    """Run ``act`` once a machine, so that what it compiles is on disk before workers need it.
+def rehearse(name: str, identity: str, act: Callable[[], object], tell: Callable[[str], None] = lambda _: None) -> None:
+    """Run ``act`` once a machine and ``identity``, so that what it compiles is on disk before workers need it.
 
     Processes that come at the same time wait for the first one. ``tell`` is called with a line for the user when there is
     something to compile.
@@ -90,10 +90,10 @@ def rehearse(name: str, act: Callable[[], object], tell: Callable[[str], None] =
         return
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / f"{name}.compiled"
+    done = folder / f"{name}-{identity}.compiled"
     with FileLock(folder / "compiling.lock"):
         if done.exists():
             return
-        tell(f"compiling the kernels of {name}, once on this machine")
+        tell(f"compiling what {name} needs, once on this machine (up to half a minute)")
         act()
         done.touch()

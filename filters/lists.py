@@ -22,7 +22,7 @@ import numpy as np
 
 from filters.cut import Bytes, Rows
 from filters.jit import cache_folder, kernel
-from filters.ngrams import Hashes, hashes, table_size
+from filters.ngrams import Hashes, hashes, row_hash, table_size
 from filters.texts import Texts
 
 
@@ -53,17 +53,30 @@ def entries(name: str) -> tuple[str, ...]:
 
     ``NAME::MEMBER`` reads from a tar archive every file called MEMBER.
     """
+    return tuple(dict.fromkeys(filter(None, map(_entry, _content(name).decode("utf-8").splitlines()))))
+
+
+def _entry(line: str) -> str:
+    """A line's entry, lowered, without a comment; "" where it has none."""
+    return re.sub(r"(^|\s)#(\s.*|$)", "", line).strip().lower()
+
+
+def _content(name: str) -> bytes:
+    """The bytes of a list, which are UTF-8."""
     name, _, member = name.partition("::")
     path = located(name)
     try:
-        lines = _members(path, member) if tarfile.is_tarfile(path) else path.read_text("utf-8").splitlines()
-        stripped = (re.sub(r"(^|\s)#(\s.*|$)", "", line).strip().lower() for line in lines)
-        return tuple(dict.fromkeys(line for line in stripped if line))
+        if not tarfile.is_tarfile(path):
+            data = path.read_bytes()
+            data.decode("utf-8")
+            return data
+        data = b"\n".join(_members(path, member))
+        return data if data.isascii() else data.decode("utf-8", "replace").encode()
     except (UnicodeDecodeError, tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise ListError(f"list {name}: {path} is not a text list ({error})") from error
 
 
-def _members(path: Path, member: str) -> Iterator[str]:
+def _members(path: Path, member: str) -> Iterator[bytes]:
     found = False
     with tarfile.open(path) as archive:
         for item in archive:
@@ -71,31 +84,42 @@ def _members(path: Path, member: str) -> Iterator[str]:
                 file = archive.extractfile(item)
                 assert file is not None
                 found = True
-                for line in file:
-                    yield line.decode("utf-8", "replace")
+                yield file.read()
     if not found:
         raise ListError(f"list {path}: no file called {member} in the archive")
 
 
-_PLAIN_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
-
-
-def host_entries(name: str) -> Iterator[str]:
-    """Hosts of a list in their plain form: no scheme, no port, no ``www.``, no wildcard, IDN as punycode."""
-    return filter(None, map(_plain_host, entries(name)))
-
-
-def _plain_host(entry: str) -> str:
-    if _PLAIN_HOST.fullmatch(entry) and not entry.startswith("www."):
-        return entry
+def plain_host(entry: str) -> str:
+    """A host of a list in its plain form: no scheme, no port, no ``www.``, no wildcard, IDN as punycode; "" if none is left."""
     host = re.sub(r"^[a-z]+://", "", entry.lower()).split("/")[0].rsplit("@")[-1].split(":")[0]
     host = host.removeprefix("*.").removeprefix("www.").strip(".")
     return host if host.isascii() else ascii_host(host)
 
 
-def _host_hashes(hosts: Iterator[str]) -> Hashes:
-    listed = Texts.of(list(hosts))
-    return np.asarray(hash_table(hashes(listed.utf8, listed.starts, listed.ends)))
+def _host_hashes(content: bytes) -> Hashes:
+    """The hashes of a list's hosts; all but a few lines are plain already, and are hashed where they stand."""
+    data = np.frombuffer(content, np.uint8)
+    lines = Texts(data, np.zeros(1, np.int64), np.array([len(data)])).lines
+    plain, found = plain_host_hashes(lines.utf8, lines.starts, lines.ends)
+    rest = Texts.of(list(filter(None, (plain_host(_entry(lines[row])) for row in np.flatnonzero(~plain)))))
+    return np.concatenate([found[plain], hashes(rest.utf8, rest.starts, rest.ends)])
+
+
+@kernel
+def plain_host_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """Which rows are small letters, digits, hyphens and dots, with a dot inside and no ``www.``; and all hashes."""
+    plain, out = np.ones(len(starts), np.bool_), np.empty(len(starts), np.uint64)
+    for row in range(len(starts)):
+        a, z = starts[row], ends[row]
+        dots = 0
+        for i in range(a, z):
+            b = utf8[i]
+            dots += b == 46 and a < i < z - 1
+            plain[row] &= 97 <= b <= 122 or 48 <= b <= 57 or b == 45 or b == 95 or b == 46
+        www = z - a > 4 and utf8[a] == 119 and utf8[a + 1] == 119 and utf8[a + 2] == 119 and utf8[a + 3] == 46
+        plain[row] &= dots > 0 and not www and utf8[a] != 46 and utf8[z - 1] != 46
+        out[row] = row_hash(utf8, a, z, False)
+    return plain, out
 
 
 def ascii_host(host: str) -> str:
@@ -110,14 +134,14 @@ def ascii_host(host: str) -> str:
 def host_table(name: str | tuple[str, ...]) -> Hashes:
     """The hosts of a list as an open-addressing table of hashes (0 is an empty slot): ``uint64[2^k]``."""
     if isinstance(name, tuple):
-        table = _host_hashes(map(_plain_host, name))
+        table = np.asarray(hash_table(_host_hashes("\n".join(name).encode())))
         table.flags.writeable = False
         return table
     path = located(name.partition("::")[0])
     digest = hashlib.sha256(path.read_bytes() + name.encode()).hexdigest()[:16]
     kept = cache_folder() / f"hosts-{digest}.npy"
     if not kept.exists():
-        table = _host_hashes(host_entries(name))
+        table = hash_table(_host_hashes(_content(name)))
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as half:
             np.save(half, table)

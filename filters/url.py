@@ -56,7 +56,7 @@ def url_hosts(urls: Texts) -> Texts:
         starts, ends = bare_hosts(urls.utf8, starts, ends)
         rows = np.arange(len(urls) + 1)
         hosts = Texts(urls.utf8, starts, ends, rows)
-        foreign = np.flatnonzero([bool((hosts.utf8[a:b] >= 0x80).any()) for a, b in zip(starts, ends, strict=True)])
+        foreign = np.flatnonzero(beyond_ascii(hosts.utf8, hosts.starts, hosts.ends))
         if len(foreign):
             plain = hosts.replace(foreign, Texts.of([ascii_host(hosts[row].lower()) for row in foreign]))
             hosts = Texts(plain.utf8, plain.starts, plain.ends, rows)
@@ -122,6 +122,16 @@ def bare_hosts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
             a += 1
         out_starts[row], out_ends[row] = a, z
     return out_starts, out_ends
+
+
+@kernel
+def beyond_ascii(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """Rows with a byte above 127: ``bool[N]``."""
+    out = np.zeros(len(starts), np.bool_)
+    for row in range(len(starts)):
+        for i in range(starts[row], ends[row]):
+            out[row] |= utf8[i] >= 128
+    return out
 
 
 @kernel

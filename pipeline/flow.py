@@ -41,7 +41,8 @@ def run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, tell: T
     if held is not None:
         return Step(stage, out, Report.from_dict(held["report"]), True)
     claim(stage, inputs, out)
-    rehearse(f"{stage.name}-{stage.identity(())}", stage.rehearse, tell)
+    if type(stage).rehearse is not Stage.rehearse:
+        rehearse(stage.name, stage.identity(()), stage.rehearse, tell)
     report = stage(inputs, out, run)
     return Step(stage, out, report, False, time.monotonic() - began)
 

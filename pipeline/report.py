@@ -31,7 +31,8 @@ def _add(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Report:
-    """Documents read, kept, dropped by rule, and bytes taken away by edits; ``notes`` are further counts that add up."""
+    """Documents read, kept and dropped by rule; ``edited`` the documents that an edit made shorter or longer, and the bytes
+    that it took; ``notes`` further counts that add up."""
 
     read: Count = Count()
     kept: Count = Count()

@@ -196,9 +196,9 @@ class Documents:
         before = self.texts
         self.texts = edit(before)
         if self.texts is not before:
-            changed = (self.texts.starts != before.starts) | (self.texts.ends != before.ends)
-            lost = Count(int(changed.sum()), before.bytes - self.texts.bytes)
-            self.edited[rule] = self.edited.get(rule, Count()) + lost
+            resized = self.texts.byte_counts != before.byte_counts
+            if resized.any():
+                self.edited[rule] = self.edited.get(rule, Count()) + Count(int(resized.sum()), before.bytes - self.texts.bytes)
         sizes = self.texts.byte_counts
         if not self.annotate:
             self.drop(rule, sizes > 0, np.zeros(len(sizes)))

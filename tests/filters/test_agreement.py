@@ -13,7 +13,7 @@ from hypothesis import example, given
 
 from filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
 from filters.edits import KeepLines, top_level_domains
-from filters.lists import host_entries
+from filters.lists import entries, plain_host
 from filters.signal import EDITS, SIGNALS, Keep, Signal
 from filters.texts import Texts
 from tests import reference
@@ -151,7 +151,7 @@ def host_list(tmp_path_factory: pytest.TempPathFactory) -> str:
 @given(urls=URLS)
 @example(urls=HOSTILE_BATTERY)
 def test_url_hosts(host_list: str, exact: bool, urls: list[str]) -> None:
-    hosts = list(host_entries(host_list))
+    hosts = [plain_host(entry) for entry in entries(host_list)]
     signal = SIGNALS["url_host_count"].bind(hosts=host_list, exact=exact)
     agree(signal, urls, twin_values("url_host_count", urls, hosts=hosts, exact=exact))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from filters.lists import ListError, ascii_host, entries, host_entries, located
+from filters.lists import ListError, ascii_host, entries, located, plain_host
 
 SPELT = {
     "one\ntwo\n": ("one", "two"),
@@ -124,7 +124,7 @@ HOSTS = {
 def test_hosts(entry: str, host: str, tmp_path: Path) -> None:
     file = tmp_path / "hosts"
     file.write_text(entry)
-    assert list(host_entries(str(file))) == [host]
+    assert [plain_host(entry) for entry in entries(str(file))] == [host]
 
 
 @pytest.mark.parametrize(
