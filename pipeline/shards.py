@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -116,6 +117,44 @@ def whole_file(location: str) -> Iterator[str]:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(half)
+
+
+TRIES = 4
+"""How often a transfer is tried, with a pause that doubles from half a second."""
+
+
+@contextmanager
+def local_copy(location: str) -> Iterator[str]:
+    """A path on this machine of a file that may lie anywhere; a copy is removed afterwards.
+
+    Raises `DataError` where the file is not there or cannot be fetched.
+    """
+    fs, path = filesystem(location)
+    if is_local(location):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="goldwash-") as folder:
+        copy = f"{folder}/copy"
+        for attempt in range(TRIES):
+            try:
+                fs.get_file(path, copy)
+                break
+            except FileNotFoundError as error:
+                raise DataError(f"{location}: no such file") from error
+            except Exception as error:
+                if attempt == TRIES - 1:
+                    raise DataError(
+                        f"{location} could not be fetched ({type(error).__name__}: {error}), {TRIES} times"
+                    ) from error
+                time.sleep(0.5 * 2**attempt)
+        yield copy
+
+
+def clear_halves(folder: str) -> None:
+    """Remove the temporary files of writers that were killed, once nobody writes here any more."""
+    if is_local(folder):
+        for half in Path(filesystem(folder)[1]).rglob(".half-*"):
+            half.unlink(missing_ok=True)
 
 
 def write_json(location: str, value: Any) -> None:

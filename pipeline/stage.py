@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol, Self
 import pyarrow as pa
 
 from pipeline.report import Report
-from pipeline.shards import DataError, Input, Task, filesystem, finished, join, read_json, write_json
+from pipeline.shards import DataError, Input, Task, clear_halves, filesystem, finished, join, read_json, write_json
 
 Work = Callable[[Task], None]
 
@@ -159,10 +159,14 @@ def markers_of(tasks: Sequence[Task]) -> list[dict[str, Any]]:
 def finish(
     stage: Stage, inputs: Sequence[Input], out: str, tasks: Sequence[Task], facts: Mapping[str, Any] | None = None
 ) -> Report:
-    """Write ``report.json``: the sum of the tasks' reports, and the shards that now exist. From here on they can be read."""
+    """Write ``report.json``: the sum of the tasks' reports, and the shards that now exist. From here on they can be read.
+
+    It names inputs by their last part, so that a run gives equal bytes wherever it lies. What killed tasks left is cleared.
+    """
     markers = markers_of(tasks)
     report = sum((Report.from_dict(marker["report"]) for marker in markers), Report())
     files = {file: size for marker in markers for file, size in marker["files"].items()}
+    clear_halves(out)
     write_json(
         join(out, "report.json"),
         {
@@ -170,7 +174,7 @@ def finish(
             "identity": stage.identity(inputs),
             "config": stage.config(),
             "versions": stage.versions(),
-            "inputs": [vars(i) for i in inputs],
+            "inputs": [{**vars(i), "path": i.path.rstrip("/").rsplit("/", 1)[-1]} for i in inputs],
             "report": report.to_dict(),
             "facts": dict(facts or {}),
             "shards": {file: size for file, size in files.items() if "/" not in file},

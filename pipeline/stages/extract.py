@@ -15,6 +15,7 @@ dropped by              when
 ======================  =============================================================================
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -32,7 +33,7 @@ from pipeline.shards import (
     Input,
     Task,
     TaskOutput,
-    filesystem,
+    local_copy,
 )
 from pipeline.stage import Run, Stage, finish, tasks_for
 from pipeline.warc.html import EXTRACTORS
@@ -108,15 +109,15 @@ def extracted(stage: Extract, archive: str) -> Iterator[tuple[pa.Table, pa.Table
 
 
 def _opened(archive: str) -> Iterator[Record | Damage]:
-    fs, path = filesystem(archive)
-    try:
-        size = fs.size(path)
-        with fs.open(path, "rb") as stream:
-            yield from records(stream, size or 0)
-    except FileNotFoundError as error:
-        raise DataError(f"{archive}: no such archive") from error
-    except (PermissionError, IsADirectoryError) as error:
-        raise DataError(f"{archive} cannot be read: {error}") from error
+    """The records of an archive; one that lies elsewhere is fetched first, since reading goes back and forth in it."""
+    with local_copy(archive) as path:
+        try:
+            with open(path, "rb") as stream:
+                yield from records(stream, os.path.getsize(path))
+        except FileNotFoundError as error:
+            raise DataError(f"{archive}: no such archive") from error
+        except (PermissionError, IsADirectoryError) as error:
+            raise DataError(f"{archive} cannot be read: {error}") from error
 
 
 class _Batch:
