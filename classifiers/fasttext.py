@@ -10,7 +10,6 @@ A text is one line to fastText: ``" ".join(text.strip().splitlines())``, as DCLM
 File layout: ``fasttext/src/fasttext.cc``, ``dictionary.cc`` (0.9.2), little-endian.
 """
 
-import hashlib
 import struct
 import zipfile
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import numpy.typing as npt
 
 from filters.characters import classes
 from filters.cut import Bytes, Rows, fasttext_space, strip
+from filters.fetch import file_digest
 from filters.jit import kernel
 from filters.ngrams import FACTOR, SEED, Hashes, hashes, mixed, table_size
 from filters.texts import Texts
@@ -107,12 +107,6 @@ def load(path: str | Path) -> Folded | Whole:
     if not path.is_file():
         raise ModelError(f"no model at {path}: give the path of a fastText .bin, .ftz or of a .fold")
     return _load(str(path), file_digest(path))
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=8)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.fasttext import ModelError, Reader, Whole, file_digest, load
-from classifiers.fetch import fetched
+from classifiers.fasttext import ModelError, Reader, Whole, load
 from classifiers.subwords import Subwords, can_read, read
 from filters.cut import Bytes, Rows
+from filters.fetch import fetched, file_digest
 from filters.jit import kernel
 from filters.texts import Texts
 

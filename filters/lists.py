@@ -1,9 +1,9 @@
 """Lists of words and hosts, as hash tables that kernels probe.
 
-Law: a list is named by a path, or as ``package:NAME/PATH`` a file in an installed package. It has an entry a line; blank
-lines and comments (``# `` to the end of the line) are passed over; of a tar archive, ``hosts.tar.gz::domains`` is all files of
-that name. A host list is 64-bit hashes in an open-addressing table, at most 32 bytes an entry, made once a machine, kept on
-disk and mapped from there, so that workers share one copy.
+Law: a list is named by a path, by a place such as ``https://...``, or as ``package:NAME/PATH`` a file of an installed package.
+It has an entry a line; blank lines and comments (``# `` to the end of the line) are passed over; of a tar archive,
+``hosts.tar.gz::domains`` is all files of that name. A host list is 64-bit hashes in an open-addressing table, at most 32 bytes
+an entry, made once a machine, kept on disk and mapped from there, so that workers share one copy.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from filters.cut import Bytes, Rows
+from filters.fetch import fetched
 from filters.jit import cache_folder, kernel
 from filters.ngrams import Hashes, hashes, row_hash, table_size
 from filters.texts import Texts
@@ -42,7 +43,7 @@ def located(name: str) -> Path:
             raise ListError(f"list {name}: the package {package} is not installed")
         path = Path(spec.submodule_search_locations[0]) / inside
     else:
-        path = Path(name)
+        path = fetched(name) if "://" in name else Path(name)
     if not path.is_file():
         raise ListError(f"list {name}: no file {path}")
     return path

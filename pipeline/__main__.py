@@ -13,6 +13,7 @@ from rich.table import Table
 
 from classifiers.fasttext import ModelError
 from classifiers.train import Settings, TrainingError
+from filters.fetch import FetchError
 from filters.lists import ListError
 from filters.signal import EDITS, SIGNALS, SignalError
 from pipeline import __version__, flow, funnel
@@ -310,7 +311,7 @@ def spread(words: Sequence[str]) -> list[str]:
     return out_
 
 
-KNOWN = (DataError, RecipeError, RunError, ModelError, TrainingError, ListError, SignalError, ReportError)
+KNOWN = (DataError, RecipeError, RunError, ModelError, TrainingError, FetchError, ListError, SignalError, ReportError)
 
 
 def main() -> None:

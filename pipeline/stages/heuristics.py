@@ -32,8 +32,8 @@ import regex
 import tldextract
 
 from classifiers import language
-from classifiers.fasttext import file_digest
 from filters.edits import KeepLines
+from filters.fetch import file_digest
 from filters.lists import ListError, located
 from filters.signal import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
 from filters.texts import Texts

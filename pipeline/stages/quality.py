@@ -25,10 +25,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from classifiers.fasttext import Folded, file_digest, load, save_fold
-from classifiers.fetch import fetched
+from classifiers.fasttext import Folded, load, save_fold
 from classifiers.quality import scores
 from classifiers.train import Settings, examples, train
+from filters.fetch import fetched, file_digest
 from filters.texts import Texts
 from pipeline.report import Count, Report
 from pipeline.run.work import beat

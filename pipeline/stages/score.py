@@ -11,9 +11,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from classifiers.fasttext import file_digest
-from classifiers.fetch import fetched
 from classifiers.quality import scores
+from filters.fetch import fetched, file_digest
 from pipeline.report import Count, Report
 from pipeline.run.work import beat
 from pipeline.shards import Input, Task, TaskOutput, read_batches, schema_of, texts_of, with_column, with_fields

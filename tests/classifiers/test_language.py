@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 
 from classifiers import language
-from classifiers.fasttext import ModelError, file_digest
+from classifiers.fasttext import ModelError
+from filters.fetch import file_digest
 from filters.texts import Texts
 from tests.strategies import HOSTILE_BATTERY, TEXTS
 

@@ -223,7 +223,7 @@ BAD = [
     ("unfinished stage", [*STAGE, "unfinished"], "unfinished holds an unfinished stage"),
     ("setting", [*STAGE, "textless", "--set", "stepz=[]"], "has no parameter 'stepz': did you mean 'steps'"),
     ("model that is none", ["score", "list.txt", "--input", "good", "--out", "o"], "list.txt"),
-    ("missing model", ["score", "gone.bin", "--input", "good", "--out", "o"], "no model at gone.bin"),
+    ("missing model", ["score", "gone.bin", "--input", "good", "--out", "o"], "no file at gone.bin"),
     ("missing benchmark", ["stage", "decontaminate", "--input", "good", "--out", "o", "--set", "benchmarks=mmlux"], "benchmark mmlux: no file"),
     ("missing examples", ["train", "--positive", "gone.jsonl", "--negative", "x", "--out", "o"], "no examples at gone.jsonl"),
     ("unknown training setting", ["train", "--positive", "x", "--negative", "x", "--out", "o", "--set", "epochs=3"], "no such setting"),

@@ -12,8 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from classifiers.fasttext import ModelError
-from classifiers.fetch import fetched
+from filters.fetch import FetchError, fetched
 from tests.conftest import ROOT
 
 CONTENT = b"a model\n" * 1000
@@ -89,7 +88,7 @@ def test_a_path_is_that_file(tmp_path: Path, cache: Path) -> None:
 
 
 def test_a_path_that_is_not_there() -> None:
-    with pytest.raises(ModelError, match=r"no model at nowhere.bin: give a path, or a place such as https"):
+    with pytest.raises(FetchError, match=r"no file at nowhere.bin: give a path, or a place such as https"):
         fetched("nowhere.bin")
 
 
@@ -110,21 +109,21 @@ def test_the_second_time_nothing_is_asked(shelf: str) -> None:
 
 
 def test_a_wrong_digest_leaves_nothing(shelf: str, cache: Path) -> None:
-    with pytest.raises(ModelError, match=f"has SHA-256 {DIGEST}, expected {'0' * 64}"):
+    with pytest.raises(FetchError, match=f"has SHA-256 {DIGEST}, expected {'0' * 64}"):
         fetched(f"{shelf}/model.bin", "0" * 64)
     assert files(cache) == []
     assert fetched(f"{shelf}/model.bin", DIGEST).read_bytes() == CONTENT
 
 
 def test_a_place_that_has_nothing_leaves_nothing(shelf: str, cache: Path) -> None:
-    with pytest.raises(ModelError, match=r"other.bin could not be fetched .*copy the file here by other means"):
+    with pytest.raises(FetchError, match=r"other.bin could not be fetched .*copy the file here by other means"):
         fetched(f"{shelf}/other.bin")
     assert files(cache) == []
 
 
 @pytest.mark.parametrize("place", ["nosuch://x/y.bin", "memory://nothing/y.bin"])
 def test_places_that_cannot_be(place: str, cache: Path) -> None:
-    with pytest.raises(ModelError, match="could not be fetched"):
+    with pytest.raises(FetchError, match="could not be fetched"):
         fetched(place)
     assert files(cache) == []
 
@@ -137,13 +136,13 @@ def test_two_places_of_one_name_are_two_files() -> None:
 
 
 def test_the_network_is_out_of_reach() -> None:
-    with pytest.raises(ModelError, match="could not be fetched"):
+    with pytest.raises(FetchError, match="could not be fetched"):
         fetched("http://192.0.2.1/model.bin")
 
 
 def test_from_the_hub(shelf: str, cache: Path, tmp_path: Path) -> None:
     """In a process of its own: the hub's address is read when its library is imported."""
-    program = "import sys; from classifiers.fetch import fetched; print(fetched(sys.argv[1]))"
+    program = "import sys; from filters.fetch import fetched; print(fetched(sys.argv[1]))"
     environment = {
         "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GOLDWASH_CACHE": str(cache),
         "HF_ENDPOINT": shelf, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -1,6 +1,6 @@
-"""Files of models from where they are published, kept in a cache.
+"""Files that a recipe names, models and lists, from where they are published, kept in a cache.
 
-Law: nothing is fetched but what a recipe names. A path is that file; ``https://``, ``s3://`` and ``hf://OWNER/REPO/FILE`` are
+Law: nothing is fetched but what is named. A path is that file; ``https://``, ``s3://`` and ``hf://OWNER/REPO/FILE`` are
 fetched once, checked against a SHA-256 where one is known, and appear in the cache whole or not at all.
 """
 
@@ -11,7 +11,15 @@ from pathlib import Path
 
 import fsspec
 
-from classifiers.fasttext import ModelError, file_digest
+
+class FetchError(ValueError):
+    """A file that cannot be had, or that is another one; the message says which and what to do."""
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_home() -> Path:
@@ -20,10 +28,10 @@ def cache_home() -> Path:
 
 
 def fetched(place: str, sha256: str | None = None) -> Path:
-    """The local file of a place; raises `ModelError` where it cannot be had or has another digest."""
+    """The local file of a place; raises `FetchError` where it cannot be had or has another digest."""
     if "://" not in place:
         if not Path(place).is_file():
-            raise ModelError(f"no model at {place}: give a path, or a place such as https://... or hf://OWNER/REPO/FILE")
+            raise FetchError(f"no file at {place}: give a path, or a place such as https://... or hf://OWNER/REPO/FILE")
         return Path(place)
     kept = cache_home() / "models" / hashlib.sha256(place.encode()).hexdigest()[:16] / place.rsplit("/", 1)[-1]
     if not kept.is_file():
@@ -35,10 +43,10 @@ def fetched(place: str, sha256: str | None = None) -> Path:
             fs.get_file(path, half)
             _check(half, place, sha256)
             os.replace(half, kept)
-        except ModelError:
+        except FetchError:
             raise
         except Exception as error:
-            raise ModelError(
+            raise FetchError(
                 f"{place} could not be fetched ({type(error).__name__}: {error}): copy the file here by other means and give "
                 "its path"
             ) from error
@@ -49,4 +57,4 @@ def fetched(place: str, sha256: str | None = None) -> Path:
 
 def _check(path: str, place: str, sha256: str | None) -> None:
     if sha256 and (found := file_digest(path)) != sha256:
-        raise ModelError(f"{place} has SHA-256 {found}, expected {sha256}: the file changed or the transfer broke")
+        raise FetchError(f"{place} has SHA-256 {found}, expected {sha256}: the file changed or the transfer broke")
