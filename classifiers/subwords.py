@@ -169,17 +169,22 @@ def flattened(utf8: Bytes, starts: Rows, ends: Rows, delete: bool) -> Any:
 
 @inlined
 def short_hash(h: Any, b: Any) -> Any:
-    """One byte more in fastText's 32-bit hash (FNV-1a over signed chars), held in 64 bits."""
+    """One byte more in fastText's 32-bit hash (FNV-1a over signed chars); the lower half of the result is that hash."""
     wide = b | np.uint64(0xFFFFFF00) if b >= np.uint64(128) else b
-    return ((h ^ wide) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
+    return (h ^ wide) * np.uint64(16777619)
 
 
 @inlined
-def _bucket(h: Any, buckets: int) -> Any:
-    """``h % buckets``; by a constant, where it is the usual one, which is a multiplication."""
-    if buckets == USUAL_BUCKETS:
-        return h % np.uint64(USUAL_BUCKETS)
-    return h % np.uint64(buckets)
+def _place(h: Any, buckets: int, present: Hashes, before: Rows) -> Any:
+    """The row of an n-gram's bucket, and 1 if the model has one (0: the row means nothing).
+
+    The usual number of buckets is a constant, by which the division is a multiplication.
+    """
+    h = h & np.uint64(0xFFFFFFFF)
+    bucket = h % np.uint64(USUAL_BUCKETS) if buckets == USUAL_BUCKETS else h % np.uint64(buckets)
+    bits, place = present[bucket >> np.uint64(6)], bucket & np.uint64(63)
+    row = before[bucket >> np.uint64(6)] + bit_count(bits & ((np.uint64(1) << place) - np.uint64(1)))
+    return row, np.int64((bits >> place) & np.uint64(1))
 
 
 @inlined
@@ -204,8 +209,8 @@ def _add(total: Floats, rows: Floats, row: int) -> Any:
 
 @kernel
 def _add_ngrams(
-    word: Bytes, size: int, present: Hashes, before: Rows, buckets: int, rows: Floats, minn: int, maxn: int, found: Rows,
-    total: Floats,
+    word: Bytes, size: int, ascii_: bool, present: Hashes, before: Rows, buckets: int, rows: Floats, minn: int, maxn: int,
+    found: Rows, total: Floats,
 ) -> Any:  # fmt: skip
     """Add the rows of a word's character n-grams (``word`` has ``<`` and ``>`` around it); how many there are.
 
@@ -216,6 +221,13 @@ def _add_ngrams(
     i = 0
     while i < size:
         h, j, n = np.uint64(2166136261), i, 1
+        if ascii_ and minn == 2 and maxn == 4 and i + 4 <= size:  # nearly all words: the same without the questions
+            h = (h ^ np.uint64(word[i])) * np.uint64(16777619)
+            for k in range(1, 4):
+                h = (h ^ np.uint64(word[i + k])) * np.uint64(16777619)
+                found[held], has = _place(h, buckets, present, before)
+                held += has
+            j, n = size, maxn + 1
         while j < size and n <= maxn:
             h = short_hash(h, np.uint64(word[j]))
             j += 1
@@ -223,11 +235,8 @@ def _add_ngrams(
                 h = short_hash(h, np.uint64(word[j]))
                 j += 1
             if n >= minn and (n > 1 or (i > 0 and j < size)):
-                bucket = _bucket(h, buckets)
-                word_bits = present[bucket >> np.uint64(6)]
-                place = bucket & np.uint64(63)
-                found[held] = before[bucket >> np.uint64(6)] + bit_count(word_bits & ((np.uint64(1) << place) - np.uint64(1)))
-                held += np.int64((word_bits >> place) & np.uint64(1))
+                found[held], has = _place(h, buckets, present, before)
+                held += has
             n += 1
         if held > 56:
             features += held
@@ -300,16 +309,17 @@ def text_vectors(
                 fresh[:] = 0
                 count = _add_word(utf8, begin, i, h, keys, ids, rows, fresh)
                 size = i - begin
-                ending = size == 4
+                ending, all_bits = size == 4, np.uint8(0)
                 for k in range(size):
                     word[k + 1] = utf8[begin + k]
+                    all_bits |= utf8[begin + k]
                     ending &= k > 3 or utf8[begin + k] == end_token[min(k, 3)]
                 word[size + 1] = 62
                 if ending:  # fastText takes a literal </s> for the end of the line
                     features += count
                     _add(total, fresh_sums, 0)
                     break
-                count += _add_ngrams(word, size + 2, present, before, buckets, rows, minn, maxn, found, fresh)
+                count += _add_ngrams(word, size + 2, all_bits < 128, present, before, buckets, rows, minn, maxn, found, fresh)
                 features += count
                 _add(total, fresh_sums, 0)
                 if count < 256:

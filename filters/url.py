@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from filters import characters as c
-from filters.cut import Bytes, Rows, code_point, code_point_before
+from filters.cut import Bytes, Rows, code_point
 from filters.jit import inlined, kernel
 from filters.lines import word_character
 from filters.lists import BASE, ascii_host, host_table, in_table, phrase_table
@@ -151,14 +151,6 @@ def listed_hosts(utf8: Bytes, starts: Rows, ends: Rows, table: Hashes, domains: 
 
 
 @kernel
-def _boundary(text: Bytes, i: int, end: int, classes: Bytes) -> Any:
-    """Whether ``re``'s ``\\b`` matches before byte ``i`` of a text of ``end`` bytes."""
-    before = i > 0 and word_character(code_point_before(text, i)[0], classes)
-    after = i < end and word_character(code_point(text, i)[0], classes)
-    return before != after
-
-
-@kernel
 def phrase_counts(
     utf8: Bytes,
     starts: Rows,
@@ -176,7 +168,7 @@ def phrase_counts(
     longest = np.int64(0)
     for row in range(len(starts)):
         longest = max(longest, ends[row] - starts[row])
-    text = np.empty(longest, np.uint8)
+    text, inside = np.empty(longest, np.uint8), np.zeros(longest + 2, np.bool_)
     seen = np.full(len(index) + 1, -1, np.int64)
     for row in range(len(starts)):
         end = np.int64(0)
@@ -186,8 +178,14 @@ def phrase_counts(
                 continue
             text[end] = b + 32 if 65 <= b <= 90 else b
             end += 1
+        i = 0
+        while i < end:  # which bytes belong to a word character; before the first and after the last stands none
+            point, after = code_point(text, i)
+            inside[i + 1 : after + 1] = word_character(point, classes)
+            i = after
+        inside[end + 1] = False
         for i in range(end):
-            if not begins[text[i]] or (whole and not _boundary(text, i, end, classes)):
+            if not begins[text[i]] or (whole and inside[i] == inside[i + 1]):
                 continue
             h, done = np.uint64(0), i
             for length in lengths:
@@ -199,7 +197,11 @@ def phrase_counts(
                 slot = np.int64(h % np.uint64(len(index)))
                 while index[slot] != 0 and keys[slot] != h:
                     slot = (slot + 1) % len(index)
-                if index[slot] != 0 and seen[index[slot]] != row and (not whole or _boundary(text, i + length, end, classes)):
+                if (
+                    index[slot] != 0
+                    and seen[index[slot]] != row
+                    and (not whole or inside[i + length] != inside[i + length + 1])
+                ):
                     seen[index[slot]] = row
                     out[row] += 1
     return out
