@@ -26,8 +26,8 @@ import numpy.typing as npt
 from filters.characters import classes
 from filters.cut import Bytes, Rows, fasttext_space, strip
 from filters.fetch import file_digest
-from filters.jit import kernel
-from filters.ngrams import FACTOR, SEED, Hashes, hashes, mixed, table_size
+from filters.jit import kernel, part
+from filters.ngrams import Hashes, hashes, row_hash, table_size
 from filters.texts import Texts
 
 Floats = npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ MAGIC, VERSION = 793712314, 12
 HIERARCHICAL, SOFTMAX, SUPERVISED = 1, 3, 3
 PREFIX = "__label__"
 END = "</s>"
-FOLD_FORMAT = 1
+FOLD_FORMAT = 2
 
 
 class ModelError(ValueError):
@@ -315,7 +315,7 @@ def word_table(word_hashes: Hashes, values: Floats) -> Any:
     return keys, out
 
 
-@kernel
+@part
 def _weight(keys: Hashes, weights: Floats, h: Any) -> Any:
     """A word's weight; nan for a word that the model has not seen."""
     h = max(np.uint64(h), np.uint64(1))
@@ -328,7 +328,7 @@ def _weight(keys: Hashes, weights: Floats, h: Any) -> Any:
     return np.nan
 
 
-@kernel
+@part
 def _separator(utf8: Bytes, i: int, end: int) -> Any:
     """Bytes of the separator at ``i``: fastText's own white space, and the other line ends of ``str.splitlines``; 0 if none."""
     b = utf8[i]
@@ -341,7 +341,7 @@ def _separator(utf8: Bytes, i: int, end: int) -> Any:
     return 0
 
 
-@kernel
+@part
 def is_label(utf8: Bytes, start: int, end: int) -> Any:
     """Whether a token begins with ``__label__``, which fastText takes for no word."""
     if end - start < 9 or utf8[start] != 95:
@@ -372,25 +372,24 @@ def mean_weights(
             while i < end and _separator(utf8, i, end) > 0:
                 i += _separator(utf8, i, end)
             begin = i
-            h, short = SEED, np.uint32(2166136261)
+            short = np.uint32(2166136261)
             while i < end and _separator(utf8, i, end) == 0:
                 b = np.uint64(utf8[i])
-                h = (h ^ b) * FACTOR
                 wide = b | np.uint64(0xFFFFFF00) if b >= 128 else b  # fastText hashes signed chars
                 short = np.uint32((np.uint64(short) ^ wide) * np.uint64(16777619) & np.uint64(0xFFFFFFFF))
                 i += 1
             if i == begin:  # the end of the line
                 done = True
-                h, short = SEED, np.uint32(2166136261)
                 for k in range(4):
-                    b = np.uint64(end_token[k])
-                    h = (h ^ b) * FACTOR
-                    short = np.uint32((np.uint64(short) ^ b) * np.uint64(16777619) & np.uint64(0xFFFFFFFF))
+                    short = np.uint32(
+                        (np.uint64(short) ^ np.uint64(end_token[k])) * np.uint64(16777619) & np.uint64(0xFFFFFFFF)
+                    )
             elif is_label(utf8, begin, i):
                 continue
             elif i - begin == 4:  # fastText takes a literal </s> for the end
                 done = utf8[begin] == 60 and utf8[begin + 1] == 47 and utf8[begin + 2] == 115 and utf8[begin + 3] == 62
-            weight = _weight(keys, weights, mixed(h))
+            h = row_hash(end_token, 0, 4, False) if i == begin else row_hash(utf8, begin, i, False)
+            weight = _weight(keys, weights, h)
             if not np.isnan(weight):
                 total += weight
                 features += 1

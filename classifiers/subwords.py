@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
 from filters.cut import Bytes, Rows, fasttext_space
-from filters.jit import inlined, kernel
-from filters.ngrams import FACTOR, SEED, Hashes, hashes, mixed
+from filters.jit import kernel, part
+from filters.ngrams import Hashes, hashes, row_hash
 from filters.texts import Texts
 
 KEPT_WORDS = 1 << 15
@@ -167,14 +167,14 @@ def flattened(utf8: Bytes, starts: Rows, ends: Rows, delete: bool) -> Any:
     return out, out_starts, out_ends
 
 
-@inlined
+@part
 def short_hash(h: Any, b: Any) -> Any:
     """One byte more in fastText's 32-bit hash (FNV-1a over signed chars); the lower half of the result is that hash."""
     wide = b | np.uint64(0xFFFFFF00) if b >= np.uint64(128) else b
     return (h ^ wide) * np.uint64(16777619)
 
 
-@inlined
+@part
 def _place(h: Any, buckets: int, present: Hashes, before: Rows) -> Any:
     """The row of an n-gram's bucket, and 1 if the model has one (0: the row means nothing).
 
@@ -187,7 +187,7 @@ def _place(h: Any, buckets: int, present: Hashes, before: Rows) -> Any:
     return row, np.int64((bits >> place) & np.uint64(1))
 
 
-@inlined
+@part
 def bit_count(bits: Any) -> Any:
     """How many bits of 64 are set."""
     bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -196,7 +196,7 @@ def bit_count(bits: Any) -> Any:
     return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@inlined
+@part
 def _add(total: Floats, rows: Floats, row: int) -> Any:
     """Add a row; 16 dimensions, lid.176's, are one vector instruction where the compiler knows the number."""
     if len(total) == 16:
@@ -207,7 +207,7 @@ def _add(total: Floats, rows: Floats, row: int) -> Any:
             total[d] += rows[row, d]
 
 
-@kernel
+@part
 def _add_ngrams(
     word: Bytes, size: int, ascii_: bool, present: Hashes, before: Rows, buckets: int, rows: Floats, minn: int, maxn: int,
     found: Rows, total: Floats,
@@ -251,8 +251,8 @@ def _add_ngrams(
     return features + held
 
 
-@inlined
-def _add_word(utf8: Bytes, start: int, end: int, h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) -> Any:
+@part
+def _add_word(h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) -> Any:
     """Add a known word's own row; how many were added."""
     key = max(h, np.uint64(1))
     slot = np.int64(key & np.uint64(len(keys) - 1))
@@ -289,16 +289,12 @@ def text_vectors(
             while i < end and fasttext_space(utf8[i]):
                 i += 1
             begin = i
-            h = SEED
             while i < end and not fasttext_space(utf8[i]):
-                h = (h ^ np.uint64(utf8[i])) * FACTOR
                 i += 1
             if i == begin:  # the line ends with </s>, which has a row but no n-grams
-                for k in range(4):
-                    h = (h ^ np.uint64(end_token[k])) * FACTOR
-                features += _add_word(utf8, begin, i, mixed(h), keys, ids, rows, total)
+                features += _add_word(row_hash(end_token, 0, 4, False), keys, ids, rows, total)
                 break
-            h = mixed(h)
+            h = row_hash(utf8, begin, i, False)
             slot = np.int64(h >> np.uint64(40)) & (len(kept) - 1)
             if kept[slot] >> np.uint64(8) == h >> np.uint64(8):
                 features += np.int64(kept[slot] & np.uint64(255))
@@ -307,7 +303,7 @@ def text_vectors(
                 if is_label(utf8, begin, i):
                     continue
                 fresh[:] = 0
-                count = _add_word(utf8, begin, i, h, keys, ids, rows, fresh)
+                count = _add_word(h, keys, ids, rows, fresh)
                 size = i - begin
                 ending, all_bits = size == 4, np.uint8(0)
                 for k in range(size):

@@ -13,7 +13,7 @@ import numpy as np
 
 from filters import characters as c
 from filters.cut import NEWLINE, Bytes, Rows, code_point, code_point_before, room_for, strip
-from filters.jit import kernel
+from filters.jit import kernel, part
 from filters.lines import word_character
 from filters.lists import entries, hash_table, in_table
 from filters.ngrams import Hashes, hashes, row_hash
@@ -412,7 +412,7 @@ def squeezed(utf8: Bytes, starts: Rows, ends: Rows, most: int) -> Any:
     return rows[:k], out[:n], out_starts, out_ends
 
 
-@kernel
+@part
 def _domain_end(utf8: Bytes, dot: int, end: int, classes: Bytes, tlds: Hashes, longest: int) -> Any:
     """The byte after the longest top-level domain that follows a dot and ends at a word boundary; -1 without one."""
     best: Any = -1
@@ -432,7 +432,7 @@ def _domain_end(utf8: Bytes, dot: int, end: int, classes: Bytes, tlds: Hashes, l
     return best
 
 
-@kernel
+@part
 def _spaces_before(utf8: Bytes, i: int, floor: int, classes: Bytes) -> Any:
     """The start of up to ten white-space characters that end at byte ``i``."""
     for _ in range(10):
@@ -445,7 +445,7 @@ def _spaces_before(utf8: Bytes, i: int, floor: int, classes: Bytes) -> Any:
     return i
 
 
-@kernel
+@part
 def _scheme_before(utf8: Bytes, i: int, floor: int) -> Any:
     """The start of ``http://``, ``https://`` or ``ftp://`` that ends at byte ``i``; ``i`` without one."""
     if i - floor < 6 or utf8[i - 1] != 47 or utf8[i - 2] != 47 or utf8[i - 3] != 58:
@@ -508,7 +508,7 @@ def url_spans(
     return rows[:n], span_starts[:n], span_ends[:n]
 
 
-@kernel
+@part
 def _quad_end(utf8: Bytes, i: int, end: int) -> Any:
     """The byte after the last group's first digit, if a dotted quad begins at byte ``i``; -1 else."""
     for group in range(4):
@@ -561,7 +561,7 @@ def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: 
     return rows[:n], span_starts[:n], span_ends[:n]
 
 
-@kernel
+@part
 def _word_before(utf8: Bytes, i: int, classes: Bytes) -> Any:
     return word_character(code_point_before(utf8, i)[0], classes)
 

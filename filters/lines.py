@@ -10,7 +10,7 @@ import numpy as np
 
 from filters import characters as c
 from filters.cut import Bytes, Rows, code_point, code_point_before
-from filters.jit import kernel
+from filters.jit import kernel, part
 from filters.ngrams import Hashes, character_counts, hashes, row_hash
 from filters.signal import SignalError, Values, signal
 from filters.texts import Texts
@@ -127,7 +127,7 @@ def small_fractions(values: Rows, parents: Rows, most: int) -> Any:
     return out
 
 
-@kernel
+@part
 def word_character(point: int, classes: Bytes) -> Any:
     """Whether ``re``'s ``\\w`` matches: alphanumeric or underscore."""
     return (classes[point] & c.ALPHANUMERIC) != 0 or point == 95

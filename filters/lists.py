@@ -22,7 +22,7 @@ import numpy as np
 
 from filters.cut import Bytes, Rows
 from filters.fetch import fetched
-from filters.jit import cache_folder, kernel
+from filters.jit import cache_folder, kernel, part
 from filters.ngrams import Hashes, hashes, row_hash, table_size
 from filters.texts import Texts
 
@@ -197,7 +197,7 @@ def hash_table(row_hashes: Hashes) -> Any:
     return table
 
 
-@kernel
+@part
 def in_table(table: Hashes, h: Any) -> Any:
     """Whether a hash stands in a `hash_table`."""
     h = max(np.uint64(h), np.uint64(1))

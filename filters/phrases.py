@@ -11,7 +11,7 @@ import numpy as np
 
 from filters import characters as c
 from filters.cut import NEWLINE, Bytes, Rows, code_point
-from filters.jit import kernel
+from filters.jit import kernel, part
 from filters.signal import Values, signal
 from filters.texts import Texts
 
@@ -55,7 +55,7 @@ def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
     return out
 
 
-@kernel
+@part
 def _closes(point: int) -> Any:
     """Quotes and brackets that may stand between a sentence's mark and the space after it."""
     return point == 34 or point == 39 or point == 41 or point == 93 or point == 0x2019 or point == 0x201D or point == 0xBB

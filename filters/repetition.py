@@ -8,7 +8,7 @@ those of the words, without the space between.
 
 import numpy as np
 
-from filters.ngrams import character_counts, hashes, ngram_shares, occurrences, repeated_share
+from filters.ngrams import hashes_and_lengths, ngram_shares, occurrences, repeated_share
 from filters.signal import Signal, Values, signal
 from filters.texts import Texts
 
@@ -64,13 +64,12 @@ def duplicate_paragraph_character_fraction(texts: Texts) -> Values:
 
 
 def _segments(segments: Texts, by_character: bool, beyond_first: bool) -> Values:
-    total, copy = segments.remember(
-        "occurrences",
-        lambda s: np.stack(occurrences(hashes(s.utf8, s.starts, s.ends), s.parents), axis=1),
-    ).T.copy()
-    weights = (
-        character_counts(segments.utf8, segments.starts, segments.ends) if by_character else np.ones(len(segments), np.int64)
-    )
+    def make(segments: Texts) -> Values:
+        found, lengths = hashes_and_lengths(segments.utf8, segments.starts, segments.ends)
+        return np.stack([*occurrences(found, segments.parents), lengths], axis=1)
+
+    total, copy, lengths = np.ascontiguousarray(segments.remember("occurrences", make).T)
+    weights = lengths if by_character else np.ones(len(segments), np.int64)
     return np.asarray(repeated_share(total, copy, weights, segments.parents, beyond_first))
 
 
@@ -79,8 +78,7 @@ def _ngrams(texts: Texts, beyond_first: bool) -> Values:
 
     def make(texts: Texts) -> Values:
         words = texts.uax29_words
-        word_hashes = hashes(words.utf8, words.starts, words.ends)
-        lengths = character_counts(words.utf8, words.starts, words.ends)
+        word_hashes, lengths = hashes_and_lengths(words.utf8, words.starts, words.ends)
         return np.stack(ngram_shares(word_hashes, lengths, words.parents, LONGEST, beyond_first), axis=1)
 
     return np.asarray(texts.remember(("ngram_shares", beyond_first), make))

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from filters.cut import Bytes, Rows
 from filters.jit import kernel
-from filters.ngrams import FACTOR, SEED, Hashes, mixed, table_size
+from filters.ngrams import FACTOR, Hashes, mixed, row_hash, table_size
 from filters.texts import Texts
 
 ANCHOR = 8
@@ -71,17 +71,13 @@ def _normal_hash(raw: bytes) -> np.uint64:
 @kernel
 def ascii_word_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     """A hash of each word with ASCII capitals made small, and whether it is ASCII: ``uint64[N]``, ``bool[N]``."""
-    out, plain = np.empty(len(starts), np.uint64), np.ones(len(starts), np.bool_)
+    out, plain = np.empty(len(starts), np.uint64), np.empty(len(starts), np.bool_)
     for row in range(len(starts)):
-        h = SEED
+        bits = np.uint8(0)
         for i in range(starts[row], ends[row]):
-            b = np.uint64(utf8[i])
-            if np.uint64(65) <= b <= np.uint64(90):
-                b += np.uint64(32)
-            elif b >= np.uint64(128):
-                plain[row] = False
-            h = (h ^ b) * FACTOR
-        out[row] = mixed(h)
+            bits |= utf8[i]
+        plain[row] = bits < 128
+        out[row] = row_hash(utf8, starts[row], ends[row], True)
     return out, plain
 
 

@@ -141,7 +141,7 @@ class TestFoldFile:
             for name in old.namelist():
                 content = old.read(name)
                 new.writestr(name, content[:-16] + struct.pack("<qq", 99, 2) if name == "format.npy" else content)
-        with pytest.raises(ModelError, match=r"a fold of format 99, this goldwash reads 1: fold the .bin again"):
+        with pytest.raises(ModelError, match=r"a fold of format 99, this goldwash reads 2: fold the .bin again"):
             load(tmp_path / "b.fold")
 
     def test_a_part_is_missing(self, model: Path, tmp_path: Path) -> None:

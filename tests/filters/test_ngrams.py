@@ -1,0 +1,30 @@
+"""Hashes that tell rows apart, whatever their length."""
+
+import itertools
+
+import numpy as np
+
+from filters.ngrams import hashes, row_hash
+from filters.texts import Texts
+
+
+def test_no_two_short_rows_share_a_hash() -> None:
+    """Lengths are mixed in: "co" and "boo" differed by their length alone once, and shared a hash."""
+    letters = "abcdefghijklmnopqrstuvwxyz.-0123"
+    rows = ["".join(row) for n in range(4) for row in itertools.product(letters, repeat=n)]
+    rows += [letters[:n] + letters[k:m] for n in range(4, 30, 3) for k in range(5) for m in range(k + 1, 30)]
+    rows = list(dict.fromkeys(rows))
+    texts = Texts.of(rows)
+    assert len(np.unique(hashes(texts.utf8, texts.starts, texts.ends))) == len(rows)
+
+
+def test_a_lowered_hash_is_the_hash_of_the_lowered_row() -> None:
+    rows = ["", "A", "aB", "XYZ[@`{", "ÄÖÜ ABC", "Hello World, how are YOU today?", "12345678ABCDEFGH"]
+    capital, small = Texts.of(rows), Texts.of(["".join(c.lower() if c.isascii() else c for c in row) for row in rows])
+
+    def lowered(texts: Texts) -> list[int]:
+        return [int(row_hash.py_func(texts.utf8, int(a), int(b), True)) if hasattr(row_hash, "py_func") else
+                int(row_hash(texts.utf8, int(a), int(b), True)) for a, b in zip(texts.starts, texts.ends, strict=True)]  # fmt: skip
+
+    with np.errstate(over="ignore"):
+        assert lowered(capital) == [int(h) for h in hashes(small.utf8, small.starts, small.ends)]
