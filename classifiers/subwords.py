@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
-from filters.cut import Bytes, Rows, fasttext_space
+from filters.cut import NEWLINE, Bytes, Rows, fasttext_space, room_for
 from filters.jit import kernel, part
 from filters.ngrams import Hashes, hashes, row_hash
-from filters.texts import Texts
+from filters.texts import Texts, copied
 
 KEPT_WORDS = 1 << 15
 """Words whose sums are kept: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed is the same on real pages (2026-11)."""
@@ -55,7 +55,7 @@ class Subwords:
 
         -1 and 0 where the model knows no feature. ``newline`` stands for each newline, "" or " ".
         """
-        flat = Texts(*flattened(texts.utf8, texts.starts, texts.ends, newline == ""))
+        flat = Texts(*without_newlines(texts.utf8, texts.starts, texts.ends)) if newline == "" else texts
         features = (self.keys, self.ids, self.present, self.before, self.buckets, self.rows, self.minn, self.maxn)
         vectors = text_vectors(flat.utf8, flat.starts, flat.ends, *features, *self.memory)
         best, scores = huffman_best(vectors, self.output, self.children)
@@ -148,21 +148,20 @@ def huffman_tree(counts: Rows) -> Rows:
 
 
 @kernel
-def flattened(utf8: Bytes, starts: Rows, ends: Rows, delete: bool) -> Any:
-    """Texts as one line each, newlines made spaces or deleted: ``(utf8, starts, ends)``."""
-    room = np.int64(0)
-    for row in range(len(starts)):
-        room += ends[row] - starts[row]
-    out, out_starts, out_ends = np.empty(room, np.uint8), np.empty_like(starts), np.empty_like(ends)
-    n = np.int64(0)
+def without_newlines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """Texts as one line each, newlines deleted: ``(utf8, starts, ends)``."""
+    out = np.empty(room_for(starts, ends, 1, 0), np.uint8)
+    out_starts, out_ends = np.empty_like(starts), np.empty_like(ends)
+    n: Any = 0
     for row in range(len(starts)):
         out_starts[row] = n
-        for i in range(starts[row], ends[row]):
-            b = utf8[i]
-            if b == 10 and delete:
-                continue
-            out[n] = 32 if b == 10 else b
-            n += 1
+        i, end = starts[row], ends[row]
+        while i < end:
+            line = i
+            while i < end and utf8[i] != NEWLINE:
+                i += 1
+            n = copied(utf8, line, i, out, n)
+            i += 1
         out_ends[row] = n
     return out, out_starts, out_ends
 
@@ -197,14 +196,15 @@ def bit_count(bits: Any) -> Any:
 
 
 @part
-def _add(total: Floats, rows: Floats, row: int) -> Any:
+def _add(total: Floats, rows: Floats, row: Any) -> Any:
     """Add a row; 16 dimensions, lid.176's, are one vector instruction where the compiler knows the number."""
+    place = np.uint64(row)
     if len(total) == 16:
-        for d in range(16):
-            total[d] += rows[row, d]
+        for d in range(np.uint64(16)):
+            total[d] += rows[place, d]
     else:
-        for d in range(len(total)):
-            total[d] += rows[row, d]
+        for d in range(np.uint64(len(total))):
+            total[d] += rows[place, d]
 
 
 @part
@@ -222,9 +222,10 @@ def _add_ngrams(
     while i < size:
         h, j, n = np.uint64(2166136261), i, 1
         if ascii_ and minn == 2 and maxn == 4 and i + 4 <= size:  # nearly all words: the same without the questions
-            h = (h ^ np.uint64(word[i])) * np.uint64(16777619)
-            for k in range(1, 4):
-                h = (h ^ np.uint64(word[i + k])) * np.uint64(16777619)
+            first = np.uint64(i)
+            h = (h ^ np.uint64(word[first])) * np.uint64(16777619)
+            for k in range(np.uint64(1), np.uint64(4)):
+                h = (h ^ np.uint64(word[first + k])) * np.uint64(16777619)
                 found[held], has = _place(h, buckets, present, before)
                 held += has
             j, n = size, maxn + 1
@@ -269,7 +270,7 @@ def text_vectors(
     utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Floats, present: Hashes, before: Rows, buckets: int,
     rows: Floats, minn: int, maxn: int, kept: Hashes, kept_sums: Floats,
 ) -> Any:  # fmt: skip
-    """The mean of each one-line text's feature rows: ``float32[N, dim]``; nan where there is no feature."""
+    """The mean of each text's feature rows, newlines taken for spaces: ``float32[N, dim]``; nan where there is no feature."""
     dim = rows.shape[1]
     out = np.empty((len(starts), dim), np.float32)
     longest = np.int64(4)

@@ -91,15 +91,9 @@ def room_for(starts: Rows, ends: Rows, smallest: int, per_row: int) -> Any:
 @kernel
 def lines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     """Rows between newlines, as ``text.split("\\n")``: an empty text is one empty line."""
+    room = room_for(starts, ends, 1, 1)
+    line_starts, line_ends = np.empty(room, np.int64), np.empty(room, np.int64)
     parents = np.zeros(len(starts) + 1, np.int64)
-    count = np.int64(0)
-    for row in range(len(starts)):
-        count += 1
-        for i in range(starts[row], ends[row]):
-            if utf8[i] == NEWLINE:
-                count += 1
-        parents[row + 1] = count
-    line_starts, line_ends = np.empty(count, np.int64), np.empty(count, np.int64)
     n = 0
     for row in range(len(starts)):
         line_starts[n] = starts[row]
@@ -110,7 +104,8 @@ def lines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
                 line_starts[n] = i + 1
         line_ends[n] = ends[row]
         n += 1
-    return line_starts, line_ends, parents
+        parents[row + 1] = n
+    return line_starts[:n], line_ends[:n], parents
 
 
 @kernel

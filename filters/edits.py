@@ -19,7 +19,7 @@ from filters.lists import entries, hash_table, in_table
 from filters.ngrams import Hashes, hashes, row_hash
 from filters.phrases import containing
 from filters.signal import Keep, edit
-from filters.texts import Texts
+from filters.texts import Texts, copied
 
 
 @dataclass(frozen=True)
@@ -376,9 +376,7 @@ def rejoined(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, passed: Bytes
                     out[n] = NEWLINE
                     n += 1
                 first = False
-                for i in range(starts[line], ends[line]):
-                    out[n] = utf8[i]
-                    n += 1
+                n = copied(utf8, starts[line], ends[line], out, n)
         out_ends[k] = n
         k += 1
     return out_rows[:k], out[:n], out_starts[:k], out_ends[:k]
@@ -581,13 +579,9 @@ def cut_out(utf8: Bytes, starts: Rows, ends: Rows, rows: Rows, span_starts: Rows
         out_starts[j] = n
         at = starts[changed[j]]
         while next_ < len(rows) and rows[next_] == changed[j]:
-            for i in range(at, span_starts[next_]):
-                out[n] = utf8[i]
-                n += 1
+            n = copied(utf8, at, span_starts[next_], out, n)
             at = span_ends[next_]
             next_ += 1
-        for i in range(at, ends[changed[j]]):
-            out[n] = utf8[i]
-            n += 1
+        n = copied(utf8, at, ends[changed[j]], out, n)
         out_ends[j] = n
     return changed[:k], out[:n], out_starts, out_ends

@@ -39,15 +39,16 @@ def _lowered(w: Any) -> Any:
 
 
 @part
-def _four(utf8: Bytes, i: int) -> Any:
-    """Four bytes as a number; the compiler makes one load of it."""
-    low = np.uint64(utf8[i]) | (np.uint64(utf8[i + 1]) << np.uint64(8))
-    return low | (np.uint64(utf8[i + 2]) << np.uint64(16)) | (np.uint64(utf8[i + 3]) << np.uint64(24))
+def _four(utf8: Bytes, i: Any) -> Any:
+    """Four bytes as a number; the compiler makes one load of it, if the place is unsigned (`filters.texts.copied`)."""
+    low = np.uint64(utf8[i]) | (np.uint64(utf8[i + np.uint64(1)]) << np.uint64(8))
+    high = np.uint64(utf8[i + np.uint64(2)]) | (np.uint64(utf8[i + np.uint64(3)]) << np.uint64(8))
+    return low | (high << np.uint64(16))
 
 
 @part
-def _eight(utf8: Bytes, i: int) -> Any:
-    return _four(utf8, i) | (_four(utf8, i + 4) << np.uint64(32))
+def _eight(utf8: Bytes, i: Any) -> Any:
+    return _four(utf8, i) | (_four(utf8, i + np.uint64(4)) << np.uint64(32))
 
 
 @part
@@ -56,19 +57,22 @@ def row_hash(utf8: Bytes, start: int, end: int, lowered: bool) -> Any:
 
     Eight bytes a step, the last eight perhaps read twice, and few branches for the short rows that words are.
     """
-    size = end - start
-    h = SEED ^ (np.uint64(size) * FACTOR)  # spread, or "co" and "boo" would share a hash
-    if size > 8:
-        for i in range(start, end - 8, 8):
+    size, first = np.uint64(end - start), np.uint64(start)
+    last = first + size
+    h = SEED ^ (size * FACTOR)  # spread, or "co" and "boo" would share a hash
+    if size > np.uint64(8):
+        i = first
+        while i + np.uint64(8) < last:
             w = _eight(utf8, i)
             h = (h ^ (_lowered(w) if lowered else w)) * FACTOR
             h ^= h >> np.uint64(29)
-        w = _eight(utf8, end - 8)
-    elif size >= 4:
-        w = _four(utf8, start) | (_four(utf8, end - 4) << np.uint64(32))
-    elif size > 0:
-        w = np.uint64(utf8[start]) | (np.uint64(utf8[start + (size >> 1)]) << np.uint64(8))
-        w |= np.uint64(utf8[end - 1]) << np.uint64(16)
+            i += np.uint64(8)
+        w = _eight(utf8, last - np.uint64(8))
+    elif size >= np.uint64(4):
+        w = _four(utf8, first) | (_four(utf8, last - np.uint64(4)) << np.uint64(32))
+    elif size > np.uint64(0):
+        w = np.uint64(utf8[first]) | (np.uint64(utf8[first + (size >> np.uint64(1))]) << np.uint64(8))
+        w |= np.uint64(utf8[last - np.uint64(1)]) << np.uint64(16)
     else:
         w = np.uint64(0)
     return mixed((h ^ (_lowered(w) if lowered else w)) * FACTOR)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters import characters, cut
-from filters.jit import kernel
+from filters.jit import kernel, part
 
 
 class TextError(ValueError):
@@ -49,6 +49,8 @@ class Texts:
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
     room: list[int] | None = field(default=None, repr=False)
     """Where the buffer's unused end begins, if this object may write there (`replace`)."""
+    origin: tuple["Texts", npt.NDArray[np.int64]] | None = field(default=None, repr=False)
+    """The texts that these were taken from, and which rows of them they are."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "utf8", _frozen(self.utf8, np.uint8))
@@ -112,21 +114,34 @@ class Texts:
         return int(self.byte_counts.sum())
 
     def remember(self, key: Any, make: Callable[["Texts"], Any]) -> Any:
-        """What ``make`` makes of these texts: an array of N rows or a `Texts` of pieces; made once and kept."""
+        """What ``make`` makes of these texts: an array of N rows or a `Texts` of pieces; made once and kept.
+
+        Of what had been made of the texts that these were taken from, the rows are taken: now that they are asked for.
+        """
         if key not in self.memo:
-            self.memo[key] = make(self)
+            self.memo[key] = self._inherited(key) if self._inherits(key) else make(self)
         return self.memo[key]
+
+    def _inherits(self, key: Any) -> bool:
+        texts = self
+        while texts.origin is not None:
+            texts = texts.origin[0]
+            if key in texts.memo:
+                return True
+        return False
+
+    def _inherited(self, key: Any) -> Any:
+        assert self.origin is not None
+        parent, rows = self.origin
+        value = parent.memo[key] if key in parent.memo else parent._inherited(key)
+        if not isinstance(value, Texts):
+            return value[rows]
+        pieces, parents = piece_rows(value.parents, _frozen(rows, np.int64))
+        return Texts(value.utf8, value.starts[pieces], value.ends[pieces], parents)
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Texts":
         """The texts of these rows, in this order, with what has been measured and cut of them."""
-        taken = Texts(self.utf8, self.starts[rows], self.ends[rows], room=self.room)
-        for key, value in self.memo.items():
-            if isinstance(value, Texts):
-                pieces, parents = piece_rows(value.parents, _frozen(rows, np.int64))
-                taken.memo[key] = Texts(value.utf8, value.starts[pieces], value.ends[pieces], parents)
-            else:
-                taken.memo[key] = value[rows]
-        return taken
+        return Texts(self.utf8, self.starts[rows], self.ends[rows], room=self.room, origin=(self, rows))
 
     def replace(self, rows: npt.NDArray[np.int64], texts: "Texts") -> "Texts":
         """These texts with others at some rows; what was measured is forgotten.
@@ -209,6 +224,18 @@ def _check_utf8(column: pa.Array) -> None:
         raise TextError(f"invalid UTF-8 ({error}): decode the text again with errors='replace'") from error
 
 
+@part
+def copied(utf8: cut.Bytes, start: int, end: int, out: cut.Bytes, at: int) -> Any:
+    """Copy bytes to ``out`` from ``at`` on; the byte after the last one there.
+
+    Places are unsigned: of signed ones numba asks each time whether they count from the end, and no vector copy comes of it.
+    """
+    source, target = np.uint64(start), np.uint64(at)
+    for k in range(np.uint64(max(end - start, 0))):
+        out[target + k] = utf8[source + k]
+    return at + max(end - start, 0)
+
+
 @kernel
 def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows) -> Any:
     """The rows' bytes one after the other, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
@@ -217,10 +244,7 @@ def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows) -> Any:
         offsets[row + 1] = offsets[row] + ends[row] - starts[row]
     out = np.empty(offsets[len(starts)], np.uint8)
     for row in range(len(starts)):
-        n = offsets[row]
-        for i in range(starts[row], ends[row]):
-            out[n] = utf8[i]
-            n += 1
+        copied(utf8, starts[row], ends[row], out, offsets[row])
     return out, offsets
 
 

@@ -144,7 +144,8 @@ def test_take(strings: list[str], data: st.DataObject) -> None:
 def test_taking_carries_along_what_was_remembered_in_two_dimensions() -> None:
     texts = Texts.of(["a", "b", "c"])
     texts.remember("pair", lambda t: np.arange(6).reshape(3, 2))
-    assert texts.take(np.array([2, 0])).memo["pair"].tolist() == [[4, 5], [0, 1]]
+    taken = texts.take(np.array([2, 0])).take(np.array([1, 1, 0]))
+    assert taken.remember("pair", lambda _: pytest.fail("made again")).tolist() == [[0, 1], [0, 1], [4, 5]]
 
 
 def test_remembered_once() -> None:
