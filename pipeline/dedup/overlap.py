@@ -11,6 +11,7 @@ words, which follows from prefix sums in constant time. Time is linear in the wo
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,15 +54,14 @@ def normal_words(texts: Texts) -> Hashes:
     hashed, plain = ascii_word_hashes(words.utf8, words.starts, words.ends)
     foreign = np.flatnonzero(~plain)
     if len(foreign):
-        known: dict[bytes, np.uint64] = {}
-        for row in foreign:
-            raw = words.utf8[words.starts[row] : words.ends[row]].tobytes()
-            if raw not in known:
-                known[raw] = _normal_hash(raw)
-            hashed[row] = known[raw]
+        _, firsts, which = np.unique(hashed[foreign], return_index=True, return_inverse=True)
+        rows = foreign[firsts]
+        raw = (words.utf8[a:b].tobytes() for a, b in zip(words.starts[rows], words.ends[rows], strict=True))
+        hashed[foreign] = np.fromiter(map(_normal_hash, raw), np.uint64, len(rows))[which]
     return np.asarray(hashed)
 
 
+@lru_cache(maxsize=1 << 18)
 def _normal_hash(raw: bytes) -> np.uint64:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw.decode()).casefold())
     one = Texts.of([text])
