@@ -22,7 +22,7 @@ from loguru import logger
 from pipeline.report import Report
 from pipeline.run.progress import Progress, silent
 from pipeline.run.work import WorkStep, done_ranks, logs_of
-from pipeline.shards import Task
+from pipeline.shards import Task, finished
 from pipeline.stage import Run, RunError, Work, markers_of
 
 TRIES = 3
@@ -74,7 +74,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
 
     def is_rank_completed(self, rank: int) -> bool:
         """Whether the task's marker is there, of this identity, with its files."""
-        return rank in done_ranks([*self.work_tasks[: rank + 1]][rank:]) or 0 in done_ranks([self.work_tasks[rank]])
+        return finished(self.work_tasks[rank]) is not None
 
     def mark_rank_as_completed(self, rank: int) -> None:
         """Nothing: the task has written its marker."""

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 
 from filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
-from filters.edits import KeepLines, top_level_domains
+from filters.edits import KeepLines
+from filters.links import top_level_domains
 from filters.lists import entries, plain_host
 from filters.signal import EDITS, SIGNALS, Keep, Signal
 from filters.texts import Texts

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from filters import edits, lines, repetition, words  # noqa: F401  (they declare their signals)
-from filters.edits import KeepLines, top_level_domains
+from filters.edits import KeepLines
+from filters.links import top_level_domains
 from filters.signal import EDITS, SIGNALS, Keep, SignalError
 from filters.texts import Texts
 

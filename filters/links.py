@@ -1,0 +1,251 @@
+"""URLs inside texts: found as the reference's patterns find them, and taken out.
+
+Law: the spans are those that the regular expressions of `remove_urls` match, left to right (`tests/reference.py` holds the
+expressions themselves); the search is for dots and digits, since nearly every word could begin a URL.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from filters import characters as c
+from filters.cut import Bytes, Rows, code_point, code_point_before, room_for
+from filters.jit import kernel, part
+from filters.lines import word_character
+from filters.lists import hash_table, in_table
+from filters.ngrams import Hashes, hashes, row_hash
+from filters.texts import Texts
+
+
+@edit
+def remove_urls(texts: Texts, bare_hosts: bool = True, only_after_tld: bool = False, tlds: str | tuple[str, ...] = ()) -> Texts:
+    """URLs and IPv4 addresses taken out, with up to ten white-space characters before each.
+
+    A URL is 1 to 256 of ``[-a-zA-Z0-9@:%._+~#=]``, a dot, a top-level domain in small letters, a word boundary and what URL
+    characters follow; perhaps with ``http://``, ``https://`` or ``ftp://`` before it. With ``bare_hosts`` false it needs that
+    or ``www.``, and addresses need the scheme, so that ``main.py``, ``asp.net``, e-mail and version numbers stay.
+
+    ``only_after_tld``: URLs (not addresses) are looked for only where the text itself begins with the letters of a top-level
+    domain; a fault of the reference (its pattern is matched where it should be searched). ``tlds``: a list; without one,
+    those of tldextract's snapshot of the Public Suffix List and the withdrawn ones that the reference has.
+    """
+    known = tuple(tlds) if isinstance(tlds, tuple) and tlds else entries(tlds) if isinstance(tlds, str) else top_level_domains()
+    table, longest = _tld_table(known)
+    active = _begins_with_tld(texts, known) if only_after_tld else np.ones(len(texts), bool)
+    kinds, classes = _url_characters(), c.classes()
+    spans = url_spans(texts.utf8, texts.starts, texts.ends, active, kinds, classes, table, longest, bare_hosts)
+    texts = without_spans(texts, *spans)
+    spans = address_spans(texts.utf8, texts.starts, texts.ends, kinds, classes, bare_hosts)
+    return without_spans(texts, *spans)
+
+
+WITHDRAWN = [
+    "an", "bl", "bq", "eh", "mf", "um", "tp", "abarth", "active", "adac", "afamilycompany", "aigo", "alfaromeo",
+    "bananarepublic", "blanco", "bnl", "boots", "budapest", "bugatti", "cadillac", "cancerresearch", "caseih", "cartier",
+    "cbs", "ceb", "chloe", "chrysler", "cityeats", "comcast", "connectors", "cookingchannel", "csc", "dabur", "doosan",
+    "dodge", "doha", "duck", "duns", "dwg", "epost", "esurance", "etisalat", "everbank", "fiat", "foodnetwork",
+    "frontdoor", "fujixerox", "gcc", "glade", "goodhands", "gree", "guardian", "hgtv", "honeywell", "hoteles", "htc",
+    "iinet", "innovation", "intel", "iselect", "iveco", "jcp", "jlc", "kerrylogistics", "kinder", "ladbrokes", "lancia",
+    "lancome", "liaison", "linde", "lipsy", "lixil", "loft", "lupin", "maserati", "mcd", "mcdonalds", "metlife", "meo",
+    "mobily", "montblanc", "mopar", "movistar", "mtpc", "mutual", "mutuelle", "nadex", "nationwide", "natura",
+    "newholland", "northwesternmutual", "off", "oldnavy", "onyourside", "orientexpress", "pamperedchef", "panerai",
+    "passagens", "piaget", "qvc", "raid", "rightathome", "rmit", "rocher", "sapo", "sca", "scor", "scjohnson", "ses",
+    "shaw", "shriram", "showtime", "skolkovo", "spiegel", "spreadbetting", "srt", "starhub", "statoil", "swiftcover",
+    "symantec", "telecity", "telefonica", "theguardian", "tiffany", "travelchannel", "uconnect", "vista", "vistaprint",
+    "vons", "volkswagen", "vuelos", "warman", "xfinity", "xperia", "zippo",
+]  # fmt: skip
+"""Delegations that the root zone once had or reserved (IANA root database), and that the reference's list of 2023 still has."""
+
+
+@cache
+def top_level_domains() -> tuple[str, ...]:
+    """Top-level domains, lowered: those of the Public Suffix List and those withdrawn since 2014."""
+    import tldextract
+
+    suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None).tlds
+    return tuple(sorted({suffix.rsplit(".", 1)[-1] for suffix in suffixes} | set(WITHDRAWN)))
+
+
+@cache
+def _tld_table(tlds: tuple[str, ...]) -> tuple[Hashes, int]:
+    listed = Texts.of(tlds)
+    table = hash_table(hashes(listed.utf8, listed.starts, listed.ends))
+    table.flags.writeable = False
+    return table, int(listed.byte_counts.max(initial=0))
+
+
+def _begins_with_tld(texts: Texts, tlds: tuple[str, ...]) -> Any:
+    known, longest = set(tlds), max(map(len, tlds), default=0)
+
+    def begins(row: int) -> bool:
+        a, b = texts.starts[row], min(texts.ends[row], texts.starts[row] + 4 * longest)
+        head = texts.utf8[a:b].tobytes().decode("utf-8", "ignore").lower()
+        return any(head[:n] in known for n in range(1, longest + 1))
+
+    return np.fromiter(map(begins, range(len(texts))), bool, len(texts))
+
+
+@cache
+def _url_characters() -> Bytes:
+    """Bit 1: may stand before a URL's last dot; bit 2: may follow its domain."""
+    table = np.zeros(128, np.uint8)
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    table[[ord(x) for x in letters + "-@:%._+~#="]] |= 1
+    table[[ord(x) for x in letters + "-()@:%_+.~#?&/="]] |= 2
+    table.flags.writeable = False
+    return table
+
+
+@part
+def _domain_end(utf8: Bytes, dot: int, end: int, classes: Bytes, tlds: Hashes, longest: int) -> Any:
+    """The byte after the longest top-level domain that follows a dot and ends at a word boundary; -1 without one."""
+    best: Any = -1
+    i: Any = dot + 1
+    if i >= end or (utf8[i] < 0x80 and not 97 <= utf8[i] <= 122):
+        return best
+    inside = False  # whether the character before i is a word character
+    while i <= end and i - dot - 1 <= longest:
+        point, after = code_point(utf8, i) if i < end else (32, i + 1)
+        word = word_character(point, classes)
+        if i > dot + 1 and word != inside and in_table(tlds, row_hash(utf8, dot + 1, i, False)):
+            best = i
+        if not word and not (i < end and (point == 45 or point >= 0x80)):  # only hyphens and marks go on inside a domain
+            break
+        inside = word
+        i = after
+    return best
+
+
+@part
+def _spaces_before(utf8: Bytes, i: int, floor: int, classes: Bytes) -> Any:
+    """The start of up to ten white-space characters that end at byte ``i``."""
+    for _ in range(10):
+        if i <= floor:
+            break
+        point, before = code_point_before(utf8, i)
+        if not classes[point] & c.SPACE:
+            break
+        i = before
+    return i
+
+
+@part
+def _scheme_before(utf8: Bytes, i: int, floor: int) -> Any:
+    """The start of ``http://``, ``https://`` or ``ftp://`` that ends at byte ``i``; ``i`` without one."""
+    if i - floor < 6 or utf8[i - 1] != 47 or utf8[i - 2] != 47 or utf8[i - 3] != 58:
+        return i
+    e = i - 3
+    if utf8[e - 1] == 112 and utf8[e - 2] == 116 and utf8[e - 3] == 102:  # ftp
+        return e - 3
+    s = e - 1 if utf8[e - 1] == 115 else e
+    if s - floor >= 4 and utf8[s - 1] == 112 and utf8[s - 2] == 116 and utf8[s - 3] == 116 and utf8[s - 4] == 104:
+        return s - 4
+    return i
+
+
+@kernel
+def url_spans(
+    utf8: Bytes, starts: Rows, ends: Rows, active: Bytes, kinds: Bytes, classes: Bytes, tlds: Hashes, longest: int, bare: bool
+) -> Any:
+    """What the pattern of `remove_urls` matches in active texts, left to right: ``(rows, starts, ends)`` of the matches.
+
+    The search is for dots, since nearly every word could begin a URL.
+    """
+    room = room_for(starts, ends, 4, 0)
+    rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+    n = np.int64(0)
+    for row in range(len(starts)):
+        if not active[row]:
+            continue
+        floor = i = starts[row]
+        end = ends[row]
+        while i < end:
+            if utf8[i] != 46 or _domain_end(utf8, i, end, classes, tlds, longest) < 0:
+                i += 1
+                continue
+            run = i
+            while run > floor and utf8[run - 1] < 0x80 and kinds[utf8[run - 1]] & 1:
+                run -= 1
+            if run == i:
+                i += 1
+                continue
+            first = max(run, i - 256)
+            scheme = _scheme_before(utf8, first, floor) if first == run else first
+            run_end = i
+            while run_end < end and utf8[run_end] < 0x80 and kinds[utf8[run_end]] & 1:
+                run_end += 1
+            www = first + 4 < end and utf8[first] == 119 and utf8[first + 1] == 119 and utf8[first + 2] == 119
+            if not bare and scheme == first and not (www and utf8[first + 3] == 46):
+                i = run_end
+                continue
+            stop = np.int64(-1)
+            dot = min(run_end, first + 257)
+            while stop < 0:
+                dot -= 1
+                if utf8[dot] == 46:
+                    stop = _domain_end(utf8, dot, end, classes, tlds, longest)
+            while stop < end and utf8[stop] < 0x80 and kinds[utf8[stop]] & 2:
+                stop += 1
+            rows[n], span_starts[n], span_ends[n] = row, _spaces_before(utf8, scheme, floor, classes), stop
+            n += 1
+            floor = i = stop
+    return rows[:n], span_starts[:n], span_ends[:n]
+
+
+@part
+def _quad_end(utf8: Bytes, i: int, end: int) -> Any:
+    """The byte after the last group's first digit, if a dotted quad begins at byte ``i``; -1 else."""
+    for group in range(4):
+        digits = 0
+        while i + digits < end and digits < 4 and 48 <= utf8[i + digits] <= 57:
+            digits += 1
+        if digits == 0:
+            return -1
+        if group == 3:
+            return i + 1
+        if digits == 4 or (digits == 3 and utf8[i] > 50) or i + digits >= end or utf8[i + digits] != 46:
+            return -1
+        i += digits + 1
+    return -1
+
+
+@kernel
+def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: Bytes, bare: bool) -> Any:
+    """IPv4 addresses with what URL characters follow, perhaps a scheme and spaces before: ``(rows, starts, ends)``.
+
+    A group is one or two digits, or three of which the first is at most 2; a word boundary stands before it all.
+    """
+    room = room_for(starts, ends, 7, 0)
+    rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
+    n = np.int64(0)
+    for row in range(len(starts)):
+        floor = starts[row]
+        i, end = floor, ends[row]
+        while i < end:
+            if not 48 <= utf8[i] <= 57:
+                i += 1
+                continue
+            digits = i
+            while i < end and 48 <= utf8[i] <= 57:
+                i += 1
+            if i >= end or utf8[i] != 46 or (digits > floor and _word_before(utf8, digits, classes)):
+                continue
+            stop = _quad_end(utf8, digits, end)
+            first = _scheme_before(utf8, digits, floor)
+            if first > floor and first < digits and _word_before(utf8, first, classes):
+                first = digits
+            if stop < 0 or (first == digits and not bare):
+                continue
+            while stop < end and utf8[stop] < 0x80 and kinds[utf8[stop]] & 2:
+                stop += 1
+            rows[n], span_starts[n], span_ends[n] = row, _spaces_before(utf8, first, floor, classes), stop
+            n += 1
+            floor = stop
+            i = stop
+    return rows[:n], span_starts[:n], span_ends[:n]
+
+
+@part
+def _word_before(utf8: Bytes, i: int, classes: Bytes) -> Any:
+    return word_character(code_point_before(utf8, i)[0], classes)
