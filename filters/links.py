@@ -11,10 +11,12 @@ import numpy as np
 
 from filters import characters as c
 from filters.cut import Bytes, Rows, code_point, code_point_before, room_for
+from filters.edits import without_spans
 from filters.jit import kernel, part
 from filters.lines import word_character
-from filters.lists import hash_table, in_table
+from filters.lists import entries, hash_table, in_table
 from filters.ngrams import Hashes, hashes, row_hash
+from filters.signal import edit
 from filters.texts import Texts
 
 
