@@ -11,6 +11,8 @@ from pathlib import Path
 
 import fsspec
 
+from filters.jit import cache_home
+
 
 class FetchError(ValueError):
     """A file that cannot be had, or that is another one; the message says which and what to do."""
@@ -20,11 +22,6 @@ def file_digest(path: str | Path) -> str:
     """SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def cache_home() -> Path:
-    """``$GOLDWASH_CACHE``, or ``~/.cache/goldwash``."""
-    return Path(os.environ.get("GOLDWASH_CACHE") or Path.home() / ".cache" / "goldwash")
 
 
 def fetched(place: str, sha256: str | None = None) -> Path:

@@ -34,11 +34,15 @@ def _digest() -> str:
     return digest.hexdigest()[:12]
 
 
+def cache_home() -> Path:
+    """Where what is made or fetched once a machine is kept: ``$GOLDWASH_CACHE``, or ``~/.cache/goldwash``."""
+    return Path(os.environ.get("GOLDWASH_CACHE") or Path.home() / ".cache" / "goldwash")
+
+
 @cache
 def cache_folder() -> Path:
-    """Where machine code and character tables are kept: ``$GOLDWASH_CACHE`` or ``~/.cache/goldwash``, by digest."""
-    home = os.environ.get("GOLDWASH_CACHE") or Path.home() / ".cache" / "goldwash"
-    return Path(home) / f"kernels-{_digest()}"
+    """Where these sources' machine code and character tables are kept."""
+    return cache_home() / f"kernels-{_digest()}"
 
 
 if "NUMBA_CACHE_DIR" not in os.environ:

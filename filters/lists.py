@@ -22,7 +22,7 @@ import numpy as np
 
 from filters.cut import Bytes, Rows
 from filters.fetch import fetched
-from filters.jit import cache_folder, kernel, part
+from filters.jit import cache_home, kernel, part
 from filters.ngrams import Hashes, hashes, row_hash, table_size
 from filters.texts import Texts
 
@@ -139,8 +139,10 @@ def host_table(name: str | tuple[str, ...]) -> Hashes:
         table.flags.writeable = False
         return table
     path = located(name.partition("::")[0])
-    digest = hashlib.sha256(path.read_bytes() + name.encode()).hexdigest()[:16]
-    kept = cache_folder() / f"hosts-{digest}.npy"
+    probe = Texts.of(["a change of the hash makes another table"])
+    hashed = str(hashes(probe.utf8, probe.starts, probe.ends)[0])
+    digest = hashlib.sha256(path.read_bytes() + name.encode() + hashed.encode()).hexdigest()[:16]
+    kept = cache_home() / "lists" / f"hosts-{digest}.npy"
     if not kept.exists():
         table = hash_table(_host_hashes(_content(name)))
         kept.parent.mkdir(parents=True, exist_ok=True)
