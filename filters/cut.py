@@ -174,15 +174,17 @@ def fasttext_space(b: int) -> Any:
 def fasttext_word_count(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
     """Words as fastText cuts them (``Dictionary::readWord``) whose first character is alphanumeric: ``int64[N]``."""
     counts = np.zeros(len(starts), np.int64)
+    space, word = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
+    for b in range(128):
+        space[b], word[b] = fasttext_space(b), (classes[b] & ALNUM) != 0
     for row in range(len(starts)):
-        count, between = np.int64(0), True
+        count, between = np.int64(0), np.uint8(1)
         for i in range(starts[row], ends[row]):
-            if fasttext_space(utf8[i]):
-                between = True
-            elif between:
-                between = False
-                if classes[code_point(utf8, i)[0]] & ALNUM:
-                    count += 1
+            b = utf8[i]
+            count += between & word[b]  # no branch: where words begin is hard to foresee
+            if between and b >= 0x80:
+                count += (classes[code_point(utf8, i)[0]] & ALNUM) != 0
+            between = space[b]
         counts[row] = count
     return counts
 

@@ -161,7 +161,7 @@ def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, Bytes
     keys, index = np.zeros(size, np.uint64), np.zeros(size, np.int64)
     for row, length in enumerate(listed.byte_counts):
         h = polynomial(listed.utf8, listed.starts[row], listed.starts[row] + length)
-        slot = int(h % np.uint64(size))
+        slot = int(h >> np.uint64(32)) & (size - 1)
         while index[slot]:
             slot = (slot + 1) % size
         keys[slot], index[slot] = h, row + 1

@@ -38,7 +38,13 @@ def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
     out = np.zeros(len(starts), np.bool_)
     size = len(needle)
     for row in range(len(starts)):
+        if size == 0:
+            out[row] = True
+            continue
+        first = needle[0]
         for i in range(starts[row], ends[row] - size + 1):
+            if utf8[i] != first and utf8[i] | 32 != first:
+                continue
             k = 0
             while k < size:
                 b = utf8[i + k]
@@ -50,8 +56,6 @@ def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
             if k == size:
                 out[row] = True
                 break
-        if size == 0:
-            out[row] = True
     return out
 
 

@@ -181,8 +181,10 @@ def phrase_counts(
         i = 0
         while i < end:  # which bytes belong to a word character; before the first and after the last stands none
             point, after = code_point(text, i)
-            inside[i + 1 : after + 1] = word_character(point, classes)
-            i = after
+            word = word_character(point, classes)
+            while i < after:
+                inside[i + 1] = word
+                i += 1
         inside[end + 1] = False
         for i in range(end):
             if not begins[text[i]] or (whole and inside[i] == inside[i + 1]):
@@ -194,9 +196,9 @@ def phrase_counts(
                 while done < i + length:
                     h = h * BASE + np.uint64(text[done]) + np.uint64(1)
                     done += 1
-                slot = np.int64(h % np.uint64(len(index)))
+                slot = np.int64((h >> np.uint64(32)) & np.uint64(len(index) - 1))
                 while index[slot] != 0 and keys[slot] != h:
-                    slot = (slot + 1) % len(index)
+                    slot = (slot + 1) & (len(index) - 1)
                 if (
                     index[slot] != 0
                     and seen[index[slot]] != row
