@@ -5,6 +5,7 @@ be shown by anybody who sees the output folder.
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -44,11 +45,11 @@ def silent(tasks: Sequence[Task]) -> Progress:
 
 
 class Watched:
-    """Counts what tasks have done, at most twice a second."""
+    """Counts what tasks have done, when they begin and when they have ended."""
 
     def __init__(self, tasks: Sequence[Task], console: Console) -> None:
         self.tasks, self.console = list(tasks), console
-        self.began, self.looked = time.monotonic(), 0.0
+        self.began = time.monotonic()
         self.finished: dict[int, tuple[int, int]] = {}
         self.title = f"{tasks[0].stage['name']} ({tasks[0].part})" if tasks[0].part != "part" else tasks[0].stage["name"]
         self.before = (0, 0)
@@ -70,13 +71,6 @@ class Watched:
         )
 
     def look(self) -> None:
-        """Count again, if the last time is long enough ago, and show it."""
-        if time.monotonic() - self.looked > 0.5:
-            self._count()
-            self.show()
-            self.looked = time.monotonic()
-
-    def show(self) -> None:
         """Nothing between the first and the last line of a log."""
 
     def _count(self) -> None:
@@ -96,7 +90,7 @@ class Watched:
 
 
 class Bar(Watched):
-    """The same with a bar that moves."""
+    """The same with a bar that moves, twice a second, whatever the one who runs the tasks is doing."""
 
     def __init__(self, tasks: Sequence[Task], console: Console) -> None:
         super().__init__(tasks, console)
@@ -106,21 +100,30 @@ class Bar(Watched):
         ]  # fmt: skip
         self.bar = RichProgress(*columns, console=console, transient=True)
         self.row = self.bar.add_task(self.title, total=len(tasks), documents=0, rate=0.0)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
         super().__enter__()
         self.bar.start()
+        self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
         self.bar.stop()
         super().__exit__()
 
-    def show(self) -> None:
-        """Move the bar."""
-        seconds = max(time.monotonic() - self.began, 1e-3)
-        rate = (self.bytes - self.before[1]) / 1e6 / seconds
-        self.bar.update(self.row, completed=len(self.finished), documents=self.documents, rate=rate)
+    def look(self) -> None:
+        """Nothing: a thread looks."""
+
+    def _watch(self) -> None:
+        while not self.stop.wait(0.5):
+            self._count()
+            seconds = max(time.monotonic() - self.began, 1e-3)
+            rate = (self.bytes - self.before[1]) / 1e6 / seconds
+            self.bar.update(self.row, completed=len(self.finished), documents=self.documents, rate=rate)
 
 
 def shown(console: Console | None = None) -> Callable[[Sequence[Task]], Progress]:

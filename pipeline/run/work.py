@@ -3,12 +3,16 @@
 Law: a task that is done is not done again; one that fails says why in its log, and where.
 """
 
+import json
+import os
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from datatrove.pipeline.base import PipelineStep
 
-from pipeline.shards import Task, finished, is_local, join, write_json
+from pipeline.shards import Task, filesystem, finished, is_local, join
 from pipeline.stage import Work
 
 
@@ -38,7 +42,16 @@ def done_ranks(tasks: Sequence[Task]) -> set[int]:
     return {rank for rank, task in enumerate(tasks) if finished(task) is not None}
 
 
+_beats: dict[str, float] = {}
+
+
 def beat(task: Task, documents: int, bytes_: int) -> None:
-    """Tell how far a task is, for those who watch (only where the output lies on a disk)."""
-    if is_local(task.out):
-        write_json(join(task.out, "logs", "progress", f"{task.name}.json"), {"documents": documents, "bytes": bytes_})
+    """Tell how far a task is, for those who watch: once a second, and only where the output lies on a disk."""
+    if not is_local(task.out) or time.monotonic() - _beats.get(task.marker, -1.0) < 1:
+        return
+    _beats[task.marker] = time.monotonic()
+    folder = Path(filesystem(task.out)[1]) / "logs" / "progress"
+    folder.mkdir(parents=True, exist_ok=True)
+    half = folder / f".half-{os.getpid()}-{task.name}"
+    half.write_text(json.dumps({"documents": documents, "bytes": bytes_}))
+    os.replace(half, folder / f"{task.name}.json")

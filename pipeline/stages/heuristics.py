@@ -39,6 +39,7 @@ from filters.signal import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Valu
 from filters.texts import Texts
 from pipeline.custom import load_custom
 from pipeline.report import Count, Report
+from pipeline.run.work import beat
 from pipeline.shards import (
     DataError,
     Input,
@@ -379,6 +380,7 @@ def clean_shard(task: Task) -> None:
                 output.write("dropped", gone)
             output.write("kept", kept)
             output.report += report
+            beat(task, output.report.read.documents, output.report.read.bytes)
 
 
 def clean_table(plan: Sequence[Step], table: pa.Table, location: str) -> tuple[pa.Table, list[pa.Table], Report]:
