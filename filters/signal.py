@@ -7,7 +7,7 @@ its neighbours, its row or its batch. nan means "this cannot be said of this tex
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar, overload
 
@@ -199,19 +199,3 @@ class Keep:
         if self.below is not None:
             text = f"{text} < {self.below:g}"
         return text
-
-
-def first_failed(keeps: Sequence[Keep], columns: Mapping[str, Texts]) -> Iterator[tuple[Keep, npt.NDArray[np.int64], Values]]:
-    """Each keep with the rows that it is the first to fail, and their values.
-
-    Rows that an earlier keep has failed are taken out before a later one measures, so that cheap rules first make dear rules
-    cheap.
-    """
-    rows = np.arange(len(next(iter(columns.values()))))
-    for keep in keeps:
-        values = keep.signal.measure(columns[keep.signal.column])
-        passed = keep.passes(values)
-        yield keep, rows[~passed], values[~passed]
-        if not passed.all():
-            left = np.flatnonzero(passed)
-            rows, columns = rows[left], {name: texts.take(left) for name, texts in columns.items()}

@@ -10,8 +10,8 @@ import pytest
 
 from filters import Keep, Texts, edit, per_text, signal
 from filters.edits import KeepLines
-from filters.signal import EDITS, SIGNALS, SignalError, first_failed
-from filters.words import character_count, digit_fraction, stop_word_count, word_count
+from filters.signal import EDITS, SIGNALS, SignalError
+from filters.words import character_count, stop_word_count, word_count
 
 
 @pytest.fixture(autouse=True)
@@ -73,31 +73,6 @@ def test_impossible_bounds(bounds: dict[str, float], message: str) -> None:
 )
 def test_bounds_in_words(bounds: dict[str, float], said: str) -> None:
     assert Keep(word_count, **bounds).bounds == said
-
-
-def test_first_failed_measures_only_what_is_left() -> None:
-    seen: list[list[str]] = []
-
-    @per_text
-    def watched(text: str) -> float:
-        """Characters; 0 for an empty text."""
-        seen[-1].append(text)
-        return len(text)
-
-    texts = Texts.of(["a b c", "a", "a b", "abcdefghij b c", "1 2 3"])
-    keeps = [Keep(word_count, min=2), Keep(watched, max=5), Keep(digit_fraction, max=0)]
-    seen.append([])
-    failed = [(keep.signal.name, rows.tolist(), values.tolist()) for keep, rows, values in first_failed(keeps, {"text": texts})]
-    assert failed == [("word_count", [1], [1]), ("watched", [3], [14.0]), ("digit_fraction", [4], [0.6])]
-    assert seen == [["a b c", "a b", "abcdefghij b c", "1 2 3"]]
-
-
-def test_first_failed_takes_both_columns() -> None:
-    from filters.url import url_word_count
-
-    columns = {"text": Texts.of(["a", "a b", "a b"]), "url": Texts.of(["x", "http://bad/", "http://good/"])}
-    keeps = [Keep(word_count, min=2), Keep(url_word_count.bind(phrases=["bad"]), max=0)]
-    assert [rows.tolist() for _, rows, _ in first_failed(keeps, columns)] == [[0], [1]]
 
 
 def test_per_text_with_parameters() -> None:
