@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
-from filters.cut import NEWLINE, Bytes, Rows, fasttext_space, room_for
+from filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest
+from filters.cut import Bytes, Rows, room_for
 from filters.jit import kernel, part
 from filters.ngrams import Hashes, hashes, row_hash
 from filters.texts import Texts, copied
@@ -30,18 +31,17 @@ USUAL_BUCKETS = 2_000_000
 class Subwords:
     """A supervised model with hierarchical softmax, character n-grams and no word n-grams.
 
-    ``keys: uint64[slots]``, ``ids: float32[slots]``: the known words' rows. ``present: uint64[*]``: a bit an n-gram bucket
-    that has a row (pruning takes most away), and ``before: int64[*]`` the bits of all words of ``present`` before one: an
-    n-gram's row follows from both, which stay in a near cache, where a table of rows by bucket would not. ``rows:
-    float32[*, dim]``: the words', then the buckets' in their order; ``output: float32[labels, dim]``: a row an inner node;
+    ``keys: uint64[slots]``, ``ids: float32[slots]``: the known words' rows. ``places: uint64[*]``: of 32 n-gram buckets, a bit
+    for each that has a row (pruning takes most away), and above them the row of the first: an n-gram's row follows from both,
+    which stay in a near cache, where a table of rows by bucket would not. ``rows: float32[*, dim]``: the words', then the
+    buckets' in their order, and one of zeros; ``output: float32[labels, dim]``: a row an inner node;
     ``children: int64[2 * labels - 1, 2]``: the Huffman tree (-1: a leaf); ``memory``: the kept sums, which scoring changes.
     """
 
     labels: tuple[str, ...]
     keys: Hashes
     ids: Floats
-    present: Hashes
-    before: Rows
+    places: Hashes
     buckets: int
     rows: Floats
     output: Floats
@@ -56,7 +56,7 @@ class Subwords:
         -1 and 0 where the model knows no feature. ``newline`` stands for each newline, "" or " ".
         """
         flat = Texts(*without_newlines(texts.utf8, texts.starts, texts.ends)) if newline == "" else texts
-        features = (self.keys, self.ids, self.present, self.before, self.buckets, self.rows, self.minn, self.maxn)
+        features = (self.keys, self.ids, self.places, self.buckets, self.rows, self.minn, self.maxn)
         vectors = text_vectors(flat.utf8, flat.starts, flat.ends, *features, *self.memory)
         best, scores = huffman_best(vectors, self.output, self.children)
         return np.asarray(best), np.asarray(scores)
@@ -87,19 +87,20 @@ def read(path: str | Path, head: Reader, native: Any) -> Subwords | None:
     bucket_rows = _bucket_rows(head.pruned, pruned, buckets)
     held = np.flatnonzero(bucket_rows >= 0)
     rows = _input_rows(native, np.concatenate([np.arange(len(words)), len(words) + bucket_rows[held]]))
-    padded = np.zeros(-(-buckets // 64) * 64, np.uint8)
+    padded = np.zeros(-(-buckets // 32) * 32, np.uint8)
     padded[held] = 1
-    present = np.packbits(padded, bitorder="little").view(np.uint64)
-    before = np.concatenate([[0], np.cumsum(padded.reshape(-1, 64).sum(axis=1, dtype=np.int64))[:-1]]) + len(words)
+    present = np.packbits(padded, bitorder="little").view(np.uint32).astype(np.uint64)
+    before = np.cumsum(padded.reshape(-1, 32).sum(axis=1, dtype=np.int64))
+    places = present | ((np.concatenate([[0], before[:-1]]) + len(words)).astype(np.uint64) << np.uint64(32))
     labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
     if len(output) != len(labels):
         raise ModelError(f"{path} has {len(labels)} labels and {len(output)} output rows: it is not whole")
     memory = (np.zeros(KEPT_WORDS, np.uint64), in_lines(np.zeros((KEPT_WORDS, rows.shape[1]), np.float32)))
     tree = huffman_tree(np.array(counts, np.int64))
-    for array in (keys, ids, present, before, rows, output, tree):
+    for array in (keys, ids, places, rows, output, tree):
         array.flags.writeable = False
     sizes = (head.arguments["minn"], head.arguments["maxn"])
-    return Subwords(labels, keys, ids, present, before, buckets, rows, output, tree, *sizes, memory)
+    return Subwords(labels, keys, ids, places, buckets, rows, output, tree, *sizes, memory)
 
 
 def _bucket_rows(pruning: int, pruned: npt.NDArray[np.int32], buckets: int) -> Rows:
@@ -114,7 +115,7 @@ def _bucket_rows(pruning: int, pruned: npt.NDArray[np.int32], buckets: int) -> R
 def _input_rows(native: Any, wanted: Rows) -> Floats:
     """Rows of the input matrix, beginning where a cache line begins."""
     dim = native.get_dimension()
-    rows, vector = np.empty((len(wanted), dim), np.float32), fasttext.FastText.fasttext.Vector(dim)
+    rows, vector = np.zeros((len(wanted) + 1, dim), np.float32), fasttext.FastText.fasttext.Vector(dim)
     for n, row in enumerate(wanted):
         native.f.getInputVector(vector, int(row))
         rows[n] = np.frombuffer(vector, np.float32)
@@ -155,13 +156,17 @@ def without_newlines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     n: Any = 0
     for row in range(len(starts)):
         out_starts[row] = n
-        i, end = starts[row], ends[row]
-        while i < end:
-            line = i
-            while i < end and utf8[i] != NEWLINE:
-                i += 1
-            n = copied(utf8, line, i, out, n)
-            i += 1
+        line = starts[row]
+        i, last = np.uint64(line), np.uint64(ends[row])
+        while i < last:
+            found = block(utf8, i, last, NEWLINES)
+            while found != np.uint64(0):
+                newline = np.int64(i) + lowest(found)
+                found &= found - np.uint64(1)
+                n = copied(utf8, line, newline, out, n)
+                line = newline + 1
+            i += np.uint64(64)
+        n = copied(utf8, line, ends[row], out, n)
         out_ends[row] = n
     return out, out_starts, out_ends
 
@@ -174,25 +179,17 @@ def short_hash(h: Any, b: Any) -> Any:
 
 
 @part
-def _place(h: Any, buckets: int, present: Hashes, before: Rows) -> Any:
+def _place(h: Any, buckets: int, places: Hashes) -> Any:
     """The row of an n-gram's bucket, and 1 if the model has one (0: the row means nothing).
 
     The usual number of buckets is a constant, by which the division is a multiplication.
     """
     h = h & np.uint64(0xFFFFFFFF)
     bucket = h % np.uint64(USUAL_BUCKETS) if buckets == USUAL_BUCKETS else h % np.uint64(buckets)
-    bits, place = present[bucket >> np.uint64(6)], bucket & np.uint64(63)
-    row = before[bucket >> np.uint64(6)] + bit_count(bits & ((np.uint64(1) << place) - np.uint64(1)))
-    return row, np.int64((bits >> place) & np.uint64(1))
-
-
-@part
-def bit_count(bits: Any) -> Any:
-    """How many bits of 64 are set."""
-    bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    held = places[bucket >> np.uint64(5)]
+    bit = np.uint64(1) << (bucket & np.uint64(31))
+    row = (held >> np.uint64(32)) + np.uint64(bit_count(held & (bit - np.uint64(1))))
+    return np.int64(row), np.int64((held & bit) != np.uint64(0))
 
 
 @part
@@ -208,8 +205,37 @@ def _add(total: Floats, rows: Floats, row: Any) -> Any:
 
 
 @part
+def _put(rows: Floats, row: Any, values: Floats) -> Any:
+    place = np.uint64(row)
+    for d in range(np.uint64(len(values))):
+        rows[place, d] = values[d]
+
+
+@part
+def _clear(values: Floats) -> Any:
+    for d in range(np.uint64(len(values))):
+        values[d] = 0
+
+
+@part
+def _add_rows(total: Floats, rows: Floats, found: Rows, held: Any) -> Any:
+    """Add rows, four at a time, so that a sum need not wait for the one before it; the last row of all is zero."""
+    nothing = rows.shape[0] - 1
+    for k in range(4):
+        found[held + k] = nothing
+    for k in range(0, held, 4):
+        a, b, c, e = np.uint64(found[k]), np.uint64(found[k + 1]), np.uint64(found[k + 2]), np.uint64(found[k + 3])
+        if len(total) == 16:
+            for d in range(np.uint64(16)):
+                total[d] += (rows[a, d] + rows[b, d]) + (rows[c, d] + rows[e, d])
+        else:
+            for d in range(np.uint64(len(total))):
+                total[d] += (rows[a, d] + rows[b, d]) + (rows[c, d] + rows[e, d])
+
+
+@part
 def _add_ngrams(
-    word: Bytes, size: int, ascii_: bool, present: Hashes, before: Rows, buckets: int, rows: Floats, minn: int, maxn: int,
+    word: Bytes, size: int, ascii_: bool, places: Hashes, buckets: int, rows: Floats, minn: int, maxn: int,
     found: Rows, total: Floats,
 ) -> Any:  # fmt: skip
     """Add the rows of a word's character n-grams (``word`` has ``<`` and ``>`` around it); how many there are.
@@ -226,7 +252,7 @@ def _add_ngrams(
             h = (h ^ np.uint64(word[first])) * np.uint64(16777619)
             for k in range(np.uint64(1), np.uint64(4)):
                 h = (h ^ np.uint64(word[first + k])) * np.uint64(16777619)
-                found[held], has = _place(h, buckets, present, before)
+                found[held], has = _place(h, buckets, places)
                 held += has
             j, n = size, maxn + 1
         while j < size and n <= maxn:
@@ -236,19 +262,17 @@ def _add_ngrams(
                 h = short_hash(h, np.uint64(word[j]))
                 j += 1
             if n >= minn and (n > 1 or (i > 0 and j < size)):
-                found[held], has = _place(h, buckets, present, before)
+                found[held], has = _place(h, buckets, places)
                 held += has
             n += 1
         if held > 56:
             features += held
-            for k in range(held):
-                _add(total, rows, found[k])
+            _add_rows(total, rows, found, held)
             held = 0
         i += 1
         while i < size and (word[i] & 0xC0) == 0x80:
             i += 1
-    for k in range(held):
-        _add(total, rows, found[k])
+    _add_rows(total, rows, found, held)
     return features + held
 
 
@@ -265,9 +289,21 @@ def _add_word(h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) ->
     return 0
 
 
+@part
+def _bracketed(utf8: Bytes, begin: int, size: int, word: Bytes) -> Any:
+    """Put ``>`` after a word's bytes in ``word``, which has ``<`` before them; whether all are ASCII."""
+    bits = np.uint8(0)
+    first = np.uint64(begin)
+    for k in range(np.uint64(size)):
+        word[k + np.uint64(1)] = utf8[first + k]
+        bits |= utf8[first + k]
+    word[size + 1] = 62
+    return bits < 128
+
+
 @kernel
 def text_vectors(
-    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Floats, present: Hashes, before: Rows, buckets: int,
+    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Floats, places: Hashes, buckets: int,
     rows: Floats, minn: int, maxn: int, kept: Hashes, kept_sums: Floats,
 ) -> Any:  # fmt: skip
     """The mean of each text's feature rows, newlines taken for spaces: ``float32[N, dim]``; nan where there is no feature."""
@@ -280,48 +316,57 @@ def text_vectors(
     word[0] = 60
     fresh_sums, total = np.empty((1, dim), np.float32), np.empty(dim, np.float32)
     fresh = fresh_sums[0]
-    end_token = np.array([60, 47, 115, 62], np.uint8)
-    found = np.empty(64, np.int64)
+    end_hash = row_hash(np.array([60, 47, 115, 62], np.uint8), 0, 4, False)
+    found_rows, edges = np.empty(80, np.int64), np.empty(512, np.int64)
     for row in range(len(starts)):
         total[:] = 0
-        features = np.int64(0)
-        i, end = starts[row], ends[row]
-        while i <= end:
-            while i < end and fasttext_space(utf8[i]):
-                i += 1
-            begin = i
-            while i < end and not fasttext_space(utf8[i]):
-                i += 1
-            if i == begin:  # the line ends with </s>, which has a row but no n-grams
-                features += _add_word(row_hash(end_token, 0, 4, False), keys, ids, rows, total)
-                break
-            h = row_hash(utf8, begin, i, False)
-            slot = np.int64(h >> np.uint64(40)) & (len(kept) - 1)
-            if kept[slot] >> np.uint64(8) == h >> np.uint64(8):
-                features += np.int64(kept[slot] & np.uint64(255))
-                _add(total, kept_sums, slot)
-            else:
-                if is_label(utf8, begin, i):
+        features, n, whole = np.int64(0), np.int64(0), True
+        i, last, outside = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(1)
+        while whole:
+            while i < last and n < 448:  # where words begin and end, some hundred at a time
+                spaces = block(utf8, i, last, FASTTEXT_SPACES)
+                if i + np.uint64(64) > last:
+                    spaces |= ~np.uint64(0) << (last - i)
+                found = spaces ^ ((spaces << np.uint64(1)) | outside)
+                outside = spaces >> np.uint64(63)
+                while found != np.uint64(0):
+                    edges[n] = np.int64(i) + lowest(found)
+                    found &= found - np.uint64(1)
+                    n += 1
+                i += np.uint64(64)
+            if i >= last and n & 1:
+                edges[n] = ends[row]
+                n += 1
+            for k in range(n >> 1):
+                begin, stop = edges[2 * k], edges[2 * k + 1]
+                h = row_hash(utf8, begin, stop, False)
+                slot = np.int64(h >> np.uint64(40)) & (len(kept) - 1)
+                if kept[slot] >> np.uint64(8) == h >> np.uint64(8):
+                    features += np.int64(kept[slot] & np.uint64(255))
+                    _add(total, kept_sums, slot)
                     continue
-                fresh[:] = 0
+                if is_label(utf8, begin, stop):
+                    continue
+                _clear(fresh)
                 count = _add_word(h, keys, ids, rows, fresh)
-                size = i - begin
-                ending, all_bits = size == 4, np.uint8(0)
-                for k in range(size):
-                    word[k + 1] = utf8[begin + k]
-                    all_bits |= utf8[begin + k]
-                    ending &= k > 3 or utf8[begin + k] == end_token[min(k, 3)]
-                word[size + 1] = 62
-                if ending:  # fastText takes a literal </s> for the end of the line
+                size = stop - begin
+                ascii_ = _bracketed(utf8, begin, size, word)
+                if size == 4 and h == end_hash:  # fastText takes a literal </s> for the end of the line
                     features += count
                     _add(total, fresh_sums, 0)
+                    whole = False
                     break
-                count += _add_ngrams(word, size + 2, all_bits < 128, present, before, buckets, rows, minn, maxn, found, fresh)
+                count += _add_ngrams(word, size + 2, ascii_, places, buckets, rows, minn, maxn, found_rows, fresh)
                 features += count
                 _add(total, fresh_sums, 0)
                 if count < 256:
                     kept[slot] = ((h >> np.uint64(8)) << np.uint64(8)) | np.uint64(count)
-                    kept_sums[slot] = fresh
+                    _put(kept_sums, slot, fresh)
+            if i >= last:
+                break
+            edges[0], n = edges[n - 1], n & 1
+        if whole:  # the line ends with </s>, which has a row but no n-grams
+            features += _add_word(end_hash, keys, ids, rows, total)
         for d in range(dim):
             out[row, d] = total[d] / np.float32(features) if features > 0 else np.float32(np.nan)
     return out

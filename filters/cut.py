@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from filters import characters as c
+from filters.bits import ASCII_SPACES, FASTTEXT_SPACES, LEADS, NEWLINES, block, lowest
 from filters.jit import kernel, part
 
 Bytes = npt.NDArray[np.uint8]
@@ -97,11 +98,16 @@ def lines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     n = 0
     for row in range(len(starts)):
         line_starts[n] = starts[row]
-        for i in range(starts[row], ends[row]):
-            if utf8[i] == NEWLINE:
-                line_ends[n] = i
+        i, last = np.uint64(starts[row]), np.uint64(ends[row])
+        while i < last:
+            found = block(utf8, i, last, NEWLINES)
+            while found != np.uint64(0):
+                newline = np.int64(i) + lowest(found)
+                found &= found - np.uint64(1)
+                line_ends[n] = newline
                 n += 1
-                line_starts[n] = i + 1
+                line_starts[n] = newline + 1
+            i += np.uint64(64)
         line_ends[n] = ends[row]
         n += 1
         parents[row + 1] = n
@@ -119,21 +125,27 @@ def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, new
     parents = np.zeros(len(starts) + 1, np.int64)
     n = 0
     for row in range(len(starts)):
-        begin = i = starts[row]
-        end = ends[row]
-        while i <= end:
-            separator = i < end and utf8[i] == NEWLINE
-            if separator and newlines == 2:
-                separator = i + 1 < end and utf8[i + 1] == NEWLINE
-            if separator or i == end:
-                a, b = stripped(utf8, begin, i, classes)
+        begin, end = starts[row], ends[row]
+        i, last = np.uint64(begin), np.uint64(end)
+        while begin <= end:
+            found = block(utf8, i, last, NEWLINES) if i < last else np.uint64(0)
+            while found != np.uint64(0):
+                newline = np.int64(i) + lowest(found)
+                found &= found - np.uint64(1)
+                if newline < begin or (newlines == 2 and (newline + 1 >= end or utf8[newline + 1] != NEWLINE)):
+                    continue
+                a, b = stripped(utf8, begin, newline, classes)
                 if b > a:
                     out_starts[n], out_ends[n] = a, b
                     n += 1
-                i += newlines
-                begin = i
-            else:
-                i += 1
+                begin = newline + newlines
+            i += np.uint64(64)
+            if i >= last:
+                break
+        a, b = stripped(utf8, begin, end, classes)
+        if b > a:
+            out_starts[n], out_ends[n] = a, b
+            n += 1
         parents[row + 1] = n
     return out_starts[:n], out_ends[:n], parents
 
@@ -141,27 +153,40 @@ def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, new
 @kernel
 def whitespace_words(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
     """Words as ``str.split()`` cuts them: at Unicode white space, none of them empty."""
-    room = room_for(starts, ends, 2, 1)
-    out_starts, out_ends = np.empty(room, np.int64), np.empty(room, np.int64)
+    pieces = np.empty((2, room_for(starts, ends, 2, 1) + 1), np.int64)
     parents = np.zeros(len(starts) + 1, np.int64)
     n = 0
     for row in range(len(starts)):
-        i, end, begin = starts[row], ends[row], np.int64(-1)
-        while i < end:
-            point, after = code_point(utf8, i)
-            if classes[point] & SPACE:
-                if begin >= 0:
-                    out_starts[n], out_ends[n] = begin, i
-                    n += 1
-                    begin = np.int64(-1)
-            elif begin < 0:
-                begin = i
-            i = after
-        if begin >= 0:
-            out_starts[n], out_ends[n] = begin, end
-            n += 1
+        i, last = np.uint64(starts[row]), np.uint64(ends[row])
+        outside, spill = np.uint64(1), np.uint64(0)
+        m = 2 * n
+        while i < last:
+            spaces = block(utf8, i, last, ASCII_SPACES) | spill
+            spill = np.uint64(0)
+            leads = block(utf8, i, last, LEADS)
+            while leads != np.uint64(0):
+                k = np.uint64(lowest(leads))
+                leads &= leads - np.uint64(1)
+                point, after = code_point(utf8, np.int64(i + k))
+                if classes[point] & SPACE:
+                    wide = (np.uint64(1) << (np.uint64(after) - i - k)) - np.uint64(1)
+                    spaces |= wide << k
+                    beyond = after - np.int64(i) - 64
+                    if beyond > 0:
+                        spill = (np.uint64(1) << np.uint64(beyond)) - np.uint64(1)
+            if i + np.uint64(64) > last:
+                spaces |= ~np.uint64(0) << (last - i)
+            edges = spaces ^ ((spaces << np.uint64(1)) | outside)
+            outside = spaces >> np.uint64(63)
+            while edges != np.uint64(0):
+                pieces[m & 1, m >> 1] = np.int64(i) + lowest(edges)
+                edges &= edges - np.uint64(1)
+                m += 1
+            i += np.uint64(64)
+        pieces[1, m >> 1] = ends[row]  # counts only where a word ends with the text
+        n = (m + 1) >> 1
         parents[row + 1] = n
-    return out_starts[:n], out_ends[:n], parents
+    return pieces[0][:n], pieces[1][:n], parents
 
 
 @part
@@ -174,17 +199,23 @@ def fasttext_space(b: int) -> Any:
 def fasttext_word_count(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
     """Words as fastText cuts them (``Dictionary::readWord``) whose first character is alphanumeric: ``int64[N]``."""
     counts = np.zeros(len(starts), np.int64)
-    space, word = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
-    for b in range(128):
-        space[b], word[b] = fasttext_space(b), (classes[b] & ALNUM) != 0
     for row in range(len(starts)):
-        count, between = np.int64(0), np.uint8(1)
-        for i in range(starts[row], ends[row]):
-            b = utf8[i]
-            count += between & word[b]  # no branch: where words begin is hard to foresee
-            if between and b >= 0x80:
-                count += (classes[code_point(utf8, i)[0]] & ALNUM) != 0
-            between = space[b]
+        count, outside = np.int64(0), np.uint64(1)
+        i, last = np.uint64(starts[row]), np.uint64(ends[row])
+        while i < last:
+            spaces = block(utf8, i, last, FASTTEXT_SPACES)
+            begins = ~spaces & ((spaces << np.uint64(1)) | outside)
+            outside = spaces >> np.uint64(63)
+            if i + np.uint64(64) > last:
+                begins &= (np.uint64(1) << (last - i)) - np.uint64(1)
+            while begins != np.uint64(0):
+                first = np.int64(i) + lowest(begins)
+                begins &= begins - np.uint64(1)
+                point = np.int64(utf8[first])
+                if point >= 0x80:
+                    point, _ = code_point(utf8, first)
+                count += (classes[point] & ALNUM) != 0
+            i += np.uint64(64)
         counts[row] = count
     return counts
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from filters import characters as c
+from filters.bits import NEWLINES, block, lowest
 from filters.cut import NEWLINE, Bytes, Rows, strip
-from filters.jit import kernel
+from filters.jit import kernel, part
 from filters.phrases import containing
 from filters.signal import Keep, edit
 from filters.texts import Texts, copied
@@ -177,30 +178,45 @@ def rejoined(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, passed: Bytes
     return out_rows[:k], out[:n], out_starts[:k], out_ends[:k]
 
 
+@part
+def _long_run(utf8: Bytes, start: int, end: int, most: int) -> Any:
+    """The place after the first ``most`` newlines of a run that has more; ``end`` where there is no such run."""
+    i, last = np.uint64(start), np.uint64(end)
+    run, expected = np.int64(0), np.int64(start)
+    while i < last:
+        found = block(utf8, i, last, NEWLINES)
+        while found != np.uint64(0):
+            newline = np.int64(i) + lowest(found)
+            found &= found - np.uint64(1)
+            run = run + 1 if newline == expected else np.int64(1)
+            expected = newline + 1
+            if run > most:
+                return newline
+        i += np.uint64(64)
+    return np.int64(end)
+
+
 @kernel
 def squeezed(utf8: Bytes, starts: Rows, ends: Rows, most: int) -> Any:
     """Texts with a run of more than ``most`` newlines, the runs cut to ``most``: ``(rows, utf8, starts, ends)``."""
     rows, room = np.empty(len(starts), np.int64), np.int64(0)
     k = np.int64(0)
     for row in range(len(starts)):
-        run = np.int64(0)
-        for i in range(starts[row], ends[row]):
-            run = run + 1 if utf8[i] == NEWLINE else np.int64(0)
-            if run > most:
-                rows[k] = row
-                k += 1
-                room += ends[row] - starts[row]
-                break
+        if _long_run(utf8, starts[row], ends[row], most) < ends[row]:
+            rows[k] = row
+            k += 1
+            room += ends[row] - starts[row]
     out, out_starts, out_ends = np.empty(room, np.uint8), np.empty(k, np.int64), np.empty(k, np.int64)
     n = np.int64(0)
     for j in range(k):
-        run = np.int64(0)
         out_starts[j] = n
-        for i in range(starts[rows[j]], ends[rows[j]]):
-            run = run + 1 if utf8[i] == NEWLINE else np.int64(0)
-            if run <= most:
-                out[n] = utf8[i]
-                n += 1
+        i, end = starts[rows[j]], ends[rows[j]]
+        while i < end:
+            stop = _long_run(utf8, i, end, most)
+            n = copied(utf8, i, stop, out, n)
+            i = stop
+            while i < end and utf8[i] == NEWLINE:
+                i += 1
         out_ends[j] = n
     return rows[:k], out[:n], out_starts, out_ends
 

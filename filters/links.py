@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from filters import characters as c
+from filters.bits import find
 from filters.cut import Bytes, Rows, code_point, code_point_before, room_for
 from filters.edits import without_spans
 from filters.jit import kernel, part
@@ -77,13 +78,22 @@ def _tld_table(tlds: tuple[str, ...]) -> tuple[Hashes, int]:
     return table, int(listed.byte_counts.max(initial=0))
 
 
+@cache
+def _by_beginning(tlds: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Top-level domains by their first two letters (or the one that they have)."""
+    known: dict[str, list[str]] = {}
+    for tld in tlds:
+        known.setdefault(tld[:2], []).append(tld)
+    return {beginning: tuple(some) for beginning, some in known.items()}
+
+
 def _begins_with_tld(texts: Texts, tlds: tuple[str, ...]) -> Any:
-    known, longest = set(tlds), max(map(len, tlds), default=0)
+    known, longest = _by_beginning(tlds), max(map(len, tlds), default=0)
 
     def begins(row: int) -> bool:
         a, b = texts.starts[row], min(texts.ends[row], texts.starts[row] + 4 * longest)
         head = texts.utf8[a:b].tobytes().decode("utf-8", "ignore").lower()
-        return any(head[:n] in known for n in range(1, longest + 1))
+        return head.startswith(known.get(head[:2], ())) or head[:1] in known
 
     return np.fromiter(map(begins, range(len(texts))), bool, len(texts))
 
@@ -160,11 +170,12 @@ def url_spans(
     for row in range(len(starts)):
         if not active[row]:
             continue
-        floor = i = starts[row]
+        floor = starts[row]
         end = ends[row]
+        i = find(utf8, floor, end, 46)
         while i < end:
             if utf8[i] != 46 or _domain_end(utf8, i, end, classes, tlds, longest) < 0:
-                i += 1
+                i = find(utf8, i + 1, end, 46)
                 continue
             run = i
             while run > floor and utf8[run - 1] < 0x80 and kinds[utf8[run - 1]] & 1:
@@ -222,16 +233,14 @@ def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: 
     rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
     n = np.int64(0)
     for row in range(len(starts)):
-        floor = starts[row]
-        i, end = floor, ends[row]
+        floor, end = starts[row], ends[row]
+        i = find(utf8, floor, end, 46)
         while i < end:
-            if not 48 <= utf8[i] <= 57:
-                i += 1
-                continue
             digits = i
-            while i < end and 48 <= utf8[i] <= 57:
-                i += 1
-            if i >= end or utf8[i] != 46 or (digits > floor and _word_before(utf8, digits, classes)):
+            while digits > floor and 48 <= utf8[digits - 1] <= 57:
+                digits -= 1
+            dot, i = i, find(utf8, i + 1, end, 46)
+            if digits == dot or (digits > floor and _word_before(utf8, digits, classes)):
                 continue
             stop = _quad_end(utf8, digits, end)
             first = _scheme_before(utf8, digits, floor)
@@ -244,7 +253,7 @@ def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: 
             rows[n], span_starts[n], span_ends[n] = row, _spaces_before(utf8, first, floor, classes), stop
             n += 1
             floor = stop
-            i = stop
+            i = find(utf8, stop, end, 46)
     return rows[:n], span_starts[:n], span_ends[:n]
 
 

@@ -154,8 +154,8 @@ def host_table(name: str | tuple[str, ...]) -> Hashes:
 
 @cache
 def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, Bytes]:
-    """The phrases of a list: hashes by slot, their index + 1 by slot (0: empty), the lengths that occur, and by byte whether
-    a phrase begins with it."""
+    """The phrases of a list: hashes by slot, their index + 1 by slot (0: empty), the lengths that occur, and by two
+    bytes whether a phrase begins with them (``uint8[256, 256]``; all second bytes where a phrase is of one)."""
     listed = Texts.of(entries(name) if isinstance(name, str) else [phrase.lower() for phrase in dict.fromkeys(name)])
     size = int(table_size(len(listed)))
     keys, index = np.zeros(size, np.uint64), np.zeros(size, np.int64)
@@ -165,8 +165,9 @@ def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, Bytes
         while index[slot]:
             slot = (slot + 1) % size
         keys[slot], index[slot] = h, row + 1
-    begins = np.zeros(256, np.uint8)
-    begins[listed.utf8[listed.starts]] = 1
+    begins = np.zeros((256, 256), np.uint8)
+    for start, length in zip(listed.starts, listed.byte_counts, strict=True):
+        begins[listed.utf8[start], listed.utf8[start + 1] if length > 1 else slice(None)] = 1
     lengths = np.unique(listed.byte_counts)
     for array in (keys, index, lengths, begins):
         array.flags.writeable = False

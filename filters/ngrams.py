@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.bits import bit_count, eight, four
 from filters.cut import Bytes, Rows
 from filters.jit import kernel, part
 
@@ -39,19 +40,6 @@ def _lowered(w: Any) -> Any:
 
 
 @part
-def _four(utf8: Bytes, i: Any) -> Any:
-    """Four bytes as a number; the compiler makes one load of it, if the place is unsigned (`filters.texts.copied`)."""
-    low = np.uint64(utf8[i]) | (np.uint64(utf8[i + np.uint64(1)]) << np.uint64(8))
-    high = np.uint64(utf8[i + np.uint64(2)]) | (np.uint64(utf8[i + np.uint64(3)]) << np.uint64(8))
-    return low | (high << np.uint64(16))
-
-
-@part
-def _eight(utf8: Bytes, i: Any) -> Any:
-    return _four(utf8, i) | (_four(utf8, i + np.uint64(4)) << np.uint64(32))
-
-
-@part
 def row_hash(utf8: Bytes, start: int, end: int, lowered: bool) -> Any:
     """A hash of the bytes of one row; ``lowered``: with ASCII capitals made small.
 
@@ -63,13 +51,13 @@ def row_hash(utf8: Bytes, start: int, end: int, lowered: bool) -> Any:
     if size > np.uint64(8):
         i = first
         while i + np.uint64(8) < last:
-            w = _eight(utf8, i)
+            w = eight(utf8, i)
             h = (h ^ (_lowered(w) if lowered else w)) * FACTOR
             h ^= h >> np.uint64(29)
             i += np.uint64(8)
-        w = _eight(utf8, last - np.uint64(8))
+        w = eight(utf8, last - np.uint64(8))
     elif size >= np.uint64(4):
-        w = _four(utf8, first) | (_four(utf8, last - np.uint64(4)) << np.uint64(32))
+        w = four(utf8, first) | (four(utf8, last - np.uint64(4)) << np.uint64(32))
     elif size > np.uint64(0):
         w = np.uint64(utf8[first]) | (np.uint64(utf8[first + (size >> np.uint64(1))]) << np.uint64(8))
         w |= np.uint64(utf8[last - np.uint64(1)]) << np.uint64(16)
@@ -89,11 +77,22 @@ def hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @part
 def row_length(utf8: Bytes, start: int, end: int) -> Any:
-    """Code points of one row."""
+    """Code points of one row: the bytes that do not continue one."""
+    size, first = np.uint64(end - start), np.uint64(start)
+    last = first + size
     count = np.int64(0)
-    for i in range(start, end):
+    while first + np.uint64(8) <= last:
+        count += _begun(eight(utf8, first))
+        first += np.uint64(8)
+    for i in range(np.int64(first), end):
         count += (utf8[i] & 0xC0) != 0x80
     return count
+
+
+@part
+def _begun(w: Any) -> Any:
+    """How many of eight bytes do not continue a code point."""
+    return bit_count((~w | (w << np.uint64(1))) & np.uint64(0x8080808080808080))
 
 
 @kernel

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from filters import characters as c
+from filters.bits import block, lowest
 from filters.cut import NEWLINE, Bytes, Rows, code_point
 from filters.jit import kernel, part
 from filters.signal import Values, signal
@@ -32,6 +33,18 @@ def sentence_count(texts: Texts) -> Values:
     return np.asarray(sentence_counts(texts.utf8, texts.starts, texts.ends, c.classes()))
 
 
+@part
+def _stands(utf8: Bytes, i: int, needle: Bytes) -> Any:
+    """Whether a lowered needle stands at byte ``i``, ASCII case ignored."""
+    for k in range(len(needle)):
+        b = utf8[i + k]
+        if 65 <= b <= 90:
+            b += 32
+        if b != needle[k]:
+            return False
+    return True
+
+
 @kernel
 def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
     """Rows that contain a lowered needle, ASCII case ignored: ``bool[N]``; an empty needle is in every row."""
@@ -41,21 +54,18 @@ def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
         if size == 0:
             out[row] = True
             continue
-        first = needle[0]
-        for i in range(starts[row], ends[row] - size + 1):
-            if utf8[i] != first and utf8[i] | 32 != first:
-                continue
-            k = 0
-            while k < size:
-                b = utf8[i + k]
-                if 65 <= b <= 90:
-                    b += 32
-                if b != needle[k]:
-                    break
-                k += 1
-            if k == size:
-                out[row] = True
-                break
+        small = np.int64(needle[0])
+        large = small - 32 if 97 <= small <= 122 else small
+        last = np.uint64(max(starts[row], ends[row] - size + 1))
+        first = np.uint64(starts[row])
+        while first < last and not out[row]:
+            places = block(utf8, first, last, small)
+            if large != small:
+                places |= block(utf8, first, last, large)
+            while places != np.uint64(0) and not out[row]:
+                out[row] = _stands(utf8, np.int64(first) + lowest(places), needle)
+                places &= places - np.uint64(1)
+            first += np.uint64(64)
     return out
 
 

@@ -158,7 +158,7 @@ def phrase_counts(
     keys: Hashes,
     index: Rows,
     lengths: Rows,
-    begins: Bytes,
+    begins: Any,
     ignored: Bytes,
     classes: Bytes,
     whole: bool,
@@ -168,7 +168,7 @@ def phrase_counts(
     longest = np.int64(0)
     for row in range(len(starts)):
         longest = max(longest, ends[row] - starts[row])
-    text, inside = np.empty(longest, np.uint8), np.zeros(longest + 2, np.bool_)
+    text, inside = np.zeros(longest + 1, np.uint8), np.zeros(longest + 2, np.bool_)
     seen = np.full(len(index) + 1, -1, np.int64)
     for row in range(len(starts)):
         end = np.int64(0)
@@ -178,6 +178,7 @@ def phrase_counts(
                 continue
             text[end] = b + 32 if 65 <= b <= 90 else b
             end += 1
+        text[end] = 0
         i = 0
         while i < end:  # which bytes belong to a word character; before the first and after the last stands none
             point, after = code_point(text, i)
@@ -187,7 +188,7 @@ def phrase_counts(
                 i += 1
         inside[end + 1] = False
         for i in range(end):
-            if not begins[text[i]] or (whole and inside[i] == inside[i + 1]):
+            if not begins[text[i], text[i + 1]] or (whole and inside[i] == inside[i + 1]):
                 continue
             h, done = np.uint64(0), i
             for length in lengths:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from filters import characters as c
+from filters.bits import bit_count, block, lowest
 from filters.cut import Bytes, Rows, code_point
 from filters.cut import fasttext_word_count as count_fasttext_words
 from filters.jit import kernel
@@ -184,21 +185,25 @@ def symbol_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     out = np.zeros((len(starts), 2), np.int64)
     for row in range(len(starts)):
         dots_from = spaced_from = starts[row]
-        for i in range(starts[row], ends[row]):
-            b = utf8[i]
-            if b == 35:
-                out[row, 0] += 1
-            elif b == 46:
-                if i >= dots_from and i + 2 < ends[row] and utf8[i + 1] == 46 and utf8[i + 2] == 46:
-                    out[row, 1] += 1
-                    dots_from = i + 3
-                elif i >= spaced_from and i + 4 < ends[row]:
-                    spaces = utf8[i + 1] == 32 and utf8[i + 3] == 32
-                    if spaces and utf8[i + 2] == 46 and utf8[i + 4] == 46:
+        first, last = np.uint64(starts[row]), np.uint64(ends[row])
+        while first < last:
+            out[row, 0] += bit_count(block(utf8, first, last, 35))
+            rest = block(utf8, first, last, 46) | block(utf8, first, last, 0xE2)
+            while rest != np.uint64(0):
+                i = np.int64(first) + lowest(rest)
+                rest &= rest - np.uint64(1)
+                if utf8[i] == 46:
+                    if i >= dots_from and i + 2 < ends[row] and utf8[i + 1] == 46 and utf8[i + 2] == 46:
                         out[row, 1] += 1
-                        spaced_from = i + 5
-            elif b == 0xE2 and utf8[i + 1] == 0x80 and utf8[i + 2] == 0xA6:
-                out[row, 1] += 1
+                        dots_from = i + 3
+                    elif i >= spaced_from and i + 4 < ends[row]:
+                        spaces = utf8[i + 1] == 32 and utf8[i + 3] == 32
+                        if spaces and utf8[i + 2] == 46 and utf8[i + 4] == 46:
+                            out[row, 1] += 1
+                            spaced_from = i + 5
+                elif utf8[i + 1] == 0x80 and utf8[i + 2] == 0xA6:
+                    out[row, 1] += 1
+            first += np.uint64(64)
     return out
 
 

@@ -1,0 +1,65 @@
+"""Blocks of 64 bytes against byte-by-byte Python."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filters.bits import ASCII_SPACES, FASTTEXT_SPACES, LEADS, NEWLINES, bit_count, block, find, lowest
+from filters.jit import kernel
+
+KINDS = {
+    NEWLINES: lambda b: b == 10,
+    FASTTEXT_SPACES: lambda b: b in (0, 9, 10, 11, 12, 13, 32),
+    ASCII_SPACES: lambda b: b < 128 and chr(b).isspace(),
+    LEADS: lambda b: b >= 0xC0,
+    46: lambda b: b == 46,
+    0xE2: lambda b: b == 0xE2,
+    0: lambda b: b == 0,
+    255: lambda b: b == 255,
+}
+
+
+@kernel
+def blocks(utf8, start, end, kind):  # type: ignore[no-untyped-def]
+    out = np.zeros((end - start + 63) // 64, np.uint64)
+    for k in range(len(out)):
+        out[k] = block(utf8, np.uint64(start + 64 * k), np.uint64(end), kind)
+    return out
+
+
+@kernel
+def first_of(utf8, start, end, kind):  # type: ignore[no-untyped-def]
+    return find(utf8, start, end, kind)
+
+
+@kernel
+def counted(bits):  # type: ignore[no-untyped-def]
+    return bit_count(bits), lowest(bits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(st.binary(max_size=300) | st.lists(st.sampled_from([0, 9, 10, 14, 28, 32, 46, 97, 128, 0xC2, 0xE2, 255])).map(bytes))
+def test_a_block_is_what_a_loop_over_its_bytes_says(kind: int, data: bytes) -> None:
+    utf8 = np.frombuffer(b"x" + data + b"\n .\xe2\x00\xff", np.uint8).copy()  # what lies outside does not count
+    found = blocks(utf8, 1, 1 + len(data), kind)
+    bits = [bool(int(found[i // 64]) >> (i % 64) & 1) for i in range(64 * len(found))]
+    wanted = [KINDS[kind](b) for b in data]
+    assert bits == wanted + [False] * (len(bits) - len(wanted))
+    assert first_of(utf8, 1, 1 + len(data), kind) == 1 + (wanted.index(True) if any(wanted) else len(data))
+
+
+def test_every_byte_at_every_place() -> None:
+    for kind, right in KINDS.items():
+        for shift in range(8):
+            utf8 = np.array([120] * shift + list(range(256)) + [120] * 8, np.uint8)
+            found = blocks(utf8, 0, len(utf8), kind)
+            assert [i - shift for i in range(len(utf8)) if int(found[i // 64]) >> (i % 64) & 1] == [
+                b for b in range(256) if right(b)
+            ]
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_bits_are_counted(bits: int) -> None:
+    count, low = counted(np.uint64(bits))
+    assert (count, low) == (bits.bit_count(), (bits & -bits).bit_length() - 1 if bits else 64)
