@@ -211,6 +211,26 @@ def explain(
 
 
 @app.command()
+def near(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a run with a minhash stage, or that stage's.")],
+    id_or_text: Annotated[str, typer.Argument(help="A document's id, a text file, or the text itself.")],
+    count: Annotated[int, typer.Option(min=1, help="How many neighbours to show.")] = 10,
+) -> None:
+    """Show the documents nearest to one: estimated and counted Jaccard similarity, and the bands that they share."""
+    from pipeline.near import near as nearest_documents
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("estimated", "counted", "bands"):
+        table.add_column(title, justify="right")
+    table.add_column("document")
+    found = nearest_documents(run_folder, id_or_text, count)
+    for n in found:
+        counted = "-" if n.counted is None else f"{n.counted:.3f}"
+        table.add_row(f"{n.estimated:.3f}", counted, str(n.bands), f"{n.url}  {n.id}".replace("[", r"\["))
+    out.print(table if found else "no document shares a shingle with it, as far as signatures tell", highlight=False)
+
+
+@app.command()
 def sample(out_folder: Annotated[str, typer.Argument(metavar="OUT", help="The folder for the sample crawl.")]) -> None:
     """Write the built-in sample crawl: archives, classifier examples, benchmark questions, and each page's expected fate."""
     from pipeline.sample import write_sample

@@ -40,7 +40,9 @@ def explained(run: str, page: str) -> list[tuple[dict[str, Any], list[Passage]]]
         for row in _rows(folder, _dropped(report), page):
             passage = Passage(stage.name, row["dropped_by"], row["value"], row["detail"])
             if row["id"] in before:
-                passage.rules = stage.explain(folder, {**before[row["id"]], row["dropped_by"]: row["value"]})
+                passage.rules = stage.explain(
+                    folder, {**before[row["id"]], row["dropped_by"]: row["value"], "detail": row["detail"]}
+                )
             pages.setdefault(row["id"], []).append(passage)
             known.setdefault(row["id"], row)
         for id_, row in kept.items():

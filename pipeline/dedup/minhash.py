@@ -1,0 +1,202 @@
+"""MinHash signatures (Broder 1997), bit for bit datasketch's ``MinHash(scheme="affine32")``, and what bands make of them.
+
+Law: a document is the set of its shingles: runs of ``n`` words (UAX 29 words that begin alphanumeric, ASCII case ignored); one
+of fewer words, but at least one, is a single shingle; one without a word has none and is nobody's copy. The hash of a shingle
+is :func:`shingle_hash`, which can be given to datasketch as ``hashfunc``. Two documents meet in a band if all its rows agree,
+so that a pair of Jaccard similarity ``s`` meets somewhere with probability ``1 - (1 - s ** rows) ** bands`` (Leskovec,
+Rajaraman, Ullman, Mining of Massive Datasets, 3.4).
+"""
+
+from typing import Any
+
+import datasketch
+import numpy as np
+import numpy.typing as npt
+
+from filters.cut import Rows
+from filters.jit import kernel, part
+from filters.ngrams import FACTOR, Hashes, mixed, row_hash
+from filters.texts import Texts
+
+Signatures = npt.NDArray[np.uint32]
+
+
+def permutations(count: int, seed: int = 1) -> Signatures:
+    """datasketch's permutations ``h -> a * h + b``: ``uint32[2, count]``."""
+    return np.asarray(datasketch.MinHash(num_perm=count, seed=seed, scheme="affine32").permutations, np.uint32)
+
+
+def optimal_bands(threshold: float, count: int) -> tuple[int, int]:
+    """The bands and rows that datasketch's optimiser chooses for a Jaccard threshold and ``count`` permutations."""
+    lsh = datasketch.MinHashLSH(threshold=threshold, num_perm=count)
+    return int(lsh.b), int(lsh.r)
+
+
+def meeting_probability(similarity: float, bands: int, rows: int) -> float:
+    """How probably two documents of this Jaccard similarity meet in a band."""
+    return float(1 - (1 - similarity**rows) ** bands)
+
+
+def as_minhash(signature: Signatures, seed: int = 1) -> datasketch.MinHash:
+    """A signature as datasketch's object, to be put into its indexes or updated with further shingles."""
+    return datasketch.MinHash(
+        num_perm=len(signature), seed=seed, scheme="affine32", hashfunc=shingle_hash, hashvalues=signature
+    )
+
+
+def shingle_hash(shingle: bytes) -> int:
+    """The 32-bit hash of a shingle, its words separated by single spaces: a ``hashfunc`` for datasketch."""
+    words = Texts.of(shingle.decode("utf-8").split(" "))
+    parents = np.array([0, len(words)])
+    hashes, _ = shingles(lowered_hashes(words.utf8, words.starts, words.ends), parents, len(words))
+    return int(hashes[0] >> np.uint64(32))
+
+
+def shingle_hashes(texts: Texts, n: int) -> tuple[Hashes, Rows]:
+    """The 64-bit hashes of each text's shingles in their order: ``uint64[M]``, and where each text's are: ``int64[N + 1]``.
+
+    :func:`shingle_hash` is their upper half.
+    """
+    words = texts.uax29_words
+    hashes, parents = shingles(lowered_hashes(words.utf8, words.starts, words.ends), words.parents, n)
+    return np.asarray(hashes), np.asarray(parents)
+
+
+def signatures(texts: Texts, n: int, permutations: Signatures) -> tuple[Signatures, Rows]:
+    """Each text's signature and how many shingles (repeats too) it has: ``uint32[N, P]``, ``int64[N]``.
+
+    All ones (4294967295) where a text has no shingle, as datasketch has it.
+    """
+    words = texts.uax29_words
+    hashes = lowered_hashes(words.utf8, words.starts, words.ends)
+    signed, counts = least(hashes, words.parents, n, permutations[0], permutations[1])
+    return np.asarray(signed), np.asarray(counts)
+
+
+@kernel
+def lowered_hashes(utf8: Any, starts: Rows, ends: Rows) -> Any:
+    """A hash of each row's bytes, ASCII capitals made small: ``uint64[N]``."""
+    out = np.empty(len(starts), np.uint64)
+    for row in range(len(starts)):
+        out[row] = row_hash(utf8, starts[row], ends[row], True)
+    return out
+
+
+@part
+def _rolled(hashes: Hashes, first: int, count: int, n: int, out: Hashes) -> Any:
+    """Hashes of the runs of ``n`` among ``count`` words; of all of them, if they are fewer; how many there are."""
+    n = min(n, count)
+    if n == 0:
+        return 0
+    lead = np.uint64(1)
+    for _ in range(n - 1):
+        lead *= FACTOR
+    h = np.uint64(0)
+    for word in range(first, first + n):
+        h = h * FACTOR + hashes[word]
+    out[0] = mixed(h)
+    for k in range(1, count - n + 1):
+        h = (h - hashes[first + k - 1] * lead) * FACTOR + hashes[first + k + n - 1]
+        out[k] = mixed(h)
+    return count - n + 1
+
+
+@kernel
+def shingles(hashes: Hashes, parents: Rows, n: int) -> Any:
+    """Hashes of shingles from those of words: ``uint64[M]``, ``int64[N + 1]``."""
+    out_parents = np.zeros(len(parents), np.int64)
+    for row in range(len(parents) - 1):
+        words = parents[row + 1] - parents[row]
+        out_parents[row + 1] = out_parents[row] + (max(words - n, 0) + 1 if words > 0 else 0)
+    out = np.empty(out_parents[-1], np.uint64)
+    for row in range(len(parents) - 1):
+        _rolled(hashes, parents[row], parents[row + 1] - parents[row], n, out[out_parents[row] :])
+    return out, out_parents
+
+
+@part
+def _premixed(h: Any) -> Any:
+    """datasketch's pre-mix: the finaliser of MurmurHash3, 32 bits, of a hash's upper half."""
+    h = h >> np.uint64(32)
+    h = ((h ^ (h >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & np.uint64(0xFFFFFFFF)
+    h = ((h ^ (h >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & np.uint64(0xFFFFFFFF)
+    return h ^ (h >> np.uint64(16))
+
+
+@kernel
+def least(hashes: Hashes, parents: Rows, n: int, a: Signatures, b: Signatures) -> Any:
+    """Signatures from the hashes of words: ``uint32[N, P]``, and the shingles of each text: ``int64[N]``.
+
+    Four shingles a step, so that a signature is read and written once for four.
+    """
+    size = np.uint64(len(a))
+    out, counts = np.empty((len(parents) - 1, len(a)), np.uint32), np.zeros(len(parents) - 1, np.int64)
+    most = np.int64(0)
+    for row in range(len(parents) - 1):
+        most = max(most, parents[row + 1] - parents[row])
+    grams = np.empty(most + 4, np.uint64)
+    for row in range(len(parents) - 1):
+        signed = out[row]
+        for k in range(size):
+            signed[k] = np.uint32(0xFFFFFFFF)
+        count = _rolled(hashes, parents[row], parents[row + 1] - parents[row], n, grams)
+        counts[row] = count
+        if count == 0:
+            continue
+        for k in range(count):
+            grams[k] = _premixed(grams[k])
+        for k in range(4):  # the last step may take the last shingle again, which changes no minimum
+            grams[count + k] = grams[count - 1]
+        for step in range(0, count, 4):
+            g, h, i, j = grams[step], grams[step + 1], grams[step + 2], grams[step + 3]
+            for k in range(size):
+                u, v = np.uint32(a[k] * g + b[k]), np.uint32(a[k] * h + b[k])
+                w, x = np.uint32(a[k] * i + b[k]), np.uint32(a[k] * j + b[k])
+                signed[k] = min(signed[k], min(min(u, v), min(w, x)))
+    return out, counts
+
+
+@part
+def jaccard(one: Hashes, other: Hashes) -> Any:
+    """The Jaccard similarity of two sets, each sorted and without repeats; 0 of two empty ones."""
+    i = j = both = np.int64(0)
+    while i < len(one) and j < len(other):
+        if one[i] == other[j]:
+            both += 1
+            i += 1
+            j += 1
+        elif one[i] < other[j]:
+            i += 1
+        else:
+            j += 1
+    all_ = len(one) + len(other) - both
+    return both / all_ if all_ > 0 else 0.0
+
+
+@kernel
+def similarity(one: Hashes, other: Hashes) -> Any:
+    """`jaccard` as a kernel of its own."""
+    return jaccard(one, other)
+
+
+@kernel
+def judged(sets: Hashes, bounds: Rows, least_similarity: float, most: int) -> Any:
+    """Of documents, the preferred ones first, the earlier one that each is a copy of, itself else: ``int64[N]``.
+
+    A copy has at least ``least_similarity`` with the one it is a copy of, which is itself kept; each is compared with the first
+    ``most`` that are kept. Sets are ``sets[bounds[d]:bounds[d + 1]]``, sorted and without repeats.
+    """
+    out = np.arange(len(bounds) - 1)
+    kept, n = np.empty(most, np.int64), 0
+    for d in range(len(out)):
+        own = sets[bounds[d] : bounds[d + 1]]
+        for k in range(n):
+            other = sets[bounds[kept[k]] : bounds[kept[k] + 1]]
+            small, large = min(len(own), len(other)), max(len(own), len(other))
+            if small >= least_similarity * large and jaccard(own, other) >= least_similarity:
+                out[d] = kept[k]
+                break
+        if out[d] == d and n < most:
+            kept[n] = d
+            n += 1
+    return out
