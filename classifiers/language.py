@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.fasttext import ModelError, Reader, Whole, load
+from classifiers.fasttext import Folded, ModelError, Reader, Whole, load
 from classifiers.subwords import Subwords, can_read, read
 from filters.cut import Bytes, Rows
 from filters.fetch import fetched, file_digest
@@ -87,8 +87,9 @@ def _subwords(path: str, digest: str) -> Subwords | None:
 
 def _likeliest_by_fasttext(texts: Texts, path: Path, newlines: str) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:
     loaded = load(path)
-    if not isinstance(loaded, Whole):
-        raise ModelError(f"{path} is a two-label model, not a language model: give lid.176.ftz, lid.176.bin or one like them")
+    if isinstance(loaded, Folded):
+        second = loaded.probability(texts, loaded.labels[1])
+        return np.where(second > 0.5, loaded.labels[1], loaded.labels[0]), np.where(second > 0.5, second, 1 - second)
     labels, probabilities = loaded.likeliest(texts, lambda text: text.replace("\n", newlines))
     return np.array(labels, np.str_), probabilities
 

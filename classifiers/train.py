@@ -1,8 +1,9 @@
 """Labelled examples to a quality classifier, and an honest report of it.
 
-Law: training is deterministic: the sample, the split and the one thread that trains depend on the seed and the examples
-alone. The report is of examples that training never saw. Defaults are DCLM's: fastText's own, with word bigrams (2406.11794,
-section 4.4; lr 0.1, dim 100, 5 epochs, minCount 1, softmax, 2,000,000 buckets).
+Law: training is deterministic: the sample, the split and the one thread that trains depend on the seed and the examples alone
+(with more ``threads`` fastText's own races decide). Of each class as many examples are taken from every source, as far as they
+have them. What is held out is judged by a model that has not seen it, nor near copies of it. Defaults are DCLM's: fastText's
+own, with word bigrams, 200,000 examples of each class (2406.11794, section 4.4 and J.1).
 """
 
 import hashlib
@@ -10,28 +11,35 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import fasttext
 import numpy as np
-import pyarrow.parquet as pq
+import numpy.typing as npt
 
-from classifiers.fasttext import PREFIX, Folded, fold, save_fold
+from classifiers.fasttext import PREFIX, fold, save_fold
+from classifiers.judge import card, judged
+from classifiers.sources import Example, TrainingError
+from filters.ngrams import mixed_runs
 from filters.texts import Texts
 
 POSITIVE, NEGATIVE = "hq", "cc"
 
+RUN, COPIED = 8, 0.5
+"""A held-out example is a near copy of what is learned if at least half of its runs of eight words stand there."""
 
-class TrainingError(ValueError):
-    """Examples that nothing can be learned from; the message says which file and why."""
+MOST_RUNS = 50_000_000
+"""Runs of learned words that are kept to find copies by, 400 MB; of more, every second, fourth ... by their hash."""
+
+Exclude = Callable[[Texts], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a classifier is trained; the defaults are the reference's."""
+    """How a classifier is trained and judged; the defaults are the reference's."""
 
     lr: float = 0.1
     dim: int = 100
@@ -39,67 +47,12 @@ class Settings:
     word_ngrams: int = 2
     min_count: int = 1
     bucket: int = 2_000_000
+    threads: int = 1
     held_out: float = 0.1
     per_class: int = 200_000
+    balanced: bool = False
+    fraction: float = 0.1
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Example:
-    """One text and where it comes from."""
-
-    text: str
-    source: str
-
-
-def examples(path: str | Path) -> Iterator[Example]:
-    """The examples of a file: Parquet, JSONL, JSON or text, by its rows' shape.
-
-    ``conversations`` (ShareGPT, as OpenHermes-2.5): all values joined by a space, as Marin's reproduction has it.
-    ``question`` and ``answer``: joined by a blank line. ``text``: as it is. A ``.txt`` file has one example a line.
-    Raises `TrainingError` on other columns.
-    """
-    path = Path(path)
-    for row in _rows(path):
-        text = _text(row, path)
-        if text.strip():
-            yield Example(text, str(row.get("source") or path.name))
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    if not path.is_file():
-        raise TrainingError(f"no examples at {path}")
-    kind = path.suffix
-    try:
-        if kind == ".parquet":
-            for batch in pq.ParquetFile(path).iter_batches(1024):
-                yield from batch.to_pylist()
-        elif kind == ".jsonl":
-            with path.open(encoding="utf-8") as file:
-                yield from (json.loads(line) for line in file if line.strip())
-        elif kind == ".json":
-            yield from json.loads(path.read_text("utf-8"))
-        elif kind == ".txt":
-            with path.open(encoding="utf-8") as file:
-                yield from ({"text": line} for line in file)
-        else:
-            raise TrainingError(f"{path}: examples are read from .parquet, .jsonl, .json and .txt files")
-    except (ValueError, OSError) as error:
-        if isinstance(error, TrainingError):
-            raise
-        raise TrainingError(f"{path} cannot be read ({error})") from error
-
-
-def _text(row: Mapping[str, Any], path: Path) -> str:
-    if "conversations" in row:
-        return " ".join(str(turn.get("value", "")) for turn in row["conversations"])
-    if "question" in row and "answer" in row:
-        return f"{row['question']}\n\n{row['answer']}"
-    if "text" in row:
-        return str(row["text"])
-    raise TrainingError(
-        f"{path} has rows with {', '.join(row)}; expected `text`, or `question` and `answer`, or `conversations`"
-    )
 
 
 def train(
@@ -108,40 +61,110 @@ def train(
     out: str | Path,
     settings: Settings = Settings(),
     tell: Callable[[str], None] = lambda _: None,
+    exclude: Exclude | None = None,
 ) -> dict[str, Any]:
-    """Train a classifier into the folder ``out``: ``model.bin``, ``model.fold`` and ``report.json``; gives the report.
+    """Train a classifier into the folder ``out``; gives the report.
 
-    Raises `TrainingError` where a class has no example, or all examples are equal.
+    Writes ``model.bin`` (anybody's fastText reads it), ``model.fold``, ``report.json`` and the model card ``MODEL.md``.
+    ``exclude`` tells which texts must not be learned from, such as those that quote a benchmark: ``bool[N]``. Raises
+    `TrainingError` where a class has no example, or all examples are equal.
     """
-    sides = {POSITIVE: _sampled(positive, settings, "positive"), NEGATIVE: _sampled(negative, settings, "negative")}
+    allowed = {POSITIVE: _allowed(positive, exclude), NEGATIVE: _allowed(negative, exclude)}
+    quoting = len(positive) + len(negative) - sum(map(len, allowed.values()))
+    room = (
+        min(settings.per_class, *(len(_unique(side)) for side in allowed.values())) if settings.balanced else settings.per_class
+    )
+    sides = {label: _sampled(side, settings.seed, room) for label, side in allowed.items()}
+    for label, name in ((POSITIVE, "positive"), (NEGATIVE, "negative")):
+        if not _unique(allowed[label]):
+            raise TrainingError(f"there is no {name} example: a classifier needs both kinds")
     if {e.text for e in sides[POSITIVE]} == {e.text for e in sides[NEGATIVE]}:
         raise TrainingError("the positive and the negative examples are the same texts: nothing tells them apart")
     learned = [(label, e) for label, side in sides.items() for e in side[: _learned(side, settings)]]
-    held = [(label, e) for label, side in sides.items() for e in side[_learned(side, settings) :]]
+    kept_back = [(label, e) for label, side in sides.items() for e in side[_learned(side, settings) :]]
+    copies = _copies([e for _, e in learned], [e for _, e in kept_back])
+    held = [pair for pair, copy in zip(kept_back, copies, strict=True) if not copy]
     random.Random(settings.seed).shuffle(learned)
-    tell(f"training on {len(learned):,} examples, {len(held):,} held out")
+    tell(f"training on {len(learned):,} examples; {len(held):,} held out, {len(kept_back) - len(held):,} near copies left out")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     _fit(learned, folder / "model.bin", settings)
     folded = fold(folder / "model.bin")
     _put(folder / "model.fold", lambda half: save_fold(folded, half))
-    report = {"settings": asdict(settings), "learned": len(learned), "held_out": len(held), **judged(folded, held)}
-    _put(folder / "report.json", lambda half: Path(half).write_text(json.dumps(report, indent=1) + "\n"))
+    report = {
+        "settings": asdict(settings),
+        "sources": _sources(learned),
+        "learned": len(learned),
+        "held_out": len(held),
+        "left_out": {"near_copies_of_learned": len(kept_back) - len(held), "excluded": quoting},
+        **judged(folded, [(label == POSITIVE, e) for label, e in held], POSITIVE, settings.fraction),
+    }
+    _put(folder / "report.json", lambda half: Path(half).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n"))
+    _put(folder / "MODEL.md", lambda half: Path(half).write_text(card(report)))
     return report
 
 
-def _sampled(side: Sequence[Example], settings: Settings, name: str) -> list[Example]:
-    """Up to ``per_class`` different examples, in an order that depends on the seed and their texts alone."""
-    unique = {example.text: example for example in side if example.text.strip()}
-    if not unique:
-        raise TrainingError(f"there is no {name} example: a classifier needs both kinds")
-    keyed = sorted(unique.values(), key=lambda e: hashlib.sha256(f"{settings.seed}\0{e.text}".encode()).digest())
-    return keyed[: settings.per_class]
+def _allowed(side: Sequence[Example], exclude: Exclude | None) -> list[Example]:
+    if exclude is None:
+        return list(side)
+    kept: list[Example] = []
+    for k in range(0, len(side), 1000):
+        some = side[k : k + 1000]
+        out = exclude(Texts.of([e.text for e in some]))
+        kept += [e for e, gone in zip(some, out, strict=True) if not gone]
+    return kept
+
+
+def _unique(side: Sequence[Example]) -> list[Example]:
+    return list({example.text: example for example in side if example.text.strip()}.values())
+
+
+def _sampled(side: Sequence[Example], seed: int, room: int) -> list[Example]:
+    """Up to ``room`` different examples, as many of each source as there are, in an order of the seed and texts alone."""
+    keyed = sorted(_unique(side), key=lambda e: hashlib.sha256(f"{seed}\0{e.text}".encode()).digest())
+    by_origin: dict[str, list[Example]] = {}
+    for example in keyed:
+        by_origin.setdefault(example.origin, []).append(example)
+    taken, left = set[str](), len(by_origin)
+    for origin in sorted(by_origin, key=lambda o: (len(by_origin[o]), o)):  # the small ones first leave room to the others
+        share = min(len(by_origin[origin]), room // left)
+        taken |= {e.text for e in by_origin[origin][:share]}
+        left, room = left - 1, room - share
+    return [e for e in keyed if e.text in taken]
 
 
 def _learned(side: Sequence[Example], settings: Settings) -> int:
     """How many examples of a class are learned from: at least one, and all but the held-out share."""
     return max(1, len(side) - int(len(side) * settings.held_out))
+
+
+def _copies(learned: Sequence[Example], held: Sequence[Example]) -> list[bool]:
+    """Which held-out examples are near copies of learned ones: those of whose runs of words at least half stand there."""
+    words = sum(len(e.text) // 5 for e in learned)
+    every = 1
+    while words // every > MOST_RUNS:
+        every *= 2
+    known = np.unique(np.concatenate([np.zeros(1, np.uint64), *(_runs([e], every)[0] for e in learned)]))
+    copies = []
+    for example in held:
+        runs, _ = _runs([example], every)
+        place = np.searchsorted(known, runs)
+        copies.append(bool(len(runs) and (known[np.minimum(place, len(known) - 1)] == runs).mean() >= COPIED))
+    return copies
+
+
+def _runs(some: Sequence[Example], every: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    words = Texts.of([e.text for e in some]).uax29_words
+    runs, parents = mixed_runs(words.utf8, words.starts, words.ends, words.parents, RUN)
+    return runs[runs % np.uint64(every) == 0], parents
+
+
+def _sources(learned: Sequence[tuple[str, Example]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for label, example in learned:
+        key = f"{label}: {example.origin}"
+        counts[key] = counts.get(key, 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def _line(label: str, text: str) -> str:
@@ -153,9 +176,11 @@ def _fit(learned: Sequence[tuple[str, Example]], out: Path, settings: Settings) 
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "examples.txt"
         lines.write_text("".join(_line(label, example.text) for label, example in learned), "utf-8")
+        shown = 2 if os.isatty(2) else 0
         model = fasttext.train_supervised(
             str(lines), lr=settings.lr, dim=settings.dim, epoch=settings.epoch, wordNgrams=settings.word_ngrams,
-            minCount=settings.min_count, bucket=settings.bucket, loss="softmax", thread=1, seed=settings.seed, verbose=0,
+            minCount=settings.min_count, bucket=settings.bucket, loss="softmax", thread=settings.threads, seed=settings.seed,
+            verbose=shown,
         )  # fmt: skip
         _put(out, lambda half: model.save_model(str(half)))
 
@@ -167,33 +192,3 @@ def _put(path: Path, write: Callable[[str], Any]) -> None:
         os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)
-
-
-def judged(model: Folded, held: Sequence[tuple[str, Example]]) -> dict[str, Any]:
-    """How well a model tells held-out examples apart: AUC, accuracy at 0.5, and the mean score by source."""
-    if not held:
-        return {"auc": None, "accuracy": None, "mean_score_by_source": {}}
-    scores = model.probability(Texts.of([example.text for _, example in held]), POSITIVE)
-    truth = np.array([label == POSITIVE for label, _ in held])
-    by_source: dict[str, list[float]] = {}
-    for (label, example), score in zip(held, scores, strict=True):
-        by_source.setdefault(f"{label}: {example.source}", []).append(float(score))
-    return {
-        "auc": auc(scores, truth),
-        "accuracy": float(((scores >= 0.5) == truth).mean()),
-        "mean_score_by_source": {source: float(np.mean(values)) for source, values in sorted(by_source.items())},
-    }
-
-
-def auc(scores: Any, truth: Any) -> float | None:
-    """The chance that a positive is scored above a negative, ties half; None where a class is missing.
-
-    >>> auc(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, False, True, True]))
-    0.875
-    """
-    positive, negative = scores[truth], np.sort(scores[~truth])
-    if not len(positive) or not len(negative):
-        return None
-    below = np.searchsorted(negative, positive, "left")
-    upto = np.searchsorted(negative, positive, "right")
-    return float((below + upto).sum() / 2 / len(positive) / len(negative))

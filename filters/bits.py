@@ -14,9 +14,9 @@ from filters.jit import part
 
 Bytes = npt.NDArray[np.uint8]
 
-NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS = 256, 257, 258, 259
+NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, SEPARATORS = 256, 257, 258, 259, 260
 """Kinds of bytes, beside those that are one byte, 0 to 255: newlines; where fastText cuts; what ``str.isspace`` calls space
-in ASCII; first bytes of characters beyond ASCII."""
+in ASCII; first bytes of characters beyond ASCII; where fastText or ``str.splitlines`` cuts, in ASCII."""
 
 
 @part
@@ -31,6 +31,19 @@ def four(utf8: Bytes, i: Any) -> Any:
 def eight(utf8: Bytes, i: Any) -> Any:
     """Eight bytes as a number, the first one lowest."""
     return four(utf8, i) | (four(utf8, i + np.uint64(4)) << np.uint64(32))
+
+
+@part
+def first_eight(utf8: Bytes, start: Any, end: Any) -> Any:
+    """The first bytes of a row, eight at most, as a number with zeros above them. Both places are unsigned."""
+    size = end - start
+    if start + np.uint64(8) <= np.uint64(len(utf8)):
+        w = eight(utf8, start)
+        return w & (~np.uint64(0) >> (np.uint64(64) - (size << np.uint64(3)))) if size < np.uint64(8) else w
+    w = np.uint64(0)
+    for k in range(min(size, np.uint64(8))):
+        w |= np.uint64(utf8[start + np.uint64(k)]) << (np.uint64(k) << np.uint64(3))
+    return w
 
 
 @part
@@ -68,6 +81,11 @@ def _kind(w: Any, kind: int) -> Any:
         ranged = (low + np.uint64(0x7777777777777777)) ^ (low + np.uint64(0x7272727272727272))
         ranged ^= (low + np.uint64(0x6464646464646464)) ^ (low + np.uint64(0x5F5F5F5F5F5F5F5F))
         found = ranged & ~w
+    elif kind == SEPARATORS:  # 9 to 13, 28 to 30, space, NUL
+        ranged = (low + np.uint64(0x7777777777777777)) ^ (low + np.uint64(0x7272727272727272))
+        ranged ^= (low + np.uint64(0x6464646464646464)) ^ (low + np.uint64(0x6161616161616161))
+        others = _different(w, np.uint64(0x2020202020202020)) & _different(w, np.uint64(0))
+        found = (ranged & ~w) | ~others
     elif kind == LEADS:
         found = w & (w << np.uint64(1))
     else:

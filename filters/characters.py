@@ -2,7 +2,7 @@
 
 Law: facts only, made from the Unicode data of the running Python (``str.isalpha`` and its kin, so that a kernel agrees with
 what a plain-Python rule would say) and of the ``regex`` package (word-break properties, Unicode Standard Annex 29). Each
-table has a row a code point, ``uint8[0x110000]``, and is made once a machine, then mapped from disk and shared by workers.
+table has a row a code point (``[0x110000]``), and is made once a machine, then mapped from disk and shared by workers.
 """
 
 import os
@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ import regex
 
 from filters.jit import cache_folder
 
-Table = npt.NDArray[np.uint8]
+Table = npt.NDArray[Any]
 
 # Bits of `classes()`.
 ALPHABETIC, ALPHANUMERIC, UPPERCASE, DIGIT, SPACE, DECIMAL, PUNCTUATION, TERMINAL = 1, 2, 4, 8, 16, 32, 64, 128
@@ -83,6 +84,25 @@ def _make_word_breaks() -> Table:
     return table
 
 
+HARD = 0xFFFFFFFF
+"""In `folds()`: a character that has no single one to stand for it, or that may join the one before."""
+
+
+def _make_folds() -> Table:
+    points = _points()
+    table = np.full(0x110000, HARD, np.uint32)
+    for point, character in zip(points.tolist(), _characters(), strict=True):
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).casefold())
+        if len(folded) == 1 and not _joins(character) and not _joins(folded):
+            table[point] = ord(folded)
+    return table
+
+
+def _joins(character: str) -> bool:
+    """Whether a character may be composed with one before it: marks, and the later letters of a Hangul syllable."""
+    return unicodedata.category(character)[0] == "M" or "\u1161" <= character <= "\u11ff"
+
+
 def _kept(name: str, make: Callable[[], Table]) -> Table:
     """The table, mapped from disk; made and put there first where it is missing."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}-{regex.__version__}"
@@ -100,6 +120,13 @@ def classes() -> Table:
     """Bits a code point: ALPHABETIC, ALPHANUMERIC, UPPERCASE, DIGIT, SPACE, DECIMAL (as Python's ``str`` methods of those
     names have them), PUNCTUATION (general category P) and TERMINAL (the property Sentence_Terminal)."""
     return _kept("classes", _make_classes)
+
+
+@cache
+def folds() -> Table:
+    """The character that each one is in NFKC, case-folded, then NFKC: ``uint32[0x110000]``; HARD where that is not one
+    character, or depends on those around it."""
+    return _kept("folds", _make_folds)
 
 
 @cache

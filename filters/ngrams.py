@@ -246,3 +246,21 @@ def ngram_shares(word_hashes: Hashes, lengths: Rows, parents: Rows, longest: int
             if n_places == 0:
                 break
     return top, covered
+
+
+@kernel
+def mixed_runs(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, n: int) -> Any:
+    """Hashes of runs of ``n`` words (of all of a text's words, if they are fewer), ASCII case ignored: ``uint64[M]``, and where
+    each text's are: ``int64[N + 1]``."""
+    out, bounds = np.empty(len(starts), np.uint64), np.zeros(len(parents), np.int64)
+    at = np.int64(0)
+    for p in range(len(parents) - 1):
+        words = parents[p + 1] - parents[p]
+        for first in range(parents[p], parents[p] + (max(words - n, 0) + 1 if words > 0 else 0)):
+            h = np.uint64(0)
+            for word in range(first, min(first + n, parents[p + 1])):
+                h = h * FACTOR + row_hash(utf8, starts[word], ends[word], True)
+            out[at] = mixed(h)
+            at += 1
+        bounds[p + 1] = at
+    return out[:at], bounds

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from classifiers.fasttext import ModelError
-from classifiers.train import Settings, TrainingError
+from classifiers.sources import TrainingError
+from classifiers.train import Settings
 from filters.fetch import FetchError
 from filters.lists import ListError
 from filters.signal import EDITS, SIGNALS, SignalError
@@ -114,10 +115,17 @@ def stage(
 @app.command()
 def train(
     positive: Annotated[
-        list[str], typer.Option(help="Files of examples to keep: .parquet, .jsonl, .json, .txt; several may follow.")
+        list[str],
+        typer.Option(
+            help="Sources of examples to keep: files or folders of .parquet, .jsonl[.zst], .json, .txt; FILE::COLUMN; "
+            "hf://OWNER/REPO/FILE; eli5:FOLDER of Reddit dumps. Several may follow."
+        ),
     ],
-    negative: Annotated[list[str], typer.Option(help="Files of examples to drop.")],
-    out_folder: Annotated[str, typer.Option("--out", help="The folder for model.bin, model.fold and report.json.")],
+    negative: Annotated[list[str], typer.Option(help="Sources of examples to drop, such as shards of a run of yours.")],
+    out_folder: Annotated[str, typer.Option("--out", help="The folder for model.bin, model.fold, report.json, MODEL.md.")],
+    benchmarks: Annotated[
+        list[str], typer.Option(help="Benchmarks whose questions must not be learned: names or files, as for decontaminate.")
+    ] = [],  # noqa: B006
     per_class: Annotated[int, typer.Option(min=1, help="Examples of each kind, at the most.")] = Settings.per_class,
     seed: Annotated[int, typer.Option(help="What the sample and the split depend on.")] = Settings.seed,
     set: Annotated[
@@ -125,50 +133,89 @@ def train(
     ] = [],  # noqa: B006
 ) -> None:
     """Train a quality classifier of your own; the defaults are DCLM's."""
-    from classifiers import train as training
+    from classifiers.sources import examples
+    from classifiers.train import train as trained
+    from pipeline.benchmarks import quoting
 
     values: dict[str, Any] = {"per_class": per_class, "seed": seed, **dict(map(recipes.parsed_setting, set))}
     for key in values:
         if key not in Settings.__dataclass_fields__:
             raise RecipeError(f"--set {key}: no such setting; there are {', '.join(Settings.__dataclass_fields__)}")
         kind = type(Settings.__dataclass_fields__[key].default)
-        if not isinstance(values[key], kind if kind is int else int | float) or isinstance(values[key], bool):
-            raise RecipeError(f"--set {key}: {values[key]!r} is no {'whole ' if kind is int else ''}number")
-    sides = [[e for path in paths for e in training.examples(path)] for paths in (positive, negative)]
-    report = training.train(sides[0], sides[1], out_folder, Settings(**values), _tell)
-    for key in ("learned", "held_out", "auc", "accuracy"):
-        out.print(f"{key:10s} {report[key]}", highlight=False)
-    for source, mean in report["mean_score_by_source"].items():
-        out.print(f"mean score {mean:.3f}  {source}", highlight=False)
-    out.print(f"\nuse it:  goldwash score {out_folder}/model.fold --input SHARDS --out DIR", highlight=False)
+        if not isinstance(values[key], kind if kind is not float else int | float) or isinstance(values[key], bool) != (
+            kind is bool
+        ):
+            expected = {int: "a whole number", float: "a number", bool: "true or false"}[kind]
+            raise RecipeError(f"--set {key}: {values[key]!r} is not {expected}")
+    sides = [[e for path in paths for e in examples(path)] for paths in (positive, negative)]
+    exclude = quoting(benchmarks) if benchmarks else None
+    trained(sides[0], sides[1], out_folder, Settings(**values), _tell, exclude)
+    out.print((Path(out_folder) / "MODEL.md").read_text("utf-8").split("## Use")[0], highlight=False, markup=False)
+    out.print(f"the report: {out_folder}/report.json, {out_folder}/MODEL.md", highlight=False)
+    out.print(f"use it:  goldwash score {out_folder}/model.fold --input SHARDS --out DIR", highlight=False)
     out.print(f"or:      goldwash run baseline --set quality.model={out_folder}/model.fold ...", highlight=False)
 
 
 @app.command()
 def score(
-    model: Annotated[str, typer.Argument(help="A model's path, https:// or hf://OWNER/REPO/FILE.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]MODEL...",
+            help="Models: paths, https://, hf://OWNER/REPO/FILE, lid.176.ftz, or signal:NAME; NAME begins the columns' names.",
+        ),
+    ],
     input: Inputs,
     out_folder: Out,
-    column: Annotated[str, typer.Option(help="The column's name.")] = "quality_probability",
     label: Annotated[
         str | None, typer.Option(help="The label whose probability is the score (hq, if the model has it).")
     ] = None,
+    use: Annotated[list[str], typer.Option(help="A .py file that declares your own signals.")] = [],  # noqa: B006
     workers: Workers = 0,
 ) -> None:
-    """Add a classifier's score to shards, as a column."""
+    """Add classifiers' scores and labels to shards as columns, in one pass over the text."""
+    from pipeline.custom import packed
     from pipeline.inputs import find_shards
+    from pipeline.stages.score import scorers_of
 
-    made = STAGES["score"].of({"model": model, "label": label, "column": column})
+    used = [packed(name, Path.cwd()) for name in use]
+    made = STAGES["score"].of({"models": scorers_of(models, label), "use": used})
     step = flow.run_stage(made, find_shards(input), out_folder, _engine(workers), _tell)
     funnel.show([step], out)
+
+
+@app.command()
+def fold(
+    model: Annotated[str, typer.Argument(help="A two-label fastText .bin: a path, https:// or hf://OWNER/REPO/FILE.")],
+    out_file: Annotated[str | None, typer.Option("--out", help="The file to write; without it, beside the model.")] = None,
+) -> None:
+    """Fold a classifier: the same scores from a fiftieth of the memory."""
+    from classifiers.fasttext import fold as folded
+    from classifiers.fasttext import save_fold
+    from filters.fetch import fetched
+    from pipeline.shards import whole_file
+
+    source = fetched(model)
+    place = out_file or str(Path(model if "://" not in model else source.name).with_suffix(".fold"))
+    made = folded(source)
+    with whole_file(place) as half:
+        save_fold(made, half)
+    sizes = f"{funnel.size(source.stat().st_size)} become {funnel.size(Path(place).stat().st_size)}"
+    out.print(f"{place}: {sizes}; labels {', '.join(made.labels)}", highlight=False)
 
 
 @app.command("what-if")
 def what_if(
     input: Annotated[list[str], typer.Argument(metavar="SHARDS", help="Shards that `stage heuristics --annotate` wrote.")],
     keep: Annotated[list[str], typer.Option("--keep", help="A bound, as word_count.min=100; min, max, above or below.")] = [],  # noqa: B006
+    fraction: Annotated[list[float], typer.Option(help="A top fraction of a score, as 0.05; several may follow.")] = [],  # noqa: B006
+    column: Annotated[str, typer.Option(help="With --fraction: the score's column.")] = "quality_probability",
+    by: Annotated[str, typer.Option(help="With --fraction: documents, bytes, or a column such as token_count.")] = "documents",
 ) -> None:
-    """Tell how many documents other bounds would keep, rule by rule, without reading a text again."""
+    """Tell what other bounds, or other fractions of a score, would keep, without reading a text again."""
+    if fraction:
+        _print_fractions(input, fraction, column, by)
+        return
     from pipeline.whatif import what_if as answer
 
     answered = answer(input, keep)
@@ -184,6 +231,22 @@ def what_if(
     before = f" (with the recipe's own bounds: {answered.kept_before:,})" if answered.kept_before is not None else ""
     share = funnel.share(answered.kept, answered.documents)
     out.print(f"\nkept: {answered.kept:,} of {answered.documents:,}, {share}{before}", highlight=False)
+
+
+def _print_fractions(names: Sequence[str], fractions: Sequence[float], column: str, by: str) -> None:
+    from pipeline.whatif import top_fractions
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("fraction", "threshold", "documents", "of all", "bytes", "of all"):
+        table.add_column(title, justify="right")
+    answer = top_fractions(names, fractions, column, by)
+    for top in answer.tops:
+        table.add_row(
+            f"{top.fraction:g}", f"{top.threshold:.9g}", f"{top.documents:,}", funnel.share(top.documents, answer.documents),
+            funnel.size(top.bytes), funnel.share(top.bytes, answer.bytes),
+        )  # fmt: skip
+    out.print(table, highlight=False)
+    out.print(f"\nof {answer.documents:,} documents, {funnel.size(answer.bytes)}, by {by}", highlight=False)
 
 
 @app.command()
@@ -270,6 +333,14 @@ def _engine(workers: int) -> Any:
     return local(workers, shown(err))
 
 
+def _log_to_stderr() -> None:
+    """What stages have to say while they run, such as the memory that they are about to take."""
+    told = logging.getLogger("goldwash")
+    told.setLevel(logging.INFO)
+    told.propagate = False
+    told.handlers = [logging.StreamHandler(sys.stderr)]
+
+
 def _tell(line: str) -> None:
     err.print(line, highlight=False, markup=False)
 
@@ -308,7 +379,7 @@ def _print_end(loaded: recipes.Recipe, folder: str, until: str | None) -> None:
         out.print("on your own crawl: make baseline INPUT='crawl/*.warc.gz' OUT=runs/first", highlight=False)
 
 
-SEVERAL = ("--input", "--positive", "--negative", "--set", "--keep", "--skip")
+SEVERAL = ("--input", "--positive", "--negative", "--benchmarks", "--set", "--keep", "--skip", "--fraction", "--use")
 
 
 def spread(words: Sequence[str]) -> list[str]:
@@ -337,6 +408,7 @@ KNOWN = (DataError, RecipeError, RunError, ModelError, TrainingError, FetchError
 def main() -> None:
     """Run the command line; exit code 0 for success, 1 for what went wrong, 2 for words that were not understood."""
     logging.getLogger("warcio").setLevel(logging.ERROR)
+    _log_to_stderr()
     words = spread(sys.argv[1:])
     debug = "--debug" in words or bool(os.environ.get("GOLDWASH_DEBUG"))
     words = ["--debug", *[w for w in words if w != "--debug"]] if "--debug" in words else words

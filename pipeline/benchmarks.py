@@ -10,13 +10,17 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from filters.texts import Texts
+from pipeline.dedup.overlap import found, index_of
 from pipeline.sample import write_sample
 from pipeline.shards import DataError
 
@@ -113,3 +117,20 @@ def _question(row: Mapping[str, Any], path: Path) -> tuple[str, tuple[str, ...]]
         )
     options: Sequence[Any] = row.get("choices") or [row[key] for key in sorted(row) if re.fullmatch(r"choice_?\d+", key)]
     return str(row["question"]), tuple(str(option) for option in options if str(option).strip())
+
+
+MIN_QUOTED = 8
+
+
+def quoting(names: Sequence[str]) -> Callable[[Texts], npt.NDArray[np.bool_]]:
+    """Tells which texts hold a whole question of these benchmarks, of at least eight words: ``bool[N]``."""
+    questions = [item.question for name in names for item in items_of(name)]
+    long = [q for q in dict.fromkeys(questions) if len(Texts.of([q]).uax29_words) >= MIN_QUOTED]
+    index = index_of(long)
+
+    def quotes(texts: Texts) -> npt.NDArray[np.bool_]:
+        out = np.zeros(len(texts), np.bool_)
+        out[found(texts, index)[0]] = True
+        return out
+
+    return quotes

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -39,7 +40,7 @@ def near(run: str, id_or_text: str, count: int = 10) -> list[Neighbour]:
     """
     folder, stage, before = _stage_of(run)
     shards = _key_files(folder)
-    text = _text_of(id_or_text, shards, [*before, *_kept(folder)])
+    text = _text_of(id_or_text, stage, shards, [*before, *_kept(folder)])
     bands, rows, permutations = stage.layout
     signed, shingles = kernels.signatures(Texts.of([text]), stage.ngram, kernels.permutations(permutations, stage.seed))
     if shingles[0] == 0:
@@ -88,8 +89,8 @@ def _stage_of(run: str) -> tuple[str, MinHash, list[str]]:
 
 
 def _key_files(folder: str) -> list[str]:
-    fs, path = filesystem(join(folder, "keys"))
-    return [fs.unstrip_protocol(p) if "://" in folder else p for p in sorted(fs.glob(f"{path}/keys-*.parquet"))]
+    inputs = read_json(join(folder, "report.json"))["inputs"]
+    return [join(folder, "keys", f"keys-{n:05d}.parquet") for n in range(len(inputs))]
 
 
 def _kept(folder: str) -> list[str]:
@@ -97,13 +98,10 @@ def _kept(folder: str) -> list[str]:
     return [join(folder, name) for name in sorted(report["shards"])]
 
 
-def _text_of(asked: str, keys: list[str], shards: list[str]) -> str:
+def _text_of(asked: str, stage: MinHash, keys: list[str], shards: list[str]) -> str:
     """The text of a document of this id, of a file, or the words themselves."""
     for file in keys:
-        fs, path = filesystem(file)
-        with fs.open(path, "rb") as opened:
-            known = pc.any(pc.equal(pq.read_table(opened, columns=["id"])["id"], asked)).as_py()
-        if known:
+        if pc.any(pc.equal(read_keys(file, stage, ["id"])["id"], asked)).as_py():
             texts = dict(_texts({asked}, shards))
             if asked not in texts:
                 raise DataError(
@@ -121,15 +119,18 @@ def _text_of(asked: str, keys: list[str], shards: list[str]) -> str:
 
 
 def _texts(ids: set[str], shards: list[str]) -> Iterator[tuple[str, str]]:
-    """The texts of documents, from the shards that have them; the first shard that has one is believed."""
+    """The texts of documents, from the shards that have them and are still there; the first that has one is believed."""
     left = set(ids)
     for shard in shards:
         if not left:
             return
         fs, path = filesystem(shard)
+        if not fs.exists(path):
+            continue
         with fs.open(path, "rb") as opened:
-            table = pq.read_table(opened, columns=["id", "text"], filters=pc.field("id").isin(sorted(left)))
-        for id_, text in zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True):
-            if id_ in left:
-                left.discard(id_)
-                yield id_, text
+            for batch in pq.ParquetFile(opened).iter_batches(1024, columns=["id", "text"]):
+                wanted = pc.is_in(batch["id"].cast(pa.string()), pa.array(sorted(left), pa.string()))
+                for row in batch.filter(wanted).to_pylist():
+                    if str(row["id"]) in left:
+                        left.discard(str(row["id"]))
+                        yield str(row["id"]), row["text"]

@@ -185,8 +185,9 @@ def _pack_use(values: dict[str, Any], path: Path, lines: Lines) -> None:
     except RecipeError as error:
         raise RecipeError(f"{path}{_at(lines, ('use',))}: {error}") from error
     for stage in values["stages"]:
-        if "heuristics" in stage:
-            stage["heuristics"]["use"] = used
+        for name in ("heuristics", "score"):
+            if name in stage:
+                stage[name]["use"] = used
 
 
 def _lines(node: Any, at: tuple[Any, ...] = ()) -> Lines:

@@ -172,14 +172,16 @@ def write_text(location: str, text: str) -> None:
 class ShardWriter:
     """Writes one Parquet shard: zstd, page checksums, row groups bounded by bytes; equal tables give equal bytes."""
 
-    def __init__(self, location: str, schema: pa.Schema) -> None:
+    def __init__(self, location: str, schema: pa.Schema, dictionary: bool = True) -> None:
         self.location, self.schema, self.rows = location, schema, 0
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._file = whole_file(location)
         self._half = self._file.__enter__()
         try:
-            self._writer = pq.ParquetWriter(self._half, schema, compression="zstd", write_page_checksum=True)
+            self._writer = pq.ParquetWriter(
+                self._half, schema, compression="zstd", write_page_checksum=True, use_dictionary=dictionary
+            )
         except BaseException as error:  # a full disk has no room for its first four bytes
             with suppress(type(error)):
                 self._file.__exit__(type(error), error, error.__traceback__)
@@ -270,10 +272,10 @@ class TaskOutput:
         if dropped:
             self.open("dropped", f"dropped/{task.name}.parquet", DROPPED)
 
-    def open(self, name: str, file: str, schema: pa.Schema) -> None:
-        """Add a shard to this task's output."""
+    def open(self, name: str, file: str, schema: pa.Schema, dictionary: bool = True) -> None:
+        """Add a shard to this task's output; ``dictionary`` false for columns of hashes, which never repeat."""
         try:
-            self._writers[name] = ShardWriter(join(self.task.out, file), schema)
+            self._writers[name] = ShardWriter(join(self.task.out, file), schema, dictionary)
         except BaseException:
             self._abandon()
             raise

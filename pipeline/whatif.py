@@ -9,9 +9,13 @@ The values after an edit are those of the edited text, so that a changed bound o
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from filters.signal import Keep, Signal, SignalError, Values
@@ -136,3 +140,87 @@ def _columns(location: str, names: list[str]) -> Iterator[tuple[dict[str, Any], 
 def _values(column: Any) -> Any:
     values = column.to_numpy(zero_copy_only=False)
     return values if values.dtype.kind == "O" else values.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Top:
+    """A fraction of the highest scores: the lowest of them, and how many documents and bytes they are."""
+
+    fraction: float
+    threshold: float
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """What top fractions would keep, of how many documents and bytes."""
+
+    documents: int
+    bytes: int
+    tops: list[Top]
+
+
+def top_fractions(names: Sequence[str], fractions: Sequence[float], column: str, by: str = "documents") -> Fractions:
+    """What the stage quality would keep with other fractions, from its folder or from any scored shards.
+
+    12 bytes of memory a document. Raises `RecipeError` for a fraction that cannot be, `DataError` for a missing column.
+    """
+    for fraction in fractions:
+        if not 0 < fraction <= 1:
+            raise RecipeError(f"--fraction {fraction}: expected a number above 0 and up to 1")
+    parts = list(_scored(names, column, by))
+    values = np.concatenate([np.zeros(0, np.float32), *(p[0] for p in parts)])
+    sizes, weights = (np.concatenate([np.zeros(0, np.int64), *(p[k] for p in parts)]) for k in (1, 2))
+    total, everything = len(values), int(sizes.sum())
+    known = ~np.isnan(values)
+    values, sizes, weights = values[known], sizes[known], weights[known]
+    order = np.argsort(-values, kind="stable")
+    reached = np.cumsum(np.ones(len(order), np.int64) if by == "documents" else weights[order])
+    tops = []
+    for fraction in sorted(fractions):
+        if not len(order):
+            tops.append(Top(fraction, float("nan"), 0, 0))
+            continue
+        wanted = ceil(int(reached[-1]) * Fraction(str(fraction)))
+        count = int(np.searchsorted(reached, wanted)) + 1
+        threshold = values[order[count - 1]]
+        if by != "documents":  # equal scores go together, as the stage has it
+            count = int((values >= threshold).sum())
+        tops.append(Top(fraction, float(threshold), count, int(sizes[order[:count]].sum())))
+    return Fractions(total, everything, tops)
+
+
+def _scored(names: Sequence[str], column: str, by: str) -> Iterator[tuple[Any, Any, Any]]:
+    """Scores, bytes and weights by shard: of a quality stage's folder all that it scored, else what the shards have."""
+    for name in names:
+        report = read_json(join(name, "report.json")) if not name.endswith(".parquet") else None
+        inside = [f for f in (report or {}).get("others", {}) if f.startswith("scores/")]
+        files = sorted(_score_files(name)) if report and report.get("stage") == "quality" and not inside else inside
+        if files:
+            if by not in ("documents", "bytes", report["config"]["by"]):  # type: ignore[index]
+                raise DataError(f"{name} weighed documents by {report['config']['by']}, and not by {by}")  # type: ignore[index]
+            for file in files:
+                table = _table(join(name, file), None)
+                yield table.column(0).to_numpy(), table.column(1).to_numpy(), table.column(1 if by == "bytes" else 2).to_numpy()
+            continue
+        for shard in find_shards([name]):
+            weigh = [] if by in ("documents", "bytes") else [by]
+            table = _table(shard.path, [column, "text", *weigh])
+            sizes = np.asarray(pc.binary_length(table["text"]), np.int64)
+            yield np.asarray(table[column], np.float32), sizes, np.asarray(table[by], np.int64) if weigh else sizes
+
+
+def _score_files(folder: str) -> list[str]:
+    fs, path = filesystem(join(folder, "scores"))
+    return [f"scores/{p.rsplit('/', 1)[-1]}" for p in fs.glob(f"{path}/*.parquet")]
+
+
+def _table(location: str, columns: Sequence[str] | None) -> pa.Table:
+    fs, path = filesystem(location)
+    with fs.open(path, "rb") as file:
+        parquet = pq.ParquetFile(file)
+        for name in columns or ():
+            if name not in parquet.schema_arrow.names:
+                raise DataError(f"{location} has no column {name!r}; it has {', '.join(parquet.schema_arrow.names)}")
+        return parquet.read(columns=list(columns) if columns else None)

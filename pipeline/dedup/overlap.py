@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.cut import Bytes, Rows
-from filters.jit import kernel
-from filters.ngrams import FACTOR, Hashes, mixed, row_hash, table_size
+from filters.bits import first_eight
+from filters.characters import HARD, folds
+from filters.cut import Bytes, Rows, code_point
+from filters.jit import kernel, part
+from filters.ngrams import FACTOR, Hashes, hashes, mixed, row_hash, table_size
 from filters.texts import Texts
 
 ANCHOR = 8
@@ -31,7 +33,8 @@ class Index:
 
     ``keys: uint64[slots]``; ``heads: int64[slots]`` the first needle + 1 of a slot's chain (0: empty slot); ``following:
     int64[K]`` the next needle + 1; ``lengths: int64[K]`` in words; ``full: uint64[K]`` hashes of all their words; ``widths:
-    int64[*]`` the anchors' lengths that occur.
+    int64[*]`` the anchors' lengths that occur. ``marks: uint64[*]``: a bit for the hash of each needle's first words, four at
+    the most, whose numbers are ``marked: int64[*]``: what nearly every word of a text fails, in a cache near by.
     """
 
     keys: Hashes
@@ -40,45 +43,81 @@ class Index:
     lengths: Rows
     full: Hashes
     widths: Rows
+    marks: Hashes
+    marked: Rows
 
     @property
     def bytes(self) -> int:
         """Memory that the index takes."""
-        arrays = (self.keys, self.heads, self.following, self.lengths, self.full)
+        arrays = (self.keys, self.heads, self.following, self.lengths, self.full, self.marks)
         return int(sum(array.nbytes for array in arrays))
 
 
 def normal_words(texts: Texts) -> Hashes:
     """A hash of each normal word, rows as in ``texts.uax29_words``: ``uint64[words]``."""
     words = texts.uax29_words
-    hashed, plain = ascii_word_hashes(words.utf8, words.starts, words.ends)
-    foreign = np.flatnonzero(~plain)
-    if len(foreign):
-        _, firsts, which = np.unique(hashed[foreign], return_index=True, return_inverse=True)
-        rows = foreign[firsts]
+    hashed, plain = word_hashes(words.utf8, words.starts, words.ends, folds())
+    hard = np.flatnonzero(~plain)
+    if len(hard):
+        _, firsts, which = np.unique(hashed[hard], return_index=True, return_inverse=True)
+        rows = hard[firsts]
         raw = (words.utf8[a:b].tobytes() for a, b in zip(words.starts[rows], words.ends[rows], strict=True))
-        hashed[foreign] = np.fromiter(map(_normal_hash, raw), np.uint64, len(rows))[which]
+        hashed[hard] = np.fromiter(map(_normal_hash, raw), np.uint64, len(rows))[which]
     return np.asarray(hashed)
 
 
 @lru_cache(maxsize=1 << 18)
 def _normal_hash(raw: bytes) -> np.uint64:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw.decode()).casefold())
-    one = Texts.of([text])
-    return np.uint64(ascii_word_hashes(one.utf8, one.starts, one.ends)[0][0])
+    data = np.frombuffer(text.encode(), np.uint8)
+    return np.uint64(hashes(data, np.array([0]), np.array([len(data)]))[0])
 
 
 @kernel
-def ascii_word_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """A hash of each word with ASCII capitals made small, and whether it is ASCII: ``uint64[N]``, ``bool[N]``."""
+def word_hashes(utf8: Bytes, starts: Rows, ends: Rows, folds: Any) -> Any:
+    """A hash of each normal word: ``uint64[N]``; and whether it is that, ``bool[N]``: of a word with a character that cannot be
+    normalised by itself it is the raw word's."""
     out, plain = np.empty(len(starts), np.uint64), np.empty(len(starts), np.bool_)
+    longest = np.int64(0)
     for row in range(len(starts)):
-        bits = np.uint8(0)
-        for i in range(starts[row], ends[row]):
-            bits |= utf8[i]
-        plain[row] = bits < 128
-        out[row] = row_hash(utf8, starts[row], ends[row], True)
+        longest = max(longest, ends[row] - starts[row])
+    normal = np.empty(4 * longest + 16, np.uint8)
+    for row in range(len(starts)):
+        begin, end = starts[row], ends[row]
+        bits = first_eight(utf8, np.uint64(begin), np.uint64(end))
+        for i in range(begin + 8, end):
+            bits |= np.uint64(utf8[i])
+        plain[row] = True
+        if bits & np.uint64(0x8080808080808080) == np.uint64(0):
+            out[row] = row_hash(utf8, begin, end, True)
+            continue
+        n = np.int64(0)
+        while begin < end:
+            point, begin = code_point(utf8, begin)
+            fold = np.int64(folds[point])
+            if fold == HARD:
+                plain[row] = False
+                break
+            n = _encoded(fold, normal, n)
+        out[row] = row_hash(normal, 0, n, False) if plain[row] else row_hash(utf8, starts[row], end, False)
     return out, plain
+
+
+@part
+def _encoded(point: int, out: Bytes, n: int) -> Any:
+    """Put a character's UTF-8 at ``n``; where the next one goes."""
+    if point < 0x80:
+        out[n] = point
+        return n + 1
+    if point < 0x800:
+        out[n], out[n + 1] = 0xC0 | (point >> 6), 0x80 | (point & 0x3F)
+        return n + 2
+    if point < 0x10000:
+        out[n], out[n + 1], out[n + 2] = 0xE0 | (point >> 12), 0x80 | ((point >> 6) & 0x3F), 0x80 | (point & 0x3F)
+        return n + 3
+    out[n], out[n + 1] = 0xF0 | (point >> 18), 0x80 | ((point >> 12) & 0x3F)
+    out[n + 2], out[n + 3] = 0x80 | ((point >> 6) & 0x3F), 0x80 | (point & 0x3F)
+    return n + 4
 
 
 def index_of(needles: Sequence[str]) -> Index:
@@ -89,7 +128,8 @@ def index_of(needles: Sequence[str]) -> Index:
     size = int(table_size(len(needles)))
     keys, heads, following = chained(anchors, lengths, size)
     widths = np.unique(np.minimum(lengths[lengths > 0], ANCHOR))
-    arrays = (keys, heads, following, lengths, full, widths)
+    marks, marked = marked_beginnings(normal_words(texts), parents)
+    arrays = (keys, heads, following, lengths, full, widths, marks, marked)
     for array in arrays:
         array.flags.writeable = False
     return Index(*arrays)
@@ -109,6 +149,29 @@ def needle_hashes(words: Hashes, parents: Rows, anchor: int) -> Any:
         lengths[p], full[p] = parents[p + 1] - parents[p], h
         anchors[p] = mixed(first + np.uint64(min(lengths[p], anchor)))
     return lengths, full, anchors
+
+
+MARKED = 4
+
+
+@kernel
+def marked_beginnings(words: Hashes, parents: Rows) -> Any:
+    """The bits and the numbers of words of `Index.marks`: 32 bits a needle, at least."""
+    size = np.int64(1024)
+    while size < 32 * (len(parents) - 1):
+        size *= 2
+    marks, numbers = np.zeros(size // 64, np.uint64), np.zeros(MARKED + 1, np.bool_)
+    for p in range(len(parents) - 1):
+        n = min(parents[p + 1] - parents[p], MARKED)
+        if n == 0:
+            continue
+        h = np.uint64(0)
+        for word in range(parents[p], parents[p] + n):
+            h = h * FACTOR + words[word]
+        bit = mixed(h) & np.uint64(size - 1)
+        marks[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
+        numbers[n] = True
+    return marks, np.flatnonzero(numbers)
 
 
 @kernel
@@ -135,7 +198,18 @@ def found(texts: Texts, index: Index) -> tuple[Rows, Rows, Rows]:
     while True:
         out = np.empty((room, 3), np.int64)
         hits = probe(
-            words, parents, index.keys, index.heads, index.following, index.lengths, index.full, index.widths, ANCHOR, out
+            words,
+            parents,
+            index.keys,
+            index.heads,
+            index.following,
+            index.lengths,
+            index.full,
+            index.widths,
+            index.marks,
+            index.marked,
+            ANCHOR,
+            out,
         )
         if hits <= room:
             return out[:hits, 0], out[:hits, 1], out[:hits, 2]
@@ -145,11 +219,11 @@ def found(texts: Texts, index: Index) -> tuple[Rows, Rows, Rows]:
 @kernel
 def probe(
     words: Hashes, parents: Rows, keys: Hashes, heads: Rows, following: Rows, lengths: Rows, full: Hashes, widths: Rows,
-    anchor: int, out: npt.NDArray[np.int64],
+    marks: Hashes, marked: Rows, anchor: int, out: npt.NDArray[np.int64],
 ) -> Any:  # fmt: skip
     """How many hits there are; as many as fit go into ``out: int64[room, 3]``."""
     hits = np.int64(0)
-    size = len(keys)
+    size, mask = len(keys), np.uint64(64 * len(marks) - 1)
     longest = np.int64(0)
     for p in range(len(parents) - 1):
         longest = max(longest, parents[p + 1] - parents[p])
@@ -161,6 +235,13 @@ def probe(
         for k in range(count):
             sums[k + 1] = sums[k] * FACTOR + words[first + k]
         for k in range(count):
+            begins = False
+            for n in marked:
+                if k + n <= count:
+                    bit = mixed(sums[k + n] - sums[k] * powers[n]) & mask
+                    begins |= (marks[bit >> np.uint64(6)] >> (bit & np.uint64(63))) & np.uint64(1) != np.uint64(0)
+            if not begins:
+                continue
             for width in widths:
                 if k + width > count:
                     break

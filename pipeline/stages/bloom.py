@@ -9,6 +9,7 @@ Dropped by ``contained_fraction`` (the share of its n-grams seen before is above
 """
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from pipeline.shards import (
     with_fields,
 )
 from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
+
+log = logging.getLogger("goldwash")
 
 COLUMNS = {"ngram_count": pa.int64(), "contained_ngram_count": pa.int64(), "removed_line_count": pa.int64()}
 
@@ -82,9 +85,13 @@ class Bloom(Stage):
         run(count_shard, counting)
         counts = [int(marker["facts"]["ngrams"]) for marker in markers_of(counting)]
         tasks = [self._group(inputs, out, counts, group) for group in range(min(self.groups, len(inputs)))]
-        run(filter_group, tasks)
         sizes = [Sizing(**task.extra["sizing"]) for task in tasks]
-        facts = {"ngrams": sum(counts), "groups": len(tasks), "largest_filter_bytes": max((s.bytes for s in sizes), default=0)}
+        largest = max((s.bytes for s in sizes), default=0)
+        log.info(
+            f"bloom: {sum(counts):,} n-grams in {len(tasks)} groups; a worker takes {largest / 1e6:,.1f} MB for its filter"
+        )
+        run(filter_group, tasks)
+        facts = {"ngrams": sum(counts), "groups": len(tasks), "largest_filter_bytes": largest}
         return finish(self, inputs, out, tasks, facts)
 
     def _group(self, inputs: Sequence[Input], out: str, counts: Sequence[int], group: int) -> Task:

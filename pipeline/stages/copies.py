@@ -7,7 +7,7 @@ Documents are numbered in the order of the input. Each pass runs in parallel and
 pass          one task a        writes
 ============  ================  =====================================================================================
 keys          shard             ``keys/``: id, url, weight and a column a band, of each document in its order
-pairs         band and slice    ``pairs/``: pairs of documents of equal keys; 40 bytes a document of its slice in memory
+pairs         band and slice    ``pairs/``: pairs of documents of equal keys; 50 bytes a document of its slice in memory
 components    run               ``components/``: (document, survivor, copies) of all that have a copy; 20 bytes a document
 sets, judged  shard, part       only with ``check``: the shingles of those documents, then (document, survivor, copies)
 part          shard             the kept documents and the dropped ones
@@ -20,6 +20,7 @@ A kept document's ``copy_count`` is how many documents stood where it stands, it
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal
@@ -52,7 +53,7 @@ from pipeline.shards import (
 from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
 
 DOCUMENTS_A_TASK = 1 << 25
-"""Documents whose keys a pairs task holds: about 1.3 GB."""
+"""Documents whose keys a pairs task holds: about 1.7 GB."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -140,13 +141,12 @@ class Copies(Stage):
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
         """How many copies stand for the document, or which document stands for it."""
-        if document.get("copy_count") is not None:
-            return [("copy_count", document["copy_count"], "documents that it stands for", True)]
-        if not document.get("detail"):
-            return []
+        if self.rule not in document:
+            return [("copy_count", document.get("copy_count"), "documents that it stands for", True)]
         shard, row = map(int, str(document["detail"]).removeprefix("copy of ").split(":"))
-        keys = pq.read_table(join(folder, "keys", f"keys-{shard:05d}.parquet"), columns=["id", "url"]).slice(row, 1).to_pylist()
-        return [(self.rule, document.get(self.rule), f"one is kept: {keys[0]['id']} {keys[0]['url']}", False)]
+        with _opened(join(folder, "keys", f"keys-{shard:05d}.parquet")) as file:
+            kept = pq.read_table(file, columns=["id", "url"]).slice(row, 1).to_pylist()[0]
+        return [(self.rule, document[self.rule], f"one is kept: {kept['id']} {kept['url']}", False)]
 
 
 def _starts(counts: Sequence[int]) -> list[int]:
@@ -172,13 +172,10 @@ def key_shard(task: Task) -> None:
     """Make the keys of a shard's documents."""
     stage, location = _stage(task), task.inputs[0]
     schema = stage.key_schema()
-    if stage.keep == "best" and stage.score not in schema_of(location).names:
-        raise DataError(
-            f"{location} has no column {stage.score!r}, by which stage {stage.name} shall keep the best: score the documents "
-            "first (goldwash score), name their column with score=NAME, or give keep=longest"
-        )
+    if stage.keep == "best":
+        _check_score(stage, location)
     with TaskOutput(task, None, dropped=False) as output:
-        output.open("keys", f"keys/{task.name}.parquet", schema)
+        output.open("keys", f"keys/{task.name}.parquet", schema, dictionary=False)
         documents = 0
         for table in read_batches(location):
             texts = texts_of(table, "text", location)
@@ -191,21 +188,40 @@ def key_shard(task: Task) -> None:
         output.facts["documents"] = documents
 
 
-def read_keys(location: str, stage: Copies, columns: Sequence[str], rows: int | None = None) -> pa.Table:
-    """Columns of a shard of keys; `DataError` where it is missing, of other parameters, or of another length."""
+def _check_score(stage: Copies, location: str) -> None:
+    schema = schema_of(location)
+    if stage.score not in schema.names:
+        raise DataError(
+            f"{location} has no column {stage.score!r}, by which stage {stage.name} shall keep the best: score the documents "
+            "first (goldwash score), name their column with score=NAME, or give keep=longest"
+        )
+    kind = schema.field(stage.score).type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise DataError(f"{location}, column {stage.score}: expected numbers, found {kind}: name another with score=NAME")
+
+
+@contextmanager
+def _opened(location: str) -> Iterator[Any]:
+    """A file that a pass before has written; a `DataError` where it is missing or broken."""
     fs, path = filesystem(location)
     try:
         with fs.open(path, "rb") as file:
-            parquet = pq.ParquetFile(file)
-            made = json.loads((parquet.schema_arrow.metadata or {}).get(b"goldwash", b"null"))
-            wanted = json.loads(json.dumps({"stage": stage.name, **stage.parameters()}))
-            if made != wanted:
-                raise DataError(f"{location} holds keys of other parameters ({made}; wanted {wanted}): delete it and run again")
-            table = parquet.read(columns=list(columns))
+            yield file
     except FileNotFoundError as error:
-        raise DataError(f"{location} is missing: the pass `keys` has not run, or its output was removed; run again") from error
+        raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{location} is not a whole Parquet file ({error}): delete it and run again") from error
+
+
+def read_keys(location: str, stage: Copies, columns: Sequence[str], rows: int | None = None) -> pa.Table:
+    """Columns of a shard of keys; `DataError` where it is missing, of other parameters, or of another length."""
+    with _opened(location) as file:
+        parquet = pq.ParquetFile(file)
+        made = json.loads((parquet.schema_arrow.metadata or {}).get(b"goldwash", b"null"))
+        wanted = json.loads(json.dumps({"stage": stage.name, **stage.parameters()}))
+        if made != wanted:
+            raise DataError(f"{location} holds keys of other parameters ({made}; wanted {wanted}): delete it and run again")
+        table = parquet.read(columns=list(columns))
     if rows is not None and table.num_rows != rows:
         raise DataError(f"{location} has {table.num_rows} documents, and had {rows} when it was made: delete it and run again")
     return table
@@ -236,7 +252,10 @@ def pair_band(task: Task) -> None:
             found, place = found[inside], place[inside]
         keys.append(found)
         numbers.append(place + start)
-    one, other = pairs(np.concatenate(keys), np.concatenate(numbers))
+    all_keys, all_numbers = np.concatenate(keys), np.concatenate(numbers)
+    keys.clear()
+    numbers.clear()
+    one, other = pairs(all_keys, all_numbers)
     with TaskOutput(task, None, dropped=False) as output:
         output.open("pairs", f"pairs/{task.name}.parquet", PAIRS)
         for k in range(0, len(one), 1 << 20):
@@ -272,25 +291,16 @@ def join_components(task: Task) -> None:
 
 
 def _batches(location: str) -> Iterator[pa.RecordBatch]:
-    fs, path = filesystem(location)
-    try:
-        with fs.open(path, "rb") as file:
-            yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(1 << 20)
-    except FileNotFoundError as error:
-        raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error
+    with _opened(location) as file:
+        yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(1 << 20)
 
 
 def rows_between(locations: Sequence[str], column: str, low: int, high: int) -> pa.Table:
     """Rows whose number in a sorted column lies from ``low`` to below ``high``; row groups beyond are not read."""
     found = []
     for location in locations:
-        fs, path = filesystem(location)
-        try:
-            with fs.open(path, "rb") as file:
-                inside = (pc.field(column) >= low) & (pc.field(column) < high)
-                found.append(pq.read_table(file, filters=inside))
-        except FileNotFoundError as error:
-            raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error
+        with _opened(location) as file:
+            found.append(pq.read_table(file, filters=(pc.field(column) >= low) & (pc.field(column) < high)))
     return pa.concat_tables(found).sort_by(column)
 
 

@@ -83,7 +83,10 @@ def normal_url(url: str) -> str:
         return url
     if not host:
         return url
+    host = f"[{host}]" if ":" in host else host
     place = host if port in (None, PORTS.get(parts.scheme)) else f"{host}:{port}"
-    path = quote(unquote(parts.path), safe="/~!$&'()*+,;=:@-._").rstrip("/")
-    asked = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not pair[0].lower().startswith(TRACKING))
-    return place + path + (f"?{urlencode(asked)}" if asked else "")
+    # "surrogateescape": what is escaped in another encoding than UTF-8 stays told apart
+    path = quote(unquote(parts.path, errors="surrogateescape"), "/~!$&'()*+,;=:@-._", errors="surrogateescape").rstrip("/")
+    found = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
+    asked = sorted(pair for pair in found if not pair[0].lower().startswith(TRACKING))
+    return place + path + (f"?{urlencode(asked, errors='surrogateescape')}" if asked else "")

@@ -71,6 +71,8 @@ class MinHash(Copies):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise RecipeError(f"stage minhash: {name} is {value}; expected {least} or more", (name,))
+        if self.seed >= 1 << 32:
+            raise RecipeError(f"stage minhash: seed is {self.seed}; expected less than 2 to the 32nd", ("seed",))
         for name in ("threshold", "check"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
@@ -81,6 +83,14 @@ class MinHash(Copies):
                 f"are {self.permutations}",
                 ("permutations",),
             )
+        try:
+            _ = self.layout
+        except ValueError as error:
+            raise RecipeError(
+                f"stage minhash: no bands of {self.permutations or 128} permutations fit a threshold of {self.threshold} "
+                f"({error}): give more permutations, or bands and rows",
+                ("threshold",),
+            ) from error
 
     @cached_property
     def layout(self) -> tuple[int, int, int]:
@@ -127,7 +137,7 @@ class MinHash(Copies):
     def survivors(self, inputs: Sequence[Input], out: str, run: Run, components: Task) -> list[str]:
         """Those of the components, or those that a judge found."""
         files = super().survivors(inputs, out, run, components)
-        if self.check is None:
+        if self.check is None or not inputs:
             return files
         documents = int(markers_of([components])[0]["facts"]["in_components"])
         parts = max(1, -(-documents // DOCUMENTS_A_PART))

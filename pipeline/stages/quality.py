@@ -5,9 +5,9 @@ scores and a histogram of their upper 16 bits are kept; the histograms' sum tell
 histogram, of that bin's lower 16 bits, tells the threshold itself; then each shard is cut. Memory is bounded by the histograms,
 whatever the number of documents.
 
-Kept are the highest scores whose weight (``by``: documents or bytes) reaches ``fraction`` of the whole. Of equal scores at the
-threshold those that come first in the input are kept, so that the count is exact and the same on every engine. A nan score is
-never kept.
+Kept are the highest scores whose weight (``by``: documents, bytes, or a column of whole numbers such as token_count) reaches
+``fraction`` of the whole. By documents, of equal scores at the threshold those that come first in the input are kept, so that
+the count is exact and the same on every engine; else all of them are. A nan score is never kept.
 """
 
 import json
@@ -18,22 +18,25 @@ from fractions import Fraction
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from classifiers.fasttext import Folded, load, save_fold
 from classifiers.quality import scores
-from classifiers.train import Settings, examples, train
+from classifiers.sources import examples
+from classifiers.train import Settings, train
 from filters.fetch import fetched, file_digest
 from filters.texts import Texts
 from pipeline.report import Count, Report
 from pipeline.run.work import beat
 from pipeline.sample import write_sample
 from pipeline.shards import (
+    DataError,
     Input,
     Task,
     TaskOutput,
@@ -54,7 +57,7 @@ SAMPLE = "sample"
 SAMPLE_SETTINGS = Settings(dim=16, bucket=100_000, epoch=25)
 
 Table = Mapping[int, Sequence[int]]
-"""A histogram: of each occupied bin its documents and bytes."""
+"""A histogram: of each occupied bin its documents and their weight."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Quality(Stage):
     column: str = "quality_probability"
     fraction: float | None = 0.1
     threshold: float | None = None
-    by: Literal["documents", "bytes"] = "documents"
+    by: str = "documents"
 
     def __post_init__(self) -> None:
         if (self.fraction is None) == (self.threshold is None):
@@ -75,6 +78,8 @@ class Quality(Stage):
                 f"stage quality: give fraction or threshold, not both (fraction {self.fraction}, threshold {self.threshold}; "
                 "write `fraction: null` to use a threshold)"
             )
+        if not self.by:
+            raise RecipeError("stage quality: by is empty; expected documents, bytes, or a column such as token_count", ("by",))
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise RecipeError(f"stage quality: fraction is {self.fraction}; expected a number above 0 and up to 1")
 
@@ -88,11 +93,10 @@ class Quality(Stage):
 
     def rehearse(self) -> None:
         """Compile the kernel."""
-        words = np.array([0.5], np.float32)
-        words.flags.writeable = False
-        keys = np.zeros(16, np.uint64)
-        keys.flags.writeable = False
-        Folded((" ", "hq"), keys, words, words, 2).probability(Texts.of(["a b"]), "hq")
+        ngrams, words = np.array([0.5], np.float32), np.zeros((16, 2), np.uint32)
+        for array in (ngrams, words):
+            array.flags.writeable = False
+        Folded((" ", "hq"), words, ngrams, 2).probability(Texts.of(["a b"]), "hq")
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Have the model, score, find the threshold, cut."""
@@ -157,7 +161,7 @@ class Quality(Stage):
 
     def _quotas(self, ties: Sequence[Sequence[int]], left: int) -> list[int]:
         """How many of the equal scores each shard keeps: the first shards first (-1: all that lie at or above)."""
-        if self.by == "bytes":  # documents have different weights: all equal ones are kept
+        if self.by != "documents":  # documents have different weights: all equal ones are kept
             return [-1] * len(ties)
         quotas = []
         for documents, _ in ties:
@@ -240,7 +244,7 @@ def _stage(config: str) -> Quality:
 def score_shard(task: Task) -> None:
     """Score a shard's documents; write the scores beside it, in its order, and a histogram of their upper bits."""
     stage, model = _stage(json.dumps(task.stage)), _local(task.extra["model"])
-    schema = pa.schema([(stage.column, pa.float32()), ("bytes", pa.int64())])
+    schema = pa.schema([(stage.column, pa.float32()), ("bytes", pa.int64()), ("weight", pa.int64())])
     with TaskOutput(task, None, dropped=False) as output:
         output.open("scores", f"scores/{task.name}.parquet", schema)
         bins: list[Any] = [np.zeros(0, np.uint32)]
@@ -248,14 +252,27 @@ def score_shard(task: Task) -> None:
         for table in read_batches(task.inputs[0]):
             texts = texts_of(table, "text", task.inputs[0])
             values = scores(texts, model, stage.label)
-            output.write("scores", pa.table([pa.array(values), pa.array(texts.byte_counts)], schema=schema))
+            weights = _weights(table, texts, stage.by, task.inputs[0])
+            output.write("scores", pa.table([pa.array(values), texts.byte_counts, weights], schema=schema))
             known = ~np.isnan(values)
             bins.append(ordered_bits(values[known]) >> 16)
-            sizes.append(texts.byte_counts[known])
+            sizes.append(weights[known])
             everything = Count(len(texts), texts.bytes)
             output.report += Report(everything, everything)
             beat(task, output.report.read.documents, output.report.read.bytes)
         output.facts["histogram"] = _histogram(np.concatenate(bins), np.concatenate(sizes))
+
+
+def _weights(table: pa.Table, texts: Texts, by: str, location: str) -> npt.NDArray[np.int64]:
+    """What documents weigh: bytes, or a column of whole numbers that are not negative."""
+    if by in ("documents", "bytes"):
+        return texts.byte_counts
+    if by not in table.column_names:
+        raise DataError(f"{location} has no column {by!r} to weigh documents by: give by=documents or bytes, or add it first")
+    column = table[by]
+    if not pa.types.is_integer(column.type) or column.null_count or (len(column) and pc.min(column).as_py() < 0):
+        raise DataError(f"{location}, column {by}: expected whole numbers from 0 on, without nulls, found {column.type}")
+    return np.asarray(column, np.int64)
 
 
 def _local(place: str) -> Path:
@@ -272,7 +289,7 @@ def refine_shard(task: Task) -> None:
     """A histogram of the lower bits of the scores in the threshold's bin."""
     table = _scores(task.inputs[0])
     with TaskOutput(task, None, dropped=False) as output:
-        values, sizes = table.column(0).to_numpy(), table.column(1).to_numpy()
+        values, sizes = table.column(0).to_numpy(), table.column(2).to_numpy()
         known = ~np.isnan(values)
         bits, sizes = ordered_bits(values[known]), sizes[known]
         inside = bits >> 16 == task.extra["high"]

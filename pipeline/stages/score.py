@@ -1,36 +1,113 @@
-"""score: add a classifier's score to every document, as a column.
+"""score: add classifiers' scores and labels to every document, as columns, in one pass over the text.
 
-Law: nothing is dropped and no text changes; the column is ``float32``, the probability of the better label.
+Law: nothing is dropped and no text changes. ``models`` says what each column is made by::
+
+    models:
+      quality: model.fold                          # two labels: quality_probability, of the better one
+      language: lid.176.ftz                        # others: language and language_probability, the likeliest label's
+      toxicity: {model: toxic.bin, label: toxic}   # one label's probability: toxicity_probability
+      mine: signal:my_score                        # a signal, perhaps your own (named under `use`): mine
+
+Models are named by path, ``https://``, ``s3://`` or ``hf://OWNER/REPO/FILE``. Probabilities are ``float32``, a signal's column
+is of its own kind, labels are strings ("" where a model gives none).
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
-from classifiers.quality import scores
-from filters.fetch import fetched, file_digest
+from classifiers import language
+from classifiers.fasttext import ModelError, load
+from classifiers.quality import BETTER, scores
+from filters.fetch import file_digest
+from filters.signal import SIGNALS, Signal
+from filters.texts import Texts
+from pipeline.custom import load_custom
 from pipeline.report import Count, Report
 from pipeline.run.work import beat
 from pipeline.shards import Input, Task, TaskOutput, read_batches, schema_of, texts_of, with_column, with_fields
-from pipeline.stage import Run, Stage, finish, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, finish, nearest, tasks_for
+
+SIGNAL = "signal:"
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What makes a name's columns: a signal, or a model and perhaps one of its labels."""
+
+    name: str
+    place: str
+    label: str | None = None
+
+    @property
+    def signal(self) -> Signal | None:
+        """The signal, where it is one."""
+        return SIGNALS[self.place.removeprefix(SIGNAL)].bind() if self.place.startswith(SIGNAL) else None
+
+    def columns(self, texts: Texts) -> dict[str, pa.Array]:
+        """The columns' values."""
+        if self.signal is not None:
+            return {self.name: pa.array(np.asarray(self.signal.measure(texts)))}
+        path = language.located(self.place)
+        if self.label is not None or _has_better(str(path)):
+            return {f"{self.name}_probability": pa.array(scores(texts, path, self.label))}
+        labels, probabilities = language.likeliest(texts, self.place)
+        return {
+            self.name: pa.array(labels.astype(object), pa.string()),
+            f"{self.name}_probability": pa.array(np.asarray(probabilities, np.float32)),
+        }
+
+
+def _has_better(path: str) -> bool:
+    """Whether a model has two labels, of which one is known to be the better."""
+    labels = load(path).labels
+    return len(labels) == 2 and any(label in labels for label in BETTER)
 
 
 @dataclass(frozen=True)
 class Score(Stage):
-    """Add a classifier's score to every document, as a column; drop nothing."""
+    """Add classifiers' scores and labels to every document, as columns; drop nothing."""
 
     name: ClassVar[str] = "score"
-    model: str = ""
-    label: str | None = None
-    column: str = "quality_probability"
+    models: Mapping[str, Any] = field(default_factory=dict)
+    use: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        load_custom(self.use)
+        if not self.models:
+            raise RecipeError("stage score: give models, as `models: {quality: model.fold}`", ("models",))
+        for scorer in self.scorers:
+            known = scorer.place.removeprefix(SIGNAL)
+            if scorer.place.startswith(SIGNAL) and known not in SIGNALS:
+                raise RecipeError(f"stage score: no signal is called {known!r}: {nearest(known, list(SIGNALS))}", ("models",))
+
+    @property
+    def scorers(self) -> list[Scorer]:
+        """What makes columns, in the order of the recipe."""
+        made = []
+        for name, value in self.models.items():
+            values = {"model": value} if isinstance(value, str) else value
+            if not isinstance(values, Mapping) or "model" not in values or set(values) - {"model", "label"}:
+                raise RecipeError(
+                    f"stage score: models.{name} is {value!r}; expected a place, or {{model: PLACE, label: LABEL}}", ("models",)
+                )
+            made.append(Scorer(name, str(values["model"]), values.get("label")))
+        return made
 
     def versions(self) -> dict[str, str]:
-        """The model's digest."""
-        return {"model": file_digest(fetched(self.model))}
+        """The models' digests."""
+        models = [s for s in self.scorers if not s.place.startswith(SIGNAL)]
+        return {f"model {s.name}": file_digest(language.located(s.place)) for s in models}
+
+    def rehearse(self) -> None:
+        """Compile the kernels, and refuse a model that does not have the label that is asked of it."""
+        for scorer in self.scorers:
+            scorer.columns(Texts.of(["a text to begin with", ""]))
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """One task a shard."""
@@ -47,11 +124,28 @@ def _stage(config: str) -> Score:
 def score_shard(task: Task) -> None:
     """One shard in, one shard out."""
     stage = _stage(json.dumps(task.stage))
-    location, model = task.inputs[0], fetched(stage.model)
-    with TaskOutput(task, with_fields(schema_of(location), **{stage.column: pa.float32()}), dropped=False) as output:
+    location = task.inputs[0]
+    kinds = {name: column.type for s in stage.scorers for name, column in s.columns(Texts.of(["a", ""])).items()}
+    with TaskOutput(task, with_fields(schema_of(location), **kinds), dropped=False) as output:
         for table in read_batches(location):
             texts = texts_of(table, "text", location)
-            output.write("kept", with_column(table, stage.column, pa.array(scores(texts, model, stage.label))))
+            for scorer in stage.scorers:
+                for name, column in scorer.columns(texts).items():
+                    table = with_column(table, name, column)
+            output.write("kept", table)
             everything = Count(len(texts), texts.bytes)
             output.report += Report(everything, everything)
             beat(task, output.report.read.documents, output.report.read.bytes)
+
+
+def scorers_of(words: Sequence[str], label: str | None) -> dict[str, Any]:
+    """``models`` from the command line's ``[NAME=]PLACE`` words; the only one without a name is called quality."""
+    made: dict[str, Any] = {}
+    for word in words:
+        name, equals, place = word.partition("=")
+        if not equals or "/" in name or "?" in word.partition("://")[0]:
+            name, place = "quality", word
+        if name in made:
+            raise ModelError(f"two models are called {name}: name them, as NAME={place}")
+        made[name] = {"model": place, "label": label} if label else place
+    return made

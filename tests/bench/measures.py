@@ -93,7 +93,10 @@ def shard(folder: str) -> str:
 
 
 def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
-    """A whole stage, from Parquet to Parquet, in this process; ``copies``: over so many shards of the same documents."""
+    """A whole stage, from Parquet to Parquet, in this process; ``copies``: over so many shards of the same documents.
+
+    ``recipe``: where its parameters stand; "": nowhere, they are the stage's own.
+    """
 
     def prepare() -> tuple[Work, int]:
         from pipeline import recipe as recipes
@@ -104,7 +107,8 @@ def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
 
         folder = tempfile.mkdtemp()
         path = shard(folder)
-        made = STAGES[name].of({**recipes.load(recipe).stage(name).config(), **settings})
+        given = recipes.load(recipe).stage(name).config() if recipe else {}
+        made = STAGES[name].of({**given, **settings})
         run_stage(made, find_shards([path]), f"{folder}/warm", local(1))
         inputs = find_shards([path] * copies)
         return lambda: run_stage(made, inputs, f"{folder}/out", local(1)), copies * corpus()[1]
@@ -187,7 +191,8 @@ def language_by_fasttext() -> tuple[Work, int]:
 @cache
 def _model() -> str:
     """A classifier as the reference trains it, of examples that are at hand (not timed)."""
-    from classifiers.train import Settings, examples, train
+    from classifiers.sources import examples
+    from classifiers.train import Settings, train
     from pipeline.sample import write_sample
 
     folder = tempfile.mkdtemp()
@@ -212,6 +217,71 @@ def quality_by_fasttext() -> tuple[Work, int]:
     model = fasttext.load_model(f"{_model()}/model.bin")
     texts = part(10)
     return lambda: [model.f.predict(" ".join(t.strip().splitlines()) + "\n", 2, 0.0, "strict") for t in texts], size(texts)
+
+
+PERMUTATIONS, NGRAM = 112, 5
+
+
+def signatures() -> tuple[Work, int]:
+    """Words cut, shingles hashed, signatures made."""
+    from pipeline.dedup import minhash
+
+    permutations = minhash.permutations(PERMUTATIONS)
+    return over(lambda b: minhash.signatures(Texts(b.utf8, b.starts, b.ends), NGRAM, permutations), _texts()[1])
+
+
+def split_shingles(text: str) -> list[bytes]:
+    """Shingles of words split at white space: what datasketch and rensa are given."""
+    words = text.encode().split()
+    if len(words) < NGRAM:
+        return [b" ".join(words)] if words else []
+    return list(map(b" ".join, zip(*(words[k:] for k in range(NGRAM)), strict=False)))
+
+
+def shingles_by_python() -> tuple[Work, int]:
+    """The shingles that datasketch and rensa are given, and nothing made of them."""
+    return peer(lambda texts: [len(split_shingles(text)) for text in texts], 12)
+
+
+def signatures_by_datasketch(fast: bool) -> Measure:
+    """datasketch's call for many sketches; ``fast``: with xxhash, one of those that its documentation has, not its SHA-1."""
+
+    def prepare() -> tuple[Work, int]:
+        import datasketch
+        import xxhash
+
+        settings = {"num_perm": PERMUTATIONS, "hashfunc": xxhash.xxh32_intdigest if fast else None}
+        return peer(lambda texts: datasketch.MinHash.bulk(map(split_shingles, texts), **settings), 6)
+
+    return prepare
+
+
+def signatures_by_rensa() -> tuple[Work, int]:
+    """rensa's call for many sketches of tokens that are bytes, one thread."""
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    from rensa import RMinHash  # type: ignore[import-untyped]
+
+    return peer(lambda texts: RMinHash.digest_matrix_from_token_byte_sets(map(split_shingles, texts), PERMUTATIONS, 1), 12)
+
+
+def signatures_by_gaoya() -> tuple[Work, int]:
+    """gaoya's index, which splits, shingles and signs in Rust, one thread; to be put into it costs next to nothing."""
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    from gaoya.minhash import MinHashStringIndex  # type: ignore[import-untyped]
+
+    layout = {"num_bands": 14, "band_size": 8, "analyzer": "word", "ngram_range": (NGRAM, NGRAM), "id_container": "smallvec"}
+
+    def work(texts: list[str]) -> None:
+        MinHashStringIndex(hash_size=32, **layout).par_bulk_insert_docs(list(range(len(texts))), texts)
+
+    return peer(work, 12)
+
+
+def peer(work: Callable[[list[str]], object], most: float) -> tuple[Work, int]:
+    """A measurement of somebody else's call on so many MB of texts, once done on a few beforehand."""
+    texts = part(most)
+    work(texts[:40])
+    return lambda: work(texts), size(texts)
 
 
 def bloom(ngrams: int) -> Measure:
@@ -318,6 +388,14 @@ MEASURES: dict[str, Measure] = {
     "Language: lid.176.ftz, fastText": language_by_fasttext,
     "Quality: folded classifier (dim 100, 2,000,000 buckets)": quality,
     "Quality: the same by fastText": quality_by_fasttext,
+    "MinHash: text to signature, 112 permutations of word 5-grams": signatures,
+    "MinHash: the same by gaoya, its index filled (white-space words)": signatures_by_gaoya,
+    "MinHash: the same by rensa, RMinHash (white-space words, cut in Python)": signatures_by_rensa,
+    "MinHash: the same by datasketch, xxhash (white-space words, cut in Python)": signatures_by_datasketch(fast=True),
+    "MinHash: the same by datasketch, its SHA-1 (white-space words, cut in Python)": signatures_by_datasketch(fast=False),
+    "MinHash: those 5-grams alone in Python, nothing made of them": shingles_by_python,
+    "MinHash: the whole stage under baseline.yaml": stage("minhash", "baseline"),
+    "MinHash: the whole stage `exact`, by text": stage("exact", ""),
     "Bloom: the pass, 1.2 GB filter": bloom(1_000_000_000),
     "Bloom: the pass, 4 MB filter": bloom(3_000_000),
     "Bloom: the whole stage under baseline.yaml": stage("bloom", "baseline"),

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.fasttext import Folded, word_table
+from classifiers.fasttext import Folded, weight_table
 from filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
 from filters.edits import KeepLines
-from filters.ngrams import hashes
 from filters.signal import EDITS, SIGNALS, Keep
 from filters.texts import Texts
 from tests.strategies import HOSTILE_BATTERY
@@ -29,8 +28,9 @@ def folded(word_ngrams: int) -> Folded:
     """A model of a few words with made-up weights."""
     random = np.random.default_rng(word_ngrams)
     known = Texts.of(["the", "a", "é", "中文。。", "</s>", "cat", "http://"])
-    keys, weights = word_table(hashes(known.utf8, known.starts, known.ends), random.normal(size=7).astype(np.float32))
-    return Folded(("cc", "hq"), keys, weights, random.normal(size=97).astype(np.float32), word_ngrams)
+    weights = random.normal(size=7).astype(np.float32).view(np.uint32)
+    table = weight_table(known.utf8, known.starts, known.ends, weights)
+    return Folded(("cc", "hq"), table, random.normal(size=97).astype(np.float32), word_ngrams)
 
 
 def results() -> Iterator[tuple[str, Any]]:
