@@ -32,6 +32,8 @@ from filters.links import remove_urls
 from filters.texts import Texts
 
 ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
+OURS = ("report.json", "stage.json", "run.json")
+"""Files of a stage's or a run's folder that are no examples."""
 REDDIT = "explainlikeimfive"
 
 
@@ -60,7 +62,7 @@ def examples(name: str | Path) -> Iterator[Example]:
     place, _, column = text.partition("::")
     for path in _files(place):
         for number, row in enumerate(_rows(path)):
-            found = _text(row, path, number, column)
+            found = _whole(_text(row, path, number, column))
             if found.strip():
                 yield Example(found, str(row.get("source") or path.name), text)
 
@@ -71,8 +73,10 @@ def _files(place: str) -> list[Path]:
     path = Path(place)
     if not path.is_dir():
         return [path]
+    if (path / "stage.json").exists() and not (path / "report.json").exists():
+        raise TrainingError(f"{place} holds an unfinished stage: finish it by running it again, then read it")
     names = sorted(
-        p for p in path.iterdir() if _ending(p) in ENDINGS and not p.name.startswith((".", "report", "stage", "run"))
+        p for p in path.iterdir() if p.is_file() and _ending(p) in ENDINGS and p.name not in OURS and p.name[0] != "."
     )
     if not names:
         raise TrainingError(f"{place}: no examples there; expected files ending in {', '.join(ENDINGS)}")
@@ -84,11 +88,48 @@ def _ending(path: Path) -> str:
     return Path(name).suffix
 
 
+def _whole(text: str) -> str:
+    """A text without halves of surrogate pairs, which JSON may name and UTF-8 has no bytes for."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class _Unpacked(io.RawIOBase):
+    """The frames of a zst file as one stream; unlike zstandard's own reader, it tells of a file that ends within a frame."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._frame: Any = None
+        self._packed, self._ready = b"", memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, into: Any) -> int:
+        while not self._ready:
+            packed = self._packed or self._file.read(1 << 16)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("it ends within a frame")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor(max_window_size=2**31).decompressobj()
+            self._ready = memoryview(self._frame.decompress(packed))
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        count = min(len(into), len(self._ready))
+        into[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+
 def _opened(path: Path) -> IO[str]:
     """A text file, unpacked by its name's ending; Reddit's dumps need a window of 2 GB."""
     if path.suffix == ".zst":
-        reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(path.open("rb"), read_across_frames=True)
-        return io.TextIOWrapper(reader, "utf-8")
+        return io.TextIOWrapper(io.BufferedReader(_Unpacked(path), 1 << 20), "utf-8")
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8")
     return path.open(encoding="utf-8")
@@ -142,7 +183,10 @@ def _text(row: Mapping[str, Any], path: Path, number: int, column: str) -> str:
             raise TrainingError(f"{path} has no column {column!r}; it has {', '.join(row)}")
         return str(row[column] or "")
     if "conversations" in row:
-        return " ".join(str(turn.get("value") or "") for turn in row["conversations"] or [])
+        turns = row["conversations"] or []
+        if not isinstance(turns, list) or not all(isinstance(turn, Mapping) and "value" in turn for turn in turns):
+            raise TrainingError(f"{path}, row {number}: expected conversations as a list of objects with a value")
+        return " ".join(str(turn["value"] or "") for turn in turns)
     if "question" in row and "answer" in row:
         return f"{row['question'] or ''}\n\n{row['answer'] or ''}"
     if "text" in row:
@@ -167,6 +211,8 @@ def eli5(
     posts: dict[str, str] = {}
     for row in _dumped(folder, "RS", "posts"):
         if str(row.get("subreddit", "")).lower() == subreddit and _number(row.get("score")) >= min_score:
+            if "id" not in row:
+                raise TrainingError(f"{folder}: a post has no 'id'; it has {', '.join(row)}")
             posts[str(row["id"]).removeprefix("t3_")] = f"{row.get('title') or ''} {row.get('selftext') or ''}"
     best: dict[str, tuple[int, int, str]] = {}
     counts: dict[str, int] = {}
@@ -194,7 +240,10 @@ def _dumped(folder: str | Path, kind: str, what: str) -> Iterator[Mapping[str, A
 
 def _lines_of(dump: Path) -> Iterator[Mapping[str, Any]]:
     try:
-        yield from _lines(dump)
+        for row in _lines(dump):
+            if not isinstance(row, Mapping):
+                raise TrainingError(f"{dump}: expected a post or comment a line, found {type(row).__name__}")
+            yield row
     except (OSError, EOFError, UnicodeDecodeError, zstandard.ZstdError) as error:
         raise TrainingError(f"{dump} cannot be read ({error}): fetch it again") from error
 
@@ -214,7 +263,7 @@ def reddit_text(question: str, answer: str) -> str:
     'Why is the sky blue?\\n\\nwhy\\n\\nLight. See'
     """
     question = re.sub(r"eli5\s*:?", "", _without_removed(question), flags=re.IGNORECASE)
-    text = f"{question.strip()}\n\n{_without_removed(answer)}"
+    text = _whole(f"{question.strip()}\n\n{_without_removed(answer)}")
     text = re.sub(r"=?&gt;?|^>", "", text, flags=re.MULTILINE)
     text = re.sub(r"\[([^\[\]\n]*)\]\([^()\n]*\)", r"\1", text)
     text = remove_urls(Texts.of([text]))[0]

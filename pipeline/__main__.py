@@ -372,8 +372,8 @@ def _print_end(loaded: recipes.Recipe, folder: str, until: str | None) -> None:
             )  # fmt: skip
         if made.name == "decontaminate" and "sample" in made.config()["benchmarks"]:
             out.print(
-                "note: only the built-in questions were looked for. For MMLU: --set decontaminate.benchmarks=FOLDER of its "
-                "CSV or Parquet files", highlight=False,
+                "note: only the built-in questions were looked for. For MMLU: --set decontaminate.benchmarks=mmlu, or a folder "
+                "of its files", highlight=False,
             )  # fmt: skip
     if loaded.name == "sample":
         out.print("on your own crawl: make baseline INPUT='crawl/*.warc.gz' OUT=runs/first", highlight=False)

@@ -84,6 +84,8 @@ def run_recipe(
     """Every stage in order (up to ``until``), then the dataset."""
     stages = _upto(recipe, until)
     inputs: Sequence[Input] = found_inputs(recipe, names)
+    for stage in stages:
+        stage.prepare()
     write_text(join(out, "recipe.yaml"), recipe.resolved())
     steps: list[Step] = []
     for number, stage in enumerate(stages, 1):

@@ -436,32 +436,53 @@ PLAN: tuple[tuple[Maker, int], ...] = (
     (foreign, 276), (short, 18), (word_length, 6), (tags, 6), (bullets, 6), (teasers, 6), (prices, 7), (stopless, 8),
     (repeated, 24), (lossy, 21),
 )  # fmt: skip
-MIRRORS = 36
+MIRRORS = 28
+DIGESTS = 8
 
 
 def pages(seed: int = 0) -> list[Page]:
-    """The crawl's pages in their order; a copy always comes after its original."""
+    """The crawl's pages in their order; a copy always comes after its original, a digest after both of its sources."""
     originals = [maker(i, Random(f"{seed}/{maker.__name__}/{i}")) for maker, count in PLAN for i in range(count)]
     rng = Random(f"{seed}/order")
     rng.shuffle(originals)
-    copied = [page for page in originals if page.kind == "verse"] * 2
+    verses = [page for page in originals if page.kind == "verse"]
     worth_copying = [p for p in originals if p.fate == "quality" and p.kind in ("documentation", "news", "blog", "forum")]
-    copied += rng.sample(worth_copying, MIRRORS - len(copied))
+    copied = verses * 2 + rng.sample(worth_copying, MIRRORS - 2 * len(verses))
+    long = [page for page in worth_copying if page.kind in ("news", "blog") and len(_paragraphs(page)) > 3]
+    drawn = rng.sample(long, 2 * (DIGESTS - len(verses)))
+    sources = [(verse, verse) for verse in verses] + list(zip(drawn[::2], drawn[1::2], strict=True))
     for i, page in enumerate(copied):
-        after = originals.index(page)
-        originals.insert(rng.randrange(after + 1, len(originals) + 1), _copy(page, i, rng))
+        _put(_copy(page, i, rng), originals, rng, page)
+    for i, pair in enumerate(sources):
+        _put(_digest(*pair, i, rng), originals, rng, *pair)
     return originals
 
 
+def _put(page: Page, crawl: list[Page], rng: Random, *after: Page) -> None:
+    crawl.insert(rng.randrange(max(map(crawl.index, after)) + 1, len(crawl) + 1), page)
+
+
 def _copy(page: Page, number: int, rng: Random) -> Page:
-    """An exact mirror, or every third time a copy with one word changed."""
+    """An exact mirror, or every third time a copy with one word changed to a shorter one, so that the original survives."""
     html, kind = page.html, "mirror"
     if number % 3 == 2 and page.kind != "verse":
         kind = "near-copy"
-        html = re.sub(rb"(<p>.*?) the ", rb"\1 this ", html, count=1, flags=re.IGNORECASE | re.DOTALL)
+        html = re.sub(rb"(<p>.*?) the ", rb"\1 a ", html, count=1, flags=re.IGNORECASE | re.DOTALL)
     url = address("mirror", number, rng)
     served = tuple((name, str(len(html)) if name == "Content-Length" else value) for name, value in page.headers)
-    return Page(url, html, kind, "bloom/duplicate", served)
+    return Page(url, html, kind, "minhash/near_copy", served)
+
+
+def _digest(page: Page, other: Page, number: int, rng: Random) -> Page:
+    """Two paragraphs of a page and two of another, or two stanzas of a verse: near neither, and nothing of its own."""
+    texts = _paragraphs(page)[:2] + (_paragraphs(other)[-2:] if other is not page else [])
+    title = re.findall("<title>([^<|&]*)", page.html.decode(), re.IGNORECASE)[0].strip()
+    return laid_out("digest", "bloom/duplicate", number, rng, (title, "\n".join(f"<p>{text}</p>" for text in texts)), made.bare)
+
+
+def _paragraphs(page: Page) -> list[str]:
+    """A page's longer paragraphs; none where a character is not ASCII."""
+    return re.findall(r"<p>((?:[^<]|<br>){100,})", page.html.decode(), re.IGNORECASE) if page.html.isascii() else []
 
 
 # --- files

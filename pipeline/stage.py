@@ -66,6 +66,9 @@ class Stage(ABC):
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Do the work, in tasks that ``run`` runs, and finish the folder ``out``."""
 
+    def prepare(self) -> None:  # noqa: B027  (most stages need nothing but their inputs)
+        """Refuse what cannot be had, such as a file that is not there: before the first stage of a run, not after hours."""
+
     def rehearse(self) -> None:  # noqa: B027  (a stage without kernels has nothing to rehearse)
         """Do the work on a sentence or two, so that kernels are compiled before workers need them."""
 

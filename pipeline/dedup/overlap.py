@@ -31,16 +31,16 @@ ANCHOR = 8
 class Index:
     """Needles by the hash of their first words: an open-addressing table of chains.
 
-    ``keys: uint64[slots]``; ``heads: int64[slots]`` the first needle + 1 of a slot's chain (0: empty slot); ``following:
-    int64[K]`` the next needle + 1; ``lengths: int64[K]`` in words; ``full: uint64[K]`` hashes of all their words; ``widths:
+    ``keys: uint64[slots]``; ``heads: int32[slots]`` the first needle + 1 of a slot's chain (0: empty slot); ``following:
+    int32[K]`` the next needle + 1; ``lengths: int32[K]`` in words; ``full: uint64[K]`` hashes of all their words; ``widths:
     int64[*]`` the anchors' lengths that occur. ``marks: uint64[*]``: a bit for the hash of each needle's first words, four at
     the most, whose numbers are ``marked: int64[*]``: what nearly every word of a text fails, in a cache near by.
     """
 
     keys: Hashes
-    heads: Rows
-    following: Rows
-    lengths: Rows
+    heads: Any
+    following: Any
+    lengths: Any
     full: Hashes
     widths: Rows
     marks: Hashes
@@ -139,7 +139,7 @@ def index_of(needles: Sequence[str]) -> Index:
 def needle_hashes(words: Hashes, parents: Rows, anchor: int) -> Any:
     """Of each needle its words, the hash of all of them, and the hash of its first ``anchor``."""
     count = len(parents) - 1
-    lengths, full, anchors = np.empty(count, np.int64), np.empty(count, np.uint64), np.empty(count, np.uint64)
+    lengths, full, anchors = np.empty(count, np.int32), np.empty(count, np.uint64), np.empty(count, np.uint64)
     for p in range(count):
         h, first = np.uint64(0), np.uint64(0)
         for word in range(parents[p], parents[p + 1]):
@@ -175,10 +175,10 @@ def marked_beginnings(words: Hashes, parents: Rows) -> Any:
 
 
 @kernel
-def chained(anchors: Hashes, lengths: Rows, size: int) -> Any:
+def chained(anchors: Hashes, lengths: Any, size: int) -> Any:
     """The table of an `Index`: ``keys``, ``heads``, ``following``; chains in the order of the needles."""
-    keys, heads = np.zeros(size, np.uint64), np.zeros(size, np.int64)
-    following = np.zeros(len(anchors), np.int64)
+    keys, heads = np.zeros(size, np.uint64), np.zeros(size, np.int32)
+    following = np.zeros(len(anchors), np.int32)
     for needle in range(len(anchors) - 1, -1, -1):
         if lengths[needle] == 0:
             continue
@@ -218,7 +218,7 @@ def found(texts: Texts, index: Index) -> tuple[Rows, Rows, Rows]:
 
 @kernel
 def probe(
-    words: Hashes, parents: Rows, keys: Hashes, heads: Rows, following: Rows, lengths: Rows, full: Hashes, widths: Rows,
+    words: Hashes, parents: Rows, keys: Hashes, heads: Any, following: Any, lengths: Any, full: Hashes, widths: Rows,
     marks: Hashes, marked: Rows, anchor: int, out: npt.NDArray[np.int64],
 ) -> Any:  # fmt: skip
     """How many hits there are; as many as fit go into ``out: int64[room, 3]``."""
@@ -249,13 +249,13 @@ def probe(
                 slot = np.int64(h & np.uint64(size - 1))
                 while heads[slot] != 0 and keys[slot] != h:
                     slot = (slot + 1) & (size - 1)
-                needle = heads[slot] - 1
+                needle = np.int64(heads[slot]) - 1
                 while needle >= 0:
-                    length = lengths[needle]
+                    length = np.int64(lengths[needle])
                     if min(length, anchor) == width and k + length <= count:
                         if sums[k + length] - sums[k] * powers[length] == full[needle]:
                             if hits < len(out):
                                 out[hits, 0], out[hits, 1], out[hits, 2] = p, first + k, needle
                             hits += 1
-                    needle = following[needle] - 1
+                    needle = np.int64(following[needle]) - 1
     return hits

@@ -1,11 +1,11 @@
-"""decontaminate: find documents that quote a benchmark, and drop them or delete what they quote.
+"""decontaminate: find documents that quote a benchmark; drop them, delete what they quote, or annotate.
 
-Law: DCLM's rule (2406.11794, section 4.6): a document that holds the last sentence of a question and one of its options is
-contaminated. Both are compared as sequences of normal words (`pipeline.dedup.overlap`). A last sentence of fewer than
-``min_words`` words is lengthened by the words before it; a question without options needs its sentence alone.
+Law: texts and items are compared as sequences of normal words (`pipeline.dedup.overlap`), by one of two rules
+(`pipeline.contamination`): DCLM's, or overlap of n-grams. Two passes: the first counts in how many documents of the crawl
+each run of words stands; a run in more than ``max_documents`` is boilerplate and counts for nothing (GPT-3: 10). The second
+acts, and writes every hit to ``hits/``; the disclosure made of them is ``decontamination.json`` and ``decontamination.md``.
 
-``action``: ``drop`` the document, ``delete`` the strings (as the reference did), or ``annotate``, which only counts. Every hit
-stands in the dropped shard or in the report, with the item's name.
+Dropped by ``benchmark_item_count``: how many items the document quotes.
 """
 
 import hashlib
@@ -14,16 +14,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from filters.texts import Texts
 from pipeline.benchmarks import Item, items_of
-from pipeline.dedup.overlap import Index, found, index_of, normal_words
+from pipeline.contamination import Needles, Quote, Rule, document_counts, needles_of, quotes_of
+from pipeline.disclosure import HITS, disclosed
 from pipeline.report import Count, Report
 from pipeline.run.work import beat
 from pipeline.shards import (
@@ -31,23 +30,17 @@ from pipeline.shards import (
     Task,
     TaskOutput,
     dropped_table,
+    join,
     read_batches,
     schema_of,
     texts_of,
     with_column,
     with_fields,
 )
-from pipeline.stage import Run, Stage, finish, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
 
-RULE = "benchmark_item_count"
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A benchmark item that a text quotes, and where: byte ranges of the question's sentence and of the options."""
-
-    item: Item
-    spans: tuple[tuple[int, int], ...]
+RULE, COVERAGE = "benchmark_item_count", "benchmark_coverage"
+SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -55,14 +48,41 @@ class Decontaminate(Stage):
     """Find documents that quote a benchmark's questions; drop them, delete the strings, or annotate."""
 
     name: ClassVar[str] = "decontaminate"
-    benchmarks: str | tuple[str, ...] = ("sample",)
+    benchmarks: str | tuple[str, ...] = ("mmlu",)
+    rule: Literal["dclm", "ngram"] = "dclm"
     action: Literal["drop", "delete", "annotate"] = "drop"
     min_words: int = 5
+    ngram: int = 13
+    min_coverage: float = 0.0
+    min_information: float = 0.0
+    max_documents: int | None = None
+
+    def __post_init__(self) -> None:
+        sound = {
+            "min_words": (self.min_words >= 1, "1 or more"),
+            "ngram": (self.ngram >= 2, "2 or more"),
+            "min_coverage": (0 <= self.min_coverage <= 1, "0 to 1"),
+            "min_information": (self.min_information >= 0, "0 bits or more"),
+            "max_documents": (self.max_documents is None or self.max_documents >= 1, "1 or more, or null"),
+        }
+        for name, (right, expected) in sound.items():
+            if not right:
+                raise RecipeError(f"stage decontaminate: {name} is {getattr(self, name)}; expected {expected}", (name,))
 
     @property
     def names(self) -> tuple[str, ...]:
         """The benchmarks' names or paths."""
         return (self.benchmarks,) if isinstance(self.benchmarks, str) else self.benchmarks
+
+    @property
+    def how(self) -> Rule:
+        """The rule and its parameters."""
+        return Rule(self.rule, self.min_words, self.ngram, self.min_coverage, self.min_information)
+
+    def prepare(self) -> None:
+        """Read the benchmarks, so that a missing one is told before the first stage."""
+        for name in self.names:
+            _items(name)
 
     def versions(self) -> dict[str, str]:
         """A digest of every benchmark's items."""
@@ -70,87 +90,65 @@ class Decontaminate(Stage):
 
     def rehearse(self) -> None:
         """Compile the kernels."""
-        found(Texts.of(["One question after another, is it?"]), index_of(["is it", "question after another is it"]))
+        item = Item("b", "s", 0, "One question after another, is it?", ("yes", "no"))
+        quotes_of(Texts.of(["One question after another, is it? Yes."]), needles_of([item], Rule()))
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
-        """One task a shard."""
-        tasks = tasks_for(self, inputs, out)
-        run(clean_shard, tasks)
-        index, items = _index(self.names, self.min_words)
-        return finish(self, inputs, out, tasks, {"items": len(items), "index_bytes": index.bytes})
+        """Count, act, disclose."""
+        counting = tasks_for(self, inputs, out, "count")
+        run(count_shard, counting)
+        counts: Counter[int] = Counter()
+        for marker in markers_of(counting):
+            counts.update({int(needle): n for needle, n in marker["facts"]["documents"].items()})
+        most = self.max_documents
+        ignored = sorted(needle for needle, n in counts.items() if most is not None and n > most)
+        cutting = tasks_for(self, inputs, out, ignored=ignored)
+        run(clean_shard, cutting)
+        items, needles = prepared(self)
+        facts = {
+            "items": len(items),
+            "items_not_searched": needles.unsearched,
+            "needles": len(needles.items),
+            "needles_ignored_as_boilerplate": len(ignored),
+            "index_bytes": needles.index.bytes,
+        }
+        documents = sum((Report.from_dict(marker["report"]) for marker in markers_of(cutting)), Report()).read.documents
+        hits = [join(out, "hits", f"{task.name}.parquet") for task in cutting]
+        disclosed(out, hits, items, needles.sizes, {**self.config(), **facts, "documents": documents})
+        return finish(self, inputs, out, cutting, facts)
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
-        """The items that the document quotes."""
-        hits = hits_of(Texts.of([document["text"]]), self)
-        count = len(hits.get(0, ()))
-        return [(RULE, count, f"{RULE} <= 0", count == 0)]
+        """The items that the document quotes, with the words that it has of each."""
+        items, needles = prepared(self)
+        texts = Texts.of([document["text"]])
+        quotes = quotes_of(texts, needles).get(0, [])
+        told: list[tuple[str, Any, str, bool]] = [(RULE, len(quotes), f"{RULE} <= 0", not quotes)]
+        for quote in quotes:
+            words = " ... ".join(texts.utf8[a:b].tobytes().decode() for a, b in quote.spans)
+            told.append((f"  {items[quote.item].name}", f"{quote.coverage:.0%}", f'has: "{words[:SHOWN]}"', False))
+        return told
+
+
+@cache
+def _items(name: str) -> tuple[Item, ...]:
+    return tuple(items_of(name))
 
 
 @cache
 def _items_digest(name: str) -> str:
-    rows = [(i.subject, i.question, i.options) for i in items_of(name)]
+    rows = [(i.subject, i.question, i.options) for i in _items(name)]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 @cache
-def _index(names: tuple[str, ...], min_words: int) -> tuple[Index, tuple[Item, ...]]:
-    """The index of the items' last sentences, and the items in its order."""
-    items = tuple(item for name in names for item in items_of(name))
-    return index_of([_needle(item, min_words) for item in items]), items
+def _prepared(names: tuple[str, ...], rule: Rule) -> tuple[tuple[Item, ...], Needles]:
+    items = tuple(item for name in names for item in _items(name))
+    return items, needles_of(items, rule)
 
 
-def _needle(item: Item, min_words: int) -> str:
-    words = Texts.of([item.last_sentence]).uax29_words
-    if len(words) >= min_words:
-        return item.last_sentence
-    every = Texts.of([item.question]).uax29_words
-    first = max(0, len(every) - min_words)
-    return item.question.encode()[int(every.starts[first]) :].decode() if len(every) else item.question
-
-
-def hits_of(texts: Texts, stage: Decontaminate) -> dict[int, list[Hit]]:
-    """The items that each text quotes, by row; texts without a hit are not there."""
-    index, items = _index(stage.names, stage.min_words)
-    rows, firsts, needles = found(texts, index)
-    if not len(rows):
-        return {}
-    words, hashed = texts.uax29_words, normal_words(texts)
-    hits: dict[int, list[Hit]] = {}
-    for row, needle in sorted(set(zip(rows.tolist(), needles.tolist(), strict=True))):
-        item = items[needle]
-        here = slice(words.parents[row], words.parents[row + 1])
-        options = _option_spans(item, hashed[here])
-        if item.options and not options:
-            continue
-        places = firsts[(rows == row) & (needles == needle)]
-        length = int(index.lengths[needle])
-        spans = [(int(p), int(p) + length) for p in places] + [(int(here.start) + a, int(here.start) + b) for a, b in options]
-        ranges = tuple((int(words.starts[a]), int(words.ends[b - 1])) for a, b in sorted(spans))
-        hits.setdefault(row, []).append(Hit(item, ranges))
-    return hits
-
-
-def _option_spans(item: Item, hashed: npt.NDArray[np.uint64]) -> list[tuple[int, int]]:
-    """Where the item's options stand among a text's words."""
-    spans = []
-    for option in _option_words(item.options):
-        n = len(option)
-        if not n or n > len(hashed):
-            continue
-        same = np.ones(len(hashed) - n + 1, bool)
-        for k in range(n):
-            same &= hashed[k : len(hashed) - n + 1 + k] == option[k]
-        spans += [(int(a), int(a) + n) for a in np.flatnonzero(same)]
-    return spans
-
-
-@cache
-def _option_words(options: tuple[str, ...]) -> tuple[npt.NDArray[np.uint64], ...]:
-    if not options:
-        return ()
-    texts = Texts.of(list(options))
-    hashed, parents = normal_words(texts), texts.uax29_words.parents
-    return tuple(hashed[a:b] for a, b in pairwise(parents))
+def prepared(stage: Decontaminate) -> tuple[tuple[Item, ...], Needles]:
+    """The items, and what is looked for; made once a process."""
+    return _prepared(stage.names, stage.how)
 
 
 @cache
@@ -158,37 +156,76 @@ def _stage(config: str) -> Decontaminate:
     return Decontaminate.of({k: v for k, v in json.loads(config).items() if k != "name"})
 
 
-def clean_shard(task: Task) -> None:
-    """One shard in, one shard out."""
+def count_shard(task: Task) -> None:
+    """Count in how many of a shard's documents each run of words stands."""
     stage = _stage(json.dumps(task.stage))
-    location = task.inputs[0]
+    counts: Counter[int] = Counter()
+    with TaskOutput(task, None, dropped=False) as output:
+        if stage.max_documents is not None:
+            _, needles = prepared(stage)
+            for table in read_batches(task.inputs[0]):
+                texts = texts_of(table, "text", task.inputs[0])
+                counts.update(document_counts(texts, needles))
+                everything = Count(len(texts), texts.bytes)
+                output.report += Report(everything, everything)
+                beat(task, output.report.read.documents, output.report.read.bytes)
+        output.facts["documents"] = {str(needle): n for needle, n in sorted(counts.items())}
+
+
+def clean_shard(task: Task) -> None:
+    """One shard in, one shard out, and its hits."""
+    stage = _stage(json.dumps(task.stage))
+    location, ignored = task.inputs[0], frozenset(task.extra["ignored"])
+    items, needles = prepared(stage)
     schema = schema_of(location)
     if stage.action == "annotate":
-        schema = with_fields(schema, **{RULE: pa.int64()})
+        schema = with_fields(schema, **{RULE: pa.int64(), COVERAGE: pa.float64()})
     with TaskOutput(task, schema) as output:
+        output.open("hits", f"hits/{task.name}.parquet", HITS)
         for table in read_batches(location):
             texts = texts_of(table, "text", location)
-            hits = hits_of(texts, stage)
-            kept, gone, report = _acted(stage, table, texts, hits)
+            quotes = quotes_of(texts, needles, ignored)
+            kept, gone, report = _acted(stage, table, texts, quotes, items)
             output.write("kept", kept)
             if gone is not None:
                 output.write("dropped", gone)
+            if quotes:
+                output.write("hits", _hits(table, texts, quotes, items))
             output.report += report
             beat(task, output.report.read.documents, output.report.read.bytes)
 
 
+def _hits(table: pa.Table, texts: Texts, quotes: Mapping[int, list[Quote]], items: Sequence[Item]) -> pa.Table:
+    rows = [
+        {
+            "id": table["id"][row].as_py(),
+            "url": table["url"][row].as_py(),
+            "item": quote.item,
+            "name": items[quote.item].name,
+            "coverage": quote.coverage,
+            "words": [end for run in quote.words for end in run],
+            "matched": " ... ".join(texts.utf8[a:b].tobytes().decode("utf-8") for a, b in quote.spans),
+        }
+        for row in sorted(quotes)
+        for quote in quotes[row]
+    ]
+    return pa.Table.from_pylist(rows, schema=HITS)
+
+
 def _acted(
-    stage: Decontaminate, table: pa.Table, texts: Texts, hits: Mapping[int, list[Hit]]
+    stage: Decontaminate, table: pa.Table, texts: Texts, quotes: Mapping[int, list[Quote]], items: Sequence[Item]
 ) -> tuple[pa.Table, pa.Table | None, Report]:
     """What the action makes of a batch."""
     read = Count(len(texts), texts.bytes)
-    notes = Counter(f"item.{name}" for found_ in hits.values() for name in {hit.item.name for hit in found_})
+    notes = {"hits": sum(map(len, quotes.values()))} if quotes else {}
     if stage.action == "annotate":
-        counts = np.array([len(hits.get(row, ())) for row in range(len(texts))], np.int64)
-        return with_column(table, RULE, pa.array(counts)), None, Report(read, read, notes=notes)
-    rows = np.array(sorted(hits), np.int64)
+        counts = np.array([len(quotes.get(row, ())) for row in range(len(texts))], np.int64)
+        cover = np.array([max((q.coverage for q in quotes.get(row, ())), default=0.0) for row in range(len(texts))], np.float64)
+        noted = with_column(with_column(table, RULE, pa.array(counts)), COVERAGE, pa.array(cover))
+        return noted, None, Report(read, read, notes=notes)
+    rows = np.array(sorted(quotes), np.int64)
     if stage.action == "delete":
-        after = texts.replace(rows, Texts.of([_without(texts, int(row), hits[int(row)]) for row in rows]))
+        after = texts.replace(rows, Texts.of([_without(texts, int(row), quotes[int(row)]) for row in rows]))
         kept = Count(len(texts), after.bytes)
         edited = {"benchmark_strings": Count(len(rows), texts.bytes - after.bytes)} if len(rows) else {}
         return with_column(table, "text", after.to_arrow()), None, Report(read, kept, edited=edited, notes=notes)
@@ -197,16 +234,16 @@ def _acted(
     kept = Count(len(left), int(texts.byte_counts[left].sum()))
     dropped = None
     if len(rows):
-        details = ["; ".join(hit.item.name for hit in hits[int(row)]) for row in rows]
-        values = [len(hits[int(row)]) for row in rows]
+        details = ["; ".join(items[quote.item].name for quote in quotes[int(row)]) for row in rows]
+        values = [len(quotes[int(row)]) for row in rows]
         dropped = dropped_table(table["id"].take(rows), table["url"].take(rows), RULE, values, details)
     return table.take(left), dropped, Report(read, kept, {RULE: gone} if len(rows) else {}, notes=notes)
 
 
-def _without(texts: Texts, row: int, hits: Sequence[Hit]) -> str:
+def _without(texts: Texts, row: int, quotes: Sequence[Quote]) -> str:
     """A text without the quoted strings."""
     data, out, at = texts.utf8, bytearray(), int(texts.starts[row])
-    for start, end in sorted({span for hit in hits for span in hit.spans}):
+    for start, end in sorted({span for quote in quotes for span in quote.spans}):
         out += data[at : max(at, start)].tobytes()
         at = max(at, end)
     out += data[at : texts.ends[row]].tobytes()

@@ -91,6 +91,10 @@ class Quality(Stage):
             return {"model": f"sample, Python {platform.python_version()}"}
         return {"model": _digest(self.model)}
 
+    def prepare(self) -> None:
+        """Have the model at hand."""
+        self.versions()
+
     def rehearse(self) -> None:
         """Compile the kernel."""
         ngrams, words = np.array([0.5], np.float32), np.zeros((16, 2), np.uint32)

@@ -141,13 +141,13 @@ class TestFoldFile:
             for name in old.namelist():
                 content = old.read(name)
                 new.writestr(name, content[:-16] + struct.pack("<qq", 99, 2) if name == "format.npy" else content)
-        with pytest.raises(ModelError, match=r"a fold of format 99, this goldwash reads 2: fold the .bin again"):
+        with pytest.raises(ModelError, match=r"a fold of format 99, this goldwash reads 3: fold the .bin again"):
             load(tmp_path / "b.fold")
 
     def test_a_part_is_missing(self, model: Path, tmp_path: Path) -> None:
         save_fold(fold(model), tmp_path / "a.fold")
         with zipfile.ZipFile(tmp_path / "a.fold") as old, zipfile.ZipFile(tmp_path / "b.fold", "w") as new:
-            for name in set(old.namelist()) - {"weights.npy"}:
+            for name in set(old.namelist()) - {"words.npy"}:
                 new.writestr(name, old.read(name))
         with pytest.raises(ModelError, match="not a whole folded model"):
             load(tmp_path / "b.fold")
@@ -163,7 +163,7 @@ class TestFoldFile:
     def test_a_broken_byte(self, model: Path, tmp_path: Path) -> None:
         save_fold(fold(model), tmp_path / "a.fold")
         content = bytearray((tmp_path / "a.fold").read_bytes())
-        content[content.index(b"keys.npy") + 300] ^= 0xFF  # in the keys, not in a header that nobody reads
+        content[content.index(b"words.npy") + 400] ^= 0xFF  # in the table, not in a header that nobody reads
         (tmp_path / "a.fold").write_bytes(content)
         with pytest.raises(ModelError):
             load(tmp_path / "a.fold")

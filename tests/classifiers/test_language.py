@@ -85,12 +85,19 @@ def test_a_model_by_path(tmp_path: Path) -> None:
     assert language.likeliest(Texts.of([SENTENCES["fr"]]), str(path))[0].tolist() == ["fr"]
 
 
-def test_a_two_label_model_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "lines.txt").write_text("__label__a gold\n__label__b mud\n" * 20)
-    model = fasttext.train_supervised(str(tmp_path / "lines.txt"), dim=2, thread=1, verbose=0)
+def test_a_two_label_model_says_the_likelier_of_its_two(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("__label__a gold\n__label__b mud\n" * 50)
+    model = fasttext.train_supervised(str(tmp_path / "lines.txt"), dim=16, epoch=20, thread=1, verbose=0)
     model.save_model(str(tmp_path / "two.bin"))
-    with pytest.raises(ModelError, match="is a two-label model, not a language model"):
-        language.likeliest(Texts.of(["a"]), str(tmp_path / "two.bin"))
+    labels, probabilities = language.likeliest(Texts.of(["gold", "mud mud", "..."]), str(tmp_path / "two.bin"))
+    assert labels.tolist() == ["a", "b", ""]
+    assert (probabilities[:2] > 0.5).all()
+    assert probabilities[2] == 0
+
+
+def test_newlines_are_deleted_or_become_spaces() -> None:
+    with pytest.raises(ModelError, match="newlines is 'x': expected"):
+        language.likeliest(Texts.of(["a"]), newlines="x")
 
 
 @cache

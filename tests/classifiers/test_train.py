@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers.fasttext import Folded, ModelError, Whole, load
+from classifiers.judge import auc
 from classifiers.quality import better_label, scores
-from classifiers.train import Example, Settings, TrainingError, auc, examples, train
+from classifiers.sources import Example, TrainingError, examples
+from classifiers.train import Settings, train
 from filters.texts import Texts
 
 SMALL = Settings(dim=4, bucket=100, epoch=10, lr=0.5, held_out=0.2)
@@ -36,7 +38,7 @@ def test_two_trainings_are_equal(trained: tuple[Path, dict[str, Any]], tmp_path:
     again = train(POSITIVE, NEGATIVE, tmp_path, SMALL)
     assert again == trained[1]
     assert contents(tmp_path) == contents(trained[0])
-    assert set(contents(tmp_path)) == {"model.bin", "model.fold", "report.json"}
+    assert set(contents(tmp_path)) == {"model.bin", "model.fold", "report.json", "MODEL.md"}
 
 
 def test_order_and_repeats_of_examples_do_not_matter(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -57,8 +59,8 @@ def test_report(trained: tuple[Path, dict[str, Any]]) -> None:
     assert report["auc"] == 1
     assert report["accuracy"] == 1
     means = report["mean_score_by_source"]
-    assert set(means) == {"hq: book0", "hq: book1", "cc: crawl"}
-    assert means["cc: crawl"] < 0.5 < means["hq: book0"]
+    assert set(means) == {"positive: book0", "positive: book1", "negative: crawl"}
+    assert means["negative: crawl"] < 0.5 < means["positive: book0"]
 
 
 def test_the_model_and_its_fold_score_alike(trained: tuple[Path, dict[str, Any]]) -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
-from classifiers.train import Settings, examples, train
+from classifiers.sources import examples
+from classifiers.train import Settings, train
 from pipeline import __main__ as command_line
 from pipeline.report import Report
 from pipeline.sample import write_sample

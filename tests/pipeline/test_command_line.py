@@ -94,15 +94,16 @@ def test_sample_until_and_dry_run(cli, at, sample):
     code, printed, _ = cli(*words, "--dry-run")
     assert code == 0
     assert "4 inputs" in printed
-    assert printed.count("to do") == 5
+    assert printed.count("to do") == 6
     assert not (at / "run").exists()
     assert cli(*words, "--until", "extract")[0] == 0
     assert [p.name.split("-")[1] for p in sorted((at / "run").glob("0*"))] == ["extract"]
     assert not (at / "run" / "dataset").exists()
     code, printed, _ = cli(*words, "--dry-run")
     assert printed.count("finished, will be reused") == 1
-    assert printed.count("to do") == 4
-    code, printed, _ = cli(*words, "--skip", "quality", "--skip", "decontaminate", "--skip", "bloom", "--skip", "heuristics")
+    assert printed.count("to do") == 5
+    skipped = ("heuristics", "minhash", "bloom", "quality", "decontaminate")
+    code, printed, _ = cli(*words, *(word for stage in skipped for word in ("--skip", stage)))
     assert code == 0
     assert len(rows(at / "run" / "dataset")) == len(rows(next((at / "run").glob("01-*"))))
 
@@ -144,12 +145,13 @@ def test_train_then_score(cli, at, sample):
         "--set", "dim=8", "--set", "bucket=10000", "--set", "epoch=5",
     )  # fmt: skip
     assert code == 0
-    assert "auc" in printed
-    assert {p.name for p in (at / "model").iterdir()} == {"model.bin", "model.fold", "report.json"}
+    assert "| AUC | " in printed
+    assert "train" in printed.splitlines()[2]
+    assert {p.name for p in (at / "model").iterdir()} == {"model.bin", "model.fold", "report.json", "MODEL.md"}
     shard(at / "in" / "a.parquet", ENGLISH)
     for n, model in enumerate(("model/model.fold", "model/model.bin")):
-        assert cli("score", model, "--input", "in", "--out", f"scored{n}", "--column", "worth", "--workers", "1")[0] == 0
-    one, other = ([row["worth"] for row in rows(at / f"scored{n}")] for n in range(2))
+        assert cli("score", f"worth={model}", "--input", "in", "--out", f"scored{n}", "--workers", "1")[0] == 0
+    one, other = ([row["worth_probability"] for row in rows(at / f"scored{n}")] for n in range(2))
     assert one == other
     assert len(one) == 4
     assert all(0 < worth < 1 for worth in one)
@@ -164,7 +166,7 @@ def test_explain_a_kept_and_a_dropped_page(cli, sample_run):
         code, printed, _ = cli("explain", sample_run, name)
         assert code == 0
         assert [line.split(":")[0] for line in printed.splitlines() if line.endswith("kept")] == [
-            "extract", "heuristics", "bloom", "quality", "decontaminate"
+            "extract", "heuristics", "minhash", "bloom", "quality", "decontaminate"
         ]  # fmt: skip
         assert "NO " not in printed
     folder = next(sample_run.glob("02-*"))
@@ -173,12 +175,12 @@ def test_explain_a_kept_and_a_dropped_page(cli, sample_run):
         assert code == 0
         assert f"heuristics: dropped by {gone['dropped_by']}" in printed
         assert "extract: kept" in printed
-        assert "bloom" not in printed
+        assert "minhash" not in printed
         assert any(line.strip().startswith("NO ") and str(gone["dropped_by"]) in line for line in printed.splitlines())
 
 
 def test_explain_a_page_that_quality_dropped(cli, sample_run):
-    gone = rows(next(sample_run.glob("04-*")), "dropped")[0]
+    gone = rows(next(sample_run.glob("05-*")), "dropped")[0]
     _, printed, _ = cli("explain", sample_run, gone["url"])
     assert "quality: dropped by quality_probability" in printed
 
@@ -227,7 +229,7 @@ BAD = [
     ("missing benchmark", ["stage", "decontaminate", "--input", "good", "--out", "o", "--set", "benchmarks=mmlux"], "benchmark mmlux: no file"),
     ("missing examples", ["train", "--positive", "gone.jsonl", "--negative", "x", "--out", "o"], "no examples at gone.jsonl"),
     ("unknown training setting", ["train", "--positive", "x", "--negative", "x", "--out", "o", "--set", "epochs=3"], "no such setting"),
-    ("wrong training setting", ["train", "--positive", "ex.txt", "--negative", "ey.txt", "--out", "o", "--set", "epoch=many"], "--set epoch: 'many' is no whole number"),
+    ("wrong training setting", ["train", "--positive", "ex.txt", "--negative", "ey.txt", "--out", "o", "--set", "epoch=many"], "--set epoch: 'many' is not a whole number"),
 ]  # fmt: skip
 
 

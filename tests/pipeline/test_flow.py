@@ -20,7 +20,7 @@ from pipeline.recipe import load
 from pipeline.warc.records import Record, records
 from tests.pipeline.conftest import goldwash, here, rows
 
-STAGES = ["extract", "heuristics", "bloom", "quality", "decontaminate"]
+STAGES = ["extract", "heuristics", "minhash", "bloom", "quality", "decontaminate"]
 
 
 def folders(run: Path) -> list[Path]:
@@ -102,6 +102,7 @@ def test_every_page_meets_its_fate(sample, sample_run):
         if met[page["id"].strip("<>")] not in expected(page["fate"]):
             wrong.append((page["url"], page["kind"], page["fate"], met[page["id"].strip("<>")]))
     assert wrong == []
+    assert {"minhash/near_copy", "bloom/contained_fraction"} <= set(met.values())
 
 
 def test_every_response_is_accounted_for_once(sample, sample_run):
@@ -151,7 +152,7 @@ def go_on(folder: Path, sample: Path, *words: object) -> str:
 def test_a_rerun_reuses_all_and_changes_nothing(copied, sample):
     before, bytes_ = times(copied), digests(copied)
     printed = go_on(copied.parent, sample)
-    assert printed.count("reused") == 5
+    assert printed.count("reused") == len(STAGES)
     assert times(copied) == before
     assert digests(copied) == bytes_
 
@@ -162,6 +163,7 @@ def test_a_rerun_reuses_all_and_changes_nothing(copied, sample):
         ("quality.fraction=0.2", ["quality", "decontaminate"]),
         ("decontaminate.action=annotate", ["decontaminate"]),
         ("bloom.threshold=0.01", ["bloom", "quality", "decontaminate"]),
+        ("minhash.check=0.95", ["minhash", "bloom", "quality", "decontaminate"]),
     ],
 )
 def test_a_changed_threshold_redoes_what_comes_after_it(copied, sample, setting, redone, monkeypatch):
@@ -186,15 +188,21 @@ def test_what_is_gone_is_made_again(copied, sample, lost, monkeypatch):
     }
     (folder / gone[lost]).unlink()
     steps = run_recipe(load("sample"), [str(sample / "crawl")], "run", here)
-    assert [step.reused for step in steps] == [True, lost == "marker", True, True, True]
+    assert [step.reused for step in steps] == [True, lost == "marker", *[True] * (len(STAGES) - 2)]
     assert digests(copied) == before
 
 
-MILESTONES = ["01-extract-*/tasks/part-*.json", "02-*/stage.json", "03-*/tasks/count-*.json", "04-*/scores/part-*.parquet"]
+MILESTONES = [
+    "01-extract-*/tasks/part-*.json",
+    "02-*/stage.json",
+    "03-*/tasks/pairs-*.json",
+    "04-*/tasks/count-*.json",
+    "05-*/scores/part-*.parquet",
+]
 
 
 def test_killed_at_any_moment_and_run_again_it_ends_in_the_same_bytes(sample, sample_run, tmp_path):
-    """The whole group of processes dies by SIGKILL, four times, each a little further on."""
+    """The whole group of processes dies by SIGKILL, five times, each a little further on."""
     rng = random.Random(0)
     words = [
         sys.executable,
@@ -221,7 +229,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_in_the_same_bytes(sample, sa
         killed += process.poll() is None
         os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
         process.wait()
-    assert killed >= 3, (tmp_path / "log").read_text()
+    assert killed >= 4, (tmp_path / "log").read_text()
     go_on(tmp_path, sample)
     found = {name: digest for name, digest in digests(tmp_path / "run").items() if ".half-" not in name}
     assert found == digests(sample_run)

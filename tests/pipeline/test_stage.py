@@ -30,7 +30,11 @@ CHANGES = {
         {"by": "bytes"},
     ],
     "decontaminate": [{"benchmarks": ["sample"]}, {"benchmarks": []}, {"action": "delete"}, {"min_words": 8}],
-    "score": [{"model": "other"}, {"label": "cc"}, {"column": "worth"}],
+    "score": [
+        {"models": {"quality": "other"}}, {"models": {"worth": "MODEL"}}, {"models": {"quality": "MODEL", "more": "MODEL"}},
+        {"models": {"quality": {"model": "MODEL", "label": "cc"}}}, {"models": {"quality": "signal:word_count"}},
+        {"use": [{"file": "nothing.py", "source": "y = 1"}]},
+    ],
 }  # fmt: skip
 CASES = [(name, change) for name, changes in CHANGES.items() for change in changes]
 
@@ -41,7 +45,7 @@ def base(model, tmp_path):
     (tmp_path / "bench.csv").write_text(BENCHMARK)
     return {
         "extract": {}, "heuristics": {"steps": [STEP]}, "bloom": {}, "quality": {"model": str(model)},
-        "decontaminate": {"benchmarks": str(tmp_path / "bench.csv")}, "score": {"model": str(model)},
+        "decontaminate": {"benchmarks": str(tmp_path / "bench.csv")}, "score": {"models": {"quality": str(model)}},
     }  # fmt: skip
 
 
@@ -51,9 +55,14 @@ def test_the_tables_know_every_stage_and_every_field():
         assert {key for change in changes for key in change} == {f.name for f in dataclasses.fields(STAGES[name])}
 
 
+def placed(change, model, other):
+    """A change with the paths of the model, and of another."""
+    return json.loads(json.dumps(change).replace('"MODEL"', json.dumps(str(model))).replace('"other"', json.dumps(str(other))))
+
+
 @pytest.mark.parametrize(("name", "change"), CASES)
 def test_a_stage_is_made_again_from_its_config(name, change, base, model):
-    stage = STAGES[name].of({**base[name], **({"model": str(model)} if change == {"model": "other"} else change)})
+    stage = STAGES[name].of({**base[name], **placed(change, model, model)})
     config = json.loads(json.dumps(stage.config()))
     again = STAGES[name].of(config)
     assert again == stage
@@ -63,10 +72,9 @@ def test_a_stage_is_made_again_from_its_config(name, change, base, model):
 
 @pytest.mark.parametrize(("name", "change"), CASES)
 def test_every_field_moves_the_identity(name, change, base, model, tmp_path):
-    if change == {"model": "other"}:
-        (tmp_path / "other.fold").write_bytes(model.read_bytes() + b"x")
-        change = {"model": str(tmp_path / "other.fold")}
-    stage, changed = STAGES[name].of(base[name]), STAGES[name].of({**base[name], **change})
+    other = tmp_path / "other.fold"
+    other.write_bytes(model.read_bytes() + b"x")
+    stage, changed = STAGES[name].of(base[name]), STAGES[name].of({**base[name], **placed(change, model, other)})
     assert stage.identity([]) != changed.identity([])
 
 
@@ -114,7 +122,16 @@ def test_an_unknown_parameter_gets_the_nearest_name(name, base):
         ("quality", {"fraction": None}, "give fraction or threshold"),
         ("decontaminate", {"benchmarks": [1]}, r"benchmarks is \[1\]"),
         ("decontaminate", {"action": "remove"}, "expected one of 'drop', 'delete', 'annotate'"),
+        ("quality", {"by": ""}, "by is empty; expected documents, bytes, or a column such as token_count"),
+        ("quality", {"by": 3}, "by is 3; expected str"),
         ("heuristics", {"steps": {"keep": "word_count"}}, "steps is"),
+        ("score", {}, "give models, as `models: {quality: model.fold}`"),
+        ("score", {"models": {}}, "give models"),
+        ("score", {"models": ["a.bin"]}, r"models is \['a.bin'\]; expected Mapping"),
+        ("score", {"models": {"q": 5}}, "models.q is 5; expected a place, or {model: PLACE, label: LABEL}"),
+        ("score", {"models": {"q": {"label": "hq"}}}, "models.q is {'label': 'hq'}; expected a place"),
+        ("score", {"models": {"q": {"model": "a", "lable": "hq"}}}, "models.q is .*expected a place"),
+        ("score", {"models": {"q": "signal:wrod_count"}}, "no signal is called 'wrod_count': did you mean 'word_count'"),
     ],
 )
 def test_values_of_the_wrong_kind(name, config, message):
