@@ -17,6 +17,7 @@ path, ``https://``, ``s3://`` or ``hf://OWNER/REPO/FILE``. A folder of ours (a s
 import gzip
 import io
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -249,7 +250,7 @@ def _lines_of(dump: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _number(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else -(10**9)
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else -(10**9)
 
 
 def _without_removed(text: str) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,19 @@ class Settings:
     balanced: bool = False
     fraction: float = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "epoch", "word_ngrams", "min_count", "bucket", "threads", "per_class"):
+            if getattr(self, name) < 1:  # fastText divides by some of them
+                raise TrainingError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if not self.lr > 0:
+            raise TrainingError(f"lr is {self.lr}; expected more than 0")
+        if not 0 <= self.held_out < 1:
+            raise TrainingError(f"held_out is {self.held_out}; expected a share from 0 to less than 1")
+        if not 0 < self.fraction <= 1:
+            raise TrainingError(f"fraction is {self.fraction}; expected a number above 0 and up to 1")
+        if not 0 <= self.seed < 1 << 31:
+            raise TrainingError(f"seed is {self.seed}; expected 0 or more, and less than 2 to the 31st")
 
 
 def train(
@@ -99,8 +112,8 @@ def train(
         "left_out": {"near_copies_of_learned": len(kept_back) - len(held), "excluded": quoting},
         **judged(folded, [(label == POSITIVE, e) for label, e in held], POSITIVE, settings.fraction),
     }
-    _put(folder / "report.json", lambda half: Path(half).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n"))
-    _put(folder / "MODEL.md", lambda half: Path(half).write_text(card(report)))
+    _put(folder / "report.json", lambda half: Path(half).write_text(_json(report), "utf-8"))
+    _put(folder / "MODEL.md", lambda half: Path(half).write_text(card(report), "utf-8"))
     return report
 
 
@@ -177,12 +190,19 @@ def _fit(learned: Sequence[tuple[str, Example]], out: Path, settings: Settings) 
         lines = Path(folder) / "examples.txt"
         lines.write_text("".join(_line(label, example.text) for label, example in learned), "utf-8")
         shown = 2 if os.isatty(2) else 0
-        model = fasttext.train_supervised(
-            str(lines), lr=settings.lr, dim=settings.dim, epoch=settings.epoch, wordNgrams=settings.word_ngrams,
-            minCount=settings.min_count, bucket=settings.bucket, loss="softmax", thread=settings.threads, seed=settings.seed,
-            verbose=shown,
-        )  # fmt: skip
+        try:
+            model = fasttext.train_supervised(
+                str(lines), lr=settings.lr, dim=settings.dim, epoch=settings.epoch, wordNgrams=settings.word_ngrams,
+                minCount=settings.min_count, bucket=settings.bucket, loss="softmax", thread=settings.threads,
+                seed=settings.seed, verbose=shown,
+            )  # fmt: skip
+        except (RuntimeError, ValueError) as error:  # NaN of a high rate, or no word that occurs often enough
+            raise TrainingError(f"fastText could not train ({error}): give a lower lr, or a lower min_count") from error
         _put(out, lambda half: model.save_model(str(half)))
+
+
+def _json(report: Mapping[str, Any]) -> str:
+    return json.dumps(report, indent=1, ensure_ascii=False) + "\n"
 
 
 def _put(path: Path, write: Callable[[str], Any]) -> None:

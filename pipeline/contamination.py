@@ -8,7 +8,8 @@ by their source:
            the options, too (2406.11794, section 4.6)
 ``ngram``  all runs of ``ngram`` words of the question and of each option (GPT-3, 2005.14165, appendix C: 13; Llama 2,
            2307.09288, A.6: 10; PaLM, 2204.02311, section 8: 8 with a coverage of 0.7); a question or option of fewer words,
-           but at least ``min_words``, is a run as a whole; a text quotes the item if it holds at least ``min_coverage`` of its words
+           but at least ``min_words``, is a run as a whole; a text quotes the item if it holds at least ``min_coverage`` of
+           its words
 =========  ==================================================================================================================
 
 The information of a needle is the sum over its words of how rare each is among the benchmark's own, in bits (add-one estimate

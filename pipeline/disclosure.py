@@ -129,7 +129,8 @@ def markdown(told: Mapping[str, Any]) -> str:
         "",
         f"Of {parameters['documents']:,} documents {told['documents_with_a_hit']:,} quote one of {parameters['items']:,} "
         f"benchmark items (rule `{parameters['rule']}`, action `{parameters['action']}`). An item is dirty if at least "
-        f"{DIRTY:.0%} of its words were found in documents, partly dirty from {PARTLY:.0%}, else clean (Llama 2, arXiv 2307.09288, A.6).",
+        f"{DIRTY:.0%} of its words were found in documents, partly dirty from {PARTLY:.0%}, else clean (Llama 2, arXiv "
+        "2307.09288, A.6).",
         "",
         "Parameters: " + ", ".join(f"{k} {v}" for k, v in parameters.items()) + ".",
         "",

@@ -240,7 +240,7 @@ def answered(number: str, *best: tuple[str, Any], count: int = 3) -> list[Row]:
 GOOD = "Because of the air in between."
 
 
-@pytest.mark.parametrize(("score", "taken"), [(0, True), (1, True), (-1, False), (None, False), ("many", False), (0.0, True)])
+@pytest.mark.parametrize(("score", "taken"), [(0, True), (1, True), (-1, False), (None, False), ("many", False), (0.0, True), (float("nan"), False)])
 def test_a_posts_score_is_not_negative(dump: Callable[..., list[str]], score: Any, taken: bool) -> None:
     assert dump([post("a", score=score)], answered("a", (GOOD, 9))) == ([f"Why a?\n\n{GOOD}"] if taken else [])
 
@@ -328,7 +328,7 @@ def test_dumps_that_are_not_there(tmp_path: Path) -> None:
         (long_window(b'{"id": "a"}\n' * 9)[:-2], r"RS_2020-01\.zst cannot be read .*: fetch it again"),
         (b"no zstd", r"RS_2020-01\.zst cannot be read .*: fetch it again"),
         (zstandard.compress(b'["a"]\n'), r"RS_2020-01\.zst: expected a post or comment a line, found list"),
-        (zstandard.compress(b'{"subreddit": "explainlikeimfive", "score": 1}\n'), "a post has no 'id'; it has subreddit, score"),
+        (zstandard.compress(b'{"subreddit": "explainlikeimfive", "score": 1}\n'), "has no 'id'; it has subreddit, score"),
     ],
 )
 def test_a_broken_dump(content: bytes, message: str, tmp_path: Path) -> None:
