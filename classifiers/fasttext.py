@@ -78,7 +78,7 @@ class Folded:
         """The probability of a label, as ``f.predict`` gives it (1e-5 more for the likelier one): ``float64[N]``."""
         starts, ends = strip(texts.utf8, texts.starts, texts.ends, classes())
         logits = mean_weights(texts.utf8, starts, ends, *self.halves(), self.ngram_weights, self.word_ngrams)
-        second = 1 / (1 + np.exp(-logits))
+        second = 1 / (1 + np.exp(np.minimum(-logits, 700)))  # beyond, it is 0 as it is
         second = np.where(second >= 0.5, second + 1e-5, second - 1e-5)
         return np.asarray(second if label == self.labels[1] else 1 - second)
 

@@ -129,7 +129,13 @@ def _allowed(side: Sequence[Example], exclude: Exclude | None) -> list[Example]:
 
 
 def _unique(side: Sequence[Example]) -> list[Example]:
-    return list({example.text: example for example in side if example.text.strip()}.values())
+    """Each text once; of several sources that have it, the one whose name comes first."""
+    found: dict[str, Example] = {}
+    for example in side:
+        held = found.get(example.text)
+        if example.text.strip() and (not held or (example.origin, example.source) < (held.origin, held.source)):
+            found[example.text] = example
+    return list(found.values())
 
 
 def _sampled(side: Sequence[Example], seed: int, room: int) -> list[Example]:
@@ -196,8 +202,8 @@ def _fit(learned: Sequence[tuple[str, Example]], out: Path, settings: Settings) 
                 minCount=settings.min_count, bucket=settings.bucket, loss="softmax", thread=settings.threads,
                 seed=settings.seed, verbose=shown,
             )  # fmt: skip
-        except (RuntimeError, ValueError) as error:  # NaN of a high rate, or no word that occurs often enough
-            raise TrainingError(f"fastText could not train ({error}): give a lower lr, or a lower min_count") from error
+        except (RuntimeError, ValueError) as error:  # a rate so high that numbers overflow
+            raise TrainingError(f"fastText could not train ({error}): give a lower lr") from error
         _put(out, lambda half: model.save_model(str(half)))
 
 

@@ -7,6 +7,7 @@ fetched once, checked against a SHA-256 where one is known, and appear in the ca
 import hashlib
 import os
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import fsspec
@@ -19,7 +20,13 @@ class FetchError(ValueError):
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """SHA-256 of a file, in hex; read once a process, and again when the file's size or time changes."""
+    facts = os.stat(path)
+    return _digest(str(path), facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: str, changed: int, size: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -42,10 +42,10 @@ def main() -> None:
     sys.stdout.write(text)
     if not sys.argv[1:]:
         OUT.write_text(text, "utf-8")
-        from tests.bench.scale import section  # not before: it would weigh on every measurement
+        from tests.bench import scale, worker  # not before: they would weigh on every measurement
 
         with OUT.open("a", encoding="utf-8") as file:
-            file.write(section())
+            file.write(worker.section() + scale.section())
 
 
 def rate(result: dict[str, float]) -> float:
