@@ -5,6 +5,7 @@ INPUT ?=
 OUT ?= $(if $(INPUT),runs/baseline,runs/sample)
 RECIPE ?= $(if $(INPUT),baseline,sample)
 WORKERS ?= 0
+ARGS ?=
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
@@ -13,7 +14,7 @@ SAMPLE := runs/sample-crawl
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 	@echo
-	@echo "make baseline INPUT='crawl/*.warc.gz' OUT=runs/first RECIPE=baseline WORKERS=8"
+	@echo "make baseline INPUT='crawl/*.warc.gz' OUT=runs/first RECIPE=baseline WORKERS=8 ARGS='--skip decontaminate'"
 
 install: $(VENV)/.installed  ## Install goldwash and what it needs into .venv
 install-dev: $(VENV)/.installed-dev  ## Install what tests need, too
@@ -36,9 +37,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 baseline: install  ## Run the baseline: on the built-in sample crawl, or on INPUT='crawl/*.warc.gz'
 ifeq ($(INPUT),)
 	@$(BIN)/goldwash sample $(SAMPLE)
-	@$(BIN)/goldwash run $(RECIPE) --input $(SAMPLE)/crawl --out $(OUT) --workers $(WORKERS)
+	@$(BIN)/goldwash run $(RECIPE) --input $(SAMPLE)/crawl --out $(OUT) --workers $(WORKERS) $(ARGS)
 else
-	@$(BIN)/goldwash run $(RECIPE) --input '$(INPUT)' --out $(OUT) --workers $(WORKERS)
+	@$(BIN)/goldwash run $(RECIPE) --input '$(INPUT)' --out $(OUT) --workers $(WORKERS) $(ARGS)
 endif
 
 test: install-dev  ## Run the tests

@@ -115,14 +115,7 @@ def load(path: str | Path) -> Folded | Whole:
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"no model at {path}: give the path of a fastText .bin, .ftz or of a .fold")
-    facts = path.stat()
-    return _load(str(path), _digest(str(path), facts.st_ino, facts.st_size, facts.st_mtime_ns))
-
-
-@lru_cache(maxsize=64)
-def _digest(path: str, *_: int) -> str:
-    """A file's digest, counted again when the file looks changed: models are asked for once a batch."""
-    return file_digest(path)
+    return _load(str(path), file_digest(path))
 
 
 @lru_cache(maxsize=8)
@@ -331,12 +324,14 @@ def _mapped(path: str, name: str) -> Any:
     """An array of a fold, mapped from its file, which processes share."""
     with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
         member = archive.getinfo(f"{name}.npy")
+        if member.compress_type != zipfile.ZIP_STORED:
+            return np.load(path, allow_pickle=False)[name]
         file.seek(member.header_offset + 26)
         lengths = struct.unpack("<HH", file.read(4))
         file.seek(member.header_offset + 30 + sum(lengths))
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if member.compress_type != zipfile.ZIP_STORED or file.tell() % 64 or not np.prod(shape):
+        if file.tell() % 64 or not np.prod(shape):
             return np.load(path, allow_pickle=False)[name]
         return np.asarray(np.memmap(path, dtype, "r", file.tell(), shape))
 

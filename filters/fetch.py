@@ -22,11 +22,11 @@ class FetchError(ValueError):
 def file_digest(path: str | Path) -> str:
     """SHA-256 of a file, in hex; read once a process, and again when the file's size or time changes."""
     facts = os.stat(path)
-    return _digest(str(path), facts.st_mtime_ns, facts.st_size)
+    return _digest(str(path), facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
 
 @lru_cache(maxsize=256)
-def _digest(path: str, changed: int, size: int) -> str:
+def _digest(path: str, *_: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
