@@ -213,6 +213,8 @@ def what_if(
     by: Annotated[str, typer.Option(help="With --fraction: documents, bytes, or a column such as token_count.")] = "documents",
 ) -> None:
     """Tell what other bounds, or other fractions of a score, would keep, without reading a text again."""
+    if fraction and keep:
+        raise RecipeError("give --keep or --fraction, not both")
     if fraction:
         _print_fractions(input, fraction, column, by)
         return

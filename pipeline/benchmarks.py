@@ -113,15 +113,15 @@ def items_of(name: str) -> list[Item]:
 
 
 def _items(path: Path, benchmark: str, columns: tuple[str, ...] = ()) -> Iterator[Item]:
-    subject = re.sub(r"_(test|dev|val)$", "", path.stem)
-    for number, row in enumerate(_rows(path)):
+    subject = path.stem.removesuffix("_test")  # MMLU's dev and val keep theirs, so that a name means one item
+    for number, row in enumerate(_rows(path, columns)):
         if not isinstance(row, Mapping):
             raise DataError(f"benchmark file {path}, row {number}: expected an object, found {type(row).__name__}")
         question, options = _named(row, path, number, columns) if columns else _question(row, path, number)
         yield Item(benchmark, str(row.get("subject") or subject), number, question, options)
 
 
-def _rows(path: Path) -> Iterator[Any]:
+def _rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Any]:
     try:
         if path.suffix == ".parquet":
             yield from pq.read_table(path).to_pylist()
@@ -131,18 +131,18 @@ def _rows(path: Path) -> Iterator[Any]:
                     row = json.loads(line)
                     yield row["doc"] if isinstance(row, dict) and isinstance(row.get("doc"), dict) else row
         else:
-            yield from _csv_rows(path)
+            yield from _csv_rows(path, columns)
     except (ValueError, OSError, csv.Error, pa.ArrowInvalid) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"benchmark file {path} cannot be read ({error})") from error
 
 
-def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Rows by their header; MMLU's original files have none: question, four options, letter."""
+def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """Rows by their header, of named or known columns; MMLU's original files have none: question, four options, letter."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
-    if rows and set(rows[0]) & set(QUESTIONS):
+    if rows and (columns or set(rows[0]) & set(QUESTIONS)):
         yield from (dict(zip(rows[0], row, strict=False)) for row in rows[1:])
         return
     for n, row in enumerate(rows, 1):
@@ -157,7 +157,9 @@ def _named(row: Mapping[str, Any], path: Path, number: int, columns: tuple[str, 
     for column in columns:
         if column not in row:
             raise DataError(f"benchmark file {path}, row {number}, has no column {column!r}; it has {', '.join(row)}")
-    return _plain(row[columns[0]]), tuple(o for c in columns[1:] for o in _listed(row[c]))
+    if not _plain(row[columns[0]]).strip():
+        raise DataError(f"benchmark file {path}, row {number}: the column {columns[0]!r} is empty")
+    return _plain(row[columns[0]]), tuple(o for c in columns[1:] for o in _listed(row[c]) if o.strip())
 
 
 def _question(row: Mapping[str, Any], path: Path, number: int) -> tuple[str, tuple[str, ...]]:
@@ -169,8 +171,10 @@ def _question(row: Mapping[str, Any], path: Path, number: int) -> tuple[str, tup
             f"{path}::QUESTION,OPTION,OPTION"
         )
     many = next((row[name] for name in OPTIONS if row.get(name) is not None and name != key), None)
-    options = _listed(many) if many is not None else [_plain(row[k]) for k in sorted(row) if OPTION.fullmatch(k)]
-    _check_answer(row, options, path, number)
+    numbered = sorted((k for k in row if OPTION.fullmatch(k)), key=lambda k: int(re.sub(r"\D", "", k)))
+    options = _listed(many) if many is not None else [_plain(row[k]) for k in numbered]
+    from_one = many is None and bool(numbered) and numbered[0].endswith("1")  # WinoGrande's answer to option1 is 1
+    _check_answer(row, options, path, number, from_one)
     return _plain(row[key]), tuple(option for option in options if option.strip())
 
 
@@ -185,14 +189,16 @@ def _listed(value: Any) -> list[str]:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else [_plain(value)]
 
 
-def _check_answer(row: Mapping[str, Any], options: Sequence[str], path: Path, number: int) -> None:
+def _check_answer(row: Mapping[str, Any], options: Sequence[str], path: Path, number: int, from_one: bool) -> None:
     """Refuse an answer that is a number or a letter, and not one of the options."""
     answer = next((row[name] for name in ANSWERS if row.get(name) not in (None, "")), None)
     text = str(answer).strip()
-    place = int(text) if re.fullmatch(r"\d{1,2}", text) else ord(text.upper()) - 65 if re.fullmatch("[A-Za-z]", text) else None
+    place = (
+        int(text) if re.fullmatch(r"-?\d{1,2}", text) else ord(text.upper()) - 65 if re.fullmatch("[A-Za-z]", text) else None
+    )
     if not options or place is None or text in options or any(row.get(name) == answer and name == "answerKey" for name in row):
         return
-    if place >= len(options):
+    if place < 0 or place >= len(options) + (from_one and text.isdigit()):
         raise DataError(f"benchmark file {path}, row {number}: the answer is {text}, and there are {len(options)} options")
 
 

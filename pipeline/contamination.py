@@ -12,6 +12,8 @@ by their source:
            its words
 =========  ==================================================================================================================
 
+Of an item that is quoted all options that the text has count as found, and by ``dclm`` the words before the last sentence.
+
 The information of a needle is the sum over its words of how rare each is among the benchmark's own, in bits (add-one estimate
 over 50,000 words more): "which of the following is" has little, a name has much.
 """
@@ -20,7 +22,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import log2
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ import numpy.typing as npt
 from filters.cut import Rows
 from filters.texts import Texts
 from pipeline.benchmarks import Item
-from pipeline.dedup.overlap import Index, found, index_of, normal_words
+from pipeline.dedup.overlap import Index, found, index_of_runs, normal_words
 
 UNSEEN = 50_000
 
@@ -58,8 +59,8 @@ class Quote:
 class Needles:
     """The needles of some items: of each its item, its first word there, and the index that finds it.
 
-    ``sizes: int64[items]``: an item's words; ``options``: of each item the hashes of its options' words, and where they begin;
-    ``unsearched``: items of which nothing is looked for, because all runs are too short or tell too little.
+    ``sizes: int64[items]``: an item's words, ``words`` their hashes; ``options``: of each item the hashes of its options'
+    words, and where they begin; ``unsearched``: items of which nothing is looked for, all runs being too short or too plain.
     """
 
     rule: Rule
@@ -67,6 +68,7 @@ class Needles:
     items: Rows
     firsts: Rows
     sizes: Rows
+    words: tuple[npt.NDArray[np.uint64], ...]
     options: tuple[tuple[tuple[int, npt.NDArray[np.uint64]], ...], ...]
     unsearched: int
 
@@ -74,41 +76,52 @@ class Needles:
 def needles_of(items: Sequence[Item], rule: Rule) -> Needles:
     """What is looked for, of these items."""
     segments = Texts.of([text for item in items for text in (item.question, *item.options)])
-    words, hashes = segments.uax29_words, normal_words(segments)
-    counts = Counter(hashes.tolist())
-    total = len(hashes) + UNSEEN
-    bits = np.array([log2(total / (counts[h] + 1)) for h in hashes.tolist()], np.float64)
-    chosen: list[tuple[int, int, int, int]] = []  # item, its first word there, and the run among all words
-    sizes, options = np.zeros(len(items), np.int64), []
-    segment = 0
-    for number, item in enumerate(items):
-        here = range(segment, segment + 1 + len(item.options))
-        segment = here.stop
-        begin = int(words.parents[here.start])
-        bounds = [(int(words.parents[s]), int(words.parents[s + 1])) for s in here]
-        sizes[number] = bounds[-1][1] - begin
-        options.append(tuple((a - begin, hashes[a:b]) for a, b in bounds[1:] if b > a))
-        if rule.name == "dclm":
-            runs = [_last_sentence(item, bounds[0], rule)]
-        else:
-            runs = [run for a, b in bounds for run in _runs(a, b, rule)]
-        chosen += [(number, a - begin, a, b) for a, b in runs if b > a and bits[a:b].sum() >= rule.min_information]
-    texts = [segments.utf8[int(words.starts[a]) : int(words.ends[b - 1])].tobytes().decode("utf-8") for _, _, a, b in chosen]
-    table = np.array([(n, first) for n, first, _, _ in chosen], np.int64).reshape(-1, 2)
-    unsearched = len(items) - len(np.unique(table[:, 0]))
-    return Needles(rule, index_of(texts), table[:, 0], table[:, 1], sizes, tuple(options), unsearched)
+    parents, hashes = segments.uax29_words.parents, normal_words(segments)
+    _, which, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    bits = np.log2((len(hashes) + UNSEEN) / (counts + 1))[which]
+    told = np.concatenate([[0.0], np.cumsum(bits)])
+    first_segment = np.concatenate([[0], np.cumsum([1 + len(item.options) for item in items], dtype=np.int64)])
+    begins = parents[first_segment]
+    if rule.name == "dclm":
+        ends = parents[first_segment[:-1] + 1]
+        firsts = np.array(
+            [_last_sentence(i, int(a), int(b), rule) for i, a, b in zip(items, begins, ends, strict=False)], np.int64
+        )
+        lasts = ends
+    else:
+        firsts, lasts = _runs(parents, rule)
+    kept = (lasts > firsts) & (told[lasts] - told[firsts] >= rule.min_information)
+    firsts, lasts = firsts[kept].astype(np.int64), lasts[kept].astype(np.int64)
+    owners = np.searchsorted(begins, firsts, side="right") - 1
+    owners = np.minimum(owners, len(items) - 1)
+    words = tuple(hashes[a:b] for a, b in pairwise(begins))
+    options = tuple(
+        tuple(
+            (int(parents[k] - begins[n]), hashes[parents[k] : parents[k + 1]])
+            for k in range(a, b)
+            if parents[k + 1] > parents[k]
+        )
+        for n, (a, b) in enumerate(zip(first_segment[:-1] + 1, first_segment[1:], strict=True))
+    )
+    index = index_of_runs(hashes, firsts, lasts)
+    unsearched = len(items) - len(np.unique(owners))
+    return Needles(rule, index, owners, firsts - begins[owners], np.diff(begins), words, options, unsearched)
 
 
-def _last_sentence(item: Item, question: tuple[int, int], rule: Rule) -> tuple[int, int]:
-    a, b = question
+def _last_sentence(item: Item, a: int, b: int, rule: Rule) -> int:
+    """Where what is looked for of a question begins, among all words."""
     length = max(len(Texts.of([item.last_sentence]).uax29_words), min(rule.min_words, b - a))
-    return max(a, b - length), b
+    return max(a, b - length)
 
 
-def _runs(a: int, b: int, rule: Rule) -> list[tuple[int, int]]:
-    if b - a < rule.ngram:
-        return [(a, b)] if b - a >= rule.min_words else []
-    return [(k, k + rule.ngram) for k in range(a, b - rule.ngram + 1)]
+def _runs(parents: Rows, rule: Rule) -> tuple[Rows, Rows]:
+    """The runs of every segment: where they begin and end, among all words."""
+    sizes = np.diff(parents)
+    counts = np.where(sizes >= rule.ngram, sizes - rule.ngram + 1, (sizes >= rule.min_words).astype(np.int64))
+    segment = np.repeat(np.arange(len(sizes)), counts)
+    place = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
+    firsts = parents[segment] + place
+    return firsts, firsts + np.minimum(sizes[segment], rule.ngram)
 
 
 def quotes_of(texts: Texts, needles: Needles, ignored: Collection[int] = ()) -> dict[int, list[Quote]]:
@@ -129,13 +142,16 @@ def quotes_of(texts: Texts, needles: Needles, ignored: Collection[int] = ()) -> 
         lengths = needles.index.lengths[which[a:b]]
         runs = list(zip(firsts[a:b].tolist(), (firsts[a:b] + lengths).tolist(), strict=True))
         own = [(int(f), int(f + n)) for f, n in zip(needles.firsts[which[a:b]], lengths, strict=True)]
-        if needles.rule.name == "dclm" and needles.options[item]:
-            begin, end = int(words.parents[row]), int(words.parents[row + 1])
-            met = _options(needles.options[item], hashed[begin:end])
-            if not met:
+        begin, end = int(words.parents[row]), int(words.parents[row + 1])
+        met = _options(needles.options[item], hashed[begin:end])
+        if needles.rule.name == "dclm":
+            if needles.options[item] and not met:
                 continue
             runs += [(begin + at, begin + at + n) for at, n, _ in met]
-            own += [(first, first + n) for _, n, first in met]
+            hay = hashed[begin:end]
+            pairs = zip(own, runs, strict=False)  # the options' runs stand behind
+            own += [(_before(needles.words[item], hay, x, f - begin), x) for (x, _), (f, _) in list(pairs)]
+        own += [(first, first + n) for _, n, first in met]
         own = _joined(own)
         coverage = sum(y - x for x, y in own) / int(needles.sizes[item])
         if needles.rule.name != "dclm" and coverage < needles.rule.min_coverage:
@@ -143,6 +159,13 @@ def quotes_of(texts: Texts, needles: Needles, ignored: Collection[int] = ()) -> 
         spans = tuple((int(words.starts[x]), int(words.ends[y - 1])) for x, y in _joined(runs))
         quotes.setdefault(row, []).append(Quote(item, spans, tuple(own), coverage))
     return quotes
+
+
+def _before(item: npt.NDArray[np.uint64], text: npt.NDArray[np.uint64], own: int, place: int) -> int:
+    """Where the words begin that an item and a text share without a gap before these places."""
+    while own > 0 and place > 0 and item[own - 1] == text[place - 1]:
+        own, place = own - 1, place - 1
+    return own
 
 
 def _options(

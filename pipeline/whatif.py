@@ -24,6 +24,7 @@ from pipeline.inputs import find_shards
 from pipeline.shards import DataError, filesystem, join, read_json
 from pipeline.stage import RecipeError, nearest
 from pipeline.stages.heuristics import BOUNDS, Heuristics, Step
+from pipeline.stages.quality import weights_in
 
 
 @dataclass
@@ -184,7 +185,7 @@ def top_fractions(names: Sequence[str], fractions: Sequence[float], column: str,
             continue
         wanted = ceil(int(reached[-1]) * Fraction(str(fraction)))
         count = int(np.searchsorted(reached, wanted)) + 1
-        threshold = values[order[count - 1]]
+        threshold = values[order[count - 1]] if wanted else 1.0  # as the stage has it where nothing weighs anything
         if by != "documents":  # equal scores go together, as the stage has it
             count = int((values >= threshold).sum())
         tops.append(Top(fraction, float(threshold), count, int(sizes[order[:count]].sum())))
@@ -202,13 +203,20 @@ def _scored(names: Sequence[str], column: str, by: str) -> Iterator[tuple[Any, A
                 raise DataError(f"{name} weighed documents by {report['config']['by']}, and not by {by}")  # type: ignore[index]
             for file in files:
                 table = _table(join(name, file), None)
-                yield table.column(0).to_numpy(), table.column(1).to_numpy(), table.column(1 if by == "bytes" else 2).to_numpy()
+                yield (
+                    table.column(0).to_numpy(),
+                    table.column(1).to_numpy(),
+                    table.column(1 if by in ("documents", "bytes") else 2).to_numpy(),
+                )
             continue
         for shard in find_shards([name]):
             weigh = [] if by in ("documents", "bytes") else [by]
             table = _table(shard.path, [column, "text", *weigh])
+            if not pa.types.is_floating(table[column].type) and not pa.types.is_integer(table[column].type):
+                raise DataError(f"{shard.path}, column {column}: expected numbers, found {table[column].type}")
             sizes = np.asarray(pc.binary_length(table["text"]), np.int64)
-            yield np.asarray(table[column], np.float32), sizes, np.asarray(table[by], np.int64) if weigh else sizes
+            values = np.asarray(pc.cast(table[column], pa.float32(), safe=False), np.float32)
+            yield values, sizes, weights_in(table, by, shard.path) if weigh else sizes
 
 
 def _score_files(folder: str) -> list[str]:

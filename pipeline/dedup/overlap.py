@@ -124,11 +124,15 @@ def index_of(needles: Sequence[str]) -> Index:
     """An index of needles; one without a word is never found."""
     texts = Texts.of(list(needles))
     parents = texts.uax29_words.parents
-    lengths, full, anchors = needle_hashes(normal_words(texts), parents, ANCHOR)
-    size = int(table_size(len(needles)))
-    keys, heads, following = chained(anchors, lengths, size)
-    widths = np.unique(np.minimum(lengths[lengths > 0], ANCHOR))
-    marks, marked = marked_beginnings(normal_words(texts), parents)
+    return index_of_runs(normal_words(texts), parents[:-1], parents[1:])
+
+
+def index_of_runs(words: Hashes, firsts: Rows, lasts: Rows) -> Index:
+    """An index of needles that are runs of words, given by their hashes: needle ``k`` is ``words[firsts[k]:lasts[k]]``."""
+    lengths, full, anchors = needle_hashes(words, firsts, lasts, ANCHOR)
+    keys, heads, following = chained(anchors, lengths, int(table_size(len(firsts))))
+    widths = np.unique(np.minimum(lengths[lengths > 0], ANCHOR)).astype(np.int64)
+    marks, marked = marked_beginnings(words, firsts, lasts)
     arrays = (keys, heads, following, lengths, full, widths, marks, marked)
     for array in arrays:
         array.flags.writeable = False
@@ -136,17 +140,17 @@ def index_of(needles: Sequence[str]) -> Index:
 
 
 @kernel
-def needle_hashes(words: Hashes, parents: Rows, anchor: int) -> Any:
+def needle_hashes(words: Hashes, firsts: Rows, lasts: Rows, anchor: int) -> Any:
     """Of each needle its words, the hash of all of them, and the hash of its first ``anchor``."""
-    count = len(parents) - 1
+    count = len(firsts)
     lengths, full, anchors = np.empty(count, np.int32), np.empty(count, np.uint64), np.empty(count, np.uint64)
     for p in range(count):
         h, first = np.uint64(0), np.uint64(0)
-        for word in range(parents[p], parents[p + 1]):
+        for word in range(firsts[p], lasts[p]):
             h = h * FACTOR + words[word]
-            if word - parents[p] < anchor:
+            if word - firsts[p] < anchor:
                 first = h
-        lengths[p], full[p] = parents[p + 1] - parents[p], h
+        lengths[p], full[p] = lasts[p] - firsts[p], h
         anchors[p] = mixed(first + np.uint64(min(lengths[p], anchor)))
     return lengths, full, anchors
 
@@ -155,18 +159,18 @@ MARKED = 4
 
 
 @kernel
-def marked_beginnings(words: Hashes, parents: Rows) -> Any:
+def marked_beginnings(words: Hashes, firsts: Rows, lasts: Rows) -> Any:
     """The bits and the numbers of words of `Index.marks`: 32 bits a needle, at least."""
     size = np.int64(1024)
-    while size < 32 * (len(parents) - 1):
+    while size < 32 * len(firsts):
         size *= 2
     marks, numbers = np.zeros(size // 64, np.uint64), np.zeros(MARKED + 1, np.bool_)
-    for p in range(len(parents) - 1):
-        n = min(parents[p + 1] - parents[p], MARKED)
+    for p in range(len(firsts)):
+        n = min(lasts[p] - firsts[p], MARKED)
         if n == 0:
             continue
         h = np.uint64(0)
-        for word in range(parents[p], parents[p] + n):
+        for word in range(firsts[p], firsts[p] + n):
             h = h * FACTOR + words[word]
         bit = mixed(h) & np.uint64(size - 1)
         marks[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))

@@ -32,15 +32,20 @@ from pipeline.shards import (
     dropped_table,
     join,
     read_batches,
+    read_json,
     schema_of,
     texts_of,
     with_column,
     with_fields,
+    write_json,
 )
 from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
 
 RULE, COVERAGE = "benchmark_item_count", "benchmark_coverage"
 SHOWN = 300
+
+MEASURED_BITS = {"dclm": 0.0, "ngram": 50.0}
+"""``min_information`` where none is given: what costs false hits most and true ones least (docs/decontamination.md)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Decontaminate(Stage):
     min_words: int = 5
     ngram: int = 13
     min_coverage: float = 0.0
-    min_information: float = 0.0
+    min_information: float | None = None
     max_documents: int | None = None
 
     def __post_init__(self) -> None:
@@ -62,7 +67,7 @@ class Decontaminate(Stage):
             "min_words": (self.min_words >= 1, "1 or more"),
             "ngram": (self.ngram >= 2, "2 or more"),
             "min_coverage": (0 <= self.min_coverage <= 1, "0 to 1"),
-            "min_information": (self.min_information >= 0, "0 bits or more"),
+            "min_information": (self.min_information is None or self.min_information >= 0, "0 bits or more, or null"),
             "max_documents": (self.max_documents is None or self.max_documents >= 1, "1 or more, or null"),
         }
         for name, (right, expected) in sound.items():
@@ -77,7 +82,8 @@ class Decontaminate(Stage):
     @property
     def how(self) -> Rule:
         """The rule and its parameters."""
-        return Rule(self.rule, self.min_words, self.ngram, self.min_coverage, self.min_information)
+        bits = MEASURED_BITS[self.rule] if self.min_information is None else self.min_information
+        return Rule(self.rule, self.min_words, self.ngram, self.min_coverage, bits)
 
     def prepare(self) -> None:
         """Read the benchmarks, so that a missing one is told before the first stage."""
@@ -114,6 +120,7 @@ class Decontaminate(Stage):
         }
         documents = sum((Report.from_dict(marker["report"]) for marker in markers_of(cutting)), Report()).read.documents
         hits = [join(out, "hits", f"{task.name}.parquet") for task in cutting]
+        write_json(join(out, "boilerplate.json"), ignored)
         disclosed(out, hits, items, needles.sizes, {**self.config(), **facts, "documents": documents})
         return finish(self, inputs, out, cutting, facts)
 
@@ -121,7 +128,7 @@ class Decontaminate(Stage):
         """The items that the document quotes, with the words that it has of each."""
         items, needles = prepared(self)
         texts = Texts.of([document["text"]])
-        quotes = quotes_of(texts, needles).get(0, [])
+        quotes = quotes_of(texts, needles, read_json(join(folder, "boilerplate.json")) or ()).get(0, [])
         told: list[tuple[str, Any, str, bool]] = [(RULE, len(quotes), f"{RULE} <= 0", not quotes)]
         for quote in quotes:
             words = " ... ".join(texts.utf8[a:b].tobytes().decode() for a, b in quote.spans)

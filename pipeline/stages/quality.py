@@ -271,6 +271,11 @@ def _weights(table: pa.Table, texts: Texts, by: str, location: str) -> npt.NDArr
     """What documents weigh: bytes, or a column of whole numbers that are not negative."""
     if by in ("documents", "bytes"):
         return texts.byte_counts
+    return weights_in(table, by, location)
+
+
+def weights_in(table: pa.Table, by: str, location: str) -> npt.NDArray[np.int64]:
+    """A column of whole numbers that are not negative: ``int64[N]``; `DataError` where it is none."""
     if by not in table.column_names:
         raise DataError(f"{location} has no column {by!r} to weigh documents by: give by=documents or bytes, or add it first")
     column = table[by]

@@ -30,10 +30,12 @@ from filters.texts import Texts
 from pipeline.custom import load_custom
 from pipeline.report import Count, Report
 from pipeline.run.work import beat
-from pipeline.shards import Input, Task, TaskOutput, read_batches, schema_of, texts_of, with_column, with_fields
+from pipeline.shards import DOCUMENT, Input, Task, TaskOutput, read_batches, schema_of, texts_of, with_column, with_fields
 from pipeline.stage import RecipeError, Run, Stage, finish, nearest, tasks_for
 
 SIGNAL = "signal:"
+
+TRIED = Texts.of(["a text to begin with", ""])
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,10 @@ class Scorer:
         """The signal, where it is one."""
         return SIGNALS[self.place.removeprefix(SIGNAL)].bind() if self.place.startswith(SIGNAL) else None
 
-    def columns(self, texts: Texts) -> dict[str, pa.Array]:
+    def columns(self, texts: Texts, urls: Texts) -> dict[str, pa.Array]:
         """The columns' values."""
-        if self.signal is not None:
-            return {self.name: pa.array(np.asarray(self.signal.measure(texts)))}
+        if (signal := self.signal) is not None:
+            return {self.name: pa.array(np.asarray(signal.measure(urls if signal.column == "url" else texts)))}
         path = language.located(self.place)
         if self.label is not None or _has_better(str(path)):
             return {f"{self.name}_probability": pa.array(scores(texts, path, self.label))}
@@ -96,7 +98,12 @@ class Score(Stage):
                 raise RecipeError(
                     f"stage score: models.{name} is {value!r}; expected a place, or {{model: PLACE, label: LABEL}}", ("models",)
                 )
-            made.append(Scorer(name, str(values["model"]), values.get("label")))
+            if name in DOCUMENT.names:
+                raise RecipeError(
+                    f"stage score: models.{name} would replace the documents' own {name}: give another name", ("models",)
+                )
+            label = values.get("label")
+            made.append(Scorer(name, str(values["model"]), None if label is None else str(label)))
         return made
 
     def versions(self) -> dict[str, str]:
@@ -107,7 +114,7 @@ class Score(Stage):
     def rehearse(self) -> None:
         """Compile the kernels, and refuse a model that does not have the label that is asked of it."""
         for scorer in self.scorers:
-            scorer.columns(Texts.of(["a text to begin with", ""]))
+            scorer.columns(TRIED, TRIED)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """One task a shard."""
@@ -125,12 +132,12 @@ def score_shard(task: Task) -> None:
     """One shard in, one shard out."""
     stage = _stage(json.dumps(task.stage))
     location = task.inputs[0]
-    kinds = {name: column.type for s in stage.scorers for name, column in s.columns(Texts.of(["a", ""])).items()}
+    kinds = {name: column.type for s in stage.scorers for name, column in s.columns(TRIED, TRIED).items()}
     with TaskOutput(task, with_fields(schema_of(location), **kinds), dropped=False) as output:
         for table in read_batches(location):
-            texts = texts_of(table, "text", location)
+            texts, urls = texts_of(table, "text", location), texts_of(table, "url", location)
             for scorer in stage.scorers:
-                for name, column in scorer.columns(texts).items():
+                for name, column in scorer.columns(texts, urls).items():
                     table = with_column(table, name, column)
             output.write("kept", table)
             everything = Count(len(texts), texts.bytes)

@@ -240,7 +240,9 @@ def answered(number: str, *best: tuple[str, Any], count: int = 3) -> list[Row]:
 GOOD = "Because of the air in between."
 
 
-@pytest.mark.parametrize(("score", "taken"), [(0, True), (1, True), (-1, False), (None, False), ("many", False), (0.0, True), (float("nan"), False)])
+@pytest.mark.parametrize(
+    ("score", "taken"), [(0, True), (1, True), (-1, False), (None, False), ("many", False), (0.0, True), (float("nan"), False)]
+)
 def test_a_posts_score_is_not_negative(dump: Callable[..., list[str]], score: Any, taken: bool) -> None:
     assert dump([post("a", score=score)], answered("a", (GOOD, 9))) == ([f"Why a?\n\n{GOOD}"] if taken else [])
 

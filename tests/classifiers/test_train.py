@@ -1,22 +1,25 @@
-"""Training: the same bytes twice, examples of every shape, and a report that is right."""
+"""Training: the same bytes twice, a sample and a split as they are promised, and a report that is right."""
 
 import json
-from itertools import product
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fasttext
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifiers import train as training
 from classifiers.fasttext import Folded, ModelError, Whole, load
-from classifiers.judge import auc
 from classifiers.quality import better_label, scores
-from classifiers.sources import Example, TrainingError, examples
+from classifiers.sources import Example, TrainingError
 from classifiers.train import Settings, train
+from filters.ngrams import mixed_runs
 from filters.texts import Texts
 
 SMALL = Settings(dim=4, bucket=100, epoch=10, lr=0.5, held_out=0.2)
@@ -91,59 +94,6 @@ def test_nothing_to_learn(positive: list[Example], negative: list[Example], mess
     assert not (tmp_path / "out").exists()
 
 
-ROWS: list[tuple[list[dict[str, Any]], list[tuple[str, str]]]] = [
-    ([{"text": "a"}, {"text": " "}, {"text": "b", "source": "s"}], [("a", "FILE"), ("b", "s")]),
-    ([{"question": "q?", "answer": "x"}], [("q?\n\nx", "FILE")]),
-    ([{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "x"}]}], [("q x", "FILE")]),
-]
-
-
-@pytest.mark.parametrize(("rows", "found"), ROWS)
-@pytest.mark.parametrize("kind", [".parquet", ".jsonl", ".json"])
-def test_examples(rows: list[dict[str, Any]], found: list[tuple[str, str]], kind: str, tmp_path: Path) -> None:
-    file = tmp_path / f"x{kind}"
-    if kind == ".parquet":
-        pq.write_table(pa.table({key: [row.get(key) for row in rows] for key in rows[-1]}), file)
-    else:
-        file.write_text("\n".join(map(json.dumps, rows)) + "\n" if kind == ".jsonl" else json.dumps(rows))
-    assert [(e.text, e.source) for e in examples(file)] == [(text, source.replace("FILE", file.name)) for text, source in found]
-
-
-def test_examples_of_a_text_file(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text("one\n\n two\n")
-    assert [e.text.strip() for e in examples(tmp_path / "x.txt")] == ["one", "two"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("x.jsonl", '{"body": "a", "title": "b"}', "rows with body, title; expected `text`"),
-        ("x.jsonl", '{"text": ', "x.jsonl cannot be read"),
-        ("x.json", "[", "x.json cannot be read"),
-        ("x.parquet", "no parquet", "x.parquet cannot be read"),
-        ("x.csv", "text\na", "are read from .parquet, .jsonl"),
-    ],
-)
-def test_examples_that_cannot_be_read(name: str, content: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(TrainingError, match=message):
-        list(examples(tmp_path / name))
-
-
-def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no examples at"):
-        list(examples(tmp_path / "nothing.jsonl"))
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=20))
-def test_auc(pairs: list[tuple[int, bool]]) -> None:
-    values, truth = np.array([v for v, _ in pairs], float), np.array([t for _, t in pairs], bool)
-    duels = [(a > b) + (a == b) / 2 for a, b in product(values[truth], values[~truth])]
-    found = auc(values, truth)
-    assert (found is None) == (not duels)
-    assert not duels or found == pytest.approx(sum(duels) / len(duels))
-
-
 @pytest.mark.parametrize(
     ("labels", "asked", "better"),
     [(("cc", "hq"), None, "hq"), (("0", "1"), None, "1"), (("a", "b"), "a", "a"), (("hq", "x"), "x", "x")],
@@ -162,3 +112,245 @@ def test_no_better_label(asked: str | None, message: str) -> None:
 
 def test_a_trained_model_is_folded(trained: tuple[Path, dict[str, Any]]) -> None:
     assert isinstance(load(trained[0] / "model.bin"), Folded)
+
+
+def test_the_model_card_is_written(trained: tuple[Path, dict[str, Any]]) -> None:
+    card = (trained[0] / "MODEL.md").read_text("utf-8")
+    assert card.startswith("# Model card\n")
+    assert "On 16 held-out examples" in card
+    assert "`gold`" in card
+
+
+def test_anybodys_fasttext_reads_the_model(trained: tuple[Path, dict[str, Any]]) -> None:
+    native = fasttext.load_model(str(trained[0] / "model.bin"))
+    assert sorted(native.get_labels()) == ["__label__cc", "__label__hq"]
+    assert native.f.predict("gold wäsche\n", 1, 0.0, "strict")[0][1] == "__label__hq"
+
+
+def test_it_is_told_what_is_learned_and_held_out(tmp_path: Path) -> None:
+    told: list[str] = []
+    train(POSITIVE, NEGATIVE, tmp_path, SMALL, told.append)
+    assert told == ["training on 64 examples; 16 held out, 0 near copies left out"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bucket": 0}, "bucket is 0; expected 1 or more"),
+        ({"threads": 0}, "threads is 0"),
+        ({"dim": -1}, "dim is -1"),
+        ({"epoch": 0}, "epoch is 0"),
+        ({"per_class": 0}, "per_class is 0"),
+        ({"lr": 0.0}, "lr is 0.0; expected more than 0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"held_out": 1.0}, "held_out is 1.0"),
+        ({"held_out": -0.1}, "held_out is -0.1"),
+        ({"fraction": 0.0}, "fraction is 0.0; expected a number above 0"),
+        ({"fraction": 1.5}, "fraction is 1.5"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**31}, "seed is 2147483648"),
+    ],
+)
+def test_settings_that_cannot_be(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        replace(SMALL, **change)
+
+
+def test_a_rate_that_overflows_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"fastText could not train \(Encountered NaN.\): give a lower lr"):
+        train(POSITIVE, NEGATIVE, tmp_path, replace(SMALL, lr=1000.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_threads_are_accepted(tmp_path: Path) -> None:
+    report = train(POSITIVE, NEGATIVE, tmp_path, replace(SMALL, threads=2))
+    assert report["settings"]["threads"] == 2
+    assert report["learned"] == 64
+
+
+# --- what is learned from, and what is held out
+
+Split = tuple[list[tuple[str, Example]], list[tuple[bool, Example]]]
+
+
+@pytest.fixture
+def split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[Split, dict[str, Any]]]:
+    """What a training learns from and what its model is judged by, and its report."""
+
+    def splits(positive: Sequence[Example], negative: Sequence[Example], **more: Any) -> tuple[Split, dict[str, Any]]:
+        learned: list[tuple[str, Example]] = []
+        held: list[tuple[bool, Example]] = []
+        fit, judged = training._fit, training.judged
+
+        def fits(some: Sequence[tuple[str, Example]], *rest: Any) -> None:
+            learned.extend(some)
+            fit(some, *rest)
+
+        def judges(model: Any, some: Sequence[tuple[bool, Example]], *rest: Any) -> dict[str, Any]:
+            held.extend(some)
+            return judged(model, some, *rest)
+
+        exclude = more.pop("exclude", None)
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "_fit", fits)
+            patch.setattr(training, "judged", judges)
+            report = train(positive, negative, tmp_path / "out", replace(SMALL, **more), exclude=exclude)
+        return (learned, held), report
+
+    return splits
+
+
+WORDS = [f"w{k}" for k in range(400)]
+
+
+def long_texts(count: int, seed: int, source: str = "", size: int = 60) -> list[Example]:
+    """Texts that share no run of words."""
+    drawn = random.Random(seed)
+    return [Example(" ".join(drawn.choices(WORDS, k=size)), source, source) for _ in range(count)]
+
+
+def changed(example: Example, places: Sequence[int]) -> Example:
+    """The same with other words at these places, in capitals and other punctuation."""
+    words = example.text.upper().split()
+    return replace(example, text=", ".join("CHANGED" if k in places else word for k, word in enumerate(words)))
+
+
+def runs(text: str) -> list[tuple[str, ...]]:
+    words = text.lower().replace(",", "").split()
+    return [tuple(words[k : k + 8]) for k in range(max(len(words) - 8, 0) + 1)]
+
+
+def test_near_copies_of_what_is_learned_are_not_held_out(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+    originals = long_texts(60, 1)
+    near = [changed(e, [30]) for e in originals[:40]]  # 8 of 53 runs are other ones
+    (learned, held), report = split([*originals, *near], long_texts(100, 2), held_out=0.3)
+    known = {run for _, e in learned for run in runs(e.text)}
+    shares = [sum(run in known for run in runs(e.text)) / len(runs(e.text)) for _, e in held]
+    assert max(shares) < 0.5
+    assert (len(learned), report["learned"]) == (140, 140)
+    assert report["left_out"] == {"near_copies_of_learned": 60 - len(held), "excluded": 0}
+    assert report["held_out"] == len(held)
+    assert sum(not positive for positive, _ in held) == 30  # nothing without a copy is left out
+    texts = {e.text for _, e in learned}
+    pairs = dict(zip([e.text for e in originals], near, strict=False))
+    apart = sum((e.text in texts) != (pairs[e.text].text in texts) for e in originals if e.text in pairs)
+    assert 60 - len(held) == apart > 5
+
+
+def test_distant_copies_may_be_held_out(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+    originals = long_texts(60, 1)
+    distant = [changed(e, [5, 15, 25, 35, 45, 55]) for e in originals[:40]]  # 46 of 53 runs are other ones
+    _, report = split([*originals, *distant], long_texts(100, 2), held_out=0.3)
+    assert report["left_out"]["near_copies_of_learned"] == 0
+
+
+def test_copies_across_the_classes_and_short_ones_are_found(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+    short = [Example(f"gold {k}", "") for k in range(60)]
+    _, report = split(short, [Example(e.text.upper() + "!", "") for e in short], held_out=0.5)
+    assert report["left_out"]["near_copies_of_learned"] > 15
+
+
+def test_copies_are_found_by_a_share_of_the_runs_where_there_are_too_many(
+    split: Callable[..., tuple[Split, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originals = long_texts(40, 1, size=400)
+    sides = [*originals, *(changed(e, [30]) for e in originals)], long_texts(80, 2, size=400)
+    _, report = split(*sides, held_out=0.3)
+    monkeypatch.setattr(training, "MOST_RUNS", 10_000)
+    assert split(*sides, held_out=0.3)[1]["left_out"] == report["left_out"]
+    assert report["left_out"]["near_copies_of_learned"] > 5
+
+
+WORD = st.sampled_from(["a", "A", "b", "é", "É", "ab", "中"])
+
+
+@given(st.lists(st.lists(WORD, max_size=20), max_size=4), st.integers(1, 9))
+def test_runs_of_words_are_equal_where_their_words_are(texts: list[list[str]], n: int) -> None:
+    words = Texts.of([" ".join(text) for text in texts]).uax29_words
+    hashes, bounds = mixed_runs(words.utf8, words.starts, words.ends, words.parents, n)
+    lowered = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+    expected = []
+    for p in range(len(texts)):
+        own = [words[k].translate(lowered) for k in range(words.parents[p], words.parents[p + 1])]
+        expected.append([tuple(own[k : k + n]) for k in range(max(len(own) - n, 0) + 1)] if own else [])
+    assert bounds.tolist() == [0, *np.cumsum([len(some) for some in expected]).tolist()]
+    runs = [run for some in expected for run in some]
+    assert len(set(hashes.tolist())) == len(set(runs))
+    assert len(set(zip(hashes.tolist(), runs, strict=True))) == len(set(runs))
+
+
+def test_what_is_excluded_is_neither_learned_nor_held_out(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+    positive = [*POSITIVE, *(replace(e, text=f"{e.text} secret") for e in POSITIVE)] * 30  # more than a batch
+
+    def exclude(texts: Any) -> Any:
+        return np.array(["secret" in text for text in texts], bool)
+
+    (learned, held), report = split(positive, NEGATIVE, exclude=exclude)
+    assert not any("secret" in e.text for _, e in [*learned, *held])
+    assert report["left_out"]["excluded"] == 30 * 40
+    assert report["learned"] == 64
+    with pytest.raises(TrainingError, match="there is no positive example"):
+        split([replace(e, text=f"{e.text} secret") for e in POSITIVE], NEGATIVE, exclude=exclude)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "per_class", "quotas"),
+    [
+        ([100, 100], 50, [25, 25]),
+        ([10, 100], 50, [10, 40]),
+        ([10, 20, 100], 90, [10, 20, 60]),
+        ([10, 100, 100], 90, [10, 40, 40]),
+        ([10, 20], 50, [10, 20]),
+        ([100], 50, [50]),
+        ([1, 1, 100], 2, [0, 1, 1]),
+        ([100, 100, 100], 50, [16, 17, 17]),
+    ],
+)
+def test_every_source_gives_its_share_and_small_ones_leave_room(
+    split: Callable[..., tuple[Split, dict[str, Any]]], sizes: list[int], per_class: int, quotas: list[int]
+) -> None:
+    positive = [Example(f"gold {n} {k}", "", f"s{n}") for n, size in enumerate(sizes) for k in range(size)]
+    (learned, _), report = split(positive, NEGATIVE, per_class=per_class, held_out=0)
+    counts = Counter(e.origin for label, e in learned if label == "hq")
+    assert [counts[f"s{n}"] for n in range(len(sizes))] == quotas
+    assert sum(quotas) == min(per_class, sum(sizes))
+    assert report["sources"] == {
+        "cc: ": min(40, per_class),
+        **{f"hq: s{n}": quota for n, quota in enumerate(quotas) if quota},
+    }
+
+
+def test_a_text_of_two_sources_is_learned_once_whatever_their_order(
+    split: Callable[..., tuple[Split, dict[str, Any]]],
+) -> None:
+    one, other = ([replace(e, origin=name) for e in POSITIVE] for name in "ab")
+    (learned, _), report = split([*one, *other], NEGATIVE, held_out=0)
+    assert report["sources"] == {"cc: ": 40, "hq: a": 40}
+    assert split([*other, *one], NEGATIVE, held_out=0)[0][0] == learned
+
+
+def test_balanced_classes_have_as_many_examples_as_the_smaller(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+    (learned, _), report = split([*POSITIVE, *POSITIVE], NEGATIVE[:10], balanced=True, held_out=0)
+    assert Counter(label for label, _ in learned) == {"hq": 10, "cc": 10}
+    assert report["settings"]["balanced"] is True
+    (learned, _), _ = split(POSITIVE, NEGATIVE[:10], balanced=False, held_out=0)
+    assert Counter(label for label, _ in learned) == {"hq": 40, "cc": 10}
+    (learned, _), _ = split(POSITIVE, NEGATIVE[:10], balanced=True, per_class=5, held_out=0)
+    assert Counter(label for label, _ in learned) == {"hq": 5, "cc": 5}
+
+
+def test_learned_and_held_out_are_apart_and_all_there_is(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+    positive, negative = long_texts(50, 1), long_texts(30, 2)
+    (learned, held), _ = split(positive, negative, held_out=0.2)
+    assert sorted([*(e.text for _, e in learned), *(e.text for _, e in held)]) == sorted(e.text for e in positive + negative)
+    assert Counter(label for label, _ in learned) == {"hq": 40, "cc": 24}
+    assert Counter(positive for positive, _ in held) == {True: 10, False: 6}
+    assert {label for label, e in learned if e in positive} == {"hq"}
+
+
+def test_one_example_of_each_kind_is_learned_and_nothing_is_judged(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+    (learned, held), report = split(POSITIVE[:1], NEGATIVE[:1], held_out=0.9)
+    assert (len(learned), held) == (2, [])
+    assert report["at_fraction"] is None
+    assert report["at_negative_fraction"] is None
+    assert report["calibration"] == []

@@ -21,6 +21,11 @@ NEEDED: dict[str, dict[str, Any]] = {
     "url_substring_count": {"phrases": PHRASES, "ignoring": "-."},
     "url_word_count": {"phrases": PHRASES},
 }
+LONG = [
+    "the a cat é 中文。。 unseen " * 90, "a\u2028the\x85" * 300, "cat\n" * 223 + "the", "cat " * 224, " " * 200 + "a " * 256,
+    "é" * 900,
+]  # fmt: skip
+"""Texts of more words, or fewer, than are scored at a time."""
 CUTS = ("lines", "stripped_lines", "paragraphs", "words", "uax29_words", "uax29_tokens")
 
 
@@ -31,6 +36,12 @@ def folded(word_ngrams: int) -> Folded:
     weights = random.normal(size=7).astype(np.float32).view(np.uint32)
     table = weight_table(known.utf8, known.starts, known.ends, weights)
     return Folded(("cc", "hq"), table, random.normal(size=97).astype(np.float32), word_ngrams)
+
+
+def alone(text: str) -> Texts:
+    """A text in a buffer that ends where it ends."""
+    utf8 = np.frombuffer(text.encode(), np.uint8)
+    return Texts(utf8, np.zeros(1, np.int64), np.array([len(utf8)]))
 
 
 def results() -> Iterator[tuple[str, Any]]:
@@ -58,6 +69,8 @@ def results() -> Iterator[tuple[str, Any]]:
         yield f"lines {name}", KeepLines(Keep(SIGNALS[name], max=0.4))(texts).to_arrow().to_pylist()
     for n in (1, 2, 3):  # without the compiler, a sum that begins with a float32 stays one: equal to 1e-7 or so
         yield f"fold {n}", folded(n).probability(texts, "hq").round(5).tolist()
+        rows = [folded(n).probability(alone(text), "hq").round(5).tolist() for text in [*HOSTILE_BATTERY, *LONG]]
+        yield f"fold {n}, at a buffer's end", rows
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fasttext
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -157,6 +158,63 @@ def test_train_then_score(cli, at, sample):
     assert all(0 < worth < 1 for worth in one)
 
 
+QUESTION = "What shines at the bottom of the pan when the water has gone?"
+
+
+def test_what_quotes_a_benchmark_is_not_learned(cli, at):
+    (at / "bench.csv").write_text(f"question,choice0,choice1,answer\n{QUESTION},Gold,Sand,0\nWhat shines?,Gold,Sand,0\n")
+    good = [f"The river carries gold from the hills {n}." for n in range(30)]
+    quoting = [f"So they asked: {QUESTION.upper()} Nobody knew, number {n}." for n in range(5)]
+    (at / "good.txt").write_text("\n".join([*good, *quoting, "What shines?"]) + "\n")
+    (at / "bad.txt").write_text("".join(f"Buy now, click here {n}!\n" for n in range(30)))
+    words = ["train", "--positive", "good.txt", "--negative", "bad.txt", "--set", "dim=4", "bucket=100", "--out"]
+    code, printed, _ = cli(*words, "model", "--benchmarks", "bench.csv")
+    assert code == 0
+    report = json.loads((at / "model" / "report.json").read_text())
+    assert report["left_out"]["excluded"] == 5
+    assert report["learned"] + report["held_out"] + report["left_out"]["near_copies_of_learned"] == 61
+    assert "excluded as quoting a benchmark: 5" in printed
+    assert cli(*words, "other")[0] == 0
+    assert json.loads((at / "other" / "report.json").read_text())["left_out"]["excluded"] == 0
+    code, _, error = cli(*words, "third", "--benchmarks", "gone.csv")
+    assert code == 1
+    assert "benchmark gone.csv: no file or folder" in error
+    assert not (at / "third").exists()
+
+
+def test_a_report_and_progress_are_shown(cli, at):
+    for name, text in (("good", "gold of the river"), ("bad", "buy now, click")):
+        (at / f"{name}.jsonl").write_text("".join(json.dumps({"text": f"{text} {n}"}) + "\n" for n in range(40)))
+    code, printed, error = cli(
+        "train", "--positive", "good.jsonl", "--negative", "bad.jsonl", "--out", "model", "--per-class", "20", "--seed", "3",
+        "--set", "dim=4", "bucket=100", "held_out=0.5", "balanced=true", "lr=1",
+    )  # fmt: skip
+    assert code == 0
+    assert "training on 20 examples" in error
+    assert "| AUC |" in printed
+    assert "What it goes by" in printed
+    assert "goldwash score model/model.fold --input SHARDS --out DIR" in printed
+    settings = json.loads((at / "model" / "report.json").read_text())["settings"]
+    assert (settings["per_class"], settings["seed"], settings["balanced"], settings["lr"]) == (20, 3, True, 1)
+
+
+def test_fold_then_score_and_select_by_the_fold(cli, at, model):
+    (at / "m.bin").write_bytes((model.parent / "model.bin").read_bytes())
+    code, printed, _ = cli("fold", "m.bin")
+    assert code == 0
+    assert printed.startswith("m.fold: ")
+    assert printed.rstrip().endswith(("labels cc, hq", "labels hq, cc"))
+    assert (at / "m.fold").read_bytes() == model.read_bytes()
+    assert cli("fold", "m.bin", "--out", "deep/other.fold")[0] == 0
+    assert (at / "deep" / "other.fold").read_bytes() == model.read_bytes()
+    shard(at / "in" / "a.parquet", [*ENGLISH, "buy now", "click here"])
+    for name in ("m.bin", "m.fold"):
+        words = ["--input", "in", "--workers", "1", "--out", f"kept-{name}"]
+        assert cli("stage", "quality", *words, "--set", f"model={name}", "--set", "fraction=0.5")[0] == 0
+    assert rows(at / "kept-m.bin") == rows(at / "kept-m.fold")
+    assert len(rows(at / "kept-m.fold")) == 3
+
+
 # --- why is this page gone?
 
 
@@ -226,6 +284,19 @@ BAD = [
     ("setting", [*STAGE, "textless", "--set", "stepz=[]"], "has no parameter 'stepz': did you mean 'steps'"),
     ("model that is none", ["score", "list.txt", "--input", "good", "--out", "o"], "list.txt"),
     ("missing model", ["score", "gone.bin", "--input", "good", "--out", "o"], "no file at gone.bin"),
+    ("what cannot be folded", ["fold", "three.bin"], "three.bin cannot be folded: that takes a supervised softmax model of two labels"),
+    ("a fold is not folded", ["fold", "list.txt"], "list.txt"),
+    ("missing model to fold", ["fold", "gone.bin"], "no file at gone.bin"),
+    ("score without a model", ["score", "a=", "--input", "good", "--out", "o"], "no file at"),
+    ("score of an unknown signal", ["score", "a=signal:wrod_count", "--input", "good", "--out", "o"], "did you mean 'word_count'"),
+    ("two models of one name", ["score", "x.bin", "y.bin", "--input", "good", "--out", "o"], "two models are called quality"),
+    ("score that would replace the text", ["score", "text=signal:word_count", "--input", "good", "--out", "o"], "would replace"),
+    ("missing file of signals", ["score", "signal:mine", "--use", "gone.py", "--input", "good", "--out", "o"], "use: no file"),
+    ("weighing by a missing column", ["stage", "quality", "--input", "good", "--out", "o", "--workers", "1", "--set", "by=token_count"], "has no column 'token_count'"),
+    ("broken line", ["train", "--positive", "broken.jsonl", "--negative", "ey.txt", "--out", "o"], "broken.jsonl, line 2, is not JSON"),
+    ("no dumps", ["train", "--positive", "eli5:empty", "--negative", "ey.txt", "--out", "o"], "empty has no dump of posts"),
+    ("equal examples", ["train", "--positive", "ex.txt", "--negative", "ex.txt", "--out", "o"], "are the same texts"),
+    ("training setting out of bounds", ["train", "--positive", "ex.txt", "--negative", "ey.txt", "--out", "o", "--set", "bucket=0"], "bucket is 0; expected 1 or more"),
     ("missing benchmark", ["stage", "decontaminate", "--input", "good", "--out", "o", "--set", "benchmarks=mmlux"], "benchmark mmlux: no file"),
     ("missing examples", ["train", "--positive", "gone.jsonl", "--negative", "x", "--out", "o"], "no examples at gone.jsonl"),
     ("unknown training setting", ["train", "--positive", "x", "--negative", "x", "--out", "o", "--set", "epochs=3"], "no such setting"),
@@ -245,6 +316,9 @@ def spoilt(at):
     (at / "good.warc.gz").write_bytes(gzipped(warc(2)))
     (at / "ex.txt").write_text("gold\nwash\n")
     (at / "ey.txt").write_text("sand\nmud\n")
+    (at / "broken.jsonl").write_text('{"text": "a"}\n{"text": \n')
+    (at / "lines.txt").write_text("__label__a gold\n__label__b mud\n__label__c sand\n" * 9)
+    fasttext.train_supervised(str(at / "lines.txt"), dim=4, bucket=1, thread=1, verbose=0).save_model(str(at / "three.bin"))
     shard(at / "good" / "a.parquet", ENGLISH)
     shard(at / "nulls" / "a.parquet", ["x", None])
     for name in ("textless", "truncated"):

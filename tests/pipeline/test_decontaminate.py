@@ -6,8 +6,9 @@ import pytest
 
 from filters.texts import Texts
 from pipeline.benchmarks import Item, items_of
+from pipeline.contamination import quotes_of
 from pipeline.shards import DataError
-from pipeline.stages.decontaminate import Decontaminate, hits_of
+from pipeline.stages.decontaminate import Decontaminate, prepared
 from tests.pipeline.conftest import here, rows, shard
 
 MINERAL = "A prospector swirls sand in a pan. Which mineral stays at the bottom when the water is poured away?"
@@ -28,9 +29,10 @@ def benchmark(tmp_path):
 
 
 def found_in(text: str, benchmark: str, **more: object) -> list[int]:
-    hits = hits_of(Texts.of(["clean", text]), Decontaminate(benchmarks=(benchmark,), **more))
-    assert 0 not in hits
-    return [hit.item.number for hit in hits.get(1, [])]
+    items, needles = prepared(Decontaminate(benchmarks=(benchmark,), **more))
+    quotes = quotes_of(Texts.of(["clean", text]), needles)
+    assert 0 not in quotes
+    return [items[quote.item].number for quote in quotes.get(1, [])]
 
 
 LAST = "Which mineral stays at the bottom when the water is poured away?"
@@ -99,7 +101,7 @@ def test_drop(tmp_path, benchmark):
         ("benchmark_item_count", 1, "geology_test.csv/geology/0"),
         ("benchmark_item_count", 2, "geology_test.csv/geology/0; geology_test.csv/geology/1"),
     ]
-    assert report.notes == {"item.geology_test.csv/geology/0": 2, "item.geology_test.csv/geology/1": 1}
+    assert report.notes == {"hits": 3}
 
 
 def test_delete(tmp_path, benchmark):
@@ -108,7 +110,7 @@ def test_delete(tmp_path, benchmark):
     assert [row["text"] for row in kept] == [
         "clean",
         "Before. ? It is , or . After.",
-        "A prospector swirls sand in a pan. ? . ? .",
+        "A prospector swirls sand in a pan. . .",  # what stands between two of them goes, too
     ]
     assert report.edited["benchmark_strings"].documents == 2
 
@@ -168,7 +170,8 @@ def test_mmlu_is_read(real_pages):
     items = items_of(str(real_pages / "mmlu"))
     assert len(items) > 1000
     assert all(item.question.strip() and len(item.options) == 4 for item in items)
-    assert len({item.subject for item in items}) == 10
+    assert len({item.subject for item in items if not item.subject.endswith("_dev")}) == 10
+    assert len({item.name for item in items}) == len(items)
 
 
 def test_the_built_in_questions():
@@ -180,7 +183,7 @@ def test_the_built_in_questions():
     [
         ("a.csv", "one,two\n", "line 1: expected question, four options and a letter, found 2 columns"),
         ("a.csv", "a,b,c,d,e,A\nonly one\n", "line 2: .*found 1 columns"),
-        ("a.jsonl", '{"text": "x"}\n', "has columns text; expected `question`"),
+        ("a.jsonl", '{"txt": "x"}\n', r"a\.jsonl, row 0, has columns txt; expected `question`"),
         ("a.jsonl", '{"question": \n', r"a\.jsonl cannot be read"),
         ("a.jsonl", '["a"]\n', r"a\.jsonl"),
         ("a.parquet", "no parquet", r"a\.parquet cannot be read"),

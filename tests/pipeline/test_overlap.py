@@ -1,12 +1,14 @@
 import unicodedata
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from uniseg.wordbreak import words
 
 from filters.texts import Texts
-from pipeline.dedup.overlap import found, index_of
+from pipeline.dedup.overlap import MARKED, found, index_of
+from pipeline.dedup.overlap import normal_words as hashed_words
 
 
 def normal_words(text: str) -> list[str]:
@@ -60,3 +62,34 @@ def test_needles_without_a_word_are_never_found():
     assert ours(["", "?! --", "a"], ["", "--", "?!"]) == []
     assert ours(["a"], []) == []
     assert ours([], ["a"]) == []
+
+
+WIDE = st.text(st.characters(codec="utf-8", categories=["L", "M", "N", "Pc"]), min_size=1, max_size=4)
+HARD = st.sampled_from(
+    ["İ", "ΑΣ", "ας", "e\u0301", "é", "\u1e9b\u0323", "①", "1", "ﾊﾟ", "パ", "가", "\u1100\u1161", "ﷺ", "K", "Å", "ŉ"]
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(st.one_of(WIDE, HARD), max_size=30))
+def test_words_are_the_same_if_their_normal_forms_are(texts):
+    every = Texts.of(texts)
+    hashes = hashed_words(every)
+    words = [w for text in texts for w in normal_words(text)]
+    assert len(hashes) == len(words)
+    assert np.array_equal(hashes[:, None] == hashes, np.array(words)[:, None] == np.array(words) if words else np.zeros((0, 0)))
+
+
+@pytest.mark.parametrize("count", [1, 31, 33, 5000])
+def test_marks_let_every_needle_through(count):
+    needles = [" ".join(f"w{n}x{k}" for k in range(1 + n % 11)) for n in range(count)]
+    index = index_of(needles)
+    assert set(index.marked.tolist()) == set(range(1, min(MARKED, count) + 1))
+    hits = ours(["? ".join(needles)], needles)
+    assert [needle for _, _, needle in hits] == list(range(count))
+    assert index.bytes >= 8 * len(index.marks)
+
+
+def test_a_needle_that_is_another_one_or_its_beginning():
+    needles = ["a b c d e f g h i", "a b c d e f g h", "a b c d", "a b c d", "A, b", "a"]
+    assert {needle for _, first, needle in ours(["a b c d e f g h i"], needles) if first == 0} == set(range(6))

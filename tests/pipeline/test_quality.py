@@ -1,15 +1,19 @@
+import json
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from classifiers.fasttext import ModelError
 from pipeline.report import Report
+from pipeline.shards import DataError
 from pipeline.stages import quality
 from pipeline.stages.quality import Quality, _bin_of, _histogram, _merged, _scores_of, ordered_bits
 from tests.pipeline.conftest import here, rows, shard
@@ -55,11 +59,14 @@ def stage_on(tmp_path_factory, monkeypatch, model):
     monkeypatch.setattr(quality, "scores", lambda texts, *_: np.array([float(t.split()[0]) for t in texts], np.float32))
 
     def run(
-        shards: list[list[float]], sizes: dict[float, int] | None = None, **parameters
+        shards: list[list[float]], sizes: dict[float, int] | None = None, columns=None, **parameters
     ) -> tuple[Report, list[str], list[str], Path]:
         folder = tmp_path_factory.mktemp("quality")
         texts = [[f"{np.float32(s)!s} ".ljust((sizes or {}).get(s, 30)) for s in scores] for scores in shards]
-        inputs = [shard(folder / "in" / f"{n}.parquet", t) for n, t in enumerate(texts)]
+        inputs = [
+            shard(folder / "in" / f"{n}.parquet", t, **{name: parts[n] for name, parts in (columns or {}).items()})
+            for n, t in enumerate(texts)
+        ]
         report = Quality.of({"model": str(model), **parameters})(inputs, str(folder / "out"), here)
         kept, dropped = rows(folder / "out"), rows(folder / "out", "dropped")
         return report, [r["id"] for r in kept], [r["id"] for r in dropped], folder / "out"
@@ -69,6 +76,10 @@ def stage_on(tmp_path_factory, monkeypatch, model):
 
 SCORES = st.sampled_from([0.0, 0.25, 0.5, 0.5000001, 0.9, -1.0, 1e-40])
 FRACTIONS = st.sampled_from([0.01, 0.07, 0.1, 0.2, 1 / 3, 0.5, 0.7, 0.9, 1.0])
+
+
+def report_of(out: Path) -> dict[str, Any]:
+    return json.loads((out / "report.json").read_text())
 
 
 def best(shards: list[list[float]], count: int) -> list[str]:
@@ -115,6 +126,72 @@ def test_by_bytes_the_highest_scores_reach_the_fraction_and_no_score_more(stage_
     assert sorted(kept) == sorted(
         f"{n}-{i}" for n, scores in enumerate(shards) for i, s in enumerate(scores) if s in levels[:enough]
     )
+
+
+WEIGHED = st.lists(st.lists(st.tuples(SCORES, st.integers(0, 9)), max_size=12), min_size=1, max_size=3)
+
+
+def test_by_a_column_the_highest_scores_reach_the_fraction_and_no_score_more(stage_on):
+    @settings(max_examples=40, deadline=None, derandomize=True)
+    @given(WEIGHED, FRACTIONS)
+    @example([[(0.9, 0), (0.5, 4)], [(0.25, 0)]], 1.0)
+    @example([[(0.9, 0)], [(0.5, 3), (0.5, 3), (0.25, 1)]], 0.01)
+    def check(shards, fraction):
+        scores = [[s for s, _ in part] for part in shards]
+        tokens = [pa.array([t for _, t in part], pa.int64()) for part in shards]
+        report, kept, _, out = stage_on(scores, columns={"token_count": tokens}, fraction=fraction, by="token_count")
+        total = sum(t for part in shards for _, t in part)
+        wanted = ceil(total * Fraction(str(fraction)))
+        levels = sorted({float(np.float32(s)) for part in scores for s in part}, reverse=True)
+        reached = 0
+        for level in levels:
+            reached += sum(t for part in shards for s, t in part if float(np.float32(s)) == level)
+            if reached >= wanted:
+                break
+        if total:
+            assert kept == [
+                f"{n}-{i}" for n, part in enumerate(scores) for i, s in enumerate(part) if float(np.float32(s)) >= level
+            ]
+            assert report_of(out)["facts"]["threshold"] == level
+        else:
+            assert kept == []
+        assert report.read.documents == sum(map(len, shards))
+
+    check()
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint16(), pa.int32(), pa.uint64()])
+def test_by_a_column_of_any_whole_numbers(stage_on, kind):
+    tokens = [pa.array([10, 1], kind), pa.array([5], kind)]
+    assert stage_on([[0.5, 0.9], [0.7]], columns={"n": tokens}, fraction=0.3, by="n")[1] == ["0-1", "1-0"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (None, r"0\.parquet has no column 'token_count' to weigh documents by: give by=documents or bytes, or add it first"),
+        (pa.array([1, -1]), r"0\.parquet, column token_count: expected whole numbers from 0 on, without nulls"),
+        (pa.array([1, None]), "without nulls, found int64"),
+        (pa.array([1.0, 2.0]), "expected whole numbers from 0 on, without nulls, found double"),
+        (pa.array(["1", "2"]), "found string"),
+        (pa.array([True, False]), "found bool"),
+        (pa.array([None, None]), "found null"),
+    ],
+)
+@pytest.mark.parametrize("parameters", [{"fraction": 0.5}, {"fraction": None, "threshold": 0.5}])
+def test_columns_that_cannot_weigh(stage_on, values, message, parameters):
+    with pytest.raises(DataError, match=message):
+        stage_on([[0.5, 0.9]], columns={"token_count": [values]} if values is not None else {}, by="token_count", **parameters)
+
+
+@pytest.mark.parametrize("by", ["documents", "bytes", "n"])
+@pytest.mark.parametrize(("shards", "kept"), [([[0.5]], ["0-0"]), ([[], [0.5], []], ["1-0"]), ([[]], []), ([], [])])
+def test_fewer_documents_than_the_fraction_needs_by_any_weight(stage_on, shards, kept, by):
+    report, found, dropped, out = stage_on(shards, columns={"n": [pa.array([7] * len(s), pa.int64()) for s in shards]}, by=by)
+    assert found == kept
+    assert dropped == []
+    assert report.kept.documents == len(kept)
+    assert report_of(out)["report"]["read"]["documents"] == len(kept)
 
 
 def test_nan_is_never_kept(stage_on):

@@ -29,7 +29,10 @@ CHANGES = {
         {"model": "sample"}, {"label": "cc"}, {"column": "worth"}, {"fraction": 0.2}, {"fraction": None, "threshold": 0.5},
         {"by": "bytes"},
     ],
-    "decontaminate": [{"benchmarks": ["sample"]}, {"benchmarks": []}, {"action": "delete"}, {"min_words": 8}],
+    "decontaminate": [
+        {"benchmarks": ["sample"]}, {"benchmarks": []}, {"action": "delete"}, {"min_words": 8},
+        {"rule": "ngram"}, {"ngram": 10}, {"min_coverage": 0.7}, {"min_information": 50.0}, {"max_documents": 10},
+    ],
     "score": [
         {"models": {"quality": "other"}}, {"models": {"worth": "MODEL"}}, {"models": {"quality": "MODEL", "more": "MODEL"}},
         {"models": {"quality": {"model": "MODEL", "label": "cc"}}}, {"models": {"quality": "signal:word_count"}},
