@@ -135,7 +135,7 @@ def untokenised(text: str) -> str:
 
 
 def test_what_hangs_on_the_tokenised_source(sides: dict[str, list[Example]], tmp_path: Path) -> None:
-    """No floor: nearly all questions and answers at hand have `` , `` for ``,``, which is all that tells them from the web."""
+    """No floor: nearly all questions and answers at hand have `` , `` for ``,``, which alone tells them from the web."""
     unseen = [e for e in sides["conversations"] if e.source == UNSEEN]
     seen = [e for e in sides["conversations"] if e.source != UNSEEN]
     plain = [replace(e, text=untokenised(e.text)) for e in sides["questions"]]

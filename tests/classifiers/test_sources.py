@@ -173,7 +173,7 @@ BROKEN: list[tuple[str, bytes, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "content", "message"), BROKEN)
+@pytest.mark.parametrize(("name", "content", "message"), BROKEN, ids=[f"{n}-{case[0]}" for n, case in enumerate(BROKEN)])
 def test_files_that_cannot_be_read_say_where(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(TrainingError, match=message):
@@ -332,6 +332,7 @@ def test_dumps_that_are_not_there(tmp_path: Path) -> None:
         (zstandard.compress(b'["a"]\n'), r"RS_2020-01\.zst: expected a post or comment a line, found list"),
         (zstandard.compress(b'{"subreddit": "explainlikeimfive", "score": 1}\n'), "has no 'id'; it has subreddit, score"),
     ],
+    ids=["broken line", "cut", "no zstd", "list", "no id"],
 )
 def test_a_broken_dump(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "RS_2020-01.zst").write_bytes(content)
