@@ -25,8 +25,9 @@ def judged(model: Folded, held: Sequence[tuple[bool, Example]], label: str, frac
 
     ``at_fraction``: precision and recall if the best ``fraction`` of these examples were kept; ``at_negative_fraction``: the
     share of the positives above the score that keeps ``fraction`` of the negatives, which are what a crawl looks like.
-    ``length_alone``: the AUC of a text's bytes and newlines by themselves (0.5: they tell nothing), and the rank correlation of
-    bytes and score. ``words``: those that pull most, by their mean share of a text's logit.
+    ``length_alone``: the AUC of a text's bytes and newlines by themselves (0.5: they tell nothing), the rank correlation of
+    bytes and score, and the model's AUC among texts of like length. ``words``: those that pull most, by their mean share of a
+    text's logit.
     """
     texts = Texts.of([example.text for _, example in held])
     truth = np.array([positive for positive, _ in held], bool)
@@ -44,6 +45,7 @@ def judged(model: Folded, held: Sequence[tuple[bool, Example]], label: str, frac
             "auc_of_bytes": auc(sizes, truth),
             "auc_of_newlines": auc(lines, truth),
             "rank_correlation_of_bytes_and_score": rank_correlation(sizes, scores),
+            "auc_at_like_length": auc_at_like_length(scores, truth, sizes),
         },
         "mean_score_by_source": _by_source(held, scores),
         "words": pulling_words(model, texts, label),
@@ -62,6 +64,24 @@ def auc(scores: Any, truth: Any) -> float | None:
     below = np.searchsorted(negative, positive, "left")
     upto = np.searchsorted(negative, positive, "right")
     return float((below + upto).sum() / 2 / len(positive) / len(negative))
+
+
+def auc_at_like_length(scores: Scores, truth: Truth, sizes: Scores) -> float | None:
+    """The AUC among texts whose sizes lie in the same half octave, over all such pairs; None where there is no pair.
+
+    >>> scores, truth = np.array([0.9, 0.1, 0.2, 0.8]), np.array([True, False, True, False])
+    >>> auc_at_like_length(scores, truth, np.array([8.0, 9.0, 99.0, 98.0]))
+    0.5
+    """
+    place = np.floor(2 * np.log2(np.maximum(sizes, 1))).astype(np.int64)
+    won, pairs = 0.0, 0
+    for b in np.unique(place):
+        here = place == b
+        found = auc(scores[here], truth[here])
+        if found is not None:
+            count = int(truth[here].sum()) * int((~truth[here]).sum())
+            won, pairs = won + found * count, pairs + count
+    return won / pairs if pairs else None
 
 
 def at_fraction(scores: Scores, truth: Truth, fraction: float) -> dict[str, float] | None:
@@ -174,6 +194,7 @@ def card(report: Mapping[str, Any]) -> str:
         (f"recall where {settings['fraction']:.0%} of the negatives are kept", web.get("recall")),
         ("AUC of a text's bytes alone", length["auc_of_bytes"]),
         ("AUC of a text's newlines alone", length["auc_of_newlines"]),
+        ("AUC among texts of like length", length["auc_at_like_length"]),
         ("rank correlation of bytes and score", length["rank_correlation_of_bytes_and_score"]),
     ]
     parts = [

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from classifiers import judge
 from classifiers.fasttext import Folded, weight_table
-from classifiers.judge import at_fraction, at_negative_fraction, auc, calibration, histogram, judged, rank_correlation
+from classifiers.judge import (
+    at_fraction,
+    at_negative_fraction,
+    auc,
+    auc_at_like_length,
+    calibration,
+    histogram,
+    judged,
+    rank_correlation,
+)
 from classifiers.sources import Example
 from classifiers.train import Settings, train
 from filters.texts import Texts
@@ -154,6 +163,7 @@ def test_a_report_is_of_these_examples() -> None:
         "auc_of_bytes": auc(sizes, truth),
         "auc_of_newlines": auc(lines, truth),
         "rank_correlation_of_bytes_and_score": pytest.approx(scipy.stats.spearmanr(sizes, scores).statistic),
+        "auc_at_like_length": auc_at_like_length(scores, truth, sizes),
     }
     means = report["mean_score_by_source"]
     assert list(means) == ["negative: crawl", "positive: book", "positive: forum"]
@@ -240,3 +250,13 @@ def test_the_card_of_a_report_without_figures(report: dict[str, Any]) -> None:
     assert "| AUC | - |" in card
     assert "## On 0 held-out examples" in card
     assert "nan" not in card.lower()
+
+
+def test_the_auc_at_like_length_is_that_of_pairs_of_like_length() -> None:
+    rng = np.random.default_rng(1)
+    scores, truth, sizes = rng.random(80).round(1), rng.random(80) < 0.4, 2 ** rng.integers(3, 7, 80).astype(float)
+    pairs = [(a, b) for a in np.flatnonzero(truth) for b in np.flatnonzero(~truth) if sizes[a] == sizes[b]]
+    won = [(scores[a] > scores[b]) + 0.5 * (scores[a] == scores[b]) for a, b in pairs]
+    assert auc_at_like_length(scores, truth, sizes) == pytest.approx(np.mean(won))
+    assert auc_at_like_length(sizes, truth, sizes) == pytest.approx(0.5)
+    assert auc_at_like_length(scores[:2], np.array([True, False]), np.array([1.0, 1000.0])) is None
