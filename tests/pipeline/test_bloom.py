@@ -1,5 +1,7 @@
 # ruff: noqa: E501 -- tables
 
+import logging
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -183,3 +185,19 @@ def test_a_filter_that_memory_cannot_hold_is_refused_with_the_cure(tmp_path, mon
     texts = [" ".join(f"w{n}" for n in range(2000))]
     with pytest.raises(DataError, match=rf"a Bloom filter for [\d,]+ n-grams takes .* GB are free: {cure}"):
         run_on(tmp_path, [texts] * shards)
+
+
+def test_the_memory_is_told_before_it_is_taken(tmp_path):
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger = logging.getLogger("goldwash")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        run = lambda work, tasks: told.append(work.__name__) or here(work, tasks)  # noqa: E731
+        Bloom()([shard(tmp_path / "in.parquet", [A, B])], str(tmp_path / "out"), run)
+    finally:
+        logger.removeHandler(handler)
+    assert [told[0], told[2]] == ["count_shard", "filter_group"]
+    assert told[1].startswith("bloom: 16 n-grams in 1 groups; a worker takes 0.0 MB")
