@@ -13,7 +13,7 @@ the count is exact and the same on every engine; else all of them are. A nan sco
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from math import ceil
@@ -133,7 +133,10 @@ class Quality(Stage):
         """A little classifier, trained on the spot on the built-in examples; about two seconds."""
         with tempfile.TemporaryDirectory() as folder:
             write_sample(folder)
-            sides = [list(examples(Path(folder) / "classifier" / f"{side}.jsonl")) for side in ("positive", "negative")]
+            sides = [
+                [replace(e, origin="built-in") for e in examples(Path(folder) / "classifier" / f"{side}.jsonl")]
+                for side in ("positive", "negative")
+            ]
         kept = Path(join(out, "model")) if is_local(out) else Path(tempfile.mkdtemp())
         train(sides[0], sides[1], kept, SAMPLE_SETTINGS)
         return kept / "model.bin"

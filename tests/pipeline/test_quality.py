@@ -218,3 +218,12 @@ def test_what_is_no_model(tmp_path):
     (tmp_path / "a.bin").write_text("no model")
     with pytest.raises(ModelError, match=r"a\.bin"):
         Quality(model=str(tmp_path / "a.bin"))([], str(tmp_path / "out"), here)
+
+
+def test_the_built_in_model_is_the_same_bytes_wherever_it_is_trained(tmp_path):
+    inputs = [shard(tmp_path / "in.parquet", ["some text of a page", "another text of a page"])]
+    for name in ("a", "b"):
+        Quality()(inputs, str(tmp_path / name), here)
+    files = [{p.name: p.read_bytes() for p in sorted((tmp_path / name / "model").iterdir())} for name in ("a", "b")]
+    assert files[0] == files[1]
+    assert len(files[0]) >= 3
