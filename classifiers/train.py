@@ -23,7 +23,7 @@ import numpy.typing as npt
 from classifiers.fasttext import PREFIX, fold, save_fold
 from classifiers.judge import card, judged
 from classifiers.sources import Example, TrainingError
-from filters.ngrams import mixed_runs
+from filters.ngrams import lowered_hashes, run_hashes
 from filters.texts import Texts
 
 POSITIVE, NEGATIVE = "hq", "cc"
@@ -163,19 +163,19 @@ def _copies(learned: Sequence[Example], held: Sequence[Example]) -> list[bool]:
     every = 1
     while words // every > MOST_RUNS:
         every *= 2
-    known = np.unique(np.concatenate([np.zeros(1, np.uint64), *(_runs([e], every)[0] for e in learned)]))
+    known = np.unique(np.concatenate([np.zeros(1, np.uint64), *(_runs(e, every) for e in learned)]))
     copies = []
     for example in held:
-        runs, _ = _runs([example], every)
+        runs = _runs(example, every)
         place = np.searchsorted(known, runs)
         copies.append(bool(len(runs) and (known[np.minimum(place, len(known) - 1)] == runs).mean() >= COPIED))
     return copies
 
 
-def _runs(some: Sequence[Example], every: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    words = Texts.of([e.text for e in some]).uax29_words
-    runs, parents = mixed_runs(words.utf8, words.starts, words.ends, words.parents, RUN)
-    return runs[runs % np.uint64(every) == 0], parents
+def _runs(example: Example, every: int) -> npt.NDArray[np.uint64]:
+    words = Texts.of([example.text]).uax29_words
+    runs, _ = run_hashes(lowered_hashes(words.utf8, words.starts, words.ends), words.parents, RUN)
+    return np.asarray(runs[runs % np.uint64(every) == 0])
 
 
 def _sources(learned: Sequence[tuple[str, Example]]) -> dict[str, int]:

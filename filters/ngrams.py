@@ -75,6 +75,47 @@ def hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     return out
 
 
+@kernel
+def lowered_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """A hash of each row's bytes, ASCII capitals made small: ``uint64[N]``."""
+    out = np.empty(len(starts), np.uint64)
+    for row in range(len(starts)):
+        out[row] = row_hash(utf8, starts[row], ends[row], True)
+    return out
+
+
+@part
+def rolled(hashes: Hashes, first: int, count: int, n: int, out: Hashes) -> Any:
+    """Hashes of the runs of ``n`` among ``count`` rows, of all of them if they are fewer, into ``out``; how many there are."""
+    n = min(n, count)
+    if n == 0:
+        return 0
+    lead = np.uint64(1)
+    for _ in range(n - 1):
+        lead *= FACTOR
+    h = np.uint64(0)
+    for row in range(first, first + n):
+        h = h * FACTOR + hashes[row]
+    out[0] = mixed(h)
+    for k in range(1, count - n + 1):
+        h = (h - hashes[first + k - 1] * lead) * FACTOR + hashes[first + k + n - 1]
+        out[k] = mixed(h)
+    return count - n + 1
+
+
+@kernel
+def run_hashes(hashes: Hashes, parents: Rows, n: int) -> Any:
+    """Hashes of each parent's runs of ``n`` rows, as `rolled` has them: ``uint64[M]``, and where they are: ``int64[P + 1]``."""
+    bounds = np.zeros(len(parents), np.int64)
+    for p in range(len(parents) - 1):
+        rows = parents[p + 1] - parents[p]
+        bounds[p + 1] = bounds[p] + (max(rows - n, 0) + 1 if rows > 0 else 0)
+    out = np.empty(bounds[-1], np.uint64)
+    for p in range(len(parents) - 1):
+        rolled(hashes, parents[p], parents[p + 1] - parents[p], n, out[bounds[p] :])
+    return out, bounds
+
+
 @part
 def row_length(utf8: Bytes, start: int, end: int) -> Any:
     """Code points of one row: the bytes that do not continue one."""
@@ -246,21 +287,3 @@ def ngram_shares(word_hashes: Hashes, lengths: Rows, parents: Rows, longest: int
             if n_places == 0:
                 break
     return top, covered
-
-
-@kernel
-def mixed_runs(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, n: int) -> Any:
-    """Hashes of runs of ``n`` words (of all of a text's words, if they are fewer), ASCII case ignored: ``uint64[M]``, and where
-    each text's are: ``int64[N + 1]``."""
-    out, bounds = np.empty(len(starts), np.uint64), np.zeros(len(parents), np.int64)
-    at = np.int64(0)
-    for p in range(len(parents) - 1):
-        words = parents[p + 1] - parents[p]
-        for first in range(parents[p], parents[p] + (max(words - n, 0) + 1 if words > 0 else 0)):
-            h = np.uint64(0)
-            for word in range(first, min(first + n, parents[p + 1])):
-                h = h * FACTOR + row_hash(utf8, starts[word], ends[word], True)
-            out[at] = mixed(h)
-            at += 1
-        bounds[p + 1] = at
-    return out[:at], bounds

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from filters.cut import NEWLINE, Bytes, Rows
 from filters.jit import kernel, part
-from filters.ngrams import FACTOR, Hashes, hashes, mixed
+from filters.ngrams import Hashes, hashes, mixed, rolled
 from filters.texts import Texts
 
 BLOCK_BITS = 512
@@ -184,20 +184,9 @@ def sums(values: Rows, parents: Rows) -> Any:
 def hashed_ngrams(token_hashes: Hashes, first: int, last: int, min_n: int, max_n: int, out: Hashes) -> Any:
     """Hashes of a unit's n-grams into ``out``; how many there are."""
     tokens = last - first
-    if tokens < min_n or tokens == 0:
+    if tokens < min_n:
         return 0
-    n = min(tokens, max_n)
-    lead = np.uint64(1)
-    for _ in range(n - 1):
-        lead *= FACTOR
-    h = np.uint64(0)
-    for token in range(first, first + n):
-        h = h * FACTOR + token_hashes[token]
-    out[0] = mixed(h + np.uint64(n))
-    for k in range(1, tokens - n + 1):
-        h = (h - token_hashes[first + k - 1] * lead) * FACTOR + token_hashes[first + k + n - 1]
-        out[k] = mixed(h + np.uint64(n))
-    return tokens - n + 1
+    return rolled(token_hashes, first, tokens, max_n, out)
 
 
 @part

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from filters.cut import Rows
 from filters.jit import kernel, part
-from filters.ngrams import FACTOR, Hashes, mixed, row_hash
+from filters.ngrams import Hashes, lowered_hashes, rolled, run_hashes
 from filters.texts import Texts
 
 Signatures = npt.NDArray[np.uint32]
@@ -48,7 +48,7 @@ def shingle_hash(shingle: bytes) -> int:
     """The 32-bit hash of a shingle, its words separated by single spaces: a ``hashfunc`` for datasketch."""
     words = Texts.of(shingle.decode("utf-8").split(" "))
     parents = np.array([0, len(words)])
-    hashes, _ = shingles(lowered_hashes(words.utf8, words.starts, words.ends), parents, len(words))
+    hashes, _ = run_hashes(lowered_hashes(words.utf8, words.starts, words.ends), parents, len(words))
     return int(hashes[0] >> np.uint64(32))
 
 
@@ -58,7 +58,7 @@ def shingle_hashes(texts: Texts, n: int) -> tuple[Hashes, Rows]:
     :func:`shingle_hash` is their upper half.
     """
     words = texts.uax29_words
-    hashes, parents = shingles(lowered_hashes(words.utf8, words.starts, words.ends), words.parents, n)
+    hashes, parents = run_hashes(lowered_hashes(words.utf8, words.starts, words.ends), words.parents, n)
     return np.asarray(hashes), np.asarray(parents)
 
 
@@ -71,47 +71,6 @@ def signatures(texts: Texts, n: int, permutations: Signatures) -> tuple[Signatur
     hashes = lowered_hashes(words.utf8, words.starts, words.ends)
     signed, counts = least(hashes, words.parents, n, permutations[0], permutations[1])
     return np.asarray(signed), np.asarray(counts)
-
-
-@kernel
-def lowered_hashes(utf8: Any, starts: Rows, ends: Rows) -> Any:
-    """A hash of each row's bytes, ASCII capitals made small: ``uint64[N]``."""
-    out = np.empty(len(starts), np.uint64)
-    for row in range(len(starts)):
-        out[row] = row_hash(utf8, starts[row], ends[row], True)
-    return out
-
-
-@part
-def _rolled(hashes: Hashes, first: int, count: int, n: int, out: Hashes) -> Any:
-    """Hashes of the runs of ``n`` among ``count`` words; of all of them, if they are fewer; how many there are."""
-    n = min(n, count)
-    if n == 0:
-        return 0
-    lead = np.uint64(1)
-    for _ in range(n - 1):
-        lead *= FACTOR
-    h = np.uint64(0)
-    for word in range(first, first + n):
-        h = h * FACTOR + hashes[word]
-    out[0] = mixed(h)
-    for k in range(1, count - n + 1):
-        h = (h - hashes[first + k - 1] * lead) * FACTOR + hashes[first + k + n - 1]
-        out[k] = mixed(h)
-    return count - n + 1
-
-
-@kernel
-def shingles(hashes: Hashes, parents: Rows, n: int) -> Any:
-    """Hashes of shingles from those of words: ``uint64[M]``, ``int64[N + 1]``."""
-    out_parents = np.zeros(len(parents), np.int64)
-    for row in range(len(parents) - 1):
-        words = parents[row + 1] - parents[row]
-        out_parents[row + 1] = out_parents[row] + (max(words - n, 0) + 1 if words > 0 else 0)
-    out = np.empty(out_parents[-1], np.uint64)
-    for row in range(len(parents) - 1):
-        _rolled(hashes, parents[row], parents[row + 1] - parents[row], n, out[out_parents[row] :])
-    return out, out_parents
 
 
 @part
@@ -139,7 +98,7 @@ def least(hashes: Hashes, parents: Rows, n: int, a: Signatures, b: Signatures) -
         signed = out[row]
         for k in range(size):
             signed[k] = np.uint32(0xFFFFFFFF)
-        count = _rolled(hashes, parents[row], parents[row + 1] - parents[row], n, grams)
+        count = rolled(hashes, parents[row], parents[row + 1] - parents[row], n, grams)
         counts[row] = count
         if count == 0:
             continue

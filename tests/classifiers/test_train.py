@@ -19,7 +19,7 @@ from classifiers.fasttext import Folded, ModelError, Whole, load
 from classifiers.quality import better_label, scores
 from classifiers.sources import Example, TrainingError
 from classifiers.train import Settings, train
-from filters.ngrams import mixed_runs
+from filters.ngrams import lowered_hashes, run_hashes
 from filters.texts import Texts
 
 SMALL = Settings(dim=4, bucket=100, epoch=10, lr=0.5, held_out=0.2)
@@ -267,7 +267,7 @@ WORD = st.sampled_from(["a", "A", "b", "é", "É", "ab", "中"])
 @given(st.lists(st.lists(WORD, max_size=20), max_size=4), st.integers(1, 9))
 def test_runs_of_words_are_equal_where_their_words_are(texts: list[list[str]], n: int) -> None:
     words = Texts.of([" ".join(text) for text in texts]).uax29_words
-    hashes, bounds = mixed_runs(words.utf8, words.starts, words.ends, words.parents, n)
+    hashes, bounds = run_hashes(lowered_hashes(words.utf8, words.starts, words.ends), words.parents, n)
     lowered = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
     expected = []
     for p in range(len(texts)):

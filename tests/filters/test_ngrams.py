@@ -1,22 +1,11 @@
 """Hashes that tell rows apart, whatever their length."""
 
 import itertools
-from typing import Any
 
 import numpy as np
 
-from filters.cut import Bytes, Rows
-from filters.jit import kernel
-from filters.ngrams import hashes, row_hash
+from filters.ngrams import hashes, lowered_hashes
 from filters.texts import Texts
-
-
-@kernel
-def lowered_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    out = np.empty(len(starts), np.uint64)
-    for row in range(len(starts)):
-        out[row] = row_hash(utf8, starts[row], ends[row], True)
-    return out
 
 
 def test_no_two_short_rows_share_a_hash() -> None:
