@@ -23,6 +23,7 @@ DOCUMENTS_AN_ITEM, ITEMS_SHOWN, HOSTS_SHOWN, SPAN = 20, 100, 20, 400
 
 HITS = pa.schema(
     [
+        ("row", pa.int64()),
         ("id", pa.string()),
         ("url", pa.string()),
         ("item", pa.int64()),
@@ -32,8 +33,8 @@ HITS = pa.schema(
         ("matched", pa.string()),
     ]
 )
-"""A hit: the document, the item (its number and name), the share of the item's words, where they stand there (begin, end,
-begin, end ...), and what stands in the document."""
+"""A hit: the document (its row in the shard that was read, its id and URL), the item (its number and name), the share of the
+item's words, where they stand there (begin, end, begin, end ...), and what stands in the document."""
 
 
 def disclosed(
@@ -58,10 +59,10 @@ def disclosed(
                     shown = documents.setdefault(row["item"], [])
                     if len(shown) < DOCUMENTS_AN_ITEM:
                         shown.append({k: row[k] for k in ("id", "url", "coverage")} | {"matched": row["matched"][:SPAN]})
-                    if row["id"] != last:
+                    if row["row"] != last:
                         hosts[_host(row["url"])] += 1
                         pages += 1
-                    last = row["id"]
+                    last = row["row"]
     shares = {item: float(mask.mean()) for item, mask in words.items()}
     told = {
         "parameters": dict(facts),

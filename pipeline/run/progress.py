@@ -64,10 +64,11 @@ class Watched:
         self._count()
         seconds = max(time.monotonic() - self.began, 1e-3)
         done = self.bytes - self.before[1]
+        read = (
+            f"{self.documents:,} documents  {done / 1e6 / seconds:.1f} MB/s  " if self.documents else ""
+        )  # not all passes read
         self.console.print(
-            f"{self.title:24s} {len(self.finished)}/{len(self.tasks)} tasks  {self.documents:,} documents  "
-            f"{done / 1e6 / seconds:.1f} MB/s  {seconds:.1f} s",
-            highlight=False,
+            f"{self.title:24s} {len(self.finished)}/{len(self.tasks)} tasks  {read}{seconds:.1f} s", highlight=False
         )
 
     def look(self) -> None:

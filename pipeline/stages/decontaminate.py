@@ -1,9 +1,9 @@
 """decontaminate: find documents that quote a benchmark; drop them, delete what they quote, or annotate.
 
 Law: texts and items are compared as sequences of normal words (`pipeline.dedup.overlap`), by one of two rules
-(`pipeline.contamination`): DCLM's, or overlap of n-grams. Two passes: the first counts in how many documents of the crawl
-each run of words stands; a run in more than ``max_documents`` is boilerplate and counts for nothing (GPT-3: 10). The second
-acts, and writes every hit to ``hits/``; the disclosure made of them is ``decontamination.json`` and ``decontamination.md``.
+(`pipeline.contamination`): DCLM's, or overlap of n-grams. With ``max_documents`` a first pass counts in how many documents of
+the crawl each run of words stands; a run in more of them is boilerplate and counts for nothing (GPT-3: 10). The last pass acts,
+and writes every hit to ``hits/``; the disclosure made of them is ``decontamination.json`` and ``decontamination.md``.
 
 Dropped by ``benchmark_item_count``: how many items the document quotes.
 """
@@ -101,13 +101,7 @@ class Decontaminate(Stage):
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Count, act, disclose."""
-        counting = tasks_for(self, inputs, out, "count")
-        run(count_shard, counting)
-        counts: Counter[int] = Counter()
-        for marker in markers_of(counting):
-            counts.update({int(needle): n for needle, n in marker["facts"]["documents"].items()})
-        most = self.max_documents
-        ignored = sorted(needle for needle, n in counts.items() if most is not None and n > most)
+        ignored = [] if self.max_documents is None else self._boilerplate(inputs, out, run, self.max_documents)
         cutting = tasks_for(self, inputs, out, ignored=ignored)
         run(clean_shard, cutting)
         items, needles = prepared(self)
@@ -123,6 +117,15 @@ class Decontaminate(Stage):
         write_json(join(out, "boilerplate.json"), ignored)
         disclosed(out, hits, items, needles.sizes, {**self.config(), **facts, "documents": documents})
         return finish(self, inputs, out, cutting, facts)
+
+    def _boilerplate(self, inputs: Sequence[Input], out: str, run: Run, most: int) -> list[int]:
+        """The needles that stand in more than ``most`` documents."""
+        counting = tasks_for(self, inputs, out, "count")
+        run(count_shard, counting)
+        counts: Counter[int] = Counter()
+        for marker in markers_of(counting):
+            counts.update({int(needle): n for needle, n in marker["facts"]["documents"].items()})
+        return sorted(needle for needle, n in counts.items() if n > most)
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
         """The items that the document quotes, with the words that it has of each."""
@@ -168,14 +171,13 @@ def count_shard(task: Task) -> None:
     stage = _stage(json.dumps(task.stage))
     counts: Counter[int] = Counter()
     with TaskOutput(task, None, dropped=False) as output:
-        if stage.max_documents is not None:
-            _, needles = prepared(stage)
-            for table in read_batches(task.inputs[0]):
-                texts = texts_of(table, "text", task.inputs[0])
-                counts.update(document_counts(texts, needles))
-                everything = Count(len(texts), texts.bytes)
-                output.report += Report(everything, everything)
-                beat(task, output.report.read.documents, output.report.read.bytes)
+        _, needles = prepared(stage)
+        for table in read_batches(task.inputs[0]):
+            texts = texts_of(table, "text", task.inputs[0])
+            counts.update(document_counts(texts, needles))
+            everything = Count(len(texts), texts.bytes)
+            output.report += Report(everything, everything)
+            beat(task, output.report.read.documents, output.report.read.bytes)
         output.facts["documents"] = {str(needle): n for needle, n in sorted(counts.items())}
 
 
@@ -197,14 +199,15 @@ def clean_shard(task: Task) -> None:
             if gone is not None:
                 output.write("dropped", gone)
             if quotes:
-                output.write("hits", _hits(table, texts, quotes, items))
+                output.write("hits", _hits(table, output.report.read.documents, texts, quotes, items))
             output.report += report
             beat(task, output.report.read.documents, output.report.read.bytes)
 
 
-def _hits(table: pa.Table, texts: Texts, quotes: Mapping[int, list[Quote]], items: Sequence[Item]) -> pa.Table:
+def _hits(table: pa.Table, first: int, texts: Texts, quotes: Mapping[int, list[Quote]], items: Sequence[Item]) -> pa.Table:
     rows = [
         {
+            "row": first + row,
             "id": table["id"][row].as_py(),
             "url": table["url"][row].as_py(),
             "item": quote.item,

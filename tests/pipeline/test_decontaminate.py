@@ -218,3 +218,17 @@ def test_a_benchmark_that_is_not_there_tells_the_cure(tmp_path):
 )
 def test_the_last_sentence(question, last):
     assert Item("b", "s", 0, question, ()).last_sentence == last
+
+
+def test_neighbours_of_one_id_are_two_documents_in_the_disclosure(tmp_path, benchmark):
+    inputs = [shard(tmp_path / "in.parquet", [f"{LAST} Quartz", f"{LAST} Quartz"], id=["same", "same"])]
+    Decontaminate.of({"benchmarks": [benchmark]})(inputs, str(tmp_path / "out"), here)
+    told = json.loads((tmp_path / "out" / "decontamination.json").read_text())
+    assert told["documents_with_a_hit"] == 2
+    assert sum(told["hosts"].values()) == 2
+
+
+def test_the_crawl_is_only_counted_where_boilerplate_is_asked_for(tmp_path, benchmark):
+    stage_on(tmp_path / "a", benchmark, QUOTED)
+    stage_on(tmp_path / "b", benchmark, QUOTED, max_documents=1)
+    assert [list((tmp_path / name / "out" / "tasks").glob("count-*")) != [] for name in "ab"] == [False, True]
