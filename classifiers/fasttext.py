@@ -23,7 +23,7 @@ import fasttext
 import numpy as np
 import numpy.typing as npt
 
-from filters.bits import SEPARATORS, block, eight, first_eight, lowest
+from filters.bits import SEPARATORS, block, eight, first_eight, lowest, put_edges
 from filters.characters import classes
 from filters.cut import Bytes, Rows, strip
 from filters.fetch import file_digest
@@ -475,12 +475,8 @@ def mean_weights(
                 spill = (np.uint64(1) << beyond) - np.uint64(1)
                 if i + np.uint64(64) > last:
                     spaces |= ~np.uint64(0) << (last - i)
-                found = spaces ^ ((spaces << np.uint64(1)) | outside)
+                n = put_edges(spaces, outside, i, edges, n)
                 outside = spaces >> np.uint64(63)
-                while found != np.uint64(0):
-                    edges[n] = np.int64(i) + lowest(found)
-                    found &= found - np.uint64(1)
-                    n += 1
                 i += np.uint64(64)
             if i >= last and n & 1:
                 edges[n] = ends[row]

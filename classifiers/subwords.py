@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
-from filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest
+from filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
 from filters.cut import Bytes, Rows, room_for
 from filters.jit import kernel, part
 from filters.ngrams import Hashes, hashes, row_hash
@@ -327,12 +327,8 @@ def text_vectors(
                 spaces = block(utf8, i, last, FASTTEXT_SPACES)
                 if i + np.uint64(64) > last:
                     spaces |= ~np.uint64(0) << (last - i)
-                found = spaces ^ ((spaces << np.uint64(1)) | outside)
+                n = put_edges(spaces, outside, i, edges, n)
                 outside = spaces >> np.uint64(63)
-                while found != np.uint64(0):
-                    edges[n] = np.int64(i) + lowest(found)
-                    found &= found - np.uint64(1)
-                    n += 1
                 i += np.uint64(64)
             if i >= last and n & 1:
                 edges[n] = ends[row]

@@ -127,3 +127,17 @@ def find(utf8: Bytes, start: int, end: int, kind: int) -> Any:
             return np.int64(i) + lowest(found)
         i += np.uint64(64)
     return np.int64(end)
+
+
+@part
+def put_edges(spaces: Any, outside: Any, i: Any, out: Any, n: int) -> Any:
+    """Put where words begin and end, in turn, among the 64 bytes from ``i`` on into ``out`` from ``n`` on; where the next goes.
+
+    ``spaces``: the block's bits; ``outside``: 1 where a space, or nothing, stands before it.
+    """
+    edges = spaces ^ ((spaces << np.uint64(1)) | outside)
+    while edges != np.uint64(0):
+        out[n] = np.int64(i) + lowest(edges)
+        edges &= edges - np.uint64(1)
+        n += 1
+    return n
