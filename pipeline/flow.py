@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from filters.jit import rehearse
 from pipeline import __version__
 from pipeline.inputs import find_archives, find_shards, stage_shards
 from pipeline.recipe import Recipe
 from pipeline.report import Report
 from pipeline.shards import DataError, Input, filesystem, is_local, join, read_json, write_json, write_text
-from pipeline.stage import Run, Stage, claim, done
+from pipeline.stage import Run, Stage, claim, compile_kernels, done
 
 Tell = Callable[[str], None]
 
@@ -41,8 +40,7 @@ def run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, tell: T
     if held is not None:
         return Step(stage, out, Report.from_dict(held["report"]), True)
     claim(stage, inputs, out)
-    if type(stage).rehearse is not Stage.rehearse:
-        rehearse(stage.name, stage.identity(()), stage.rehearse, tell)
+    compile_kernels(stage, tell)
     report = stage(inputs, out, run)
     return Step(stage, out, report, False, time.monotonic() - began)
 

@@ -9,7 +9,7 @@ import gzip
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.shards import DataError, Input, exists, filesystem, is_local, join, read_json
+from pipeline.shards import DataError, Input, exists, filesystem, input_at, is_local, join, read_json
 
 ARCHIVE_ENDINGS = (".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz")
 LIST_ENDINGS = (".paths", ".paths.gz", ".txt")
@@ -35,7 +35,7 @@ def stage_shards(folder: str, report: Any) -> list[Input]:
 def _archives(name: str) -> Iterator[Input]:
     if name.endswith(LIST_ENDINGS):
         for path in _listed(name):
-            yield Input(path, 0, path) if not is_local(path) else _one(path)
+            yield Input(path, 0, path) if not is_local(path) else input_at(path)
         return
     found = list(_files(name, ARCHIVE_ENDINGS))
     if not found:
@@ -85,15 +85,4 @@ def _files(name: str, endings: tuple[str, ...]) -> Iterator[Input]:
     except OSError as error:
         raise DataError(f"{name} cannot be listed: {error}") from error
     for p in paths:
-        yield _one(fs.unstrip_protocol(p) if not is_local(name) else p)
-
-
-def _one(name: str) -> Input:
-    fs, path = filesystem(name)
-    try:
-        info = fs.info(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{name}: no such file") from error
-    size = int(info.get("size") or 0)
-    stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
-    return Input(name, size, f"{name} {size} {stamp}")
+        yield input_at(fs.unstrip_protocol(p) if not is_local(name) else p)

@@ -13,7 +13,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -27,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from filters.fetch import file_digest
 from filters.texts import TextError, Texts
 from pipeline.report import Report
 
@@ -60,8 +62,10 @@ class DataError(Exception):
 
 def filesystem(location: str) -> tuple[Any, str]:
     """The fsspec file system of a location, and the location's path in it."""
+    # a cached listing of a store does not know what another machine has put there since
+    options: dict[str, Any] = {} if is_local(location) else {"use_listings_cache": False}
     try:
-        fs, path = fsspec.core.url_to_fs(location)
+        fs, path = fsspec.core.url_to_fs(location, **options)
     except (ImportError, ValueError) as error:
         raise DataError(f"{location}: {error}") from error
     return fs, path
@@ -230,9 +234,45 @@ class Input:
     rows: int | None = None
 
 
+def input_at(location: str) -> Input:
+    """A file as it is now: its size, and a stamp of its name, size and time; `DataError` where there is none."""
+    fs, path = filesystem(location)
+    try:
+        info = fs.info(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{location}: no such file") from error
+    size = int(info.get("size") or 0)
+    stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
+    return Input(location, size, f"{location} {size} {stamp}")
+
+
+def check_unchanged(source: Input) -> None:
+    """Refuse a file that is not what it was when the work was planned: its digest, where that is known, or size and time.
+
+    A shard in a store is checked by its size alone (its pages have checksums of their own), and a file of which nothing is
+    known but its address not at all.
+    """
+    if source.stamp == source.path:
+        return
+    now = input_at(source.path)
+    if " " in source.stamp:
+        same = now.stamp == source.stamp
+    else:
+        same = now.bytes == source.bytes and (not is_local(source.path) or file_digest(source.path) == source.stamp)
+    if not same:
+        raise DataError(
+            f"{source.path} is not what it was when this work was planned (it had {source.bytes:,} bytes, has {now.bytes:,}, "
+            "or the content is another): put the file back, or delete it if a stage of goldwash made it, and run again"
+        )
+
+
 @dataclass(frozen=True)
 class Task:
-    """One piece of a stage's work, in plain values, so that it can be sent anywhere."""
+    """One piece of a stage's work, in plain values, so that it can be sent anywhere.
+
+    ``sources``: those of its inputs whose content was known when it was planned; they are looked at again before it begins.
+    ``memory``: bytes that it takes beyond what any task takes, as far as its stage knows.
+    """
 
     stage: dict[str, Any]
     inputs: tuple[str, ...]
@@ -240,8 +280,9 @@ class Task:
     index: int
     identity: str
     part: str = "part"
-    use: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[Input, ...] = ()
+    memory: int = 0
 
     @property
     def name(self) -> str:
@@ -256,6 +297,12 @@ class Task:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Task":
+        """The task that `to_dict` wrote."""
+        sources = tuple(Input(**source) for source in values["sources"])
+        return Task(**{**values, "inputs": tuple(values["inputs"]), "sources": sources})
 
 
 class TaskOutput:
@@ -308,17 +355,70 @@ class TaskOutput:
 
 def finished(task: Task) -> dict[str, Any] | None:
     """A task's marker, if it is of this identity and its files lie there in their full size; None else."""
-    marker = read_json(task.marker)
-    if marker is None or marker.get("identity") != task.identity:
-        return None
-    for file, facts in marker["files"].items():
-        fs, path = filesystem(join(task.out, file))
-        try:
-            if fs.size(path) != facts["bytes"]:
-                return None
-        except FileNotFoundError:
+    return next(iter(finished_markers([task])))
+
+
+def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
+    """Of each task what `finished` says, in their order; folders are listed once, and markers that are there are read."""
+    listed: dict[str, dict[str, int]] = {}
+
+    def size(out: str, file: str) -> int | None:
+        folder, _, name = file.rpartition("/")
+        place = join(out, folder) if folder else out
+        if len(tasks) == 1:
+            return size_of(join(out, file))
+        if place not in listed:
+            listed[place] = sizes_in(place)
+        return listed[place].get(name)
+
+    def marker_of(task: Task) -> dict[str, Any] | None:
+        if size(task.out, f"tasks/{task.name}.json") is None:
             return None
-    return dict(marker)
+        marker = read_json(task.marker)
+        if marker is None or marker.get("identity") != task.identity:
+            return None
+        whole = all(size(task.out, file) == facts["bytes"] for file, facts in marker["files"].items())
+        return dict(marker) if whole else None
+
+    if all(is_local(task.out) for task in tasks):
+        yield from map(marker_of, tasks)
+        return
+    with ThreadPoolExecutor(TRANSFERS) as pool:  # a store answers slowly, but many at once
+        for some in range(0, len(tasks), 1000):
+            yield from pool.map(marker_of, tasks[some : some + 1000])
+
+
+TRANSFERS = 16
+"""Requests to a store that are under way at once."""
+
+
+def size_of(location: str) -> int | None:
+    """A file's size in bytes; None where there is none."""
+    fs, path = filesystem(location)
+    try:
+        return int(fs.size(path))
+    except FileNotFoundError:
+        return None
+
+
+def sizes_in(folder: str) -> dict[str, int]:
+    """The files right in a folder and their sizes in bytes; none where there is no folder."""
+    fs, path = filesystem(folder)
+    try:
+        if is_local(folder):
+            return dict(_entries(path))
+        found = fs.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in found if entry["type"] == "file"}
+
+
+def _entries(folder: str) -> Iterator[tuple[str, int]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # another task's half, renamed or removed meanwhile
+                if entry.is_file():
+                    yield entry.name, entry.stat().st_size
 
 
 def dropped_table(ids: pa.Array, urls: pa.Array, rule: str, values: npt.ArrayLike, details: Sequence[str | None]) -> pa.Table:

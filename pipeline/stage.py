@@ -9,18 +9,21 @@ on; a folder of another identity is never mixed with it.
 import dataclasses
 import difflib
 import hashlib
+import inspect
 import json
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from functools import cache
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
+from filters.jit import rehearse
 from pipeline.report import Report
-from pipeline.shards import DataError, Input, Task, clear_halves, filesystem, finished, join, read_json, write_json
+from pipeline.shards import DataError, Input, Task, clear_halves, finished_markers, join, read_json, sizes_in, write_json
 
 Work = Callable[[Task], None]
 
@@ -141,22 +144,65 @@ def _kind(kind: Any) -> str:
     return getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
 
 
+class Tasks:
+    """Makes the tasks of a stage on these inputs, all of one identity."""
+
+    def __init__(self, stage: Stage, inputs: Sequence[Input], out: str) -> None:
+        self.inputs, self.out, self.identity = inputs, out, stage.identity(inputs)
+        self.config = {"name": stage.name, **stage.config()}
+
+    def one(
+        self, part: str, index: int, files: Sequence[str] = (), sources: Sequence[Input] = (), memory: int = 0, **extra: Any
+    ) -> Task:
+        """The task of a pass and number that reads ``sources``, and then ``files``."""
+        paths = (*(source.path for source in sources), *files)
+        return Task(self.config, paths, self.out, index, self.identity, part, extra, tuple(sources), memory)
+
+    def each(self, part: str = "part", **extra: Any) -> list[Task]:
+        """One task an input: one shard in, one shard out."""
+        return [self.one(part, n, sources=(source,), **extra) for n, source in enumerate(self.inputs)]
+
+
 def tasks_for(stage: Stage, inputs: Sequence[Input], out: str, part: str = "part", **extra: Any) -> list[Task]:
     """One task an input: one shard in, one shard out."""
-    identity = stage.identity(inputs)
-    config = {"name": stage.name, **stage.config()}
-    return [Task(config, (i.path,), out, n, identity, part, extra=extra) for n, i in enumerate(inputs)]
+    return Tasks(stage, inputs, out).each(part, **extra)
 
 
-def markers_of(tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """The markers of tasks that are done; raises `RunError` where one is not."""
-    markers = []
-    for task in tasks:
-        marker = finished(task)
+Kind = TypeVar("Kind", bound=Stage)
+
+
+def stage_of(task: Task, kind: type[Kind]) -> Kind:
+    """The stage of a task; made once a process, its kernels compiled once a machine."""
+    stage: Kind = _stage_of(json.dumps(task.stage), kind)
+    return stage
+
+
+@cache
+def _stage_of(config: str, kind: type[Kind]) -> Any:
+    values = json.loads(config)
+    kinds = {k.name: k for k in (kind, *kind.__subclasses__()) if not inspect.isabstract(k)}
+    made: Any = kinds[values.pop("name")].of(values)
+    compile_kernels(made)
+    return made
+
+
+def compile_kernels(stage: Stage, tell: Callable[[str], None] = lambda _: None) -> None:
+    """Have the kernels of a stage compiled on this machine, before several processes want them at once."""
+    if type(stage).rehearse is not Stage.rehearse:
+        rehearse(stage.name, stage.identity(()), stage.rehearse, tell)
+
+
+def markers_of(tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
+    """The markers of tasks that are done, in their order; raises `RunError` where one is not."""
+    for task, marker in zip(tasks, finished_markers(tasks), strict=True):
         if marker is None:
             raise RunError(f"task {task.name} in {task.out} says that it is done, but its files are not all there: run again")
-        markers.append(marker)
-    return markers
+        yield marker
+
+
+def reports_of(tasks: Sequence[Task]) -> Report:
+    """The sum of the reports of tasks that are done."""
+    return sum((Report.from_dict(marker["report"]) for marker in markers_of(tasks)), Report())
 
 
 def finish(
@@ -166,9 +212,10 @@ def finish(
 
     It names inputs by their last part, so that a run gives equal bytes wherever it lies. What killed tasks left is cleared.
     """
-    markers = markers_of(tasks)
-    report = sum((Report.from_dict(marker["report"]) for marker in markers), Report())
-    files = {file: size for marker in markers for file, size in marker["files"].items()}
+    report, files = Report(), dict[str, Any]()
+    for marker in markers_of(tasks):
+        report += Report.from_dict(marker["report"])
+        files |= marker["files"]
     clear_halves(out)
     write_json(
         join(out, "report.json"),
@@ -192,9 +239,11 @@ def done(stage: Stage, inputs: Sequence[Input], out: str) -> dict[str, Any] | No
     report = read_json(join(out, "report.json"))
     if report is None or report.get("identity") != stage.identity(inputs):
         return None
-    for file, facts in {**report["shards"], **report["others"]}.items():
-        fs, path = filesystem(join(out, file))
-        if not fs.exists(path) or fs.size(path) != facts["bytes"]:
+    files = {**report["shards"], **report["others"]}
+    folders = {folder: sizes_in(join(out, folder) if folder else out) for folder in {file.rpartition("/")[0] for file in files}}
+    for file, facts in files.items():
+        folder, _, name = file.rpartition("/")
+        if folders[folder].get(name) != facts["bytes"]:
             return None
     return dict(report)
 

@@ -8,12 +8,10 @@ on the input and the parameters alone. What a document lost stands in its column
 Dropped by ``contained_fraction`` (the share of its n-grams seen before is above the threshold) or by ``no_line_left``.
 """
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -36,7 +34,7 @@ from pipeline.shards import (
     with_column,
     with_fields,
 )
-from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
 
 log = logging.getLogger("goldwash")
 
@@ -84,7 +82,8 @@ class Bloom(Stage):
         counting = tasks_for(self, inputs, out, "count")
         run(count_shard, counting)
         counts = [int(marker["facts"]["ngrams"]) for marker in markers_of(counting)]
-        tasks = [self._group(inputs, out, counts, group) for group in range(min(self.groups, len(inputs)))]
+        made = Tasks(self, inputs, out)
+        tasks = [self._group(made, counts, group) for group in range(min(self.groups, len(inputs)))]
         sizes = [Sizing(**task.extra["sizing"]) for task in tasks]
         largest = max((s.bytes for s in sizes), default=0)
         log.info(
@@ -94,14 +93,12 @@ class Bloom(Stage):
         facts = {"ngrams": sum(counts), "groups": len(tasks), "largest_filter_bytes": largest}
         return finish(self, inputs, out, tasks, facts)
 
-    def _group(self, inputs: Sequence[Input], out: str, counts: Sequence[int], group: int) -> Task:
-        members = range(group, len(inputs), self.groups)
-        size = sizing(max(1, sum(counts[i] for i in members)), self.false_positive_rate)
-        _check_memory(size, sum(counts[i] for i in members), len(inputs), self.groups)
-        config = {"name": self.name, **self.config()}
-        paths = tuple(inputs[i].path for i in members)
-        extra = {"sizing": vars(size), "shards": list(members)}
-        return Task(config, paths, out, group, self.identity(inputs), "group", extra=extra)
+    def _group(self, tasks: Tasks, counts: Sequence[int], group: int) -> Task:
+        members = range(group, len(counts), self.groups)
+        ngrams = sum(counts[i] for i in members)
+        size, sources = sizing(max(1, ngrams), self.false_positive_rate), [tasks.inputs[i] for i in members]
+        facts: dict[str, Any] = {"sizing": vars(size), "shards": list(members), "ngrams": ngrams, "all_shards": len(counts)}
+        return tasks.one("group", group, sources=sources, memory=size.bytes, **facts)
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
         """The document's share of n-grams seen before, and the lines that it lost."""
@@ -131,14 +128,9 @@ def _check_memory(size: Sizing, ngrams: int, shards: int, groups: int) -> None:
     )
 
 
-@cache
-def _stage(config: str) -> Bloom:
-    return Bloom.of({k: v for k, v in json.loads(config).items() if k != "name"})
-
-
 def count_shard(task: Task) -> None:
     """Count a shard's n-grams."""
-    stage = _stage(json.dumps(task.stage))
+    stage = stage_of(task, Bloom)
     with TaskOutput(task, None, dropped=False) as output:
         total = 0
         for table in read_batches(task.inputs[0]):
@@ -151,8 +143,9 @@ def count_shard(task: Task) -> None:
 
 def filter_group(task: Task) -> None:
     """Take a group's shards through one filter, in their order."""
-    stage = _stage(json.dumps(task.stage))
+    stage = stage_of(task, Bloom)
     size = Sizing(**task.extra["sizing"])
+    _check_memory(size, task.extra["ngrams"], task.extra["all_shards"], stage.groups)
     filter_ = size.empty()
     with TaskOutput(task, None, dropped=False) as output:
         for number, location in zip(task.extra["shards"], task.inputs, strict=True):

@@ -22,7 +22,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -45,15 +44,23 @@ from pipeline.shards import (
     filesystem,
     join,
     read_batches,
+    read_json,
     schema_of,
     texts_of,
     with_column,
     with_fields,
+    write_json,
 )
-from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of
 
 DOCUMENTS_A_TASK = 1 << 25
 """Documents whose keys a pairs task holds: about 1.7 GB."""
+
+BYTES_PAIRED, BYTES_JOINED = 50, 20
+"""Bytes of memory a document in a pairs task, and in the components task."""
+
+COUNTS = "counts.json"
+"""The file of the numbers of documents, shard by shard: of 10,000 shards, no list for each of 10,000 tasks."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -101,43 +108,39 @@ class Copies(Stage):
         schema = pa.schema([*fixed, *bands, *self.more_columns()])
         return schema.with_metadata({"goldwash": json.dumps({"stage": self.name, **self.parameters()}, sort_keys=True)})
 
-    def survivors(self, inputs: Sequence[Input], out: str, run: Run, components: Task) -> list[str]:
+    def survivors(self, tasks: Tasks, run: Run, components: Task, counts: Sequence[int]) -> list[str]:
         """The files that say who survives."""
-        return [join(out, "components", f"{components.name}.parquet")]
+        return [join(tasks.out, "components", f"{components.name}.parquet")]
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """The passes, in their order."""
-        keying = tasks_for(self, inputs, out, "keys")
+        tasks = Tasks(self, inputs, out)
+        keying = tasks.each("keys")
         run(key_shard, keying)
         counts = [int(marker["facts"]["documents"]) for marker in markers_of(keying)]
-        pairing = self._pairing(inputs, out, counts)
+        write_json(join(out, COUNTS), counts)
+        pairing = self._pairing(tasks, sum(counts))
         run(pair_band, pairing)
-        files = [join(out, "pairs", f"{task.name}.parquet") for task in pairing]
-        bound = self._task(inputs, out, "components", 0, (join(out, "pairs"),), counts=counts, pairs=len(files))
+        memory = BYTES_JOINED * sum(counts)
+        bound = tasks.one("components", 0, (join(out, "pairs"),), memory=memory, pairs=len(pairing))
         run(join_components, [bound])
-        survivors = self.survivors(inputs, out, run, bound)
-        starts = _starts(counts)
+        survivors = self.survivors(tasks, run, bound, counts)
         cutting = [
-            self._task(inputs, out, "part", n, (i.path, join(out, "keys", f"keys-{n:05d}.parquet"), *survivors),
-                       start=starts[n], starts=starts)
-            for n, i in enumerate(inputs)
-        ]  # fmt: skip
+            tasks.one("part", n, (join(out, "keys", f"keys-{n:05d}.parquet"), *survivors), (source,))
+            for n, source in enumerate(inputs)
+        ]
         run(cut_shard, cutting)
         found = sum(int(marker["facts"]["pairs"]) for marker in markers_of(pairing))
-        facts = {"documents": sum(counts), "pairs": found, **markers_of([bound])[0]["facts"]}
+        facts = {"documents": sum(counts), "pairs": found, **next(markers_of([bound]))["facts"]}
         return finish(self, inputs, out, cutting, facts)
 
-    def _pairing(self, inputs: Sequence[Input], out: str, counts: Sequence[int]) -> list[Task]:
-        slices = max(1, -(-sum(counts) // DOCUMENTS_A_TASK))
+    def _pairing(self, tasks: Tasks, documents: int) -> list[Task]:
+        slices = max(1, -(-documents // DOCUMENTS_A_TASK))
         places = [(band, k) for band, _ in self.key_columns for k in range(slices)]
-        keys = (join(out, "keys"),)
+        keys, memory = (join(tasks.out, "keys"),), BYTES_PAIRED * min(documents, DOCUMENTS_A_TASK)
         return [
-            self._task(inputs, out, "pairs", n, keys, band=band, slice=k, slices=slices, counts=list(counts))
-            for n, (band, k) in enumerate(places)
+            tasks.one("pairs", n, keys, memory=memory, band=band, slice=k, slices=slices) for n, (band, k) in enumerate(places)
         ]
-
-    def _task(self, inputs: Sequence[Input], out: str, part: str, index: int, files: tuple[str, ...], **extra: Any) -> Task:
-        return Task({"name": self.name, **self.config()}, files, out, index, self.identity(inputs), part, extra=extra)
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
         """How many copies stand for the document, or which document stands for it."""
@@ -149,28 +152,19 @@ class Copies(Stage):
         return [(self.rule, document[self.rule], f"one is kept: {kept['id']} {kept['url']}", False)]
 
 
-def _starts(counts: Sequence[int]) -> list[int]:
-    return [0, *map(int, np.cumsum(counts, dtype=np.int64))]
+def starts_of(counts: Sequence[int]) -> Numbers:
+    """The number of each shard's first document, and after them that of all: ``int64[shards + 1]``."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
 
 
-@cache
-def stage_of(config: str) -> Copies:
-    """The stage of a task, from its plain values."""
-    from pipeline.stages import STAGES
-
-    values = json.loads(config)
-    made = STAGES[values.pop("name")].of(values)
-    assert isinstance(made, Copies)
-    return made
-
-
-def _stage(task: Task) -> Copies:
-    return stage_of(json.dumps(task.stage))
+def _counts(task: Task) -> list[int]:
+    """How many documents each shard has, as the first pass found."""
+    return list(read_json(join(task.out, COUNTS)))
 
 
 def key_shard(task: Task) -> None:
     """Make the keys of a shard's documents."""
-    stage, location = _stage(task), task.inputs[0]
+    stage, location = stage_of(task, Copies), task.inputs[0]
     schema = stage.key_schema()
     if stage.keep == "best":
         _check_score(stage, location)
@@ -239,11 +233,11 @@ def key_hashes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.uint64], Numbers
 
 def pair_band(task: Task) -> None:
     """Pair the documents of equal keys in one band, in one slice of the keys."""
-    stage, extra = _stage(task), task.extra
+    stage, extra, counts = stage_of(task, Copies), task.extra, _counts(task)
     keys: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     numbers: list[Numbers] = [np.zeros(0, np.int64)]
     width = -(-(1 << 64) // extra["slices"])
-    for n, (start, count) in enumerate(zip(_starts(extra["counts"]), extra["counts"], strict=False)):
+    for n, (start, count) in enumerate(zip(starts_of(counts), counts, strict=False)):
         table = read_keys(join(task.out, "keys", f"keys-{n:05d}.parquet"), stage, [extra["band"]], count)
         found, place = key_hashes(table.column(0))
         if extra["slices"] > 1:
@@ -266,8 +260,8 @@ def pair_band(task: Task) -> None:
 
 def join_components(task: Task) -> None:
     """Join pairs to components, and name each one's survivor."""
-    stage, counts = _stage(task), task.extra["counts"]
-    starts = _starts(counts)
+    stage, counts = stage_of(task, Copies), _counts(task)
+    starts = starts_of(counts)
     weights = np.empty(starts[-1], np.float64)
     for n, count in enumerate(counts):
         table = read_keys(join(task.out, "keys", f"keys-{n:05d}.parquet"), stage, ["weight"], count)
@@ -306,8 +300,8 @@ def rows_between(locations: Sequence[str], column: str, low: int, high: int) -> 
 
 def cut_shard(task: Task) -> None:
     """Keep what survives of a shard; the others are dropped with the place of the one that stands for them."""
-    stage, location, starts = _stage(task), task.inputs[0], np.asarray(task.extra["starts"])
-    start, end = task.extra["start"], int(starts[task.index + 1])
+    stage, location, starts = stage_of(task, Copies), task.inputs[0], starts_of(_counts(task))
+    start, end = map(int, starts[task.index : task.index + 2])
     table = rows_between(task.inputs[2:], "document", start, end)
     document, survivor, copies = (table[name].to_numpy() for name in SURVIVORS.names)
     standing, counts = np.arange(start, end), np.ones(end - start, np.int32)

@@ -39,7 +39,7 @@ from pipeline.shards import (
     with_fields,
     write_json,
 )
-from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, reports_of, stage_of, tasks_for
 
 RULE, COVERAGE = "benchmark_item_count", "benchmark_coverage"
 SHOWN = 300
@@ -112,7 +112,7 @@ class Decontaminate(Stage):
             "needles_ignored_as_boilerplate": len(ignored),
             "index_bytes": needles.index.bytes,
         }
-        documents = sum((Report.from_dict(marker["report"]) for marker in markers_of(cutting)), Report()).read.documents
+        documents = reports_of(cutting).read.documents
         hits = [join(out, "hits", f"{task.name}.parquet") for task in cutting]
         write_json(join(out, "boilerplate.json"), ignored)
         disclosed(out, hits, items, needles.sizes, {**self.config(), **facts, "documents": documents})
@@ -161,14 +161,9 @@ def prepared(stage: Decontaminate) -> tuple[tuple[Item, ...], Needles]:
     return _prepared(stage.names, stage.how)
 
 
-@cache
-def _stage(config: str) -> Decontaminate:
-    return Decontaminate.of({k: v for k, v in json.loads(config).items() if k != "name"})
-
-
 def count_shard(task: Task) -> None:
     """Count in how many of a shard's documents each run of words stands."""
-    stage = _stage(json.dumps(task.stage))
+    stage = stage_of(task, Decontaminate)
     counts: Counter[int] = Counter()
     with TaskOutput(task, None, dropped=False) as output:
         _, needles = prepared(stage)
@@ -183,7 +178,7 @@ def count_shard(task: Task) -> None:
 
 def clean_shard(task: Task) -> None:
     """One shard in, one shard out, and its hits."""
-    stage = _stage(json.dumps(task.stage))
+    stage = stage_of(task, Decontaminate)
     location, ignored = task.inputs[0], frozenset(task.extra["ignored"])
     items, needles = prepared(stage)
     schema = schema_of(location)

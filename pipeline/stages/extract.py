@@ -35,7 +35,7 @@ from pipeline.shards import (
     TaskOutput,
     local_copy,
 )
-from pipeline.stage import Run, Stage, finish, tasks_for
+from pipeline.stage import Run, Stage, finish, stage_of, tasks_for
 from pipeline.warc.html import EXTRACTORS
 from pipeline.warc.pages import Undecodable, decoded, is_page
 from pipeline.warc.records import Damage, Record, records
@@ -82,7 +82,7 @@ class Extract(Stage):
 
 def extract_archive(task: Task) -> None:
     """One archive in, one shard out."""
-    stage = Extract.of({k: v for k, v in task.stage.items() if k != "name"})
+    stage = stage_of(task, Extract)
     archive = task.inputs[0]
     with TaskOutput(task, DOCUMENT) as output:
         for kept, dropped, report in extracted(stage, archive):

@@ -18,11 +18,10 @@ where it stands among the edits (RedPajama-V2's way, arXiv 2411.12372). `pipelin
 bounds would keep.
 """
 
-import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,7 +51,7 @@ from pipeline.shards import (
     with_column,
     with_fields,
 )
-from pipeline.stage import RecipeError, Run, Stage, finish, nearest, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
 
 BOUNDS = ("min", "max", "above", "below")
 LABELS = ("language", "language_probability")
@@ -360,14 +359,9 @@ def _check_order(plan: Sequence[Step]) -> None:
         names.add(step.rule)
 
 
-@cache
-def _stage(config: str) -> Heuristics:
-    return Heuristics.of({k: v for k, v in json.loads(config).items() if k != "name"})
-
-
 def clean_shard(task: Task) -> None:
     """One shard in, one shard out."""
-    stage = _stage(json.dumps(task.stage))
+    stage = stage_of(task, Heuristics)
     location = task.inputs[0]
     schema = with_fields(schema_of(location), **stage.columns())
     with TaskOutput(task, schema) as output:

@@ -10,7 +10,6 @@ Columns of ``keys/``: ``band_00`` and on, each a band's rows of the signature (`
 permutations beyond the bands, ``shingle_count``.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,9 +24,9 @@ from filters.texts import Texts
 from pipeline.dedup import minhash as kernels
 from pipeline.dedup.components import link, pairs, settle
 from pipeline.run.work import beat
-from pipeline.shards import Input, Task, TaskOutput, join, read_batches, texts_of
-from pipeline.stage import RecipeError, Run, markers_of
-from pipeline.stages.copies import SURVIVORS, Copies, check_keep, rows_between, stage_of
+from pipeline.shards import Task, TaskOutput, join, read_batches, texts_of
+from pipeline.stage import RecipeError, Run, Tasks, markers_of, stage_of
+from pipeline.stages.copies import SURVIVORS, Copies, check_keep, rows_between, starts_of
 
 DOCUMENTS_A_PART = 100_000
 """Documents whose shingles a judging task holds: at 8 bytes a word, about 400 MB. A component is never divided."""
@@ -134,23 +133,22 @@ class MinHash(Copies):
             made["rest"] = _binary(signed[:, bands * rows :], known)
         return {**made, "shingle_count": pa.array(shingles)}
 
-    def survivors(self, inputs: Sequence[Input], out: str, run: Run, components: Task) -> list[str]:
+    def survivors(self, tasks: Tasks, run: Run, components: Task, counts: Sequence[int]) -> list[str]:
         """Those of the components, or those that a judge found."""
-        files = super().survivors(inputs, out, run, components)
-        if self.check is None or not inputs:
+        files = super().survivors(tasks, run, components, counts)
+        if self.check is None or not counts:
             return files
-        documents = int(markers_of([components])[0]["facts"]["in_components"])
+        documents = int(next(markers_of([components]))["facts"]["in_components"])
         parts = max(1, -(-documents // DOCUMENTS_A_PART))
-        starts = [0, *np.cumsum(components.extra["counts"]).tolist()]
+        starts = starts_of(counts).tolist()
         sets = [
-            self._task(inputs, out, "sets", n, (i.path, *files), start=starts[n], end=starts[n + 1], parts=parts)
-            for n, i in enumerate(inputs)
+            tasks.one("sets", n, files, (source,), start=starts[n], end=starts[n + 1], parts=parts)
+            for n, source in enumerate(tasks.inputs)
         ]
         run(collect_sets, sets)
-        folder = (join(out, "sets"),)
-        judging = [self._task(inputs, out, "judged", n, folder, shards=len(inputs)) for n in range(parts)]
+        judging = [tasks.one("judged", n, (join(tasks.out, "sets"),), shards=len(counts)) for n in range(parts)]
         run(judge_part, judging)
-        return [join(out, "judged", f"{task.name}.parquet") for task in judging]
+        return [join(tasks.out, "judged", f"{task.name}.parquet") for task in judging]
 
 
 def _binary(rows: npt.NDArray[np.uint32], known: npt.NDArray[np.bool_]) -> pa.Array:
@@ -174,8 +172,7 @@ def signatures_of(table: pa.Table) -> npt.NDArray[np.uint32]:
 
 def collect_sets(task: Task) -> None:
     """Write the shingles of a shard's documents that have a near copy, in the order of the parts that judge them."""
-    stage = stage_of(json.dumps(task.stage))
-    assert isinstance(stage, MinHash)
+    stage = stage_of(task, MinHash)
     start, location = task.extra["start"], task.inputs[0]
     known = rows_between(task.inputs[1:], "document", start, task.extra["end"])
     document, component = known["document"].to_numpy(), known["survivor"].to_numpy()
@@ -200,8 +197,7 @@ def collect_sets(task: Task) -> None:
 
 def judge_part(task: Task) -> None:
     """Decide, by counted similarity, which documents of some components are copies of which."""
-    stage = stage_of(json.dumps(task.stage))
-    assert isinstance(stage, MinHash)
+    stage = stage_of(task, MinHash)
     assert stage.check is not None
     files = [join(task.inputs[0], f"sets-{n:05d}.parquet") for n in range(task.extra["shards"])]
     table = rows_between(files, "part", task.index, task.index + 1)

@@ -10,9 +10,8 @@ Kept are the highest scores whose weight (``by``: documents, bytes, or a column 
 the count is exact and the same on every engine; else all of them are. A nan score is never kept.
 """
 
-import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
@@ -51,7 +50,7 @@ from pipeline.shards import (
     with_column,
     with_fields,
 )
-from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
 
 SAMPLE = "sample"
 SAMPLE_SETTINGS = Settings(dim=16, bucket=100_000, epoch=25)
@@ -107,12 +106,12 @@ class Quality(Stage):
         model = self._model(out)
         scoring = tasks_for(self, inputs, out, "scores", model=model)
         run(score_shard, scoring)
-        threshold, quotas, facts = self._threshold(scoring, inputs, out, run)
+        threshold, quotas, facts = self._threshold(scoring, run)
+        tasks = Tasks(self, inputs, out)
         cutting = [
-            Task(task.stage, (i.path, join(out, "scores", f"{task.name}.parquet")), out, task.index, task.identity, "part",
-                 extra={"threshold": threshold, "quota": quota})
-            for task, i, quota in zip(scoring, inputs, quotas, strict=True)
-        ]  # fmt: skip
+            tasks.one("part", n, (_scores_file(scoring[n]),), (inputs[n],), threshold=threshold, quota=quota)
+            for n, quota in enumerate(quotas)
+        ]
         run(cut_shard, cutting)
         return finish(self, inputs, out, cutting, {"threshold": threshold, "model": self.model, **facts})
 
@@ -141,24 +140,20 @@ class Quality(Stage):
         train(sides[0], sides[1], kept, SAMPLE_SETTINGS)
         return kept / "model.bin"
 
-    def _threshold(
-        self, scoring: Sequence[Task], inputs: Sequence[Input], out: str, run: Run
-    ) -> tuple[float, list[int], dict[str, Any]]:
+    def _threshold(self, scoring: Sequence[Task], run: Run) -> tuple[float, list[int], dict[str, Any]]:
         """The lowest score that is kept; of each shard, how many of the documents that have just that score are kept."""
         if self.threshold is not None:
-            return self.threshold, [-1] * len(inputs), {}
-        upper = _merged([marker["facts"]["histogram"] for marker in markers_of(scoring)])
+            return self.threshold, [-1] * len(scoring), {}
+        upper = _merged(marker["facts"]["histogram"] for marker in markers_of(scoring))
         total = sum(weights[self._weight] for weights in upper.values())
         wanted = ceil(total * Fraction(str(self.fraction)))  # as it is written: in floats, 0.07 of 100 is above 7
         high, above = _bin_of(upper, wanted, self._weight)
         refining = [
-            Task(task.stage, (join(out, "scores", f"{task.name}.parquet"),), out, task.index, task.identity, "ties",
-                 extra={"high": high})
-            for task in scoring
-        ]  # fmt: skip
+            replace(task, inputs=(_scores_file(task),), sources=(), part="ties", extra={"high": high}) for task in scoring
+        ]
         run(refine_shard, refining)
         tables = [_table(marker["facts"]["histogram"]) for marker in markers_of(refining)]
-        low, above = _bin_of(_merged_tables(tables), wanted - above, self._weight, above)
+        low, above = _bin_of(_merged(tables), wanted - above, self._weight, above)
         threshold = float(_scores_of(np.array([(high << 16) | low], np.uint32))[0]) if total else 1.0
         return (
             threshold,
@@ -219,15 +214,16 @@ def _table(histogram: Mapping[str, Sequence[int]]) -> dict[int, Sequence[int]]:
     return {int(b): weights for b, weights in histogram.items()}
 
 
-def _merged(histograms: Sequence[Mapping[str, Sequence[int]]]) -> dict[int, Sequence[int]]:
-    return _merged_tables([_table(histogram) for histogram in histograms])
+def _scores_file(task: Task) -> str:
+    """Where a scoring task's scores lie."""
+    return join(task.out, "scores", f"{task.name}.parquet")
 
 
-def _merged_tables(tables: Sequence[Table]) -> dict[int, Sequence[int]]:
+def _merged(tables: Iterable[Mapping[Any, Sequence[int]]]) -> dict[int, Sequence[int]]:
     total: dict[int, list[int]] = {}
     for table in tables:
         for b, (documents, bytes_) in table.items():
-            held = total.setdefault(b, [0, 0])
+            held = total.setdefault(int(b), [0, 0])
             held[0] += documents
             held[1] += bytes_
     return dict(total)
@@ -243,14 +239,9 @@ def _bin_of(table: Table, wanted: int, weight: int, above: int = 0) -> tuple[int
     return 0, above + reached
 
 
-@cache
-def _stage(config: str) -> Quality:
-    return Quality.of({k: v for k, v in json.loads(config).items() if k != "name"})
-
-
 def score_shard(task: Task) -> None:
     """Score a shard's documents; write the scores beside it, in its order, and a histogram of their upper bits."""
-    stage, model = _stage(json.dumps(task.stage)), _local(task.extra["model"])
+    stage, model = stage_of(task, Quality), _local(task.extra["model"])
     schema = pa.schema([(stage.column, pa.float32()), ("bytes", pa.int64()), ("weight", pa.int64())])
     with TaskOutput(task, None, dropped=False) as output:
         output.open("scores", f"scores/{task.name}.parquet", schema)
@@ -310,7 +301,7 @@ def refine_shard(task: Task) -> None:
 
 def cut_shard(task: Task) -> None:
     """Keep a shard's documents above the threshold, and of those at it as many as this shard may."""
-    stage = _stage(json.dumps(task.stage))
+    stage = stage_of(task, Quality)
     location = task.inputs[0]
     values = _scores(task.inputs[1]).column(0).to_numpy()
     threshold, quota = np.float32(task.extra["threshold"]), int(task.extra["quota"])

@@ -12,10 +12,8 @@ Models are named by path, ``https://``, ``s3://`` or ``hf://OWNER/REPO/FILE``. P
 is of its own kind, labels are strings ("" where a model gives none).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,7 +29,7 @@ from pipeline.custom import load_custom
 from pipeline.report import Count, Report
 from pipeline.run.work import beat
 from pipeline.shards import DOCUMENT, Input, Task, TaskOutput, read_batches, schema_of, texts_of, with_column, with_fields
-from pipeline.stage import RecipeError, Run, Stage, finish, nearest, tasks_for
+from pipeline.stage import RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
 
 SIGNAL = "signal:"
 
@@ -123,14 +121,9 @@ class Score(Stage):
         return finish(self, inputs, out, tasks)
 
 
-@cache
-def _stage(config: str) -> Score:
-    return Score.of({k: v for k, v in json.loads(config).items() if k != "name"})
-
-
 def score_shard(task: Task) -> None:
     """One shard in, one shard out."""
-    stage = _stage(json.dumps(task.stage))
+    stage = stage_of(task, Score)
     location = task.inputs[0]
     kinds = {name: column.type for s in stage.scorers for name, column in s.columns(TRIED, TRIED).items()}
     with TaskOutput(task, with_fields(schema_of(location), **kinds), dropped=False) as output:

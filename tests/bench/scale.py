@@ -27,9 +27,9 @@ import pyarrow as pa
 from pipeline import recipe as recipes
 from pipeline.report import Report
 from pipeline.shards import Input, Task, TaskOutput
-from pipeline.stage import Work, markers_of
+from pipeline.stage import Work, markers_of, stage_of
 from pipeline.stages import copies
-from pipeline.stages.copies import join_components, key_shard, pair_band, stage_of
+from pipeline.stages.copies import Copies, join_components, key_shard, pair_band
 from pipeline.stages.minhash import MinHash
 
 SIZES = (1_000_000, 2_000_000, 4_000_000)
@@ -129,7 +129,7 @@ def _strings(parts: Sequence[str | npt.NDArray[np.uint8]], n: int) -> pa.Array:
 
 def make_keys(task: Task) -> None:
     """In the place of `key_shard`: a shard of ``keys/`` from nothing."""
-    stage, first = stage_of(json.dumps(task.stage)), task.index * SHARD
+    stage, first = stage_of(task, Copies), task.index * SHARD
     documents, n = map(int, task.inputs[0].split("/"))
     here = slice(first, first + n)
     family, similarity = (values[here] for values in families(documents))
@@ -174,9 +174,9 @@ def peak() -> int:
 def do_pass() -> None:
     """Do the pass that comes in JSON, and tell what it took."""
     order = json.load(sys.stdin)
-    tasks = [Task(**{**values, "inputs": tuple(values["inputs"]), "use": tuple(values["use"])}) for values in order["tasks"]]
+    tasks = [Task.from_dict(values) for values in order["tasks"]]
     work = PASSES[order["work"]]
-    stage_of(json.dumps(tasks[0].stage)).rehearse()
+    stage_of(tasks[0], Copies).rehearse()
     start, wall, cpu = peak(), time.perf_counter(), time.process_time()
     for task in tasks:
         work(task)
