@@ -20,8 +20,9 @@ from filters.signal import EDITS, SIGNALS, SignalError
 from pipeline import __version__, flow, funnel
 from pipeline import recipe as recipes
 from pipeline.report import ReportError
+from pipeline.run.settings import Engine, Local, Ray, Slurm, settings_of
 from pipeline.shards import DataError
-from pipeline.stage import RecipeError, RunError
+from pipeline.stage import RecipeError, Run, RunError
 from pipeline.stages import STAGES
 
 HELP = """Wash the gold out of a crawl: from Common Crawl archives to a training set, the DCLM way.
@@ -51,7 +52,17 @@ Inputs = Annotated[
     ),
 ]
 Out = Annotated[str, typer.Option("--out", help="The folder that is written; a rerun goes on where the last one stopped.")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes; 0 is one a core.")]
+Workers = Annotated[
+    int,
+    typer.Option("--workers", min=0, help="Processes (on a cluster: tasks at once); 0 is one a core, on a cluster no limit."),
+]
+On = Annotated[str, typer.Option("--on", help="The engine: local, slurm or ray.")]
+EngineFile = Annotated[str | None, typer.Option("--engine", help="A YAML file of the engine's settings (docs/clusters.md).")]
+With = Annotated[
+    list[str],
+    typer.Option("--with", help="A setting of the engine, as partition=cpu or bloom.memory_gb=200; several may follow."),
+]
+RayAddress = Annotated[str | None, typer.Option("--ray-address", help="The Ray head's HOST:PORT; the same as --with address=.")]
 Set = Annotated[list[str], typer.Option("--set", help="A parameter's value; for a whole recipe STAGE.PARAMETER=VALUE.")]
 RecipeName = Annotated[str, typer.Option("--recipe", help="Whose parameters: a recipe's name or path.")]
 
@@ -79,17 +90,78 @@ def run(
     until: Annotated[str | None, typer.Option(help="Stop after this stage.")] = None,
     skip: Annotated[list[str], typer.Option(help="Leave a stage out.")] = [],  # noqa: B006
     set: Set = [],  # noqa: B006
+    on: On = "local",
+    engine: EngineFile = None,
+    with_: With = [],  # noqa: B006
+    ray_address: RayAddress = None,
+    detach: Annotated[bool, typer.Option("--detach", help="On Slurm: submit, and do not wait.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")] = False,
 ) -> None:
     """Run a whole recipe on archives, or go on with a run that stopped."""
-    loaded = recipes.load(recipe, set, skip)
+    loaded, settings = recipes.load(recipe, set, skip), _settings(on, engine, with_, ray_address, workers)
     if dry_run:
         _print_plan(loaded, input, out_folder, until)
         return
-    steps = flow.run_recipe(loaded, input, out_folder, _engine(workers), until, _tell)
+    if detach and not isinstance(settings, Slurm):
+        raise RecipeError("--detach is for --on slurm: other engines end with the process that drives them")
+    steps = (
+        _lead(loaded, input, out_folder, until, settings, detach)
+        if isinstance(settings, Slurm)
+        else flow.begin(loaded, input, out_folder, until, on).walk(_run_on(settings), _tell)
+    )
+    if detach:
+        return
     out.print()
     funnel.show(steps, out)
     _print_end(loaded, out_folder, until)
+
+
+def _lead(
+    loaded: recipes.Recipe, names: Sequence[str], folder: str, until: str | None, settings: Slurm, detach: bool
+) -> list[flow.Step]:
+    """Submit a run to Slurm and follow it; its steps, once it is finished."""
+    from pipeline import leads
+
+    begun = flow.begin(loaded, names, folder, until, "slurm")
+    jobs = leads.submit(begun, settings, _tell)
+    _tell(f"the run goes on without this process: goldwash status {folder}")
+    if detach:
+        return []
+    leads.follow(folder, jobs, _tell, settings.poll_seconds)
+    reports = begun.reports()
+    return [flow.Step(made, "", report, False) for made, report in zip(begun.recipe.stages, reports, strict=True)]
+
+
+@app.command(hidden=True)
+def lead(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="The run's folder.")],
+    number: Annotated[int, typer.Argument(help="The stage's number, from 1.")],
+) -> None:
+    """Do one stage of a run that was submitted to Slurm; jobs call it."""
+    from pipeline import leads
+
+    leads.lead(run_folder, number, _tell)
+
+
+@app.command()
+def status(run_folder: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a run.")]) -> None:
+    """Tell where a run is, what failed and why; exit code 1 where it failed or stopped."""
+    from pipeline.leads import in_words
+    from pipeline.status import overall
+    from pipeline.status import status as told
+
+    stages_ = told(run_folder)
+    for made in stages_:
+        out.print(in_words(made), highlight=False, markup=False)
+        for failure in made.failures:
+            where = f" (on {failure.host})" if failure.host else ""
+            out.print(f"  {failure.task} failed{where}: {failure.why}", highlight=False, markup=False)
+            for line in failure.log:
+                out.print(f"    | {line}", highlight=False, markup=False)
+    state = overall(stages_)
+    if state in ("failed", "stopped"):
+        out.print(f"{state}: what is finished is kept; the same `goldwash run` goes on from there", highlight=False)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -100,6 +172,10 @@ def stage(
     recipe: RecipeName = "baseline",
     workers: Workers = 0,
     set: Set = [],  # noqa: B006
+    on: On = "local",
+    engine: EngineFile = None,
+    with_: With = [],  # noqa: B006
+    ray_address: RayAddress = None,
     annotate: Annotated[bool, typer.Option("--annotate", help="heuristics: write values as columns, drop nothing.")] = False,
 ) -> None:
     """Run one stage alone on your own shards, with a recipe's parameters."""
@@ -107,7 +183,8 @@ def stage(
 
     made = _one_stage(name, recipe, [*set, *(["annotate=true"] if annotate else [])])
     inputs = find_archives(input) if made.makes_documents else find_shards(input)
-    step = flow.run_stage(made, inputs, out_folder, _engine(workers), _tell)
+    engine_run = _run_on(_settings(on, engine, with_, ray_address, workers))
+    step = flow.run_stage(made, inputs, out_folder, engine_run, _tell)
     funnel.show([step], out)
     out.print(f"\nkept:    {out_folder}/part-*.parquet\ndropped: {out_folder}/dropped/part-*.parquet", highlight=False)
 
@@ -180,7 +257,7 @@ def score(
 
     used = [packed(name, Path.cwd()) for name in use]
     made = STAGES["score"].of({"models": scorers_of(models, label), "use": used})
-    step = flow.run_stage(made, find_shards(input), out_folder, _engine(workers), _tell)
+    step = flow.run_stage(made, find_shards(input), out_folder, _run_on(Local(workers)), _tell)
     funnel.show([step], out)
 
 
@@ -328,11 +405,33 @@ def _one_stage(name: str, recipe: str, settings: Sequence[str]) -> Any:
     return STAGES[name].of({**config, **dict(map(recipes.parsed_setting, settings))})
 
 
-def _engine(workers: int) -> Any:
-    from pipeline.run.local import local
+def _settings(on: str, file: str | None, given: Sequence[str], ray_address: str | None, workers: int) -> Engine:
+    """The engine's settings, from the file and the options."""
+    values = dict(map(recipes.parsed_setting, given))
+    if ray_address is not None:
+        values["address"] = ray_address
+    if workers and on == "local":
+        values["workers"] = workers
+    elif workers:
+        values["at_once"] = workers
+    return settings_of(on, file, values)
+
+
+def _run_on(settings: Engine) -> Run:
+    """The engine of these settings, with its progress shown."""
     from pipeline.run.progress import shown
 
-    return local(workers, shown(err))
+    if isinstance(settings, Slurm):
+        from pipeline.run.slurm import slurm
+
+        return slurm(settings, shown(err))
+    if isinstance(settings, Ray):
+        from pipeline.run.ray import ray
+
+        return ray(settings, shown(err))
+    from pipeline.run.local import local
+
+    return local(settings.workers, shown(err))
 
 
 def _log_to_stderr() -> None:
@@ -351,7 +450,7 @@ def _print_plan(loaded: recipes.Recipe, names: Sequence[str], folder: str, until
     inputs = flow.found_inputs(loaded, names)
     total = sum(i.bytes for i in inputs)
     out.print(f"recipe {loaded.name}: {len(inputs)} inputs, {funnel.size(total)}; output in {folder}", highlight=False)
-    for step in flow.planned(loaded, names, folder, until):
+    for step in flow.planned(loaded, inputs, folder, until):
         state = "finished, will be reused" if step.reused else "to do" if step.folder else "to do (its input is not there yet)"
         where = step.folder or "(its folder is named by what comes before)"
         shards = (
@@ -381,7 +480,7 @@ def _print_end(loaded: recipes.Recipe, folder: str, until: str | None) -> None:
         out.print("on your own crawl: make baseline INPUT='crawl/*.warc.gz' OUT=runs/first", highlight=False)
 
 
-SEVERAL = ("--input", "--positive", "--negative", "--benchmarks", "--set", "--keep", "--skip", "--fraction", "--use")
+SEVERAL = ("--input", "--positive", "--negative", "--benchmarks", "--set", "--keep", "--skip", "--fraction", "--use", "--with")
 
 
 def spread(words: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ def show(steps: Sequence[Step], console: Console) -> None:
 
 def _rows(table: Table, step: Step, first: int) -> None:
     report = step.report or Report()
-    time = "reused" if step.reused else f"{step.seconds:.1f} s"
+    time = "reused" if step.reused else f"{step.seconds:.1f} s" if step.seconds else ""
     _row(table, f"[bold]{step.stage.name}[/bold] reads", report.read, report.read.documents, first, time)
     for rule, count in sorted(report.dropped.items(), key=lambda item: (-item[1].documents, item[0])):
         _row(table, f"  - {rule}", count, report.read.documents, first, "")

@@ -64,6 +64,13 @@ class Recipe:
         raise RecipeError(f"recipe {self.name} has no stage {name!r}: {nearest(name, [s.name for s in self.stages])}")
 
 
+def unresolved(name: str, text: str) -> Recipe:
+    """The recipe that `Recipe.resolved` wrote."""
+    values = yaml.safe_load(text)
+    stages = (next(iter(stage.items())) for stage in values["stages"])
+    return Recipe(name, values["description"], tuple(STAGES[stage].of(config) for stage, config in stages))
+
+
 def names() -> list[str]:
     """The recipes that come with goldwash."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))

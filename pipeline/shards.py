@@ -99,6 +99,13 @@ def read_json(location: str) -> Any:
         raise DataError(f"{location} is not whole JSON ({error}): delete it and run again") from error
 
 
+def read_text(location: str) -> str:
+    """A text file's content."""
+    fs, path = filesystem(location)
+    with fs.open(path, "rb") as file:
+        return str(file.read(), "utf-8")
+
+
 @contextmanager
 def whole_file(location: str) -> Iterator[str]:
     """A local temporary path; what is written there appears at the location when the block ends well, and never else."""
@@ -271,7 +278,8 @@ class Task:
     """One piece of a stage's work, in plain values, so that it can be sent anywhere.
 
     ``sources``: those of its inputs whose content was known when it was planned; they are looked at again before it begins.
-    ``memory``: bytes that it takes beyond what any task takes, as far as its stage knows.
+    ``memory``: bytes that it takes beyond what any task takes, as far as its stage knows. ``versions``: of what decides the
+    output's bytes, where it was planned.
     """
 
     stage: dict[str, Any]
@@ -283,6 +291,7 @@ class Task:
     extra: dict[str, Any] = field(default_factory=dict)
     sources: tuple[Input, ...] = ()
     memory: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -314,6 +323,7 @@ class TaskOutput:
     def __init__(self, task: Task, kept: pa.Schema | None, dropped: bool = True) -> None:
         self.task, self.report, self.facts = task, Report(), dict[str, Any]()
         self._writers: dict[str, ShardWriter] = {}
+        self._files: dict[str, Any] = {}
         if kept is not None:
             self.open("kept", f"{task.name}.parquet", kept)
         if dropped:
@@ -334,18 +344,26 @@ class TaskOutput:
         """Add rows to one of the shards."""
         self._writers[name].write(table)
 
+    def close(self, name: str) -> None:
+        """Write the end of a shard that gets no more rows, so that a task of thousands of shards has few files open."""
+        writer = self._writers.pop(name)
+        try:
+            self._files[writer.location.removeprefix(self.task.out.rstrip("/") + "/")] = writer.commit()
+        except BaseException:
+            writer.abandon()
+            raise
+
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is not None:
             self._abandon()
             return
-        files = {}
         try:
-            for writer in self._writers.values():
-                files[writer.location.removeprefix(self.task.out.rstrip("/") + "/")] = writer.commit()
+            for name in list(self._writers):
+                self.close(name)
         except BaseException:  # a full disk, most often; what is renamed already does not count without its marker
             self._abandon()
             raise
-        marker = {"identity": self.task.identity, "files": files, "report": self.report.to_dict(), "facts": self.facts}
+        marker = {"identity": self.task.identity, "files": self._files, "report": self.report.to_dict(), "facts": self.facts}
         write_json(self.task.marker, marker)
 
     def _abandon(self) -> None:

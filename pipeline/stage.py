@@ -11,6 +11,8 @@ import difflib
 import hashlib
 import inspect
 import json
+import socket
+import sys
 import types
 import typing
 from abc import ABC, abstractmethod
@@ -22,6 +24,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from filters.jit import rehearse
+from pipeline import __version__
 from pipeline.report import Report
 from pipeline.shards import DataError, Input, Task, clear_halves, finished_markers, join, read_json, sizes_in, write_json
 
@@ -92,8 +95,8 @@ class Stage(ABC):
         for key, value in config.items():
             if key not in fields:
                 raise RecipeError(f"stage {cls.name} has no parameter {key!r}: {nearest(key, list(fields))}", (key,))
-            if not _fits(value, fields[key]):
-                raise RecipeError(f"stage {cls.name}: {key} is {value!r}; expected {_kind(fields[key])}", (key,))
+            if not fits(value, fields[key]):
+                raise RecipeError(f"stage {cls.name}: {key} is {value!r}; expected {kind_name(fields[key])}", (key,))
         return cls(**{key: _plain(value) for key, value in config.items()})
 
     def config(self) -> dict[str, Any]:
@@ -119,14 +122,15 @@ def _plain(value: Any) -> Any:
     return tuple(_plain(v) for v in value) if isinstance(value, list | tuple) else value
 
 
-def _fits(value: Any, kind: Any) -> bool:
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a plain value is of a parameter's kind."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, k) for k in arguments)
+        return any(fits(value, k) for k in arguments)
     if origin is typing.Literal:
         return value in arguments
     if origin is tuple:
-        return isinstance(value, list | tuple) and all(_fits(v, arguments[0]) for v in value)
+        return isinstance(value, list | tuple) and all(fits(v, arguments[0]) for v in value)
     if kind is Any:
         return True
     if kind is float:
@@ -138,7 +142,8 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-def _kind(kind: Any) -> str:
+def kind_name(kind: Any) -> str:
+    """A parameter's kind in words."""
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(kind)))
     return getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
@@ -149,14 +154,14 @@ class Tasks:
 
     def __init__(self, stage: Stage, inputs: Sequence[Input], out: str) -> None:
         self.inputs, self.out, self.identity = inputs, out, stage.identity(inputs)
-        self.config = {"name": stage.name, **stage.config()}
+        self.config, self.versions = {"name": stage.name, **stage.config()}, versions_here(stage)
 
     def one(
         self, part: str, index: int, files: Sequence[str] = (), sources: Sequence[Input] = (), memory: int = 0, **extra: Any
     ) -> Task:
         """The task of a pass and number that reads ``sources``, and then ``files``."""
         paths = (*(source.path for source in sources), *files)
-        return Task(self.config, paths, self.out, index, self.identity, part, extra, tuple(sources), memory)
+        return Task(self.config, paths, self.out, index, self.identity, part, extra, tuple(sources), memory, self.versions)
 
     def each(self, part: str = "part", **extra: Any) -> list[Task]:
         """One task an input: one shard in, one shard out."""
@@ -171,17 +176,33 @@ def tasks_for(stage: Stage, inputs: Sequence[Input], out: str, part: str = "part
 Kind = TypeVar("Kind", bound=Stage)
 
 
+def versions_here(stage: Stage) -> dict[str, str]:
+    """What decides a stage's bytes on this machine, besides its parameters and inputs."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {"goldwash": __version__, "Python": python, "pyarrow": pa.__version__, **stage.versions()}
+
+
 def stage_of(task: Task, kind: type[Kind]) -> Kind:
-    """The stage of a task; made once a process, its kernels compiled once a machine."""
-    stage: Kind = _stage_of(json.dumps(task.stage), kind)
+    """The stage of a task; made once a process, its kernels compiled once a machine.
+
+    Raises `RunError` on a machine that would make other bytes than the one where the task was planned.
+    """
+    stage: Kind = _stage_of(json.dumps(task.stage), json.dumps(task.versions), kind)
     return stage
 
 
 @cache
-def _stage_of(config: str, kind: type[Kind]) -> Any:
+def _stage_of(config: str, versions: str, kind: type[Kind]) -> Any:
     values = json.loads(config)
     kinds = {k.name: k for k in (kind, *kind.__subclasses__()) if not inspect.isabstract(k)}
     made: Any = kinds[values.pop("name")].of(values)
+    here = versions_here(made)
+    for name, planned in json.loads(versions).items():
+        if here.get(name) != planned:
+            raise RunError(
+                f"{socket.gethostname()} has {name} {here.get(name)}, and the work was planned with {planned}: it would make "
+                f"other bytes; have the same Python, packages and files on every machine (python: {sys.executable})"
+            )
     compile_kernels(made)
     return made
 

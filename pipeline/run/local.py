@@ -8,40 +8,31 @@ and stops everybody's work when one raises; only the loop over ranks is ours.
 import multiprocessing
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from datatrove.executor import base as stock
 from datatrove.executor.local import LocalPipelineExecutor
-from loguru import logger
 
 from pipeline.report import Report
 from pipeline.run.progress import Progress, silent
-from pipeline.run.work import WorkStep, done_ranks, logs_of
-from pipeline.shards import Task, finished
-from pipeline.stage import Run, RunError, Work, markers_of
-
-TRIES = 3
-
-
-def _task_log(folder: Any, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
-    """A task's log, in its file alone: datatrove's own also writes every error to stderr, with a traceback."""
-    logger.remove()
-    file = folder.open(f"logs/task_{rank:05d}.log", "w")
-
-    def write(line: str) -> None:
-        with suppress(OSError):  # a full disk: the task's own error is what is told
-            file.write(line)
-
-    logger.add(write, colorize=False, level="DEBUG")
-    return file
-
-
-stock.add_task_logger = _task_log
+from pipeline.run.work import (
+    TRIES,
+    Attempts,
+    Failures,
+    Look,
+    WorkStep,
+    forget_states,
+    logs_of,
+    missing_ranks,
+    raise_failures,
+    read_state,
+    tell_pass,
+    write_state,
+)
+from pipeline.shards import Task
+from pipeline.stage import Run, Work, reports_of
 
 
 def local(workers: int = 0, progress: Callable[[Sequence[Task]], Progress] = silent) -> Run:
@@ -49,11 +40,13 @@ def local(workers: int = 0, progress: Callable[[Sequence[Task]], Progress] = sil
     workers = workers or os.cpu_count() or 1
 
     def run(work: Work, tasks: Sequence[Task]) -> Report:
-        if tasks:
-            executor = LocalExecutor(work, tasks, workers)
+        ranks = missing_ranks(tasks)
+        if ranks:
+            tell_pass(work, tasks, "local", workers=workers)
+            forget_states([tasks[rank] for rank in ranks])
             with progress(tasks) as bar:
-                executor.run(bar.look)
-        return sum((Report.from_dict(marker["report"]) for marker in markers_of(tasks)), Report())
+                LocalExecutor(work, tasks, workers).run(ranks, bar.look)
+        return reports_of(tasks)
 
     return run
 
@@ -65,34 +58,19 @@ class _Worker:
     rank: int | None = None
 
 
-class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
+class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
     """datatrove's local executor with workers that are watched, and with markers in place of completion files."""
 
     def __init__(self, work: Work, tasks: Sequence[Task], workers: int) -> None:
-        super().__init__([WorkStep(work, tasks)], tasks=len(tasks), workers=workers, logging_dir=logs_of(tasks[0]))
-        self.work_tasks = list(tasks)
+        self.work_tasks = dict(enumerate(tasks))
+        super().__init__([WorkStep(work, self.work_tasks)], tasks=len(tasks), workers=workers, logging_dir=logs_of(tasks[0]))
 
-    def is_rank_completed(self, rank: int) -> bool:
-        """Whether the task's marker is there, of this identity, with its files."""
-        return finished(self.work_tasks[rank]) is not None
+    def run(self, ranks: Sequence[int], look: Look = lambda: None) -> None:
+        """Do these tasks; raises `RunError` where one cannot be finished."""
+        alone = self.workers == 1 or len(ranks) == 1
+        raise_failures(self.work_tasks, self._here(ranks, look) if alone else self._in_processes(ranks, look))
 
-    def mark_rank_as_completed(self, rank: int) -> None:
-        """Nothing: the task has written its marker."""
-
-    def run(self, look: Callable[[], None] = lambda: None) -> None:
-        """Do every task that is not done; raises `RunError` where one cannot be finished."""
-        ready = done_ranks(self.work_tasks)
-        ranks = [rank for rank in range(len(self.work_tasks)) if rank not in ready]
-        failures = self._here(ranks, look) if self.workers == 1 or len(ranks) == 1 else self._in_processes(ranks, look)
-        if failures:
-            rank, why = min(failures.items())
-            log = f"{logs_of(self.work_tasks[0])}/logs/task_{rank:05d}.log"
-            rest = f" ({len(failures)} tasks failed)" if len(failures) > 1 else ""
-            raise RunError(
-                f"task {self.work_tasks[rank].name} of {', '.join(self.work_tasks[rank].inputs)}: {why}{rest}; log: {log}"
-            )
-
-    def _here(self, ranks: list[int], look: Callable[[], None]) -> dict[int, str]:
+    def _here(self, ranks: Sequence[int], look: Look) -> Failures:
         failures = {}
         for rank in ranks:
             look()
@@ -101,21 +79,10 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
         look()
         return failures
 
-    def attempt(self, rank: int) -> str | None:
-        """Do one task; why it failed, or None."""
-        logger.remove()
-        try:
-            self._run_for_rank(rank, local_rank=1)
-        except Exception as error:
-            return _why(error)
-        finally:
-            logger.remove()
-        return None
-
-    def _in_processes(self, ranks: list[int], look: Callable[[], None]) -> dict[int, str]:
+    def _in_processes(self, ranks: Sequence[int], look: Look) -> Failures:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["pipeline.stages", "pipeline.run.local"])
-        waiting, tries, failures = list(reversed(ranks)), dict.fromkeys(ranks, 0), dict[int, str]()
+        waiting, tries, failures = list(reversed(ranks)), dict.fromkeys(ranks, 0), Failures()
         workers: list[_Worker] = []
         try:
             while waiting or any(worker.rank is not None for worker in workers):
@@ -143,7 +110,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
         return _Worker(process, ours)
 
     def _listen(
-        self, worker: _Worker, workers: list[_Worker], waiting: list[int], tries: dict[int, int], failures: dict[int, str]
+        self, worker: _Worker, workers: list[_Worker], waiting: list[int], tries: dict[int, int], failures: Failures
     ) -> None:
         """Take a worker's answer, or notice that it is gone and put its task back."""
         rank = worker.rank
@@ -165,11 +132,13 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
         tries[rank] += 1
         if tries[rank] < TRIES:
             waiting.append(rank)
-        else:
-            failures[rank] = (
-                f"its worker was killed {TRIES} times (exit code {worker.process.exitcode}; -9 is usually the kernel, out of "
-                "memory): give fewer --workers or smaller inputs"
-            )
+            return
+        failures[rank] = (
+            f"its worker was killed {TRIES} times (exit code {worker.process.exitcode}; -9 is usually the kernel, out of "
+            "memory): give fewer --workers or smaller inputs"
+        )
+        task = self.work_tasks[rank]
+        write_state(task, {**read_state(task), "task": task.name, "why": failures[rank]})
 
 
 def _work(executor: LocalExecutor, pipe: Connection) -> None:
@@ -179,16 +148,3 @@ def _work(executor: LocalExecutor, pipe: Connection) -> None:
             pipe.send(executor.attempt(pipe.recv()))
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         sys.exit(0)
-
-
-def _why(error: BaseException) -> str:
-    from pipeline.stage import RecipeError
-
-    known = (OSError, RecipeError, RunError, ValueError, ReferenceError)
-    text = str(error) or type(error).__name__
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    from pipeline.shards import DataError
-
-    if isinstance(error, DataError | RecipeError | RunError):
-        return text
-    return f"{type(error).__name__}: {text}" + ("" if isinstance(error, known) else f" ({where.filename}:{where.lineno})")

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from pipeline.shards import Task, finished, is_local, join, read_json
+from pipeline.run.work import logs_of
+from pipeline.shards import Task, finished_markers, is_local, join, read_json, sizes_in
 
 
 class Progress(Protocol):
@@ -51,6 +52,7 @@ class Watched:
         self.tasks, self.console = list(tasks), console
         self.began = time.monotonic()
         self.finished: dict[int, tuple[int, int]] = {}
+        self.ahead = dict(enumerate(self.tasks))
         self.title = f"{tasks[0].stage['name']} ({tasks[0].part})" if tasks[0].part != "part" else tasks[0].stage["name"]
         self.before = (0, 0)
         self.documents = self.bytes = 0
@@ -75,17 +77,19 @@ class Watched:
         """Nothing between the first and the last line of a log."""
 
     def _count(self) -> None:
-        documents = bytes_ = 0
-        for n, task in enumerate(self.tasks):
-            if n not in self.finished:
-                marker = finished(task)
-                if marker is not None:
-                    read = marker["report"]["read"]
-                    self.finished[n] = (read["documents"], read["bytes"])
-                elif is_local(task.out):
-                    told = read_json(join(task.out, "logs", "progress", f"{task.name}.json")) or {}
-                    documents += told.get("documents", 0)
-                    bytes_ += told.get("bytes", 0)
+        out, documents, bytes_ = self.tasks[0].out, 0, 0
+        there = sizes_in(join(out, "tasks"))
+        new = [n for n, task in self.ahead.items() if f"{task.name}.json" in there]
+        for n, marker in zip(new, finished_markers([self.tasks[n] for n in new]), strict=True):
+            if marker is not None:
+                read = marker["report"]["read"]
+                self.finished[n] = (read["documents"], read["bytes"])
+                del self.ahead[n]
+        for file in sizes_in(join(logs_of(self.tasks[0]), "states")) if is_local(out) else ():
+            if not file.startswith(".half-"):
+                told = read_json(join(logs_of(self.tasks[0]), "states", file)) or {}
+                documents += told.get("documents", 0)
+                bytes_ += told.get("bytes", 0)
         self.documents = documents + sum(d for d, _ in self.finished.values())
         self.bytes = bytes_ + sum(b for _, b in self.finished.values())
 

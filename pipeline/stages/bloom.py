@@ -161,6 +161,8 @@ def filter_group(task: Task) -> None:
                     output.write(f"dropped{number}", part)
                 output.report += report
                 beat(task, output.report.read.documents, output.report.read.bytes)
+            output.close(f"kept{number}")
+            output.close(f"dropped{number}")
 
 
 def _divided(table: pa.Table, before: Texts, outcome: Outcome) -> tuple[pa.Table, list[pa.Table], Report]:

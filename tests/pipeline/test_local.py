@@ -5,7 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.report import Count
-from pipeline.run.local import TRIES, local
+from pipeline.run.local import local
+from pipeline.run.work import TRIES
 from pipeline.shards import Task, finished
 from pipeline.stage import RunError
 from tests.pipeline.labour import write_number

@@ -51,4 +51,4 @@ def test_beats_are_told_once_a_second(tmp_path: Path) -> None:
     task = tasks(tmp_path, 1)[0]
     for n in range(100):
         beat(task, n, n)
-    assert read_json(f"{tmp_path}/logs/progress/part-00000.json") == {"documents": 0, "bytes": 0}
+    assert read_json(f"{tmp_path}/logs/part/states/part-00000.json") == {"documents": 0, "bytes": 0}

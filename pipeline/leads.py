@@ -1,0 +1,113 @@
+"""A run on Slurm that needs nobody: a job a stage, submitted at once, each waiting for the one before it.
+
+Law: a lead is a small job that does one stage as any driver does (`pipeline.flow`), on the engine that submits arrays. The
+process that submits the leads may go away; whoever sees the run's folder can tell where it is (`pipeline.status`). What is
+queued already is not submitted again.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+
+from pipeline.flow import Flow, held_run, planned, resumed
+from pipeline.report import Report
+from pipeline.run import slurm as engine
+from pipeline.run.settings import Slurm, settings_of
+from pipeline.shards import Task, join, read_json, write_json
+from pipeline.stage import Run, RunError, Work
+from pipeline.status import StageStatus, overall, status
+
+Tell = Callable[[str], None]
+
+
+def names_of(run: str) -> list[str]:
+    """The names of a run's leads, in order."""
+    key = hashlib.sha256(engine.whole(run).encode()).hexdigest()[:8]
+    return [f"goldwash-{key}-{number:02d}-{name}" for number, name in enumerate(held_run(run)["order"], 1)]
+
+
+def submit(flow: Flow, settings: Slurm, tell: Tell) -> list[str]:
+    """Submit a lead for each stage that is not finished; the jobs' names."""
+    engine.check_cluster(settings)
+    names = names_of(flow.out)
+    waiting = [name for name in names if engine.queued(name)]
+    if waiting:
+        tell(f"this run is in the queue already ({', '.join(waiting)}): nothing is submitted again")
+        return waiting
+    write_json(join(flow.out, "engine.json"), {"slurm": {k: v for k, v in vars(settings).items()}})
+    finished = sum(1 for _ in _finished(flow))
+    job: str | None = None
+    for number in range(finished + 1, len(names) + 1):
+        job = engine.lead(settings, flow.out, number, names[number - 1], job)
+        tell(f"submitted {names[number - 1]}: job {job}")
+    if job is None:
+        flow.end()
+    return names[finished:]
+
+
+def _finished(flow: Flow) -> Sequence[str]:
+    """The first stages of a run that are finished, which are written down as its."""
+    done = []
+    for number, step in enumerate(planned(flow.recipe, flow.inputs, flow.out), 1):
+        if not step.reused:
+            break
+        flow.step(number, _nothing)
+        done.append(step.stage.name)
+    return done
+
+
+def _nothing(work: Work, tasks: Sequence[Task]) -> Report:
+    raise AssertionError("a stage that is finished has nothing to do")
+
+
+def lead(run: str, number: int, tell: Tell) -> None:
+    """Do one stage of a run, and after the last one the dataset: what a lead's job does."""
+    flow = resumed(run)
+    held = read_json(join(run, "engine.json"))["slurm"]
+    settings = settings_of("slurm", given=held)
+    assert isinstance(settings, Slurm)
+    flow.step(number, _run(settings), tell)
+    if number == len(flow.recipe.stages):
+        flow.end()
+
+
+def _run(settings: Slurm) -> Run:
+    return engine.slurm(settings)
+
+
+def follow(run: str, names: Sequence[str], tell: Tell, seconds: float) -> None:
+    """Tell what happens until the run is finished; a `RunError` where it stops before."""
+    told: dict[str, str] = {}
+    while True:
+        waiting = [name for name in names if engine.queued(name)]
+        stages = status(run)
+        for stage in stages:
+            line = in_words(stage)
+            if stage.state != "waiting" and told.get(stage.name) != line:
+                told[stage.name] = line
+                tell(line)
+        if not waiting:
+            break
+        time.sleep(seconds)
+    if overall(stages) != "finished":
+        stopped = next(stage for stage in stages if stage.state != "finished")
+        why = "; ".join(f"{f.task}: {f.why}" for f in stopped.failures) or (
+            f"its job has ended and says nothing in {run} (can its node see that folder?)"
+        )
+        raise RunError(
+            f"{stopped.name} is not finished: {why}; Slurm's logs: {engine.slurm_logs(run)}; see goldwash status {run}"
+        )
+
+
+def in_words(stage: StageStatus) -> str:
+    """A stage's state in a line."""
+    if stage.report is not None:
+        return f"{stage.name}: finished, {stage.report.kept.documents:,} of {stage.report.read.documents:,} documents kept"
+    if not stage.passes:
+        return f"{stage.name}: {stage.state}"
+    last = stage.passes[-1]
+    failed = f", {last.failed} failed" if last.failed else ""
+    queue = f" ({last.queue})" if last.queue else ""
+    return (
+        f"{stage.name}: {stage.state}, {last.part} {last.done}/{last.tasks} tasks done, {last.running} running{failed}{queue}"
+    )
