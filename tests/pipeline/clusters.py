@@ -151,8 +151,21 @@ class RayCluster:
     def start(self, name: str) -> None:
         """Start the ``head``, or a ``node``."""
         ray = str(Path(sys.executable).with_name("ray"))
-        shared = ["--num-cpus=2", "--disable-usage-stats", "--block", f"--object-store-memory={100 << 20}", "--memory", str(8 << 30)]
-        head = ["--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.folder}", "--node-ip-address=127.0.0.1"]
+        shared = [
+            "--num-cpus=2",
+            "--disable-usage-stats",
+            "--block",
+            f"--object-store-memory={100 << 20}",
+            "--memory",
+            str(8 << 30),
+        ]
+        head = [
+            "--head",
+            f"--port={self.port}",
+            "--include-dashboard=false",
+            f"--temp-dir={self.folder}",
+            "--node-ip-address=127.0.0.1",
+        ]
         node = [f"--address={self.address}", "--node-ip-address=127.0.0.1"]
         log = (self.folder / f"{name}.out").open("ab")
         self.processes[name] = subprocess.Popen(
