@@ -5,16 +5,18 @@ INPUT ?=
 OUT ?= $(if $(INPUT),runs/baseline,runs/sample)
 RECIPE ?= $(if $(INPUT),baseline,sample)
 WORKERS ?= 0
+ON ?= local
 ARGS ?=
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev baseline test test-python lint types check bench format clean
+.PHONY: help install install-dev engines faults baseline test test-python lint types check bench format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 	@echo
 	@echo "make baseline INPUT='crawl/*.warc.gz' OUT=runs/first RECIPE=baseline WORKERS=8 ARGS='--skip decontaminate'"
+	@echo "make baseline INPUT=crawl/warc.paths.gz OUT=/shared/first ON=slurm ARGS='--with partition=cpu'     (docs/clusters.md)"
 
 install: $(VENV)/.installed  ## Install goldwash and what it needs into .venv
 install-dev: $(VENV)/.installed-dev  ## Install what tests need, too
@@ -34,16 +36,27 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-baseline: install  ## Run the baseline: on the built-in sample crawl, or on INPUT='crawl/*.warc.gz'
+$(VENV)/.installed-ray: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ray]'
+	@touch $@
+
+baseline: install $(if $(filter ray,$(ON)),$(VENV)/.installed-ray)  ## Run the baseline: on the built-in sample crawl, or on INPUT='crawl/*.warc.gz'
 ifeq ($(INPUT),)
 	@$(BIN)/goldwash sample $(SAMPLE)
-	@$(BIN)/goldwash run $(RECIPE) --input $(SAMPLE)/crawl --out $(OUT) --workers $(WORKERS) $(ARGS)
+	@$(BIN)/goldwash run $(RECIPE) --input $(SAMPLE)/crawl --out $(OUT) --on $(ON) --workers $(WORKERS) $(ARGS)
 else
-	@$(BIN)/goldwash run $(RECIPE) --input '$(INPUT)' --out $(OUT) --workers $(WORKERS) $(ARGS)
+	@$(BIN)/goldwash run $(RECIPE) --input '$(INPUT)' --out $(OUT) --on $(ON) --workers $(WORKERS) $(ARGS)
 endif
 
 test: install-dev  ## Run the tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+engines: install-dev  ## Install what the tests of clusters and stores need: Ray, a local S3 server and, with apt-get as root, Slurm
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[engines]'
+	command -v slurmctld sbatch > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client; }
+
+faults: engines  ## Kill what does the work at random moments, on every engine, and compare bytes (a quarter of an hour)
+	$(BIN)/python -m tests.faults
 
 test-python: install-dev  ## Run the kernels' tests with the JIT off (slow), so that a debugger and bounds errors reach them
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 tests/filters tests/classifiers

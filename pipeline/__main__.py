@@ -447,18 +447,29 @@ def _tell(line: str) -> None:
 
 
 def _print_plan(loaded: recipes.Recipe, names: Sequence[str], folder: str, until: str | None) -> None:
+    from pipeline.plan import SOURCES, plan
+
     inputs = flow.found_inputs(loaded, names)
-    total = sum(i.bytes for i in inputs)
-    out.print(f"recipe {loaded.name}: {len(inputs)} inputs, {funnel.size(total)}; output in {folder}", highlight=False)
-    for step in flow.planned(loaded, inputs, folder, until):
-        state = "finished, will be reused" if step.reused else "to do" if step.folder else "to do (its input is not there yet)"
-        where = step.folder or "(its folder is named by what comes before)"
-        shards = (
-            f"{len(inputs)} shards"
-            if step.stage.name != "bloom"
-            else f"{len(inputs)} shards in {step.stage.config()['groups']} groups"
-        )
-        out.print(f"  {step.stage.name:14s} {shards:24s} {state:38s} {where}", highlight=False)
+    known = sum(i.bytes for i in inputs)
+    unknown = sum(not i.bytes for i in inputs)
+    sizes = funnel.size(known) + (f" and {unknown:,} of unknown size" if unknown else "")
+    out.print(f"recipe {loaded.name}: {len(inputs):,} inputs, {sizes}; output in {folder}\n", highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("stage", "tasks", "documents", "reads", "CPU time", "longest task", "memory a task", "writes", "state"):
+        table.add_column(title, justify="left" if title in ("stage", "state") else "right")
+    rows = plan(loaded, inputs)
+    for row, step in zip(rows, flow.planned(loaded, inputs, folder, until), strict=False):
+        state = f"finished: {step.folder}" if step.reused else f"to do: {step.folder}" if step.folder else "to do"
+        table.add_row(
+            row.stage, f"{row.tasks:,}", f"{row.documents:,.0f}", funnel.size(row.read), funnel.duration(row.cpu_seconds),
+            funnel.duration(row.longest_seconds), funnel.size(row.memory), funnel.size(row.written), state,
+        )  # fmt: skip
+    out.print(table, highlight=False)
+    total = funnel.duration(sum(row.cpu_seconds for row in rows))
+    out.print(f"\nin all {total} of CPU time. An estimate:\n{SOURCES}", highlight=False)
+    for row in rows:
+        if row.cure:
+            out.print(f"note: {row.cure}", highlight=False)
 
 
 def _print_end(loaded: recipes.Recipe, folder: str, until: str | None) -> None:

@@ -14,12 +14,20 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
-def size(bytes_: int) -> str:
+def size(bytes_: float) -> str:
     """Bytes for people, in powers of ten."""
     for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if abs(bytes_) >= scale:
             return f"{bytes_ / scale:.1f} {unit}"
-    return f"{bytes_} B"
+    return f"{bytes_:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    for unit, scale in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * scale:
+            return f"{seconds / scale:,.0f} {unit}" if seconds >= 20 * scale else f"{seconds / scale:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "< 1 s"
 
 
 def show(steps: Sequence[Step], console: Console) -> None:

@@ -32,7 +32,7 @@ from tests.pipeline.clusters import RayCluster, SlurmCluster, ray_cluster, slurm
 
 INPUT = ("pages/public-webkb-000.warc.gz", "pages/synthetic-000.warc.gz", "archives/*")
 KILLS_A_RUN = 4
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds after which a run that does nothing more is a failure of this test."""
 
 NOT_COMPARED = ("run.json", "inputs.json", "engine.json")
@@ -102,11 +102,11 @@ class Engine:
 
     def begin(self, out: Path, inputs: Sequence[str]) -> subprocess.Popen[bytes]:
         """Begin a run, or go on with it."""
-        log = out.with_suffix(".log").open("ab")
         environment = {**os.environ, **self.environment}
-        return subprocess.Popen(
-            words_for(out, inputs, *self.options), env=environment, stdout=log, stderr=log, start_new_session=True
-        )
+        with out.with_suffix(".log").open("ab") as log:
+            return subprocess.Popen(
+                words_for(out, inputs, *self.options), env=environment, stdout=log, stderr=log, start_new_session=True
+            )
 
 
 def kill_worker(out: Path, chance: random.Random) -> bool:
@@ -149,6 +149,7 @@ def slurm_engine(cluster: SlurmCluster) -> Engine:
         "memory_gb=1",
         "lead_memory_gb=1",
         "late_seconds=5",
+        "array=3",
     )
     kills = {"worker": kill_worker, "lead": kill_lead, "slurmd": kill_daemon, "driver": kill_driver}
     return Engine("slurm", options, cluster.environment, kills)
@@ -166,9 +167,9 @@ def ray_engine(cluster: RayCluster) -> Engine:
         for name in ("head", "node"):
             cluster.kill(name)
         cluster.start("head")
-        until(lambda: cluster.nodes() >= 1, 60, "Ray's head")
+        until(lambda: cluster.nodes() >= 1, 180, "Ray's head")
         cluster.start("node")
-        until(lambda: cluster.nodes() == 2, 60, "Ray's second node")
+        until(lambda: cluster.nodes() == 2, 180, "Ray's second node")
         return True
 
     options = ("--on", "ray", "--ray-address", cluster.address, "--with", "memory_gb=1")

@@ -45,6 +45,9 @@ from pipeline.stage import Run, RunError, Work, reports_of
 AHEAD = 4
 """Tasks that are handed to Ray for each processor that it has: enough to keep it busy, few enough for the driver's memory."""
 
+CLOCKS = 300.0
+"""Seconds that clocks may differ; files and markers do not depend on them, requests to a store do."""
+
 ANSWER_SECONDS = 10.0
 """How long an address may take to answer."""
 
@@ -148,12 +151,26 @@ class RayExecutor(Attempts, RayPipelineExecutor):  # type: ignore[misc]
             )
         place = logs_of(self.work_tasks[0])
         seen = os.path.abspath(filesystem(join(place, "pass.json"))[1]) if is_local(place) else ""
-        ask = engine.remote(num_cpus=0, max_retries=0)(look_round)
+        ask = engine.remote(num_cpus=0, max_retries=TRIES)(look_round)
         asked = [ask.options(scheduling_strategy=On(node["NodeID"], soft=False)).remote(seen) for node in nodes]
-        for said in engine.get(asked, timeout=120):
-            self._check_node(said, seen)
+        try:
+            answers = engine.get(asked, timeout=120)
+        except engine.exceptions.RayError as error:
+            why = str(error).strip().splitlines()[0]
+            raise RunError(
+                f"a node of the Ray cluster does not answer ({type(error).__name__}: {why}): see `ray status`"
+            ) from error
+        for said in answers:
+            self.check_node(said, seen)
 
-    def _check_node(self, said: Mapping[str, Any], place: str) -> None:
+    def check_node(self, said: Mapping[str, Any], place: str) -> None:
+        """Refuse a node by what it said of itself."""
+        behind = time.time() - said["time"]
+        if abs(behind) > CLOCKS:
+            raise RunError(
+                f"the clock of {said['host']} is {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead'}: a store refuses "
+                "requests of such a clock; synchronise it (NTP)"
+            )
         if not said["sees"]:
             raise RunError(
                 f"{said['host']} cannot see {place}: --out must be on a disk that all nodes share, or in a store (s3://)"

@@ -9,9 +9,11 @@ under an array that waits. The stock one also drops an element's tasks after one
 ``array-N.json``    the ranks of an array, and how many of them an element does
 """
 
+import hashlib
 import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -101,7 +103,12 @@ def submitted(script: str, *options: str) -> str:
     )
     if done.returncode:
         why = done.stderr.strip().splitlines()
-        raise RunError(f"sbatch refused the job: {why[-1] if why else done.returncode}\n{script}")
+        asked = ", ".join(
+            re.findall(r"^#SBATCH --((?:partition|cpus-per-task|mem|time|account|qos)=.*)$", script, re.MULTILINE)
+        )
+        raise RunError(
+            f"sbatch refused the job: {why[-1] if why else done.returncode}; asked for {asked}: change it with --with KEY=VALUE"
+        )
     return done.stdout.strip().split(";")[0]
 
 
@@ -128,7 +135,7 @@ class SlurmExecutor(Attempts, SlurmPipelineExecutor):  # type: ignore[misc]
             time=settings.time,
             partition=settings.partition,
             cpus_per_task=settings.cpus,
-            job_name=f"goldwash-{first.stage['name']}-{first.part}-{first.identity}",
+            job_name=f"goldwash-{first.stage['name']}-{first.part}-{_key(whole(first.out), first.identity)}",
             env_command=settings.environment or None,
             logging_dir=self.folder,
             slurm_logs_folder=os.path.abspath(slurm_logs(first.out)),
@@ -158,7 +165,7 @@ class SlurmExecutor(Attempts, SlurmPipelineExecutor):  # type: ignore[misc]
         job = ",".join(queued(self.job_name))
         if not job:
             forget_states([self.work_tasks[rank] for rank in ranks])
-            write_tasks(self.work, self.every)
+        write_tasks(self.work, self.every)  # the same as are there, if an array waits
         for number in range(TRIES):
             job = job or self.launch(ranks, number)
             tell_pass(self.work, self.every, "slurm", jobs=job.split(","))
@@ -222,6 +229,11 @@ class SlurmExecutor(Attempts, SlurmPipelineExecutor):  # type: ignore[misc]
             )
             write_state(task, {**read_state(task), "task": task.name, "why": failures[rank]})
         return failures
+
+
+def _key(*facts: str) -> str:
+    """What tells jobs of one folder and identity from all others."""
+    return hashlib.sha256(" ".join(facts).encode()).hexdigest()[:12]
 
 
 def slurm_logs(out: str) -> str:

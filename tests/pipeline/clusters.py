@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 SLURM_CONF = """\
 ClusterName=goldwash
@@ -88,10 +89,10 @@ class SlurmCluster:
     def start(self, name: str) -> None:
         """Start ``slurmctld``, or a node by its name."""
         words = ["slurmctld", "-D"] if name == "slurmctld" else ["slurmd", "-D", "-N", name]
-        log = (self.folder / f"{name}.out").open("ab")
-        self.processes[name] = subprocess.Popen(
-            words, env={**os.environ, **self.environment}, stdout=log, stderr=log, start_new_session=True
-        )
+        with (self.folder / f"{name}.out").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                words, env={**os.environ, **self.environment}, stdout=log, stderr=log, start_new_session=True
+            )
 
     def kill(self, name: str) -> None:
         """kill -9."""
@@ -140,9 +141,16 @@ class RayCluster:
 
     folder: Path
     port: int
+    short: str
+    """A folder for sockets, whose names may have 107 bytes."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
 
-    environment = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    environment: ClassVar[dict[str, str]] = {
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    }
 
     @property
     def address(self) -> str:
@@ -163,15 +171,15 @@ class RayCluster:
             "--head",
             f"--port={self.port}",
             "--include-dashboard=false",
-            f"--temp-dir={self.folder}",
+            f"--temp-dir={self.short}",
             "--node-ip-address=127.0.0.1",
         ]
         node = [f"--address={self.address}", "--node-ip-address=127.0.0.1"]
-        log = (self.folder / f"{name}.out").open("ab")
-        self.processes[name] = subprocess.Popen(
-            [ray, "start", *(head if name == "head" else node), *shared],
-            env={**os.environ, **self.environment}, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+        with (self.folder / f"{name}.out").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [ray, "start", *(head if name == "head" else node), *shared],
+                env={**os.environ, **self.environment, **self.more}, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
 
     def kill(self, name: str) -> None:
         """kill -9 of the node with all that runs on it."""
@@ -186,27 +194,31 @@ class RayCluster:
             f"ray.init(address='{self.address}', log_to_driver=False, logging_level=50)\n"
             "print(sum(n['Alive'] for n in ray.nodes()))"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, **self.environment}, capture_output=True, text=True, timeout=60,
-            check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", code], env={**os.environ, **self.environment}, capture_output=True, text=True,
+                timeout=40, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return 0
         return int(done.stdout.strip() or 0) if done.returncode == 0 else 0
 
 
 @contextmanager
-def ray_cluster(folder: Path) -> Iterator[RayCluster]:
-    """Two Ray nodes of two processors; `NoEngineError` where Ray is not installed."""
+def ray_cluster(folder: Path, **more: str) -> Iterator[RayCluster]:
+    """Two Ray nodes of two processors, with ``more`` in their environment; `NoEngineError` where Ray is not installed."""
     if not Path(sys.executable).with_name("ray").exists():
         raise NoEngineError("Ray is not installed: make engines (or: pip install 'goldwash[ray]')")
     folder.mkdir(parents=True, exist_ok=True)
     port = next(p for p in free_ports(20) if not 10002 <= p <= 19999)  # Ray's workers have those
-    cluster = RayCluster(folder, port)
+    cluster = RayCluster(folder, port, tempfile.mkdtemp(prefix="ray-"), more=more)
     try:
         cluster.start("head")
-        until(lambda: cluster.nodes() >= 1, 60, "Ray's head")
+        until(lambda: cluster.nodes() >= 1, 180, "Ray's head")
         cluster.start("node")
-        until(lambda: cluster.nodes() == 2, 60, "Ray's second node")
+        until(lambda: cluster.nodes() == 2, 180, "Ray's second node")
         yield cluster
     finally:
         for name in list(cluster.processes):
             cluster.kill(name)
+        shutil.rmtree(cluster.short, ignore_errors=True)

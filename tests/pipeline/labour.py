@@ -24,7 +24,7 @@ def write_number(task: Task) -> None:
         file.write(f"{task.index} {os.getpid()}\n")
 
 
-def act(task: Task) -> None:
+def act(task: Task) -> None:  # noqa: C901 - a table of things that happen
     match task.extra.get("act"):
         case "die once":
             once = Path(task.out) / f"died-{task.index}"
@@ -43,3 +43,12 @@ def act(task: Task) -> None:
             raise SystemExit(3)
         case "wait":
             time.sleep(0.3)
+        case "wait long":
+            time.sleep(3)
+        case "no memory":
+            raise MemoryError
+        case "eat":
+            held = []
+            for _ in range(800):
+                held.append(bytearray(os.urandom(1 << 20) * 8))
+                time.sleep(0.02)
