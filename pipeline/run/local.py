@@ -114,7 +114,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
 
     def _in_processes(self, ranks: list[int], look: Callable[[], None]) -> dict[int, str]:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["pipeline.stages", "pipeline.run.local"])
+        context.set_forkserver_preload(["pipeline.run.forked"])
         waiting, tries, failures = list(reversed(ranks)), dict.fromkeys(ranks, 0), dict[int, str]()
         workers: list[_Worker] = []
         try:
