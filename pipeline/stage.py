@@ -109,7 +109,7 @@ class Stage(ABC):
         facts = {
             "stage": self.name,
             "config": self.config(),
-            "versions": {**self.versions(), "format": "2", "pyarrow": pa.__version__},
+            "versions": {**self.versions(), "format": "3", "pyarrow": pa.__version__},
             "inputs": [(i.stamp, i.rows) for i in inputs],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

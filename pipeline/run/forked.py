@@ -1,22 +1,17 @@
 """What this machine's workers are forked from: imported once, by the fork server, before it forks the first of them.
 
-Law: what every worker needs is loaded here, so that workers share it; what only some need is not. A kernel is loaded, too:
-numba then sets itself to work, for which LLVM reads 50 MB of its code and leaves 25 MB behind. A forked worker has what was
-made, ready, and shares it; code that it does not run itself is no part of its memory.
+Law: what workers need is loaded here, so that they share it. That is numba above all: when it loads its first kernel, LLVM
+reads 50 MB of its own code and leaves 25 MB behind. A forked worker shares what was made, and code that it does not run itself
+is no part of its memory; each further kernel that a worker loads would cost it 10 MB of LLVM's code, so that the kernels of
+scoring, of which as many workers run as there are cores, are loaded here too.
 """
 
 import gc
 
 import pipeline.run.local  # noqa: F401
-from filters.jit import rehearse
-from filters.texts import Texts
+from pipeline.stage import compile_kernels
+from pipeline.stages.quality import Quality
 
-
-def load() -> None:
-    """Load a kernel, and numba with it."""
-    assert len(Texts.of(["a line"]).lines) == 1
-
-
-rehearse("workers", "lines", load)
-load()
+compile_kernels(Quality())
+Quality().rehearse()
 gc.freeze()  # the collector writes to what it looks at, and a page that is written to is shared no more
