@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -489,7 +488,8 @@ def _row_batches(location: str) -> Iterator[pa.RecordBatch]:
 
 def _rows_of(group: Any) -> int:
     """How many rows of a row group have `READ_BYTES`, by its mean: 1 to 1024."""
-    return max(1, min(1024, READ_BYTES * group.num_rows // max(group.total_byte_size, 1)))
+    mean = max(int(group.total_byte_size) // max(int(group.num_rows), 1), 1)
+    return max(1, min(1024, READ_BYTES // mean))
 
 
 _STRINGS = {"id": pa.string(), "url": pa.string(), "text": pa.large_string()}
