@@ -201,7 +201,8 @@ def _text(row: Mapping[str, Any], path: Path, number: int, column: str) -> str:
 def eli5(
     folder: str | Path, min_score: int = 0, min_comment_score: int = 5, min_comments: int = 3, subreddit: str = REDDIT
 ) -> Iterator[Example]:
-    """Posts of r/explainlikeimfive with their best comment, from dumps: ``RS*`` (posts) and ``RC*`` (comments), JSONL.
+    """Posts of r/explainlikeimfive with their best comment, from dumps: those of months, ``RS*`` (posts) and ``RC*``
+    (comments), or else the subreddit's own, ``explainlikeimfive_submissions`` and ``explainlikeimfive_comments``; JSON lines.
 
     DCLM selects (2406.11794, J.1): a post of at least ``min_score``, with at least ``min_comments`` comments, of which the best
     has at least ``min_comment_score``; of equal scores the longest (then the first). Formatting as Marin's reproduction has
@@ -210,14 +211,14 @@ def eli5(
     subreddit and one comment of each.
     """
     posts: dict[str, str] = {}
-    for row in _dumped(folder, "RS", "posts"):
+    for row in _dumped(folder, "RS", f"{subreddit}_submissions", "posts"):
         if str(row.get("subreddit", "")).lower() == subreddit and _number(row.get("score")) >= min_score:
             if "id" not in row:
                 raise TrainingError(f"{folder}: a post has no 'id'; it has {', '.join(row)}")
             posts[str(row["id"]).removeprefix("t3_")] = f"{row.get('title') or ''} {row.get('selftext') or ''}"
     best: dict[str, tuple[int, int, str]] = {}
     counts: dict[str, int] = {}
-    for row in _dumped(folder, "RC", "comments"):
+    for row in _dumped(folder, "RC", f"{subreddit}_comments", "comments"):
         post = str(row.get("link_id", "")).removeprefix("t3_")
         if post in posts:
             counts[post] = counts.get(post, 0) + 1
@@ -230,11 +231,14 @@ def eli5(
             yield Example(reddit_text(question, best[post][2]), REDDIT, f"eli5:{folder}")
 
 
-def _dumped(folder: str | Path, kind: str, what: str) -> Iterator[Mapping[str, Any]]:
-    """The rows of a folder's dumps of a kind."""
-    dumps = sorted(p for p in Path(folder).glob(f"{kind}*") if _ending(p) in ("", ".jsonl"))
+def _dumped(folder: str | Path, month: str, own: str, what: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a folder's dumps: those of months or, where there is none, the subreddit's own, which has the same rows."""
+    found = [[p for p in sorted(Path(folder).glob(f"{name}*")) if _ending(p) in ("", ".jsonl")] for name in (month, own)]
+    dumps = found[0] or found[1]
     if not dumps:
-        raise TrainingError(f"{folder} has no dump of {what}: expected files such as {kind}_2020-01.zst, of JSON lines")
+        raise TrainingError(
+            f"{folder} has no dump of {what}: expected files such as {month}_2020-01.zst, or {own}.zst, of JSON lines"
+        )
     for dump in dumps:
         yield from _lines_of(dump)
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,9 @@ from pipeline.report import Report
 
 BATCH_BYTES = 1 << 20
 """Bytes of text that are worked on at once: what a kernel touches stays in a core's cache."""
+
+READ_BYTES = 1 << 17
+"""Bytes of a shard that are unpacked at once: rows are counted by a mean, and a run of long texts must not fill the memory."""
 
 ROW_GROUP_BYTES = 16 << 20
 
@@ -191,7 +193,12 @@ class ShardWriter:
         self._half = self._file.__enter__()
         try:
             self._writer = pq.ParquetWriter(
-                self._half, schema, compression="zstd", write_page_checksum=True, use_dictionary=dictionary
+                self._half,
+                schema,
+                compression="zstd",
+                write_page_checksum=True,
+                use_dictionary=dictionary,
+                write_batch_size=16,  # how often it is asked whether a page is full: of 1024 long texts it had 20 MB
             )
         except BaseException as error:  # a full disk has no room for its first four bytes
             with suppress(type(error)):
@@ -460,35 +467,47 @@ def read_batches(location: str, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.T
     Every table has ``id``, ``url`` and ``text``: a missing id becomes the file's name and row, a missing url an empty one.
     Raises `DataError` on a file that is no Parquet, has no ``text``, a null text, or broken pages.
     """
-    row = 0
+    row, held, held_bytes = 0, list[pa.Table](), 0
     for batch in _row_batches(location):
         table = _with_identity(pa.Table.from_batches([batch]), location, row)
         row += table.num_rows
         sizes = np.asarray(pc.fill_null(pc.binary_length(table["text"]), 0), np.int64)
-        groups = (np.cumsum(sizes) - sizes) // batch_bytes
-        cuts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), table.num_rows]
-        for a, b in pairwise(cuts):
-            if b > a:
-                yield table.slice(a, b - a).combine_chunks()
+        begin = 0
+        for end, size in enumerate(sizes.tolist()):
+            if held_bytes + size > batch_bytes and (held or end > begin):
+                yield pa.concat_tables([*held, table.slice(begin, end - begin)]).combine_chunks()
+                held, held_bytes, begin = [], 0, end
+            held_bytes += size
+        held.append(table.slice(begin))
+    if row:
+        yield pa.concat_tables(held).combine_chunks()
 
 
 def _row_batches(location: str) -> Iterator[pa.RecordBatch]:
     fs, path = filesystem(location)
     try:
         with fs.open(path, "rb") as file:
-            parquet = pq.ParquetFile(file, page_checksum_verification=True)
+            parquet = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
             if "text" not in parquet.schema_arrow.names:
                 raise DataError(
                     f"{location} has no column 'text' (it has: {', '.join(parquet.schema_arrow.names)}): rename the one that "
                     "holds the document's text"
                 )
-            yield from parquet.iter_batches(batch_size=1024)
+            for n in range(parquet.num_row_groups):
+                rows = _rows_of(parquet.metadata.row_group(n))
+                yield from parquet.iter_batches(rows, row_groups=[n], use_threads=False)
     except FileNotFoundError as error:
         raise DataError(f"{location}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, PermissionError | IsADirectoryError):
             raise DataError(f"{location} cannot be read: {error}") from error
         raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
+
+
+def _rows_of(group: Any) -> int:
+    """How many rows of a row group have `READ_BYTES`, by its mean: 1 to 1024."""
+    mean = max(int(group.total_byte_size) // max(int(group.num_rows), 1), 1)
+    return max(1, min(1024, READ_BYTES // mean))
 
 
 _STRINGS = {"id": pa.string(), "url": pa.string(), "text": pa.large_string()}

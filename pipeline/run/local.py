@@ -18,6 +18,7 @@ from datatrove.executor.local import LocalPipelineExecutor
 from pipeline.report import Report
 from pipeline.run.progress import Progress, silent
 from pipeline.run.work import (
+    MEMORY,
     TRIES,
     Attempts,
     Failures,
@@ -80,8 +81,10 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
         return failures
 
     def _in_processes(self, ranks: Sequence[int], look: Look) -> Failures:
+        for name, value in MEMORY.items():
+            os.environ.setdefault(name, value)
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["pipeline.stages", "pipeline.run.local"])
+        context.set_forkserver_preload(["pipeline.run.forked"])
         waiting, tries, failures = list(reversed(ranks)), dict.fromkeys(ranks, 0), Failures()
         workers: list[_Worker] = []
         try:

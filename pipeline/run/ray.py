@@ -25,6 +25,7 @@ from pipeline.report import Report
 from pipeline.run.progress import Progress, silent
 from pipeline.run.settings import Ray
 from pipeline.run.work import (
+    MEMORY,
     TRIES,
     Attempts,
     Failures,
@@ -92,7 +93,8 @@ def connect(settings: Ray) -> None:
     try:
         # a local cluster of its own: "auto" would join what a head that was killed has left behind
         engine.init(
-            address=settings.address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False,
+            address=settings.address, runtime_env={"env_vars": MEMORY}, log_to_driver=False, logging_level=logging.ERROR,
+            configure_logging=False,
             **({"include_dashboard": False} if settings.address == "local" else {}),
         )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:

@@ -34,6 +34,7 @@ from pipeline.report import Report
 from pipeline.run.progress import Progress, silent
 from pipeline.run.settings import Slurm
 from pipeline.run.work import (
+    MEMORY,
     TRIES,
     Attempts,
     Failures,
@@ -183,7 +184,8 @@ class SlurmExecutor(Attempts, SlurmPipelineExecutor):  # type: ignore[misc]
         each = -(-len(ranks) // self.settings.array)
         file = join(self.folder, f"array-{number}.json")
         write_json(file, {"ranks": list(ranks), "each": each, "settings": asdict(self.settings)})
-        words = f"{python_of(self.settings)} -m pipeline.run.slurm {shlex.quote(whole(self.folder))} {number}"
+        said = " ".join(f"{name}={value}" for name, value in MEMORY.items())
+        words = f"{said} {python_of(self.settings)} -m pipeline.run.slurm {shlex.quote(whole(self.folder))} {number}"
         return submitted(self.get_launch_file_contents(self.get_sbatch_args(-(-len(ranks) // each)), words))
 
     def _wait(self, job: str, look: Look) -> None:

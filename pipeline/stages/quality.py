@@ -33,7 +33,6 @@ from filters.fetch import fetched, file_digest
 from filters.texts import Texts
 from pipeline.report import Count, Report
 from pipeline.run.work import beat
-from pipeline.sample import write_sample
 from pipeline.shards import (
     DataError,
     Input,
@@ -130,6 +129,8 @@ class Quality(Stage):
 
     def _sample_model(self, out: str) -> Path:
         """A little classifier, trained on the spot on the built-in examples; about two seconds."""
+        from pipeline.sample import write_sample
+
         with tempfile.TemporaryDirectory() as folder:
             write_sample(folder)
             sides = [

@@ -300,26 +300,43 @@ def test_other_bounds(dump: Callable[..., list[str]]) -> None:
     assert dump(posts, comments, min_score=3, min_comment_score=4, min_comments=2) == []
 
 
-def test_several_dumps_of_several_packings_are_one(tmp_path: Path) -> None:
-    def put_dump(name: str, rows: list[Row], pack: Callable[[bytes], bytes]) -> None:
-        (tmp_path / name).write_bytes(pack("".join(json.dumps(row) + "\n" for row in rows).encode()))
+def put_dump(place: Path, rows: list[Row], pack: Callable[[bytes], bytes]) -> None:
+    place.write_bytes(pack("".join(json.dumps(row) + "\n" for row in rows).encode()))
 
+
+def test_several_dumps_of_several_packings_are_one(tmp_path: Path) -> None:
     comments = answered("old", (GOOD, 9), count=4)
-    put_dump("RS_2019-12.zst", [post("old")], in_frames)
-    put_dump("RS_2020-01.gz", [post("new")], gzip.compress)
-    put_dump("RC_2019-12.jsonl.zst", comments[1:3], long_window)
-    put_dump("RC_2020-01", [comments[0], *answered("new", (GOOD, 5))], bytes)
+    put_dump(tmp_path / "RS_2019-12.zst", [post("old")], in_frames)
+    put_dump(tmp_path / "RS_2020-01.gz", [post("new")], gzip.compress)
+    put_dump(tmp_path / "RC_2019-12.jsonl.zst", comments[1:3], long_window)
+    put_dump(tmp_path / "RC_2020-01", [comments[0], *answered("new", (GOOD, 5))], bytes)
     (tmp_path / "RC_2020-01.zst.torrent").write_text("not read")
     read = list(examples(f"eli5:{tmp_path}"))
     assert [e.text.split("\n")[0] for e in read] == ["Why old?", "Why new?"]
     assert {(e.source, e.origin) for e in read} == {("explainlikeimfive", f"eli5:{tmp_path}")}
 
 
+def test_a_subreddits_own_dumps(tmp_path: Path) -> None:
+    put_dump(tmp_path / "explainlikeimfive_submissions.zst", [post("own")], long_window)
+    put_dump(tmp_path / "explainlikeimfive_comments.zst", answered("own", (GOOD, 5)), long_window)
+    assert [e.text.split("\n")[0] for e in examples(f"eli5:{tmp_path}")] == ["Why own?"]
+
+
+def test_months_go_before_a_subreddits_own_dumps(tmp_path: Path) -> None:
+    for month, own, rows in (("RS", "submissions", [post("a")]), ("RC", "comments", answered("a", (GOOD, 5))[:2])):
+        put_dump(tmp_path / f"{month}_2020-01.zst", rows, long_window)
+        put_dump(tmp_path / f"explainlikeimfive_{own}.zst", rows, long_window)
+    assert list(examples(f"eli5:{tmp_path}")) == []  # two comments, not four
+
+
 def test_dumps_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"has no dump of posts: expected files such as RS_2020-01\.zst"):
         list(examples(f"eli5:{tmp_path}"))
     (tmp_path / "RS_2020-01").write_text("")
-    with pytest.raises(TrainingError, match=r"has no dump of comments: expected files such as RC_2020-01\.zst"):
+    with pytest.raises(
+        TrainingError,
+        match=r"has no dump of comments: expected files such as RC_2020-01\.zst, or explainlikeimfive_comments\.zst",
+    ):
         list(examples(f"eli5:{tmp_path}"))
 
 

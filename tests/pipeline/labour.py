@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +23,18 @@ def write_number(task: Task) -> None:
     log = Path(task.out) / "done.log"
     with log.open("a") as file:
         file.write(f"{task.index} {os.getpid()}\n")
+
+
+def tell_worker(task: Task) -> None:
+    """Write what a worker holds when it is about to score, and after it."""
+    from classifiers.fasttext import mean_weights
+    from pipeline.stages.quality import Quality
+
+    with TaskOutput(task, SCHEMA) as output:
+        loaded = len(getattr(mean_weights, "signatures", ["as Python"]))
+        Quality().rehearse()
+        pool = pa.default_memory_pool().backend_name
+        output.facts.update(kernels=loaded, modules=sorted(sys.modules), pool=pool)
 
 
 def act(task: Task) -> None:  # noqa: C901 - a table of things that happen

@@ -9,7 +9,7 @@ from pipeline.run.local import local
 from pipeline.run.work import TRIES
 from pipeline.shards import Task, finished
 from pipeline.stage import RunError
-from tests.pipeline.labour import write_number
+from tests.pipeline.labour import tell_worker, write_number
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -48,6 +48,18 @@ def test_work_is_shared_by_processes(tmp_path):
     tasks = tasks_in(tmp_path / "a", 4, **{f"t{n}": "wait" for n in range(4)})
     local(2)(write_number, tasks)
     assert len({line.split()[1] for line in (tmp_path / "a" / "done.log").read_text().splitlines()}) == 2
+
+
+def test_a_scoring_worker_holds_its_stage_alone_and_kernels_that_it_was_forked_with(tmp_path):
+    tasks = tasks_in(tmp_path / "a", 2)
+    local(2)(tell_worker, tasks)
+    for task in tasks:
+        facts = finished(task)["facts"]
+        assert facts["kernels"] == 1
+        assert facts["pool"] == "system"
+        modules = set(facts["modules"])
+        assert {name for name in modules if name.startswith("pipeline.stages.")} == {"pipeline.stages.quality"}
+        assert not modules & {"datasketch", "fastwarc", "resiliparse", "scipy.optimize", "tldextract", "warcio"}
 
 
 def test_no_task_is_nothing_to_do():

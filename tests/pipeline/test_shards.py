@@ -198,7 +198,7 @@ def test_a_document_of_5_mb_is_a_batch_by_itself(tmp_path):
     shard(tmp_path / "a.parquet", texts)
     tables = read(tmp_path / "a.parquet")
     assert [t for table in tables for t in table["text"].to_pylist()] == texts
-    assert [table.num_rows for table in tables] == [2, 2]
+    assert [table.num_rows for table in tables] == [1, 1, 2]
 
 
 def test_a_missing_id_is_made_of_file_and_row_and_a_missing_url_is_empty(tmp_path):
