@@ -56,6 +56,10 @@ PASSING = {
 }  # fmt: skip
 
 
+CONNECTIONS = ("ClientConnectionError", "ClientPayloadError", "HTTPClientError", "ConnectionError")
+"""Names of the errors of aiohttp and botocore that tell of a connection: neither package need be installed."""
+
+
 def may_pass(error: BaseException | None) -> bool:
     """Whether an error, or one that caused it, is of a kind that may be gone a moment later."""
     seen = 0
@@ -63,10 +67,25 @@ def may_pass(error: BaseException | None) -> bool:
         if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in PASSING):
             return True
         if type(error).__module__.startswith(("aiohttp", "botocore")):
-            status = getattr(error, "status", None)  # an answer; else it is a connection that failed
-            return status is None or status >= 500 or status == 429
+            status = _status_of(error)
+            return status >= 500 or status == 429 if status is not None else _is_of_connections(error)
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
+
+
+def _status_of(error: BaseException) -> int | None:
+    """The HTTP status of an answer; None where there was none."""
+    response = getattr(error, "response", None)  # botocore's
+    if isinstance(response, Mapping):
+        found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        found = getattr(error, "status", None)  # aiohttp's
+    return found if isinstance(found, int) else None
+
+
+def _is_of_connections(error: BaseException) -> bool:
+    """Whether one of these packages' errors, without an answer, tells of a connection and not of what was asked."""
+    return any(kind.__name__ in CONNECTIONS for kind in type(error).__mro__)
 
 
 class WorkStep(PipelineStep):  # type: ignore[misc]
