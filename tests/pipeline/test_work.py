@@ -230,10 +230,9 @@ def test_a_state_that_cannot_be_written_does_not_hide_what_happened(tmp_path, mo
     ids=repr,
 )
 def test_why_is_a_line_and_for_a_fault_of_ours_with_its_place(error, told):
-    try:
+    with pytest.raises(type(error)) as caught:
         raise error
-    except Exception as raised:
-        assert re.fullmatch(told, why_failed(raised))
+    assert re.fullmatch(told, why_failed(caught.value))
 
 
 # --- inputs that are not what they were
