@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import fsspec
@@ -30,6 +31,7 @@ import pyarrow.parquet as pq
 
 from filters.fetch import file_digest
 from filters.texts import TextError, Texts
+from pipeline.patience import patiently
 from pipeline.report import Report
 
 BATCH_BYTES = 1 << 20
@@ -91,8 +93,7 @@ def read_json(location: str) -> Any:
     """A JSON file's value; None where there is no file; `DataError` where it is broken."""
     fs, path = filesystem(location)
     try:
-        with fs.open(path, "rb") as file:
-            return json.load(file)
+        return json.loads(fs.cat_file(path))  # one request to a store; to open a file there takes two
     except FileNotFoundError:
         return None
     except json.JSONDecodeError as error:
@@ -245,7 +246,7 @@ def input_at(location: str) -> Input:
     """A file as it is now: its size, and a stamp of its name, size and time; `DataError` where there is none."""
     fs, path = filesystem(location)
     try:
-        info = fs.info(path)
+        info = patiently(lambda: fs.info(path))
     except FileNotFoundError as error:
         raise DataError(f"{location}: no such file") from error
     size = int(info.get("size") or 0)
@@ -379,14 +380,16 @@ def finished(task: Task) -> dict[str, Any] | None:
 def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
     """Of each task what `finished` says, in their order; folders are listed once, and markers that are there are read."""
     listed: dict[str, dict[str, int]] = {}
+    lock = Lock()
 
     def size(out: str, file: str) -> int | None:
         folder, _, name = file.rpartition("/")
         place = join(out, folder) if folder else out
         if len(tasks) == 1:
             return size_of(join(out, file))
-        if place not in listed:
-            listed[place] = sizes_in(place)
+        with lock:  # each folder is listed by one of the threads
+            if place not in listed:
+                listed[place] = sizes_in(place)
         return listed[place].get(name)
 
     def marker_of(task: Task) -> dict[str, Any] | None:

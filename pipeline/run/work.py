@@ -12,7 +12,6 @@ and tries again in the same process, `READS` times in all; any other error is it
 nothing: its engine notices, and tries `TRIES` times.
 """
 
-import errno
 import importlib
 import json
 import os
@@ -29,6 +28,7 @@ from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
 from filters.fetch import FetchError
+from pipeline.patience import READS, may_pass, pause
 from pipeline.shards import (
     DataError,
     Task,
@@ -46,46 +46,6 @@ from pipeline.stage import RecipeError, RunError, Work
 
 TRIES = 3
 """How often a task is begun whose worker is killed."""
-
-READS = 4
-"""How often a task is begun that meets errors that may pass; between them a pause of half a second, of two, of eight."""
-
-PASSING = {
-    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.EAGAIN,
-    errno.EBUSY, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EREMOTEIO,
-}  # fmt: skip
-
-
-CONNECTIONS = ("ClientConnectionError", "ClientPayloadError", "HTTPClientError", "ConnectionError")
-"""Names of the errors of aiohttp and botocore that tell of a connection: neither package need be installed."""
-
-
-def may_pass(error: BaseException | None) -> bool:
-    """Whether an error, or one that caused it, is of a kind that may be gone a moment later."""
-    seen = 0
-    while error is not None and seen < 10:
-        if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in PASSING):
-            return True
-        if type(error).__module__.startswith(("aiohttp", "botocore")):
-            status = _status_of(error)
-            return status >= 500 or status == 429 if status is not None else _is_of_connections(error)
-        error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
-
-
-def _status_of(error: BaseException) -> int | None:
-    """The HTTP status of an answer; None where there was none."""
-    response = getattr(error, "response", None)  # botocore's
-    if isinstance(response, Mapping):
-        found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    else:
-        found = getattr(error, "status", None)  # aiohttp's
-    return found if isinstance(found, int) else None
-
-
-def _is_of_connections(error: BaseException) -> bool:
-    """Whether one of these packages' errors, without an answer, tells of a connection and not of what was asked."""
-    return any(kind.__name__ in CONNECTIONS for kind in type(error).__mro__)
 
 
 class WorkStep(PipelineStep):  # type: ignore[misc]
@@ -157,7 +117,7 @@ class Attempts:
                 why = why_failed(error)
                 if number < READS - 1 and may_pass(error):
                     write_state(task, {**state, "waits": why})
-                    time.sleep(0.5 * 4**number)
+                    pause(number)
                     continue
                 write_state(task, {**state, "why": why})
                 return why

@@ -241,7 +241,7 @@ def _bin_of(table: Table, wanted: int, weight: int, above: int = 0) -> tuple[int
 
 def score_shard(task: Task) -> None:
     """Score a shard's documents; write the scores beside it, in its order, and a histogram of their upper bits."""
-    stage, model = stage_of(task, Quality), _local(task.extra["model"])
+    stage, model = stage_of(task, Quality), _local(task.extra["model"], task.identity)
     schema = pa.schema([(stage.column, pa.float32()), ("bytes", pa.int64()), ("weight", pa.int64())])
     with TaskOutput(task, None, dropped=False) as output:
         output.open("scores", f"scores/{task.name}.parquet", schema)
@@ -278,8 +278,9 @@ def weights_in(table: pa.Table, by: str, location: str) -> npt.NDArray[np.int64]
     return np.asarray(column, np.int64)
 
 
-def _local(place: str) -> Path:
-    return Path(place) if is_local(place) else fetched(place)
+def _local(place: str, version: str) -> Path:
+    """The model on this machine; the same place of a store may hold another one after another run."""
+    return Path(place) if is_local(place) else fetched(place, version=version)
 
 
 def _scores(location: str) -> pa.Table:

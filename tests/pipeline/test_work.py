@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,12 @@ import pytest
 from filters.fetch import FetchError
 from pipeline import shards
 from pipeline.inputs import find_shards
+from pipeline.patience import READS, may_pass
 from pipeline.report import Count, Report
 from pipeline.run import work
 from pipeline.run.local import LocalExecutor
 from pipeline.run.slurm import read_tasks, write_tasks
-from pipeline.run.work import READS, finished, may_pass, read_state, state_file, why_failed
+from pipeline.run.work import finished, read_state, state_file, why_failed
 from pipeline.shards import (
     DataError,
     Input,
@@ -136,7 +138,7 @@ class Steps:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited, without waiting."""
     waited: list[float] = []
-    monkeypatch.setattr(work.time, "sleep", waited.append)
+    monkeypatch.setattr(time, "sleep", waited.append)
     return waited
 
 
@@ -176,7 +178,7 @@ def test_an_error_of_another_kind_is_met_once(tmp_path, pauses):
 
 def test_a_task_that_waits_says_for_what(tmp_path, monkeypatch):
     task, told = task_in(tmp_path), list[Any]()
-    monkeypatch.setattr(work.time, "sleep", lambda seconds: told.append(read_state(task)))
+    monkeypatch.setattr(time, "sleep", lambda seconds: told.append(read_state(task)))
     attempted(task, [ConnectionResetError("reset by peer")])
     assert told[0]["waits"] == "ConnectionResetError: reset by peer"
     assert told[0]["pid"] == os.getpid()
