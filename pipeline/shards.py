@@ -93,7 +93,8 @@ def read_json(location: str) -> Any:
     """A JSON file's value; None where there is no file; `DataError` where it is broken."""
     fs, path = filesystem(location)
     try:
-        return json.loads(fs.cat_file(path))  # one request to a store; to open a file there takes two
+        with fs.open(path, "rb") as file:
+            return json.load(file)
     except FileNotFoundError:
         return None
     except json.JSONDecodeError as error:
