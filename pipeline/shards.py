@@ -92,9 +92,13 @@ def exists(location: str) -> bool:
 def read_json(location: str) -> Any:
     """A JSON file's value; None where there is no file; `DataError` where it is broken."""
     fs, path = filesystem(location)
-    try:
+
+    def content() -> Any:
         with fs.open(path, "rb") as file:
             return json.load(file)
+
+    try:
+        return patiently(content)
     except FileNotFoundError:
         return None
     except json.JSONDecodeError as error:
@@ -126,7 +130,7 @@ def whole_file(location: str) -> Iterator[str]:
                 os.fsync(file.fileno())
             os.replace(half, path)
         else:
-            fs.put_file(half, path)
+            patiently(lambda: fs.put_file(half, path))
     finally:
         with suppress(FileNotFoundError):
             os.unlink(half)
@@ -418,7 +422,7 @@ def size_of(location: str) -> int | None:
     """A file's size in bytes; None where there is none."""
     fs, path = filesystem(location)
     try:
-        return int(fs.size(path))
+        return int(patiently(lambda: fs.size(path)))
     except FileNotFoundError:
         return None
 
@@ -429,7 +433,7 @@ def sizes_in(folder: str) -> dict[str, int]:
     try:
         if is_local(folder):
             return dict(_entries(path))
-        found = fs.ls(path, detail=True)
+        found = patiently(lambda: fs.ls(path, detail=True))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in found if entry["type"] == "file"}

@@ -40,6 +40,7 @@ from pipeline.shards import (
     Task,
     TaskOutput,
     dropped_table,
+    exists,
     filesystem,
     is_local,
     join,
@@ -117,18 +118,19 @@ class Quality(Stage):
 
     def _model(self, out: str) -> str:
         """The model's place, where workers find it: folded if it can be."""
-        source = self._sample_model(out) if self.model == SAMPLE else fetched(self.model)
-        loaded = load(source)
-        place = join(out, "model", "model.fold" if isinstance(loaded, Folded) else Path(source).name)
-        if not isinstance(loaded, Folded):
-            return str(source) if is_local(out) else self.model
-        fs, path = filesystem(place)
-        if not fs.exists(path):
-            with whole_file(place) as half:
-                save_fold(loaded, half)
+        with tempfile.TemporaryDirectory(prefix="goldwash-") as spare:
+            kept = Path(join(out, "model") if is_local(out) else spare)
+            source = self._sample_model(kept) if self.model == SAMPLE else fetched(self.model)
+            loaded = load(source)
+            place = join(out, "model", "model.fold" if isinstance(loaded, Folded) else Path(source).name)
+            if not isinstance(loaded, Folded):
+                return str(source) if is_local(out) else self.model
+            if not exists(place):
+                with whole_file(place) as half:
+                    save_fold(loaded, half)
         return place
 
-    def _sample_model(self, out: str) -> Path:
+    def _sample_model(self, kept: Path) -> Path:
         """A little classifier, trained on the spot on the built-in examples; about two seconds."""
         with tempfile.TemporaryDirectory() as folder:
             write_sample(folder)
@@ -136,7 +138,6 @@ class Quality(Stage):
                 [replace(e, origin="built-in") for e in examples(Path(folder) / "classifier" / f"{side}.jsonl")]
                 for side in ("positive", "negative")
             ]
-        kept = Path(join(out, "model")) if is_local(out) else Path(tempfile.mkdtemp())
         train(sides[0], sides[1], kept, SAMPLE_SETTINGS)
         return kept / "model.bin"
 

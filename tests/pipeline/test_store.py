@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from pipeline.inputs import find_archives, find_shards
 from pipeline.near import near
 from pipeline.run import work
 from pipeline.run.local import local
-from pipeline.shards import DataError, Task, filesystem, read_batches, sizes_in
+from pipeline.shards import DataError, Task, filesystem, input_at, read_batches, read_json, size_of, sizes_in, write_json
 from pipeline.stage import RunError
 from pipeline.stages import STAGES
 from pipeline.stages.extract import Extract
@@ -187,7 +188,9 @@ def test_a_stage_from_a_store_to_a_store(store, extracted, sample_run, tmp_path,
     assert "fasttext_word_count" in answers[0][1]
 
 
-def test_another_model_in_the_same_place_is_not_taken_for_the_first(store, extracted, sample_run, model, tmp_path):
+def test_another_model_in_the_same_place_is_not_taken_for_the_first(store, extracted, sample_run, model, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     out, run = f"s3://{BUCKET}/scored", local(1)
     for name in ("sample", str(model)):
         stage = STAGES["quality"].of({"model": name, "fraction": 0.5})
@@ -199,6 +202,7 @@ def test_another_model_in_the_same_place_is_not_taken_for_the_first(store, extra
             n: d for n, d in there.items() if n.startswith("part-")
         }
         store.fs.rm(f"{BUCKET}/scored", recursive=True)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.fixture
@@ -222,6 +226,29 @@ def test_a_read_that_fails_three_times_and_then_works(store, extracted, impatien
         stage(inputs, f"s3://{BUCKET}/patient-1", local(1))
     assert impatient == [0.5, 2.0, 8.0]
     assert in_store(store, "patient-1") == in_store(store, "patient-0")
+
+
+def test_what_a_driver_asks_is_asked_again(store, impatient):
+    """It has no attempts, as tasks have."""
+    folder = f"s3://{BUCKET}/driver"
+    for ask, answer in (
+        (lambda: write_json(f"{folder}/a.json", {"a": 1}), None),
+        (lambda: read_json(f"{folder}/a.json"), {"a": 1}),
+        (lambda: list(sizes_in(folder)), ["a.json"]),
+        (lambda: size_of(f"{folder}/a.json"), 12),
+        (lambda: input_at(f"{folder}/a.json").bytes, 12),
+    ):
+        impatient.clear()
+        with store.failing(every=1, meant=lambda method, path: len(impatient) < 3):
+            assert ask() == answer
+        assert impatient == [0.5, 2.0, 8.0]
+
+
+def test_a_store_that_keeps_failing_is_told_with_its_answer(store, impatient):
+    with store.failing(every=1), pytest.raises(OSError, match="a fault of the test's"):
+        write_json(f"s3://{BUCKET}/never.json", {})
+    assert len(impatient) == 3
+    assert read_json(f"s3://{BUCKET}/never.json") is None
 
 
 def is_get_of(name: str) -> Callable[[str, str], bool]:
