@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from filters.fetch import file_digest
 from filters.texts import TextError, Texts
-from pipeline.patience import patiently
+from pipeline.patience import may_pass, patiently
 from pipeline.report import Report
 
 BATCH_BYTES = 1 << 20
@@ -480,6 +480,13 @@ def read_batches(location: str, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.T
                 yield table.slice(a, b - a).combine_chunks()
 
 
+def not_read(location: str, error: Exception, cure: str) -> DataError:
+    """What to say of a Parquet file that could not be read: it is broken, or what it lies on is unwell."""
+    if may_pass(error):
+        return DataError(f"{location} could not be read ({error}): run again when its disk or store answers")
+    return DataError(f"{location} is not a whole Parquet file ({error}): {cure}")
+
+
 def _row_batches(location: str) -> Iterator[pa.RecordBatch]:
     fs, path = filesystem(location)
     try:
@@ -496,7 +503,7 @@ def _row_batches(location: str) -> Iterator[pa.RecordBatch]:
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, PermissionError | IsADirectoryError):
             raise DataError(f"{location} cannot be read: {error}") from error
-        raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
+        raise not_read(location, error, "write it again") from error
 
 
 _STRINGS = {"id": pa.string(), "url": pa.string(), "text": pa.large_string()}
@@ -544,7 +551,7 @@ def schema_of(location: str) -> pa.Schema:
     except FileNotFoundError as error:
         raise DataError(f"{location}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
+        raise not_read(location, error, "write it again") from error
     fields = [pa.field(f.name, _plain(f.type, _STRINGS[f.name]) if f.name in _STRINGS else f.type) for f in schema]
     fields += [pa.field(name, pa.string()) for name in ("id", "url") if name not in schema.names]
     return pa.schema(fields)

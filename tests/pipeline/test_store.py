@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,14 @@ def test_a_read_that_fails_three_times_and_then_works(store, extracted, impatien
     assert in_store(store, "patient-1") == in_store(store, "patient-0")
 
 
+def test_a_store_that_does_not_answer_is_not_taken_for_a_broken_shard(store, extracted, impatient):
+    inputs, stage = find_shards([extracted]), STAGES["heuristics"].of(HEURISTICS)
+    unread = pytest.raises(RunError, match=r"part-00001\.parquet could not be read .*run again when its disk or store answers")
+    with store.failing(every=1, meant=is_get_of("part-00001.parquet")), unread:
+        stage(inputs, f"s3://{BUCKET}/unread", local(1))
+    assert impatient == [0.5, 2.0, 8.0]
+
+
 def test_what_a_driver_asks_is_asked_again(store, impatient):
     """It has no attempts, as tasks have."""
     folder = f"s3://{BUCKET}/driver"
@@ -363,14 +372,30 @@ class Failing(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None: ...
 
 
-@pytest.fixture
-def website(sample: Path) -> Iterator[str]:
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A web server's address."""
     Failing.every = Failing.asked = 0
-    handler = functools.partial(Failing, directory=str(sample))
+    handler = functools.partial(Failing, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture
+def website(sample: Path) -> Iterator[str]:
+    with serving(sample) as address:
+        yield address
+
+
+def test_a_list_on_a_web_server_is_read_and_none_of_its_paths_opened(tmp_path):
+    (tmp_path / "warc.paths").write_text("".join(f"crawl-data/CC-MAIN-{n:05d}.warc.gz\n" for n in range(90_000)))
+    with serving(tmp_path) as address:
+        found = find_archives([f"{address}/warc.paths"])
+        assert Failing.asked <= 3
+    assert len(found) == 90_000
+    assert found[-1].path == "https://data.commoncrawl.org/crawl-data/CC-MAIN-89999.warc.gz"
 
 
 @pytest.mark.parametrize("every", [2, 3, 4])
