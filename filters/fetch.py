@@ -31,13 +31,16 @@ def _digest(path: str, *_: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetched(place: str, sha256: str | None = None) -> Path:
-    """The local file of a place; raises `FetchError` where it cannot be had or has another digest."""
+def fetched(place: str, sha256: str | None = None, version: str = "") -> Path:
+    """The local file of a place; raises `FetchError` where it cannot be had or has another digest.
+
+    ``version``: of a place whose content changes, what it changes with.
+    """
     if "://" not in place:
         if not Path(place).is_file():
             raise FetchError(f"no file at {place}: give a path, or a place such as https://... or hf://OWNER/REPO/FILE")
         return Path(place)
-    kept = cache_home() / "models" / hashlib.sha256(place.encode()).hexdigest()[:16] / place.rsplit("/", 1)[-1]
+    kept = cache_home() / "models" / hashlib.sha256(f"{place}{version}".encode()).hexdigest()[:16] / place.rsplit("/", 1)[-1]
     if not kept.is_file():
         kept.parent.mkdir(parents=True, exist_ok=True)
         handle, half = tempfile.mkstemp(dir=kept.parent)

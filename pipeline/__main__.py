@@ -414,7 +414,7 @@ def _settings(on: str, file: str | None, given: Sequence[str], ray_address: str 
         values["workers"] = workers
     elif workers:
         values["at_once"] = workers
-    return settings_of(on, file, values)
+    return settings_of(on, file, values, list(STAGES))
 
 
 def _run_on(settings: Engine) -> Run:

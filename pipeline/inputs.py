@@ -9,6 +9,7 @@ import gzip
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pipeline.patience import may_pass
 from pipeline.shards import DataError, Input, exists, filesystem, input_at, is_local, join, read_json
 
 ARCHIVE_ENDINGS = (".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz")
@@ -74,6 +75,9 @@ def _shards(name: str) -> Iterator[Input]:
 
 
 def _files(name: str, endings: tuple[str, ...]) -> Iterator[Input]:
+    if name.startswith(("http://", "https://")) and name.endswith(endings):
+        yield input_at(name)  # a web server knows of no folders
+        return
     fs, path = filesystem(name)
     try:
         if any(c in path for c in "*?["):
@@ -82,7 +86,9 @@ def _files(name: str, endings: tuple[str, ...]) -> Iterator[Input]:
             paths = sorted(p for p in fs.find(path) if p.endswith(endings) and "/.half-" not in p)
         else:
             paths = [path] if fs.exists(path) else []
-    except OSError as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and not may_pass(error):
+            raise
         raise DataError(f"{name} cannot be listed: {error}") from error
     for p in paths:
         yield input_at(fs.unstrip_protocol(p) if not is_local(name) else p)

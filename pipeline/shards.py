@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import fsspec
@@ -29,6 +30,7 @@ import pyarrow.parquet as pq
 
 from filters.fetch import file_digest
 from filters.texts import TextError, Texts
+from pipeline.patience import may_pass, patiently
 from pipeline.report import Report
 
 BATCH_BYTES = 1 << 20
@@ -92,9 +94,13 @@ def exists(location: str) -> bool:
 def read_json(location: str) -> Any:
     """A JSON file's value; None where there is no file; `DataError` where it is broken."""
     fs, path = filesystem(location)
-    try:
+
+    def content() -> Any:
         with fs.open(path, "rb") as file:
             return json.load(file)
+
+    try:
+        return patiently(content)
     except FileNotFoundError:
         return None
     except json.JSONDecodeError as error:
@@ -126,7 +132,7 @@ def whole_file(location: str) -> Iterator[str]:
                 os.fsync(file.fileno())
             os.replace(half, path)
         else:
-            fs.put_file(half, path)
+            patiently(lambda: fs.put_file(half, path))
     finally:
         with suppress(FileNotFoundError):
             os.unlink(half)
@@ -252,7 +258,7 @@ def input_at(location: str) -> Input:
     """A file as it is now: its size, and a stamp of its name, size and time; `DataError` where there is none."""
     fs, path = filesystem(location)
     try:
-        info = fs.info(path)
+        info = patiently(lambda: fs.info(path))
     except FileNotFoundError as error:
         raise DataError(f"{location}: no such file") from error
     size = int(info.get("size") or 0)
@@ -386,14 +392,16 @@ def finished(task: Task) -> dict[str, Any] | None:
 def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
     """Of each task what `finished` says, in their order; folders are listed once, and markers that are there are read."""
     listed: dict[str, dict[str, int]] = {}
+    lock = Lock()
 
     def size(out: str, file: str) -> int | None:
         folder, _, name = file.rpartition("/")
         place = join(out, folder) if folder else out
         if len(tasks) == 1:
             return size_of(join(out, file))
-        if place not in listed:
-            listed[place] = sizes_in(place)
+        with lock:  # each folder is listed by one of the threads
+            if place not in listed:
+                listed[place] = sizes_in(place)
         return listed[place].get(name)
 
     def marker_of(task: Task) -> dict[str, Any] | None:
@@ -421,7 +429,7 @@ def size_of(location: str) -> int | None:
     """A file's size in bytes; None where there is none."""
     fs, path = filesystem(location)
     try:
-        return int(fs.size(path))
+        return int(patiently(lambda: fs.size(path)))
     except FileNotFoundError:
         return None
 
@@ -432,7 +440,7 @@ def sizes_in(folder: str) -> dict[str, int]:
     try:
         if is_local(folder):
             return dict(_entries(path))
-        found = fs.ls(path, detail=True)
+        found = patiently(lambda: fs.ls(path, detail=True))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in found if entry["type"] == "file"}
@@ -483,6 +491,13 @@ def read_batches(location: str, batch_bytes: int = BATCH_BYTES) -> Iterator[pa.T
         yield pa.concat_tables(held).combine_chunks()
 
 
+def not_read(location: str, error: Exception, cure: str) -> DataError:
+    """What to say of a Parquet file that could not be read: it is broken, or what it lies on is unwell."""
+    if may_pass(error):
+        return DataError(f"{location} could not be read ({error}): run again when its disk or store answers")
+    return DataError(f"{location} is not a whole Parquet file ({error}): {cure}")
+
+
 def _row_batches(location: str) -> Iterator[pa.RecordBatch]:
     fs, path = filesystem(location)
     try:
@@ -501,7 +516,7 @@ def _row_batches(location: str) -> Iterator[pa.RecordBatch]:
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, PermissionError | IsADirectoryError):
             raise DataError(f"{location} cannot be read: {error}") from error
-        raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
+        raise not_read(location, error, "write it again") from error
 
 
 def _rows_of(group: Any) -> int:
@@ -555,7 +570,7 @@ def schema_of(location: str) -> pa.Schema:
     except FileNotFoundError as error:
         raise DataError(f"{location}: no such file") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{location} is not a whole Parquet file ({error}): write it again") from error
+        raise not_read(location, error, "write it again") from error
     fields = [pa.field(f.name, _plain(f.type, _STRINGS[f.name]) if f.name in _STRINGS else f.type) for f in schema]
     fields += [pa.field(name, pa.string()) for name in ("id", "url") if name not in schema.names]
     return pa.schema(fields)

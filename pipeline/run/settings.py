@@ -99,15 +99,18 @@ Engine = Local | Slurm | Ray
 ENGINES: dict[str, type[Local] | type[Slurm] | type[Ray]] = {kind.engine: kind for kind in (Local, Slurm, Ray)}
 
 
-def settings_of(engine: str, file: str | None = None, given: Mapping[str, Any] | None = None) -> Engine:
+def settings_of(
+    engine: str, file: str | None = None, given: Mapping[str, Any] | None = None, stages: Sequence[str] | None = None
+) -> Engine:
     """An engine's settings from a file and from ``KEY`` or ``STAGE.KEY`` with values; the latter win.
 
-    Raises `RecipeError` on an unknown engine, key or stage, and on a value of the wrong kind.
+    ``stages``: the names that a stage may have, where they are known. Raises `RecipeError` on an unknown engine, key or stage,
+    and on a value of the wrong kind.
     """
     if engine not in ENGINES:
         raise RecipeError(f"no engine is called {engine!r}: {nearest(engine, list(ENGINES))}")
     values: dict[str, Any] = dict(_parts(file)[engine]) if file else {}
-    values["stages"] = {name: dict(stage) for name, stage in (values.get("stages") or {}).items()}
+    values["stages"] = _stages(values.get("stages") or {}, f"{engine} settings")
     for key, value in (given or {}).items():
         stage, dot, name = key.rpartition(".")
         if dot:
@@ -118,6 +121,8 @@ def settings_of(engine: str, file: str | None = None, given: Mapping[str, Any] |
     if not values["stages"]:
         del values["stages"]
     for name, stage in values.get("stages", {}).items():
+        if stages is not None and name not in stages:
+            raise RecipeError(f"{engine} settings: no stage is called {name!r}: {nearest(str(name), stages)}")
         _check(kind, stage, f"{engine} settings of stage {name}", [k for k in STAGED if k in _fields(kind)])
     _check(kind, values, f"{engine} settings", list(_fields(kind)))
     return kind(**values)
@@ -138,6 +143,13 @@ def _parts(file: str) -> dict[str, dict[str, Any]]:
     return {engine: values.get(engine) or {} for engine in ENGINES}
 
 
+def _stages(values: Any, what: str) -> dict[str, dict[str, Any]]:
+    """The settings of stages, copied."""
+    if not isinstance(values, Mapping) or not all(isinstance(stage or {}, Mapping) for stage in values.values()):
+        raise RecipeError(f"{what}: stages is {values!r}; expected keys and values for each stage, as `bloom: {{cpus: 2}}`")
+    return {name: dict(stage or {}) for name, stage in values.items()}
+
+
 def _fields(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
@@ -150,4 +162,5 @@ def _check(kind: Any, values: Any, what: str, known: Sequence[str]) -> None:
         if key not in known:
             raise RecipeError(f"{what}: no key is called {key!r}: {nearest(str(key), known)}")
         if not fits(value, _fields(kind)[key]):
-            raise RecipeError(f"{what}: {key} is {value!r}; expected {kind_name(_fields(kind)[key])}")
+            cure = ', in quotes, as "4:00:00" or "cpu"' if _fields(kind)[key] is str else ""
+            raise RecipeError(f"{what}: {key} is {value!r}; expected {kind_name(_fields(kind)[key])}{cure}")

@@ -12,7 +12,6 @@ and tries again in the same process, `READS` times in all; any other error is it
 nothing: its engine notices, and tries `TRIES` times.
 """
 
-import errno
 import importlib
 import json
 import os
@@ -29,6 +28,7 @@ from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
 from filters.fetch import FetchError
+from pipeline.patience import READS, may_pass, pause
 from pipeline.shards import (
     DataError,
     Task,
@@ -47,30 +47,9 @@ from pipeline.stage import RecipeError, RunError, Work
 TRIES = 3
 """How often a task is begun whose worker is killed."""
 
-READS = 4
-"""How often a task is begun that meets errors that may pass; between them a pause of half a second, of two, of eight."""
-
 MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_MMAP_THRESHOLD_": str(1 << 18)}
 """Said to workers: what is given back goes to the machine at once. Arrow's own pool keeps it, in pages of 2 MB, and so does the
 C library once it has seen a large block: 70 and 30 MB a scoring worker (2026-11); the speed is the same."""
-
-PASSING = {
-    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.EAGAIN,
-    errno.EBUSY, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EREMOTEIO,
-}  # fmt: skip
-
-
-def may_pass(error: BaseException | None) -> bool:
-    """Whether an error, or one that caused it, is of a kind that may be gone a moment later."""
-    seen = 0
-    while error is not None and seen < 10:
-        if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in PASSING):
-            return True
-        if type(error).__module__.startswith(("aiohttp", "botocore")):
-            status = getattr(error, "status", None)  # an answer; else it is a connection that failed
-            return status is None or status >= 500 or status == 429
-        error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
 
 
 class WorkStep(PipelineStep):  # type: ignore[misc]
@@ -142,7 +121,7 @@ class Attempts:
                 why = why_failed(error)
                 if number < READS - 1 and may_pass(error):
                     write_state(task, {**state, "waits": why})
-                    time.sleep(0.5 * 4**number)
+                    pause(number)
                     continue
                 write_state(task, {**state, "why": why})
                 return why

@@ -43,6 +43,7 @@ from pipeline.shards import (
     dropped_table,
     filesystem,
     join,
+    not_read,
     read_batches,
     read_json,
     schema_of,
@@ -204,7 +205,7 @@ def _opened(location: str) -> Iterator[Any]:
     except FileNotFoundError as error:
         raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{location} is not a whole Parquet file ({error}): delete it and run again") from error
+        raise not_read(location, error, "delete it and run again") from error
 
 
 def read_keys(location: str, stage: Copies, columns: Sequence[str], rows: int | None = None) -> pa.Table:

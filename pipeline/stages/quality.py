@@ -39,6 +39,7 @@ from pipeline.shards import (
     Task,
     TaskOutput,
     dropped_table,
+    exists,
     filesystem,
     is_local,
     join,
@@ -116,18 +117,19 @@ class Quality(Stage):
 
     def _model(self, out: str) -> str:
         """The model's place, where workers find it: folded if it can be."""
-        source = self._sample_model(out) if self.model == SAMPLE else fetched(self.model)
-        loaded = load(source)
-        place = join(out, "model", "model.fold" if isinstance(loaded, Folded) else Path(source).name)
-        if not isinstance(loaded, Folded):
-            return str(source) if is_local(out) else self.model
-        fs, path = filesystem(place)
-        if not fs.exists(path):
-            with whole_file(place) as half:
-                save_fold(loaded, half)
+        with tempfile.TemporaryDirectory(prefix="goldwash-") as spare:
+            kept = Path(join(out, "model") if is_local(out) else spare)
+            source = self._sample_model(kept) if self.model == SAMPLE else fetched(self.model)
+            loaded = load(source)
+            place = join(out, "model", "model.fold" if isinstance(loaded, Folded) else Path(source).name)
+            if not isinstance(loaded, Folded):
+                return str(source) if is_local(out) else self.model
+            if not exists(place):
+                with whole_file(place) as half:
+                    save_fold(loaded, half)
         return place
 
-    def _sample_model(self, out: str) -> Path:
+    def _sample_model(self, kept: Path) -> Path:
         """A little classifier, trained on the spot on the built-in examples; about two seconds."""
         from pipeline.sample import write_sample
 
@@ -137,7 +139,6 @@ class Quality(Stage):
                 [replace(e, origin="built-in") for e in examples(Path(folder) / "classifier" / f"{side}.jsonl")]
                 for side in ("positive", "negative")
             ]
-        kept = Path(join(out, "model")) if is_local(out) else Path(tempfile.mkdtemp())
         train(sides[0], sides[1], kept, SAMPLE_SETTINGS)
         return kept / "model.bin"
 
@@ -242,7 +243,7 @@ def _bin_of(table: Table, wanted: int, weight: int, above: int = 0) -> tuple[int
 
 def score_shard(task: Task) -> None:
     """Score a shard's documents; write the scores beside it, in its order, and a histogram of their upper bits."""
-    stage, model = stage_of(task, Quality), _local(task.extra["model"])
+    stage, model = stage_of(task, Quality), _local(task.extra["model"], task.identity)
     schema = pa.schema([(stage.column, pa.float32()), ("bytes", pa.int64()), ("weight", pa.int64())])
     with TaskOutput(task, None, dropped=False) as output:
         output.open("scores", f"scores/{task.name}.parquet", schema)
@@ -279,8 +280,9 @@ def weights_in(table: pa.Table, by: str, location: str) -> npt.NDArray[np.int64]
     return np.asarray(column, np.int64)
 
 
-def _local(place: str) -> Path:
-    return Path(place) if is_local(place) else fetched(place)
+def _local(place: str, version: str) -> Path:
+    """The model on this machine; the same place of a store may hold another one after another run."""
+    return Path(place) if is_local(place) else fetched(place, version=version)
 
 
 def _scores(location: str) -> pa.Table:
