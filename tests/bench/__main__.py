@@ -2,8 +2,8 @@
 
 Each measurement is a process of its own (`measures.MEASURES`), so that its peak memory is its own; what it prepares is not
 timed. Rounds go through all measurements in turn, so that a slow spell of the machine falls on everybody; medians are quoted.
-Without arguments all of them are done, and `tests.bench.scale` after them; writes BENCHMARKS.md. With words: those whose names
-have one of them, printed.
+Without arguments all of them are done, and `tests.bench.worker`, `scale` and `growth` after them; writes BENCHMARKS.md. With
+words: those whose names have one of them, printed.
 """
 
 import json
@@ -42,10 +42,10 @@ def main() -> None:
     sys.stdout.write(text)
     if not sys.argv[1:]:
         OUT.write_text(text, "utf-8")
-        from tests.bench import scale, worker  # not before: they would weigh on every measurement
+        from tests.bench import growth, scale, worker  # not before: they would weigh on every measurement
 
         with OUT.open("a", encoding="utf-8") as file:
-            file.write(worker.section() + scale.section())
+            file.write(worker.section() + scale.section() + growth.section())
 
 
 def rate(result: dict[str, float]) -> float:

@@ -1,0 +1,665 @@
+"""``python -m tests.bench.growth``: how each stage's time, memory and disk grow with the pages, and what a dump would take.
+
+The pages are the real ones (the sample crawl where they are not there), once, twice and four times; `copied` says what a copy
+is. Each stage of sample.yaml runs through the command line in a process of its own, one worker, on the folder of the one before
+it. What a size takes beyond what a few pages take, start-up and models, is its growth; slopes are those between a few and all.
+The runs' folder is printed to stderr while it lasts: some hundred megabytes in the place for temporary files.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import urlsplit, urlunsplit
+
+from pipeline.plan import PAGE_HTML_BYTES, PAGE_TEXT_BYTES
+from pipeline.warc.records import Record, records
+
+SIZES = (0, 1, 2, 4)
+"""How many times the pages; 0 is every `FEW`th of them, and tells what there is to pay before the first page."""
+FEW = 100
+ROUNDS = {0: 2, 1: 2}
+"""How often a size is run, if more than once; of several rounds the least CPU time is taken, since noise only adds."""
+RECIPE = "sample"
+STAGES = ("extract", "heuristics", "minhash", "bloom", "quality", "decontaminate")
+READS = {"decontaminate": "bloom"}
+"""What a stage reads, if not the one before: of a tenth of a few pages there is nothing to measure."""
+AROUND = "around"
+"""What is no pass: Python and its imports, planning, reading markers, the report; in `quality` training, too."""
+
+# ---- copies of the pages
+
+MARKUP_OR_TEXT = re.compile(rb"(?is)<script\b.*?</script|<style\b.*?</style|<!--.*?--|>[^<]+")
+WORD = re.compile(rb"(?<![&#\w\x80-\xff])[A-Za-z]{5,}(?![\w;\x80-\xff])")
+
+
+def copied(html: bytes, number: int) -> bytes:
+    """The page with its words of five or more letters exchanged for one another, each for the same one throughout.
+
+    So it stays in its language, repeats what it repeated and is about as long, but shares few runs of words with the page. In
+    an order that depends on the copy's number alone, each word gives way to the next, so that near copies stay near copies.
+    """
+    words: set[bytes] = {word.lower() for text in _texts(html) for word in WORD.findall(text)}
+    ordered = sorted(words, key=lambda word: hashlib.blake2b(word, digest_size=8, salt=number.to_bytes(2, "little")).digest())
+    other = dict(zip(ordered, ordered[1:] + ordered[:1], strict=True))
+
+    def exchanged(match: re.Match[bytes]) -> bytes:
+        word: bytes = match[0]
+        instead = other[word.lower()]
+        return instead.upper() if word.isupper() else instead.capitalize() if word[:1].isupper() else instead
+
+    def node(match: re.Match[bytes]) -> bytes:
+        return WORD.sub(exchanged, match[0]) if match[0].startswith(b">") else match[0]
+
+    return MARKUP_OR_TEXT.sub(node, html)
+
+
+def _texts(html: bytes) -> Iterator[bytes]:
+    return (found for found in MARKUP_OR_TEXT.findall(html) if found.startswith(b">"))
+
+
+def moved(url: str, number: int) -> str:
+    """The page's address at another host of the same domain, so that lists of domains mean it still.
+
+    >>> moved("http://www.example.com/a?b", 3)
+    'http://copy3.www.example.com/a?b'
+    """
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"copy{number}.{parts.netloc}"))
+
+
+def copy_archive(archive: Path, number: int, out: Path, step: int = 1) -> None:
+    """Add copy ``number`` of an archive's pages (0: as they are), of every ``step``th, a gzip member a record."""
+    with archive.open("rb") as stream, out.open("ab") as target:
+        found = (r for r in records(stream, archive.stat().st_size) if isinstance(r, Record) and r.kind == "response")
+        for place, record in enumerate(found):
+            if place % step:
+                continue
+            if number:
+                renamed = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{record.id} {number}')}"
+                html = copied(record.payload, number)
+                record = replace(record, id=renamed, url=moved(record.url, number), payload=html)
+            target.write(_member(_record(record)))
+
+
+def _record(record: Record) -> bytes:
+    """A response as WARC/1.0; its payload is what it was before any encoding."""
+    kind = record.http_headers.get("content-type", "")
+    http = f"HTTP/1.1 {record.status or 200} -\r\n" + (f"Content-Type: {kind}\r\n" if kind else "")
+    block = http.encode("utf-8", "replace") + b"\r\n" + record.payload
+    head = (
+        f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <{record.id.strip('<>')}>\r\nWARC-Date: {record.date}\r\n"
+        f"WARC-Target-URI: {record.url}\r\nContent-Type: application/http; msgtype=response\r\nContent-Length: {len(block)}"
+    )
+    return head.encode() + b"\r\n\r\n" + block + b"\r\n\r\n"
+
+
+def _member(record: bytes) -> bytes:
+    held = io.BytesIO()
+    with gzip.GzipFile(fileobj=held, mode="wb", compresslevel=1, mtime=0) as file:
+        file.write(record)
+    return held.getvalue()
+
+
+def archives(folder: Path) -> list[Path]:
+    """The archives whose pages are copied; the sample crawl is written into ``folder`` where it is wanted."""
+    from tests.bench.measures import REAL
+
+    found = sorted((REAL / "pages").glob("public-*.warc.gz"))
+    if found:
+        return found
+    from pipeline.sample import write_sample
+
+    write_sample(folder)
+    return sorted((folder / "crawl").glob("*.warc.gz"))
+
+
+def write_crawl(folder: Path) -> None:
+    """The pages of every size: ``few/``, one archive, and ``copy0/`` and on, of which a size takes the first."""
+    (folder / "few").mkdir(parents=True)
+    for archive in archives(folder / "sample"):
+        for number in range(max(SIZES)):
+            (folder / f"copy{number}").mkdir(exist_ok=True)
+            copy_archive(archive, number, folder / f"copy{number}" / f"copy{number}-{archive.name}")
+        copy_archive(archive, 0, folder / "few" / "few.warc.gz", FEW)
+
+
+def pages_of(crawl: Path, size: int) -> list[str]:
+    """The folders that make up a size."""
+    return [str(crawl / f"copy{number}") for number in range(size)] or [str(crawl / "few")]
+
+
+# ---- one process
+
+
+def timed(local: Callable[..., Any], seconds: dict[str, float], *settings: Any) -> Any:
+    """The local engine, with the CPU time of each pass put down under its name."""
+    run = local(*settings)
+
+    def timing(work: Any, tasks: Sequence[Any]) -> Any:
+        began = time.process_time()
+        report = run(work, tasks)
+        seconds[tasks[0].part] = seconds.get(tasks[0].part, 0.0) + time.process_time() - began
+        return report
+
+    return timing
+
+
+def command(told: str, words: Sequence[str], drives: bool = False) -> None:
+    """The command line in this process; what it took goes into the file ``told``.
+
+    ``drives``: it leaves to workers even the passes of one task, which it would do itself.
+    """
+    from pipeline.__main__ import main
+    from pipeline.run.local import LocalExecutor, local
+
+    seconds: dict[str, float] = {}
+    sys.argv = ["goldwash", *words]
+    here = LocalExecutor._in_processes if drives else LocalExecutor._here
+    with patch.object(LocalExecutor, "_here", here), patch("pipeline.run.local.local", partial(timed, local, seconds)):
+        try:
+            main()
+        except SystemExit as ended:
+            if ended.code:
+                raise
+    seconds[AROUND] = time.process_time() - sum(seconds.values())
+    from tests.bench.scale import peak  # not before: its imports would weigh on the peak
+
+    Path(told).write_text(json.dumps({"seconds": seconds, "peak": peak()}), "utf-8")
+
+
+def in_process(what: str, *words: str) -> Any:
+    """What a process of its own tells."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as told:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.growth", what, told.name, *words], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise SystemExit(f"{' '.join(words)}: {done.stderr.strip()}")
+        return json.loads(Path(told.name).read_text("utf-8") or "null")
+
+
+# ---- what is measured
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A stage on one size of the pages."""
+
+    stage: str
+    size: int
+    seconds: Mapping[str, float]
+    """CPU time by pass, and `AROUND` them."""
+    peak: int
+    documents: int
+    bytes: int
+    """Bytes read: of text, or of HTML."""
+    kept: int
+    kept_bytes: int
+    shards: int
+    dropped: int
+    passing: Mapping[str, int]
+    """Bytes of what only later passes read, by folder."""
+    notes: int
+    """Bytes of markers, logs and reports."""
+    facts: Mapping[str, Any]
+
+    @property
+    def cpu(self) -> float:
+        """CPU time of the passes."""
+        return sum(seconds for name, seconds in self.seconds.items() if name != AROUND)
+
+    @property
+    def temporary(self) -> int:
+        """Bytes that nobody needs once the stage is finished."""
+        return sum(self.passing.values())
+
+
+def on_disk(folder: Path) -> tuple[int, int, dict[str, int], int]:
+    """Bytes of a stage's shards, of its dropped documents, of what only its passes read (by folder), of its notes."""
+    shards, dropped, notes, passing = 0, 0, 0, dict[str, int]()
+    for file in folder.rglob("*"):
+        inside = file.relative_to(folder).parts
+        if not file.is_file():
+            continue
+        size = file.stat().st_size
+        if file.suffix in (".json", ".md", ".log"):
+            notes += size
+        elif len(inside) == 1:
+            shards += size
+        elif inside[0] == "dropped":
+            dropped += size
+        else:
+            passing[inside[0]] = passing.get(inside[0], 0) + size
+    return shards, dropped, passing, notes
+
+
+def measure_stage(stage: str, size: int, inputs: Sequence[str], out: Path) -> Measured:
+    """A stage through the command line."""
+    words = ["stage", stage, "--recipe", RECIPE, "--workers", "1", "--input", *inputs, "--out", str(out)]
+    told = in_process("command", *words)
+    held = json.loads((out / "report.json").read_text("utf-8"))
+    read, kept = held["report"]["read"], held["report"]["kept"]
+    counts = read["documents"], read["bytes"], kept["documents"], kept["bytes"]
+    return Measured(stage, size, told["seconds"], told["peak"], *counts, *on_disk(out), held["facts"])
+
+
+def measure(crawl: Path, out: Path) -> dict[tuple[str, int], Measured]:
+    """Every stage on every size; kernels are compiled in the first round on a few pages, so that the second counts."""
+    found: dict[tuple[str, int], Measured] = {}
+    for size, name in [(times, f"{times}x-{n}") for times in SIZES for n in range(ROUNDS.get(times, 1))]:
+        for stage, before in zip(STAGES, ("", *STAGES), strict=False):
+            inputs = [str(out / name / READS.get(stage, before))] if before else pages_of(crawl, size)
+            made = measure_stage(stage, size, inputs, out / name / stage)
+            best = found.get((stage, size))
+            if best is None or made.cpu < best.cpu:
+                found[stage, size] = made
+            sys.stderr.write(f"{name}, {stage}: {made.cpu:.2f} CPU-s, {made.peak / 1e6:,.0f} MB\n")
+    return found
+
+
+def drivers(crawl: Path, out: Path) -> dict[int, int]:
+    """The peak memory of the process that drives the whole recipe while two workers do all of its tasks, by size.
+
+    The model is what `measure` left, since training on the spot would be all that is seen.
+    """
+    peaks, model = {}, f"quality.model={out}/{SIZES[0]}x-0/quality/model/model.fold"
+    for size in (SIZES[0], SIZES[1], SIZES[-1]):
+        words = ["run", RECIPE, "--set", model, "--workers", "2", "--out", str(out / f"driven-{size}x")]
+        peaks[size] = in_process("drive", *words, "--input", *pages_of(crawl, size))["peak"]
+        sys.stderr.write(f"{size}x, two workers: the driver took {peaks[size] / 1e6:,.0f} MB\n")
+    return peaks
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file of an earlier pass costs who reads it: CPU-seconds to open it, and for each of its bytes."""
+
+    opened: float
+    byte: float
+
+
+def reading(told: str) -> None:
+    """Measure that on files as `sets` and `judged` write them, of which no row is wanted."""
+    import numpy as np
+    import pyarrow as pa
+
+    from pipeline.shards import ShardWriter
+    from pipeline.stages.copies import rows_between
+
+    took = []
+    with tempfile.TemporaryDirectory() as folder:
+        for rows, times in ((10, 200), (4_000_000, 5)):
+            path = f"{folder}/{rows}.parquet"
+            numbers = np.random.default_rng(0).integers(0, 1 << 62, (2, rows))
+            writer = ShardWriter(path, pa.schema([("document", pa.int64()), ("survivor", pa.int64())]), dictionary=False)
+            writer.write(pa.table([np.sort(numbers[0]), numbers[1]], names=["document", "survivor"]))
+            writer.commit()
+            rows_between([path], "document", 1 << 61, (1 << 61) + 1)
+            began = time.process_time()
+            for _ in range(times):
+                rows_between([path], "document", 1 << 61, (1 << 61) + 1)
+            took.append(((time.process_time() - began) / times, Path(path).stat().st_size))
+    (opened, small), (whole, large) = took
+    Path(told).write_text(json.dumps(asdict(Reading(opened, (whole - opened) / (large - small)))), "utf-8")
+
+
+# ---- slopes
+
+
+def slope(few: float, most: float, by_few: float, by_most: float) -> float:
+    """How much more a measure is for each unit more of another; 0 where the other does not grow.
+
+    >>> slope(1.0, 9.0, 10, 50)
+    0.2
+    """
+    return (most - few) / (by_most - by_few) if by_most != by_few else 0.0
+
+
+def growth(few: Measured, one: Measured, most: Measured, of: Callable[[Measured], float]) -> float:
+    """A measure's slope up to the largest size, in terms of its slope up to the first: 1 is linear in the bytes read."""
+    first = slope(of(few), of(one), few.bytes, one.bytes)
+    return slope(of(few), of(most), few.bytes, most.bytes) / first if first else 0.0
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a pass takes: slopes, and the memory of a task."""
+
+    seconds: float
+    """CPU time for each GB that it reads."""
+    passing: float = 0
+    """Bytes a document that only later passes read."""
+    shards: float = 0
+    """Bytes on disk for each byte of text that is kept."""
+    dropped: float = 0
+    """Bytes on disk for each document that is dropped."""
+    memory: float = 0
+
+
+Found = Mapping[tuple[str, int], Measured]
+
+
+def rates_of(found: Found) -> dict[str, Rate]:
+    """Rates by pass, as ``minhash.keys``; the last pass of a stage writes the shards."""
+    made = {}
+    for stage in STAGES:
+        few, most = found[stage, SIZES[0]], found[stage, SIZES[-1]]
+        gone = most.documents - most.kept
+        ends = {"shards": most.shards / max(most.kept_bytes, 1), "dropped": most.dropped / gone if gone else 0.0}
+        passes = [name for name in most.seconds if name != AROUND]
+        for name in passes:
+            seconds = slope(few.seconds.get(name, 0), most.seconds[name], few.bytes / 1e9, most.bytes / 1e9)
+            folders = [f for f in most.passing if f == name or (f not in passes and name == passes[-1])]
+            passing = sum(slope(few.passing.get(f, 0), most.passing[f], few.documents, most.documents) for f in folders)
+            rate = Rate(max(seconds, 0), max(passing, 0), memory=most.peak)
+            made[f"{stage}.{name}"] = replace(rate, **ends) if name == passes[-1] else rate
+    return made
+
+
+def quoted(found: Found) -> dict[str, dict[str, float]]:
+    """What a plan may quote, by stage."""
+    told = {}
+    for stage in STAGES:
+        few, most = found[stage, SIZES[0]], found[stage, SIZES[-1]]
+        seconds = slope(few.cpu, most.cpu, few.bytes / 1e6, most.bytes / 1e6)
+        told[stage] = {
+            "mb_per_cpu_second": round(1 / seconds, 2) if seconds else 0.0,
+            "output_bytes_per_text_byte": round(most.shards / max(most.kept_bytes, 1), 3),
+            "temporary_bytes_per_document": round(slope(few.temporary, most.temporary, few.documents, most.documents), 1),
+            "peak_memory_mb": round(most.peak / 1e6),
+        }
+    return told
+
+
+# ---- a dump
+
+ARCHIVES, PAGES_AN_ARCHIVE = 90_000, 33_000
+NODES, CORES = 100, 32
+SHARES = {"extract": 1.0, "heuristics": 1.0, "minhash": 0.199, "bloom": 0.199, "quality": 0.137, "decontaminate": 0.014}
+"""What share of all pages comes to a stage: DCLM (arXiv 2406.11794), figure 4, which has no MinHash before its Bloom filter."""
+LEFT = 0.014
+IN_COMPONENTS = 0.5
+"""Of the documents that come to `minhash`, those that have a near copy: supposed."""
+JUDGED = 400_000_000
+"""Bytes of memory of a judging task (`pipeline.stages.minhash`)."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What comes to a stage and what stays: shares of all pages, and the mean bytes of a document."""
+
+    documents: float
+    bytes: float
+    kept: float
+    kept_bytes: float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a pass is cut: tasks at once at the most, bytes of memory a task beyond the rate's, and what all its tasks together
+    open and read of the files of earlier passes."""
+
+    at_once: float = float("inf")
+    memory: float = 0
+    opened: float = 0
+    reread: float = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a pass takes for a dump: hours and bytes."""
+
+    name: str
+    documents: float
+    read: float
+    cpu: float
+    cpu_reread: float
+    """Of the CPU time that for opening and reading files of earlier passes."""
+    wall: float
+    memory: float
+    reread: float
+    opened: float
+    disk: float
+
+
+def cost(
+    rates: Mapping[str, Rate], shares: Mapping[str, Share], shapes: Mapping[str, Shape], read: Reading, pages: float, cores: int
+) -> list[Cost]:
+    """What each pass takes for so many pages on so many cores."""
+    rows = []
+    for name, rate in rates.items():
+        share, shape = shares[name.partition(".")[0]], shapes.get(name, Shape())
+        documents, kept = pages * share.documents, pages * share.kept
+        again = (shape.opened * read.opened + shape.reread * read.byte) / 3600
+        cpu = again + documents * share.bytes / 1e9 * rate.seconds / 3600
+        disk = documents * rate.passing + kept * share.kept_bytes * rate.shards + (documents - kept) * rate.dropped
+        wall, memory = cpu / min(cores, shape.at_once), rate.memory + shape.memory
+        rows.append(Cost(name, documents, documents * share.bytes, cpu, again, wall, memory, shape.reread, shape.opened, disk))
+    return rows
+
+
+def shares_of(found: Found) -> dict[str, Share]:
+    """The paper's shares; pages and their text as long as a plan has them, later documents as long as those measured."""
+    most = {stage: found[stage, SIZES[-1]] for stage in STAGES}
+    sizes = {stage: m.bytes / max(m.documents, 1) for stage, m in most.items()}
+    sizes |= {"extract": PAGE_HTML_BYTES, "heuristics": PAGE_TEXT_BYTES}
+    last = most[STAGES[-1]]
+    after = [*((SHARES[stage], sizes[stage]) for stage in STAGES[1:]), (LEFT, last.kept_bytes / max(last.kept, 1))]
+    return {stage: Share(SHARES[stage], sizes[stage], *left) for stage, left in zip(STAGES, after, strict=True)}
+
+
+def supposing(found: Found, rates: Mapping[str, Rate]) -> dict[str, Rate]:
+    """The rates with `IN_COMPONENTS` near copies: what only they cost is measured on the few that the pages have."""
+    most = found["minhash", SIZES[-1]]
+    share = most.facts["in_components"] / max(most.documents, 1)
+    times = IN_COMPONENTS / share if share else 0.0
+    made = dict(rates)
+    for name in ("components", "sets", "judged"):
+        if (rate := made.get(f"minhash.{name}")) is not None:
+            seconds = rate.seconds * times if name == "judged" else rate.seconds
+            made[f"minhash.{name}"] = replace(rate, seconds=seconds, passing=rate.passing * times)
+    if "minhash.sets" in made:
+        sets, keys = made["minhash.sets"], made["minhash.keys"]
+        made["minhash.sets"] = replace(sets, seconds=sets.seconds + IN_COMPONENTS * keys.seconds)
+    return made
+
+
+def shapes_of(found: Found, rates: Mapping[str, Rate], pages: float, archives_: int) -> dict[str, Shape]:
+    """How the passes that are not an archive a task are cut, and what they read again, as their stages have it."""
+    from pipeline.stages.copies import BYTES_JOINED, BYTES_PAIRED, DOCUMENTS_A_TASK
+    from pipeline.stages.minhash import DOCUMENTS_A_PART
+    from tests.bench.scale import minhash
+
+    documents = pages * SHARES["minhash"]
+    slices, parts = -(-documents // DOCUMENTS_A_TASK), -(-documents * IN_COMPONENTS // DOCUMENTS_A_PART)
+    pairing = len(minhash().key_columns) * slices
+    wrote = {name: documents * rates[f"minhash.{name}"].passing for name in ("keys", "pairs", "components", "sets", "judged")}
+    bloom = found["bloom", SIZES[-1]]
+    filter_ = pages * SHARES["bloom"] * bloom.facts["largest_filter_bytes"] / max(bloom.documents, 1)
+    return {
+        "minhash.pairs": Shape(
+            pairing, BYTES_PAIRED * min(documents, DOCUMENTS_A_TASK), pairing * archives_, slices * wrote["keys"]
+        ),
+        "minhash.components": Shape(1, BYTES_JOINED * documents, archives_ + pairing, 8 * documents + wrote["pairs"]),
+        "minhash.sets": Shape(opened=archives_, reread=archives_ * wrote["components"] * min(1, (1 << 20) / documents)),
+        "minhash.judged": Shape(parts, JUDGED, parts * archives_, parts * wrote["sets"]),
+        "minhash.part": Shape(opened=archives_ * (1 + parts), reread=archives_ * wrote["judged"]),
+        "bloom.group": Shape(NODES, filter_ / NODES),
+        "quality.part": Shape(opened=archives_, reread=pages * SHARES["quality"] * rates["quality.scores"].passing),
+    }
+
+
+# ---- what is told
+
+
+def table(titles: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table; the first column is words, the others are numbers."""
+    columns = titles.split(" | ")
+    head = [f"| {titles} |", "|---|" + "---:|" * (len(columns) - 1)]
+    return [*head, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def stage_rows(found: Found) -> list[list[str]]:
+    """A row a stage and size."""
+    return [
+        [
+            f"{m.stage}, {m.size}x" if m.size else f"{m.stage}, a few",
+            f"{m.documents:,}",
+            f"{m.bytes / 1e6:.1f}",
+            f"{m.kept / max(m.documents, 1):.1%}",
+            f"{m.cpu:.2f}",
+            f"{m.seconds[AROUND]:.2f}",
+            f"{m.peak / 1e6:,.0f}",
+            f"{m.shards / 1e6:.2f}",
+            f"{m.temporary / 1e6:.2f}",
+            f"{m.notes / 1e3:,.0f}",
+        ]
+        for stage in STAGES
+        for m in (found[stage, size] for size in SIZES)
+    ]
+
+
+def growth_rows(found: Found) -> list[list[str]]:
+    """A row a stage: slopes, and whether they hold."""
+    rows = []
+    for stage in STAGES:
+        few, one, most = (found[stage, size] for size in (SIZES[0], 1, SIZES[-1]))
+        seconds = slope(few.cpu, most.cpu, few.bytes / 1e9, most.bytes / 1e9)
+        bigger = slope(one.peak, most.peak, one.documents, most.documents)
+        passing = slope(few.temporary, most.temporary, few.documents, most.documents)
+        grown = growth(few, one, most, lambda m: m.temporary)
+        rows.append(
+            [
+                stage,
+                f"{seconds:.1f}",
+                f"{growth(few, one, most, lambda m: m.cpu):.2f}",
+                f"{few.peak / 1e6:,.0f}",
+                f"{bigger / 1e3:,.1f}",
+                f"{passing:,.0f}",
+                f"{grown:.2f}" if passing else "",
+            ]
+        )
+    return rows
+
+
+def pass_rows(found: Found) -> list[list[str]]:
+    """A row a pass: CPU time by size."""
+    names = [(stage, name) for stage in STAGES for name in found[stage, SIZES[-1]].seconds if name != AROUND]
+    return [[f"{stage}.{name}", *(f"{found[stage, size].seconds.get(name, 0):.2f}" for size in SIZES)] for stage, name in names]
+
+
+def dump(found: Found, read: Reading) -> list[str]:
+    """What one dump takes, as Markdown."""
+    pages, cores = ARCHIVES * PAGES_AN_ARCHIVE, NODES * CORES
+    rates, shares = supposing(found, rates_of(found)), shares_of(found)
+    costs = cost(rates, shares, shapes_of(found, rates, pages, ARCHIVES), read, pages, cores)
+    rows = [
+        [
+            c.name,
+            f"{c.documents / 1e6:,.0f}",
+            f"{c.read / 1e12:,.1f}",
+            f"{c.cpu:,.1f}",
+            f"{c.cpu_reread:,.1f}",
+            f"{c.wall:,.2f}",
+            f"{c.memory / 1e9:,.1f}",
+            f"{c.reread / 1e12:,.1f}",
+            f"{c.opened / 1e6:,.1f}",
+            f"{c.disk / 1e12:,.2f}",
+        ]
+        for c in costs
+    ]
+    sums = [sum(getattr(c, name) for c in costs) for name in ("cpu", "cpu_reread", "wall", "reread", "opened", "disk")]
+    cpu, again, wall, reread, opened, disk = sums
+    total = f"{cpu:,.1f}", f"{again:,.1f}", f"{wall:,.1f}", "", f"{reread / 1e12:,.1f}", f"{opened / 1e6:,.1f}"
+    rows.append(["in all", "", "", *total, f"{disk / 1e12:,.1f}"])
+    paper = ", ".join(f"{stage} {share:.1%}" for stage, share in SHARES.items())
+    sizes = ", ".join(f"{stage} {share.bytes:,.0f}" for stage, share in shares.items())
+    return [
+        f"One Common Crawl dump: {ARCHIVES:,} archives of {PAGES_AN_ARCHIVE:,} pages, {pages / 1e9:.2f} billion, on {NODES} "
+        f"nodes of {CORES} cores that are never idle and disks that are never late. Supposed: of all pages there come to each "
+        f"stage what DCLM's funnel says (arXiv 2406.11794, figure 4: {paper}; left {LEFT:.1%}), not what stays of the pages "
+        f"measured; bytes a document as measured, but of a page and its text those of a plan (pipeline/plan.py): {sizes}; "
+        f"{IN_COMPONENTS:.0%} of what comes to minhash has a near copy; Bloom in {NODES} groups, one a "
+        "node. Tasks of pairs, components and judging open a file for each archive, and read again what earlier passes wrote "
+        f"(measured: {read.opened * 1e3:.2f} ms a file, {read.byte * 1e9:.2f} ns a byte). What a task costs by itself is in "
+        "the slopes, and a task here has a fortieth of an archive's pages.",
+        "",
+        *table(
+            "pass | documents, millions | TB read | CPU-h | of it for files of earlier passes | wall h | GB a task "
+            "| TB of earlier passes read | files opened, millions | TB written",
+            rows,
+        ),
+    ]
+
+
+def section() -> str:
+    """Measure, and tell it as a section of BENCHMARKS.md."""
+    with tempfile.TemporaryDirectory(prefix="goldwash-growth-") as folder:
+        crawl, out = Path(folder) / "crawl", Path(folder) / "out"
+        write_crawl(crawl)
+        found = measure(crawl, out)
+        peaks = drivers(crawl, out)
+    return told_of(found, peaks, Reading(**in_process("reading")))
+
+
+def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
+    """The section, of what was measured."""
+    one = found[STAGES[0], 1].documents
+    driven = ", ".join(f"{peak / 1e6:,.0f} MB for {found[STAGES[0], size].documents:,} pages" for size, peak in peaks.items())
+    return "\n".join(
+        [
+            "",
+            "## How the stages grow",
+            "",
+            f"The pages ({one:,}), twice and {SIZES[-1]} times, and every {FEW}th of them, which tells what there is to pay "
+            "before the first. In a copy each word of five or more letters gives way to another of the page, throughout the "
+            "page, so that it stays in its language and repeats what it repeated, but is no near copy of the first; its ids "
+            f"and hosts are new. A stage is a process of one worker under {RECIPE}.yaml, decontaminate after bloom (of a tenth "
+            "of the pages there is nothing to measure). CPU time is that of the passes; beside it that around them: imports, "
+            "planning, markers, in quality the training of the built-in model. Temporary is what only a later pass reads; "
+            "notes are markers, logs and reports.",
+            "",
+            *table(
+                "stage | documents | MB read | kept | CPU-s | around | peak MB | shards MB | temporary MB | notes kB",
+                stage_rows(found),
+            ),
+            f"Slopes between the few and {SIZES[-1]}x, and the same in terms of those up to 1x, for each MB read: 1.00 is "
+            "linear. Memory: what it begins with, and what each document beyond 1x adds.",
+            "",
+            *table(
+                "stage | CPU-s a GB | growth | MB at first | kB a document more | temporary bytes a document | growth",
+                growth_rows(found),
+            ),
+            "CPU-seconds by pass.",
+            "",
+            *table(f"pass | {' | '.join(f'{size}x' if size else 'a few' for size in SIZES)}", pass_rows(found)),
+            "The process that drives the whole recipe, while two workers do all of its tasks (the built-in model being trained "
+            f"before), took at its peak {driven}.",
+            "",
+            *dump(found, read),
+            f"Rates, for a plan: `{json.dumps(quoted(found))}`",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] in (["command"], ["drive"]):
+        command(sys.argv[2], sys.argv[3:], drives=sys.argv[1] == "drive")
+    elif sys.argv[1:2] == ["reading"]:
+        reading(sys.argv[2])
+    else:
+        sys.stdout.write(section())
