@@ -11,7 +11,10 @@ from typing import Any
 
 from pipeline.shards import DataError, Input, exists, filesystem, input_at, is_local, join, read_json
 
-ARCHIVE_ENDINGS = (".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz")
+ARCHIVE_ENDINGS = (
+    ".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz", ".warc.wet", ".warc.wet.gz", ".wet", ".wet.gz", ".wacz",
+)  # fmt: skip
+HTML_ENDINGS = (".html", ".htm", ".xhtml")
 LIST_ENDINGS = (".paths", ".paths.gz", ".txt")
 COMMON_CRAWL = "https://data.commoncrawl.org/"
 """Where the paths of Common Crawl's lists lie."""

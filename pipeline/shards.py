@@ -45,10 +45,14 @@ DOCUMENT = pa.schema(
         ("archive", pa.string()),
         ("offset", pa.int64()),
         ("length", pa.int64()),
+        ("status", pa.int32()),
+        ("title", pa.string()),
+        ("declared_language", pa.string()),
         ("text", pa.large_string()),
     ]
 )
-"""What every document carries: WARC-Record-ID, target URI, WARC-Date, and where its record lies, to fetch it again."""
+"""What every document carries: WARC-Record-ID, target URI, WARC-Date, where its record lies, to fetch it again, the response's
+status, and the page's own title and language (null where it has none)."""
 
 DROPPED = pa.schema(
     [("id", pa.string()), ("url", pa.string()), ("dropped_by", pa.string()), ("value", pa.float64()), ("detail", pa.string())]

@@ -38,7 +38,7 @@ def turbohtml_all(html: str) -> str:
 
 
 def trafilatura(html: str) -> str:
-    """Main content by trafilatura, without comments: the best of them all, and ten times as slow (Barbaresi 2021, ACL demo 15)."""
+    """Main content by trafilatura, without comments: the best alone, and ten times as slow (Barbaresi, ACL 2021)."""
     try:
         from trafilatura import extract
     except ImportError as error:

@@ -24,8 +24,10 @@ _FIRST_TAG = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """How HTML begins: the tags of the WHATWG's MIME sniffing standard, section 7.1, after white space, comments and XML's head."""
-_FORMATS = (b"%PDF-", b"\x89PNG\r\n", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"\x1f\x8b\x08", b"RIFF", b"OggS", b"ID3", b"wOFF", b"wOF2",
-            b"\0\0\0\x18ftyp", b"\0\0\0\x20ftyp", b"7z\xbc\xaf", b"Rar!\x1a", b"{\\rtf", b"SQLite format 3", b"\x7fELF")  # fmt: skip
+_FORMATS = (
+    b"%PDF-", b"\x89PNG\r\n", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"\x1f\x8b\x08", b"RIFF", b"OggS", b"ID3", b"wOFF",
+    b"wOF2", b"\0\0\0\x18ftyp", b"\0\0\0\x20ftyp", b"7z\xbc\xaf", b"Rar!\x1a", b"{\\rtf", b"SQLite format 3", b"\x7fELF",
+)  # fmt: skip
 """How files begin that are no pages, whatever their header says (the same standard, section 6)."""
 _TITLE = re.compile(r"<title(?:\s[^>]*)?>(.*?)(?:</title|<(?:meta|link|script|style|body)\b|$)", re.IGNORECASE | re.DOTALL)
 _LANGUAGE = re.compile(r"""<html\b[^>]*?\s(?:xml:)?lang\s*=\s*["']?\s*([a-zA-Z0-9-]{1,35})""", re.IGNORECASE)
@@ -43,7 +45,7 @@ def content_type(headers: Mapping[str, str]) -> str:
 
 
 def is_page(headers: Mapping[str, str], payload: bytes) -> bool:
-    """Whether a response is an HTML page: by its type, unless its first bytes are another format's; by those where it is vague."""
+    """Whether a response is an HTML page: by its type, unless its first bytes say otherwise; by them where it is vague."""
     kind = content_type(headers)
     if kind in HTML_TYPES:
         return not payload.startswith(_FORMATS)
@@ -83,7 +85,9 @@ def _declared_wide(payload: bytes) -> bool:
 
 
 def _wide(payload: bytes) -> list[str]:
-    """UTF-16 without a mark, told by the zero bytes of its ASCII letters, markup at the least."""
+    """UTF-16 without a mark, told by its first angle bracket, or by the zero bytes of its ASCII letters."""
+    if payload[:2] in (b"<\0", b"\0<"):
+        return ["utf-16-le" if payload[1] == 0 else "utf-16-be"]
     zeros = [payload[n:1024:2].count(0) for n in (0, 1)]
     enough = min(len(payload), 1024) // 8
     if max(zeros) <= max(enough, 8, 4 * min(zeros)):

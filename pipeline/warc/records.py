@@ -109,7 +109,7 @@ def _fastwarc(stream: BinaryIO, start: int, size: int, most: int, together: bool
     try:
         for record in ArchiveIterator(stream, parse_http=False, max_header_len=CHUNK):
             if held is not None:
-                if SWALLOWED in held["block"] and not together and not _honest(stream, held["offset"], size):
+                if _swallows(held["block"]) and not together and not _honest(stream, held["offset"], size):
                     sure = False
                     break
                 yield Record(**{**held, "length": record.stream_pos - held["offset"], **whole})
@@ -119,7 +119,9 @@ def _fastwarc(stream: BinaryIO, start: int, size: int, most: int, together: bool
     if held is None:
         return
     if len(held["block"]) < min(held["size"], most):
-        yield Damage(whole.get("offset", held["offset"]), f"the record says {held['size']:,} bytes, and has {len(held['block']):,}")
+        yield Damage(
+            whole.get("offset", held["offset"]), f"the record says {held['size']:,} bytes, and has {len(held['block']):,}"
+        )
     elif together and not held["size"] and _member_end(stream, start, size) is None:
         yield Damage(start, "the archive ends within a record's head")
     elif together:
@@ -130,12 +132,24 @@ def _fastwarc(stream: BinaryIO, start: int, size: int, most: int, together: bool
             yield Damage(held["offset"], f"the record says {held['size']:,} bytes, and no record ends there")
 
 
+def _swallows(block: bytes) -> bool:
+    """Whether another record seems to stand within a block."""
+    return block.rfind(SWALLOWED) >= 0  # from behind: at 3.9 GB/s, where `in` and `find` do 1.7 (2026-11)
+
+
+def _moved(found: Record | Damage, offset: int, length: int) -> Record | Damage:
+    """The same within a part of the file that is packed as one."""
+    if isinstance(found, Damage):
+        return replace(found, offset=offset)
+    return replace(found, offset=offset, length=length)
+
+
 def _last(stream: BinaryIO, held: dict[str, Any], size: int) -> Iterator[Record | Damage]:
     """The record that no other follows, if it is whole: both libraries give a truncated one without a word."""
     end = _end(stream, held["offset"], size)
     if end is None:
         yield Damage(held["offset"], "the archive ends within this record")
-    elif SWALLOWED in held["block"] and not _honest(stream, held["offset"], size):
+    elif _swallows(held["block"]) and not _honest(stream, held["offset"], size):
         return  # another record stands within
     else:
         yield Record(length=end - held["offset"], **held)
@@ -328,7 +342,7 @@ def _warcio(stream: BinaryIO, start: int, size: int, most: int, together: bool) 
     if together:  # which warcio refuses
         unpacked = GzipFile(fileobj=Part(stream, start, size - start))
         for found in _warcio(unpacked, 0, unpacked.seek(0, io.SEEK_END), most, False):  # type: ignore[arg-type]
-            yield replace(found, offset=start, **({"length": size - start} if isinstance(found, Record) else {}))
+            yield _moved(found, start, size - start)
         return
     iterator = WarcioIterator(stream, arc2warc=True, no_record_parse=True)
     held: dict[str, Any] | None = None
@@ -429,7 +443,6 @@ def wacz_records(stream: BinaryIO, most: int = 1 << 40) -> Iterator[Record | Dam
                     yield replace(found, offset=start + found.offset)
             else:
                 for found in records(packed.open(member), member.file_size, most):  # type: ignore[arg-type]
-                    place = {"length": member.compress_size} if isinstance(found, Record) else {}
-                    yield replace(found, offset=start, **place)
+                    yield _moved(found, start, member.compress_size)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError) as error:
             yield Damage(start, f"{member.filename}: {error}")

@@ -65,9 +65,7 @@ def test_odd_archives_give_their_records(real_pages: Path, name: str):
     assert kinds(found) == ODD[name]
     for each in found:
         assert (
-            isinstance(each, Damage)
-            or each.kind != "response"
-            or (each.url and each.id and (each.block or name == "bad.arc"))
+            isinstance(each, Damage) or each.kind != "response" or (each.url and each.id and (each.block or name == "bad.arc"))
         )
     assert [f.id for f in found if isinstance(f, Record) and f.kind == "response"] == [
         f.id for f in read(data) if isinstance(f, Record) and f.kind == "response"
