@@ -35,6 +35,8 @@ ARC_LINE = re.compile(rb"[a-zA-Z][a-zA-Z0-9+.-]*:[^\n]{1,8192} \d{8,20} \S+ (?P<
 SIGNS = re.compile(
     rb"WARC/\d\.\d|\x1f\x8b\x08|\x28\xb5\x2f\xfd|\x5d\x2a\x4d\x18|\x04\x22\x4d\x18|^" + ARC_LINE.pattern, re.MULTILINE
 )
+MOST = 1 << 28
+"""Bytes of a block that are held at the most, unless another number is given: FastWARC sets them aside on a record's word."""
 LOOK = 8192
 """Bytes that tell what begins there."""
 SWALLOWED = b"\r\n\r\nWARC/1."
@@ -67,7 +69,7 @@ class Damage:
     reason: str
 
 
-def records(stream: BinaryIO, size: int, most: int = 1 << 40) -> Iterator[Record | Damage]:
+def records(stream: BinaryIO, size: int, most: int = MOST) -> Iterator[Record | Damage]:
     """The records of a seekable archive of ``size`` bytes, in order, with the damage between them."""
     at = 0
     while at < size:
@@ -109,7 +111,7 @@ def _fastwarc(stream: BinaryIO, start: int, size: int, most: int, together: bool
     try:
         for record in ArchiveIterator(stream, parse_http=False, max_header_len=CHUNK):
             if held is not None:
-                if _swallows(held["block"]) and not together and not _honest(stream, held["offset"], size):
+                if _swallows(held["block"]) and not together and not _honest(stream, held["offset"], size, strict=True):
                     sure = False
                     break
                 yield Record(**{**held, "length": record.stream_pos - held["offset"], **whole})
@@ -149,7 +151,7 @@ def _last(stream: BinaryIO, held: dict[str, Any], size: int) -> Iterator[Record 
     end = _end(stream, held["offset"], size)
     if end is None:
         yield Damage(held["offset"], "the archive ends within this record")
-    elif _swallows(held["block"]) and not _honest(stream, held["offset"], size):
+    elif _swallows(held["block"]) and not _honest(stream, held["offset"], size, strict=True):
         return  # another record stands within
     else:
         yield Record(length=end - held["offset"], **held)
@@ -162,12 +164,18 @@ def _together(stream: BinaryIO, start: int, size: int) -> bool:
     return after is not None and _begins(after.lstrip(b"\r\n"))
 
 
-def _honest(stream: BinaryIO, offset: int, size: int) -> bool:
-    """Whether a record ends where it says; the stream is left where it was."""
+def _honest(stream: BinaryIO, offset: int, size: int, strict: bool = False) -> bool:
+    """Whether a record ends where it says; the stream is left where it was.
+
+    ``strict``: with its two newlines. A plain file's record that takes in the next one to its very end cannot be told from one
+    that holds an archive, and is believed.
+    """
     place = stream.tell()
     after = _after(stream, offset, size)
     stream.seek(place)
-    return after is not None and (after[:4] in (b"", b"\r\n\r\n") or _begins(after.lstrip(b"\r\n")))
+    if after is None or strict:
+        return after is not None and after[:4] in (b"", b"\r\n\r\n")
+    return after[:4] in (b"", b"\r\n\r\n") or _begins(after.lstrip(b"\r\n"))
 
 
 def _begins(data: bytes) -> bool:
@@ -421,7 +429,7 @@ class Part(io.RawIOBase):
         return len(data)
 
 
-def wacz_records(stream: BinaryIO, most: int = 1 << 40) -> Iterator[Record | Damage]:
+def wacz_records(stream: BinaryIO, most: int = MOST) -> Iterator[Record | Damage]:
     """The records of the archives in a .wacz (a zip): a stored one's lie at offsets of the .wacz itself, a deflated one's at
     its member's, which holds them all.
     """
@@ -432,6 +440,9 @@ def wacz_records(stream: BinaryIO, most: int = 1 << 40) -> Iterator[Record | Dam
         return
     for member in packed.infolist():
         if not member.filename.startswith("archive/") or not member.filename.endswith((".warc", ".warc.gz", ".arc", ".arc.gz")):
+            continue
+        if member.header_offset < 0:
+            yield Damage(0, f"{member.filename}: the zip's beginning is lost")
             continue
         stream.seek(member.header_offset + 26)
         sizes = stream.read(4)
