@@ -72,7 +72,7 @@ def closed(html: Bytes, at: int, end: int, name: Any) -> Any:
 
 
 @kernel
-def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any) -> Any:
+def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any, most: int) -> Any:
     """The pages' visible texts one after the other, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
     size = 0
     for row in range(len(starts)):
@@ -83,7 +83,8 @@ def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any) -> Any:
     for row in range(len(starts)):
         at, end = starts[row], ends[row]
         blank = True
-        while at < end:
+        full = n + most
+        while at < end and (n < full or html[at] & 192 == 128):  # never within a character
             c = html[at]
             if c == 60 and at + 1 < end and 97 <= html[at + 1] | 32 <= 122:  # < and a letter
                 code, at = name_at(html, at + 1, end)
@@ -126,12 +127,12 @@ def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any) -> Any:
     return out[:n], offsets
 
 
-def visible(pages: Texts) -> Texts:
-    """The visible texts of pages; "" for an empty page.
+def visible(pages: Texts, most: int = 1 << 40) -> Texts:
+    """The visible texts of pages, of each the first ``most`` bytes or so; "" for an empty page.
 
     >>> [*visible(Texts.of(['<title>Gold</title><p class="a>b">in the<br>pan<script>if (a<b)</script> &amp; more', ""]))]
     ["Gold in the pan ' more", '']
     """
     codes = [int.from_bytes(name.encode()) for name in SKIPPED]
-    utf8, offsets = visible_rows(pages.utf8, pages.starts, pages.ends, np.array(codes, np.uint64))
+    utf8, offsets = visible_rows(pages.utf8, pages.starts, pages.ends, np.array(codes, np.uint64), most)
     return Texts(utf8, offsets[:-1], offsets[1:])
