@@ -346,12 +346,10 @@ def _values(record: Any, most: int) -> dict[str, Any]:
 
 def _warcio(stream: BinaryIO, start: int, size: int, most: int, together: bool) -> Iterator[Record | Damage]:
     """warcio's records from an offset on; the damage that ends them."""
-    stream.seek(start)
     if together:  # which warcio refuses
-        unpacked = GzipFile(fileobj=Part(stream, start, size - start))
-        for found in _warcio(unpacked, 0, unpacked.seek(0, io.SEEK_END), most, False):  # type: ignore[arg-type]
-            yield _moved(found, start, size - start)
+        yield from _warcio_unpacked(stream, start, size, most)
         return
+    stream.seek(start)
     iterator = WarcioIterator(stream, arc2warc=True, no_record_parse=True)
     held: dict[str, Any] | None = None
     damage: list[Damage] = []
@@ -365,6 +363,19 @@ def _warcio(stream: BinaryIO, start: int, size: int, most: int, together: bool) 
     except (ArchiveLoadFailed, EOFError, OSError, ValueError, AttributeError, zlib.error) as error:
         damage = [Damage(start, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")]
     yield from _last(stream, held, size) if held is not None else damage
+
+
+def _warcio_unpacked(stream: BinaryIO, start: int, size: int, most: int) -> Iterator[Record | Damage]:
+    """The records of one gzip member, up to where it breaks off."""
+    unpacked: Any = GzipFile(fileobj=Part(stream, start, size - start))
+    length = 0
+    try:
+        while data := unpacked.read(CHUNK):
+            length += len(data)
+        for found in _warcio(unpacked, 0, length, most, False):
+            yield _moved(found, start, size - start)
+    except (EOFError, OSError, zlib.error) as error:
+        yield Damage(start, f"{type(error).__name__}: {error}, after {length:,} bytes unpacked")
 
 
 def _warcio_values(record: Any, most: int) -> dict[str, Any]:

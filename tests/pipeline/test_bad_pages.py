@@ -275,6 +275,16 @@ def test_a_length_that_lies_costs_its_record_at_the_most(pack, lie):
     assert any(isinstance(f, Damage) for f in found)
 
 
+@pytest.mark.parametrize("name", ["b.arc.gz", "b.warc.gz", "b.warc.zst", "b.warc.lz4"])
+def test_a_member_that_breaks_off_gives_what_is_whole_and_damage(name):
+    """Found by tests/fuzz.py."""
+    for cut in (1, 9, 100, 300):
+        data = KINDS[name][:-cut]
+        found = list(records(io.BytesIO(data), len(data)))
+        whole = sum(isinstance(f, Record) and f.kind == "response" for f in found)
+        assert whole == 4 or any(isinstance(f, Damage) for f in found), cut  # the member's checksum alone may be cut off
+
+
 def test_a_zip_that_is_no_wacz():
     for data in (b"PK\x03\x04 nonsense", b"", wacz(gzipped(FOUR), zipfile.ZIP_STORED)[:-30]):
         assert [type(f) for f in wacz_records(io.BytesIO(data))] == [Damage]
