@@ -52,7 +52,7 @@ def head_of(block: bytes) -> tuple[int | None, dict[str, str], int]:
             headers[name] += " " + line.strip()
             continue
         name, colon, value = line.partition(":")
-        name = name.strip().lower()
+        name = name.strip().lower() if colon else ""
         if colon:
             headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
     if status is None and "content-type" not in headers:

@@ -73,6 +73,7 @@ def test_bodies_are_unpacked(coding):
         (b"<p>gold: x\r\n\r\n<p>", None, b"<p>gold: x\r\n\r\n<p>"),  # no headers
         (b"Content-Type: text/html\r\n\r\n<p>", None, b"<p>"),  # no status line
         (b"HTTP/1.0 404 Not Found\n\n<p>", 404, b"<p>"),
+        (b"HTTP/1.0 200 OK\nno name\n folded\n\n<p>", 200, b"<p>"),  # found by tests/fuzz.py
         (b"HTTP/1.1 200 OK", 200, b""),
         (b"", None, b""),
     ],
