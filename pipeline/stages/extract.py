@@ -27,7 +27,6 @@ only what is dropped later anyway fails. ``extractor``: a name, or two extractor
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -134,7 +133,7 @@ def extract_archive(task: Task) -> None:
     """One archive in, one shard out."""
     stage = stage_of(task, Extract)
     archive = task.inputs[0]
-    with TaskOutput(task, stage.schema) as output, _here(archive) as path:
+    with TaskOutput(task, stage.schema) as output, local_copy(archive) as path:
 
         def make(skip: Mapping[int, str], given: int, begin: Begin) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
             return extracted(stage, archive, path, skip, given, begin)
@@ -160,13 +159,6 @@ def extracted(
             batch = _Batch(stage, archive, batch.warcinfo)
     if given == 0:
         yield batch.tables(skip, begin)
-
-
-@contextmanager
-def _here(archive: str) -> Iterator[str]:
-    """A path on this machine of an archive; one that lies elsewhere is fetched, since reading goes back and forth in it."""
-    with local_copy(archive) as path:
-        yield path
 
 
 def _opened(path: str, archive: str, most: int) -> Iterator[Record | Damage]:
