@@ -28,7 +28,7 @@ from filelock import FileLock
 def _digest() -> str:
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
-    for room in ("filters", "classifiers", "pipeline/dedup"):
+    for room in ("filters", "classifiers", "pipeline/dedup", "pipeline/warc"):
         for file in sorted((root / room).glob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

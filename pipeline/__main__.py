@@ -373,6 +373,22 @@ def near(
 
 
 @app.command()
+def export(
+    shards: Annotated[list[str], typer.Argument(metavar="SHARDS", help="Shards, or a folder of them, as RUN/dataset.")],
+    out_folder: Out,
+    format: Annotated[str, typer.Option(help="The schema: dclm, that of DCLM's releases.")] = "dclm",
+    packing: Annotated[str, typer.Option(help="zst or gz.")] = "zst",
+) -> None:
+    """Write shards as JSON lines in the schema of another project."""
+    from pipeline.export import export_dclm
+
+    if format != "dclm" or packing not in ("zst", "gz"):
+        raise RecipeError(f"expected --format dclm and --packing zst or gz; found {format} and {packing}")
+    for location in export_dclm(shards, out_folder, packing):  # type: ignore[arg-type]
+        out.print(location, highlight=False, markup=False)
+
+
+@app.command()
 def sample(out_folder: Annotated[str, typer.Argument(metavar="OUT", help="The folder for the sample crawl.")]) -> None:
     """Write the built-in sample crawl: archives, classifier examples, benchmark questions, and each page's expected fate."""
     from pipeline.sample import write_sample

@@ -1,8 +1,9 @@
 """The sample crawl: some hundreds of pages that look like the web, made here so that a first run needs no network.
 
 Law: equal seeds give equal bytes on one Python version, and each page carries the fate that the baseline recipe has in store
-for it. A fate is ``stage/rule``, or ``quality`` (judged there by its score), or ``kept``. A page's choices come from a `Random`
-of its own, named by seed, maker and number: a page more of one kind changes no page of another.
+for it. A fate is ``stage/rule`` (of heuristics: there or among extract's early rules), or ``quality`` (judged there by its
+score), or ``kept``. A page's choices come from a `Random` of its own, named by seed, maker and number: a page more of one kind
+changes no page of another.
 """
 
 import csv

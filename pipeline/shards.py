@@ -49,10 +49,14 @@ DOCUMENT = pa.schema(
         ("archive", pa.string()),
         ("offset", pa.int64()),
         ("length", pa.int64()),
+        ("status", pa.int32()),
+        ("title", pa.string()),
+        ("declared_language", pa.string()),
         ("text", pa.large_string()),
     ]
 )
-"""What every document carries: WARC-Record-ID, target URI, WARC-Date, and where its record lies, to fetch it again."""
+"""What every document carries: WARC-Record-ID, target URI, WARC-Date, where its record lies, to fetch it again, the response's
+status, and the page's own title and language (null where it has none)."""
 
 DROPPED = pa.schema(
     [("id", pa.string()), ("url", pa.string()), ("dropped_by", pa.string()), ("value", pa.float64()), ("detail", pa.string())]
@@ -156,7 +160,7 @@ def local_copy(location: str) -> Iterator[str]:
         copy = f"{folder}/copy"
         for attempt in range(TRIES):
             try:
-                fs.get_file(path, copy)
+                fetch(fs, path, copy)
                 break
             except FileNotFoundError as error:
                 raise DataError(f"{location}: no such file") from error
@@ -167,6 +171,28 @@ def local_copy(location: str) -> Iterator[str]:
                     ) from error
                 time.sleep(0.5 * 2**attempt)
         yield copy
+
+
+RANGE_BYTES = 32 << 20
+"""Bytes that are asked for at once."""
+
+
+def fetch(fs: Any, path: str, copy: str) -> None:
+    """Add to a local file what it has not yet of one that lies elsewhere, range by range, so that a broken transfer goes on
+    where it broke; in one piece where the server does not say how large the file is, or gives no ranges.
+    """
+    size = fs.info(path).get("size")
+    have = os.path.getsize(copy) if os.path.exists(copy) else 0
+    while size and have < size:
+        end = min(have + RANGE_BYTES, size)
+        data = fs.cat_file(path, start=have, end=end)
+        if len(data) != end - have:
+            break
+        with open(copy, "ab") as file:
+            file.write(data)
+        have = end
+    if not size or have != size:
+        fs.get_file(path, copy)
 
 
 def clear_halves(folder: str) -> None:
@@ -261,6 +287,10 @@ def input_at(location: str) -> Input:
         info = patiently(lambda: fs.info(path))
     except FileNotFoundError as error:
         raise DataError(f"{location}: no such file") from error
+    if info["type"] == "directory" and is_local(location):  # of HTML files: what lies right in it
+        found = sorted((f.name, f.stat().st_size, f.stat().st_mtime) for f in os.scandir(path) if f.is_file())
+        stamp = hashlib.sha256(repr(found).encode()).hexdigest()
+        return Input(location, sum(size for _, size, _ in found), f"{location} {stamp}")
     size = int(info.get("size") or 0)
     stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
     return Input(location, size, f"{location} {size} {stamp}")

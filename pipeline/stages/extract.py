@@ -1,29 +1,47 @@
 """extract: archives to documents.
 
 Law: every response record is read and either kept as a document or dropped with a reason; other records are counted by kind,
-and so is damage, with its file and offset among the dropped. One archive in, one shard out.
+and so is damage, with its file and offset among the dropped. A WET's conversion records are documents as they are. One archive
+in, one shard out.
 
 ======================  =============================================================================
 dropped by              when
 ======================  =============================================================================
 ``damage``              a part of the archive that cannot be read (``id`` empty, the offset as value)
+``too_large``           the page has, or unpacks to, more than ``max_page_bytes``
 ``http_status``         the status is outside ``min_status`` to ``max_status``
-``not_html``            another content type than HTML's
+``not_html``            another content type than HTML's, or another format's first bytes
+a rule of ``early``     the URL, or the text that a light look finds in the page, does not pass it
 ``undecodable``         the bytes are not in the charset (only for ``charset: utf-8``)
+``time_limit``          the page took longer than ``max_page_seconds``
+``crash``               the page killed the process that read it, twice
 ``extraction_error``    the extractor failed
 ``no_text``             no text was found (``keep_empty: true`` keeps such pages, as the reference does)
 ======================  =============================================================================
+
+``early``: steps of the heuristics stage, ``keep`` and ``label`` alone. Those on URLs are taken before a page is decoded; the
+others on the text of a light look (`pipeline.warc.visible`), in which an extractor's text is contained: give them bounds that
+only what is dropped later anyway fails. ``extractor``: a name, or two extractors that are checked (`pipeline.warc.html`).
 """
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
 
+from filters.lists import ListError
+from filters.signal import Signal
+from filters.texts import Texts
+from pipeline.inputs import HTML_ENDINGS
 from pipeline.report import Count, Report
+from pipeline.run.guarded import Begin, guarded
 from pipeline.run.work import beat
 from pipeline.shards import (
     BATCH_BYTES,
@@ -34,29 +52,75 @@ from pipeline.shards import (
     Task,
     TaskOutput,
     local_copy,
+    with_fields,
 )
-from pipeline.stage import Run, Stage, finish, stage_of, tasks_for
-from pipeline.warc.html import EXTRACTORS
+from pipeline.stage import RecipeError, Run, Stage, finish, stage_of, tasks_for
+from pipeline.stages.heuristics import Heuristics, Step, clean
+from pipeline.warc import pages
+from pipeline.warc.html import ExtractorError, extractor_of, names_of
+from pipeline.warc.http import HEAD_BYTES, Response, TooLarge, response
 from pipeline.warc.pages import Undecodable, decoded, is_page
-from pipeline.warc.records import Damage, Record, records
+from pipeline.warc.records import Damage, Record, arc_id, records, wacz_records
+from pipeline.warc.visible import visible
+
+LOOK_BYTES = 1 << 12
+"""Bytes of visible text that early rules look at: enough to tell a language, and more words than any page needs."""
+DOCUMENTS = ("response", "conversion", "file")
+"""The kinds of records that become documents."""
 
 
 @dataclass(frozen=True)
 class Extract(Stage):
-    """Read archives (WARC, ARC) and take the text out of their pages."""
+    """Read archives (WARC, ARC, WET, WACZ) and take the text out of their pages."""
 
     name: ClassVar[str] = "extract"
     makes_documents: ClassVar[bool] = True
-    extractor: Literal["resiliparse", "resiliparse_all"] = "resiliparse"
+    extractor: str | Mapping[str, Any] = "resiliparse"
     charset: Literal["detect", "utf-8"] = "detect"
     html_only: bool = True
     min_status: int = 200
     max_status: int = 299
     keep_empty: bool = False
+    early: tuple[Any, ...] = ()
+    max_page_bytes: int = 10_000_000
+    max_page_seconds: float = 30.0
+    keep_headers: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            self.extract  # noqa: B018
+        except ExtractorError as error:
+            raise RecipeError(f"stage extract: extractor: {error}", ("extractor",)) from error
+        for number, step in enumerate(self.rules.plan, 1):
+            if step.verb not in ("keep", "label"):
+                raise RecipeError(f"stage extract: early, step {number}: only keep and label can come before there is a text")
+
+    @cached_property
+    def extract(self) -> Any:
+        """The extractor."""
+        return extractor_of(self.extractor)
+
+    @cached_property
+    def rules(self) -> Heuristics:
+        """The early steps."""
+        return Heuristics.of({"steps": self.early})
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of its shards."""
+        more = {"warc_headers": pa.string(), "warcinfo": pa.string()} if self.keep_headers else {}
+        return with_fields(DOCUMENT, **more)
 
     def versions(self) -> dict[str, str]:
-        """The extractor's version: 0.14, 0.15 and 2.0 write tables differently."""
-        return {"resiliparse": version("resiliparse"), "fastwarc": version("fastwarc")}
+        """The extractors' (resiliparse 0.14, 0.15 and 2.0 write tables differently), and what the early steps name."""
+        names = sorted({*names_of(self.extractor), "resiliparse", "fastwarc"})
+        return {**{name: version(name) for name in names}, **(self.rules.versions() if self.early else {})}
+
+    def rehearse(self) -> None:
+        """Compile what the early steps need."""
+        if self.early:
+            self.rules.rehearse()
+            visible(Texts.of(["<p>gold"]), LOOK_BYTES)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """One task an archive."""
@@ -64,94 +128,273 @@ class Extract(Stage):
         run(extract_archive, tasks)
         return finish(self, inputs, out, tasks)
 
-    def text(self, record: Record) -> tuple[str, str]:
-        """A response's text and "", or "" and the reason why there is none."""
-        if record.status is not None and not self.min_status <= record.status <= self.max_status:
-            return "", "http_status"
-        if self.html_only and not is_page(record.http_headers, record.payload):
-            return "", "not_html"
-        try:
-            text = EXTRACTORS[self.extractor](decoded(record.payload, record.http_headers, self.charset))
-            text = text.encode("utf-8", "replace").decode("utf-8")
-        except Undecodable:
-            return "", "undecodable"
-        except (ValueError, RuntimeError, MemoryError, RecursionError):
-            return "", "extraction_error"
-        return text, "" if text or self.keep_empty else "no_text"
-
 
 def extract_archive(task: Task) -> None:
     """One archive in, one shard out."""
     stage = stage_of(task, Extract)
     archive = task.inputs[0]
-    with TaskOutput(task, DOCUMENT) as output:
-        for kept, dropped, report in extracted(stage, archive):
+    with TaskOutput(task, stage.schema) as output, local_copy(archive) as path:
+
+        def make(skip: Mapping[int, str], given: int, begin: Begin) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
+            return extracted(stage, archive, path, skip, given, begin)
+
+        for kept, dropped, report in guarded(make, stage.max_page_seconds):
             output.write("kept", kept)
             output.write("dropped", dropped)
             output.report += report
             beat(task, output.report.read.documents, output.report.read.bytes)
 
 
-def extracted(stage: Extract, archive: str) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
-    """Documents, dropped pages and the report of an archive, a batch at a time."""
-    batch = _Batch()
-    for found in _opened(archive):
-        if isinstance(found, Damage):
-            batch.damaged(archive, found)
-        elif found.kind == "response":
-            batch.page(archive, found, *stage.text(found))
-        else:
-            batch.note(f"records.{found.kind}")
+def extracted(
+    stage: Extract, archive: str, path: str, skip: Mapping[int, str], given: int, begin: Begin
+) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
+    """Documents, dropped pages and the report of an archive, a batch at a time; for ``skip`` and on see `guarded`."""
+    batch = _Batch(stage, archive)
+    for number, found in enumerate(_opened(path, archive, stage.max_page_bytes + HEAD_BYTES)):
+        batch.add(number, found)
         if batch.bytes >= 8 * BATCH_BYTES:
-            yield batch.tables()
-            batch = _Batch()
-    yield batch.tables()
+            if given == 0:
+                yield batch.tables(skip, begin)
+            given = max(0, given - 1)
+            batch = _Batch(stage, archive, batch.warcinfo)
+    if given == 0:
+        yield batch.tables(skip, begin)
 
 
-def _opened(archive: str) -> Iterator[Record | Damage]:
-    """The records of an archive; one that lies elsewhere is fetched first, since reading goes back and forth in it."""
-    with local_copy(archive) as path:
-        try:
-            with open(path, "rb") as stream:
-                yield from records(stream, os.path.getsize(path))
-        except FileNotFoundError as error:
-            raise DataError(f"{archive}: no such archive") from error
-        except (PermissionError, IsADirectoryError) as error:
-            raise DataError(f"{archive} cannot be read: {error}") from error
+def _opened(path: str, archive: str, most: int) -> Iterator[Record | Damage]:
+    """The records of an archive, or of a folder of HTML files."""
+    try:
+        if os.path.isdir(path) or archive.lower().endswith(HTML_ENDINGS):
+            yield from _files(Path(path), archive)
+            return
+        with open(path, "rb") as stream:
+            if archive.lower().endswith(".wacz"):
+                yield from wacz_records(stream, most)
+            else:
+                yield from records(stream, os.path.getsize(path), most)
+    except FileNotFoundError as error:
+        raise DataError(f"{archive}: no such archive") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise DataError(f"{archive} cannot be read: {error}") from error
+
+
+def _files(path: Path, archive: str) -> Iterator[Record]:
+    """HTML files as records: those right in a folder, by name, or one by itself. Their URL is their name."""
+    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.name.lower().endswith(HTML_ENDINGS))
+    for file in files:
+        data = file.read_bytes()
+        url = f"file:///{file.name if path.is_dir() else os.path.basename(archive)}"
+        yield Record("file", 0, len(data), arc_id("", url, data), url, "", data, len(data))
+
+
+@dataclass
+class _Page:
+    """A page on its way to become a document."""
+
+    number: int
+    record: Record
+    response: Response
+    html: str | None = None
+    text: str = ""
+    title: str | None = None
+    language: str | None = None
+    reason: str = ""
+    value: float | None = None
+    detail: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that count as read."""
+        return len(self.response.body)
+
+    def drop(self, reason: str, value: float | None = None, detail: str | None = None) -> None:
+        """Say why it becomes none."""
+        self.reason, self.value, self.detail = reason, value, detail
+
+
+def text_of(stage: Extract, record: Record) -> tuple[str, str]:
+    """A record's text and "", or "" and the reason why it becomes no document."""
+    batch = _Batch(stage, "")
+    batch.add(0, record)
+    batch.tables({}, lambda item: None)
+    return batch.pages[0].text if not batch.pages[0].reason else "", batch.pages[0].reason
 
 
 class _Batch:
-    """Rows that are being gathered."""
+    """Pages that are being gathered, and then worked on together: the early rules measure many at once."""
 
-    def __init__(self) -> None:
-        self.kept: list[dict[str, Any]] = []
-        self.dropped: list[dict[str, Any]] = []
+    def __init__(self, stage: Extract, archive: str, warcinfo: str = "") -> None:
+        self.stage, self.archive, self.warcinfo = stage, archive, warcinfo
+        self.pages: list[_Page] = []
+        self.damages: list[Damage] = []
+        self.warcinfos: list[str] = []
+        self.notes: dict[str, int] = {}
         self.bytes = 0
-        self.report = Report()
 
-    def note(self, name: str) -> None:
-        self.report += Report(notes={name: 1})
-
-    def damaged(self, archive: str, damage: Damage) -> None:
-        self.note("damaged_places")
-        self.dropped.append(
-            {"id": "", "url": archive, "dropped_by": "damage", "value": float(damage.offset), "detail": damage.reason}
-        )
-
-    def page(self, archive: str, record: Record, text: str, reason: str) -> None:
-        html, size = len(record.payload), len(text.encode())
-        self.bytes += html
-        if reason:
-            value = float(record.status) if reason == "http_status" and record.status is not None else None
-            detail = record.http_headers.get("content-type") if reason == "not_html" else None
-            self.dropped.append({"id": record.id, "url": record.url, "dropped_by": reason, "value": value, "detail": detail})
-            self.report += Report(Count(1, html), dropped={reason: Count(1, html)})
+    def add(self, number: int, found: Record | Damage) -> None:
+        """Take what was found in the archive."""
+        if isinstance(found, Damage):
+            self.damages.append(found)
+            self._note("damaged_places")
             return
-        row = {"id": record.id, "url": record.url, "date": record.date, "archive": archive}
-        self.kept.append({**row, "offset": record.offset, "length": record.length, "text": text})
-        self.report += Report(Count(1, html), Count(1, size), edited={"markup": Count(1, html - size)})
+        if found.kind not in DOCUMENTS:
+            self._note(f"records.{found.kind}")
+            if found.kind == "warcinfo" and self.stage.keep_headers:
+                self.warcinfo = found.block.decode("utf-8", "replace")
+            return
+        page = self._page(number, found)
+        self.pages.append(page)
+        self.warcinfos.append(self.warcinfo)
+        self.bytes += max(page.size, 512)  # small ones count too: they are objects
 
-    def tables(self) -> tuple[pa.Table, pa.Table, Report]:
-        """What was gathered."""
-        kept, dropped = pa.Table.from_pylist(self.kept, DOCUMENT), pa.Table.from_pylist(self.dropped, DROPPED)
-        return kept, dropped, self.report
+    def _note(self, name: str) -> None:
+        self.notes[name] = self.notes.get(name, 0) + 1
+
+    def _page(self, number: int, record: Record) -> _Page:
+        stage, most = self.stage, self.stage.max_page_bytes
+        if record.kind != "response":
+            page = _Page(number, record, Response(None, {"content-type": "text/html"}, record.block))
+            if record.size > most:
+                page.drop("too_large", float(record.size))
+            return page
+        try:
+            page = _Page(number, record, response(record.block, most))
+            if record.size > len(record.block):
+                raise TooLarge
+        except TooLarge as error:
+            page = _Page(number, record, Response())
+            page.drop("too_large", float(record.size), str(error) or None)
+            return page
+        status, headers = page.response.status, page.response.headers
+        if status is not None and not stage.min_status <= status <= stage.max_status:
+            page.drop("http_status", float(status))
+        elif stage.html_only and not is_page(headers, page.response.body):
+            page.drop("not_html", None, headers.get("content-type"))
+        return page
+
+    def tables(self, skip: Mapping[int, str], begin: Begin) -> tuple[pa.Table, pa.Table, Report]:
+        """What becomes of the pages: documents, dropped ones, the report."""
+        for page in self.pages:
+            if page.number in skip and not page.reason:
+                page.drop(skip[page.number])
+        self._judge([s for s in self.stage.rules.plan if _on_url(s)], Texts.of([""] * len(self._left())))
+        looks = [s for s in self.stage.rules.plan if not _on_url(s)]
+        if looks:
+            for page in self._left():
+                begin(page.number)
+                self._decode(page)
+            self._judge(
+                looks, visible(_texts([page.html if page.html is not None else page.text for page in self._left()]), LOOK_BYTES)
+            )
+        for page in self._left():
+            begin(page.number)
+            self._extract(page)
+        begin(-1)
+        return self._kept(), self._dropped(), self._report()
+
+    def _left(self) -> list[_Page]:
+        return [page for page in self.pages if not page.reason]
+
+    def _judge(self, steps: Sequence[Step], texts: Texts) -> None:
+        left = self._left()
+        if not steps or not left:
+            return
+        try:
+            judged = clean(steps, texts, Texts.of([page.record.url for page in left]))
+        except ListError as error:
+            raise DataError(str(error)) from error
+        for rule, rows, values, details in judged.drops:
+            for row, value, detail in zip(rows, values, details, strict=True):
+                left[row].drop(rule, float(value), detail)
+
+    def _decode(self, page: _Page) -> None:
+        body, headers = page.response.body, page.response.headers
+        if page.record.kind == "conversion":
+            page.text = body.decode("utf-8", "replace")
+            page.language = page.record.headers.get("WARC-Identified-Content-Language")
+            if not page.text and not self.stage.keep_empty:
+                page.drop("no_text")
+            return
+        try:
+            page.html = decoded(body, headers, self.stage.charset)
+        except Undecodable as error:
+            page.drop("undecodable", None, str(error))
+
+    def _extract(self, page: _Page) -> None:
+        """The page's text, title and language; its HTML is not needed any more."""
+        if page.html is None and not page.text:
+            self._decode(page)
+        if page.html is None:
+            return
+        page.title, page.language = pages.title(page.html), pages.declared_language(page.html)
+        try:
+            page.text = self.stage.extract(page.html).encode("utf-8", "replace").decode("utf-8")
+        except ExtractorError:
+            raise
+        except Exception as error:  # whatever a parser raises costs its page and no other; it is told with the page
+            page.drop("extraction_error", None, f"{type(error).__name__}: {error}"[:200])
+            return
+        page.html = None
+        if not page.text and not self.stage.keep_empty:
+            page.drop("no_text")
+
+    def _kept(self) -> pa.Table:
+        rows = [self._row(page, info) for page, info in zip(self.pages, self.warcinfos, strict=True) if not page.reason]
+        return pa.Table.from_pylist(rows, self.stage.schema)
+
+    def _row(self, page: _Page, warcinfo: str) -> dict[str, Any]:
+        record = page.record
+        file = record.kind == "file" and not self.archive.lower().endswith(HTML_ENDINGS)
+        row = {
+            "id": record.id or arc_id(record.date, record.url, record.block),
+            "url": record.url,
+            "date": record.date,
+            "archive": f"{self.archive.rstrip('/')}/{record.url.removeprefix('file:///')}" if file else self.archive,
+            "offset": record.offset,
+            "length": record.length,
+            "status": page.response.status,
+            "title": page.title,
+            "declared_language": page.language,
+            "text": page.text,
+        }
+        if self.stage.keep_headers:
+            row |= {"warc_headers": json.dumps(dict(record.headers), ensure_ascii=False), "warcinfo": warcinfo}
+        return row
+
+    def _dropped(self) -> pa.Table:
+        rows: list[dict[str, Any]] = [
+            {"id": "", "url": self.archive, "dropped_by": "damage", "value": float(d.offset), "detail": d.reason}
+            for d in self.damages
+        ]
+        rows += [
+            {"id": p.record.id, "url": p.record.url, "dropped_by": p.reason, "value": p.value, "detail": p.detail}
+            for p in self.pages
+            if p.reason
+        ]
+        return pa.Table.from_pylist(rows, DROPPED)
+
+    def _report(self) -> Report:
+        dropped: dict[str, Count] = {}
+        read = kept = edited = Count()
+        for page in self.pages:
+            html = Count(1, page.size)
+            read += html
+            if page.reason:
+                dropped[page.reason] = dropped.get(page.reason, Count()) + html
+                continue
+            text = len(page.text.encode())
+            kept += Count(1, text)
+            edited += Count(1, page.size - text)
+        markup = {"markup": edited} if edited.documents else {}
+        return Report(read, kept, dropped, markup, self.notes)
+
+
+def _texts(pages: Sequence[str]) -> Texts:
+    """The pages' UTF-8 in one buffer: at three times the rate of `Texts.of`, which goes by way of Arrow."""
+    utf8 = [page.encode("utf-8", "replace") for page in pages]
+    ends = np.cumsum([0, *map(len, utf8)])
+    return Texts(np.frombuffer(b"".join(utf8), np.uint8), ends[:-1], ends[1:])
+
+
+def _on_url(step: Step) -> bool:
+    return isinstance(step.subject, Signal) and step.subject.column == "url"

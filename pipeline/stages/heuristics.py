@@ -4,7 +4,8 @@ Law: steps run one after the other on what the earlier ones left. What fails a k
 value; an edit that empties a text drops it under the edit's name. A step is a mapping with one of these keys:
 
 ``keep: SIGNAL``      with ``min``, ``max`` (inclusive), ``above``, ``below`` (strict); further keys are the signal's parameters
-``keep: COLUMN``      the same on a column that an earlier ``label`` or ``mark`` made; ``among: [..]`` for labels
+``keep: COLUMN``      the same on a column that an earlier ``label`` or ``mark`` made; ``among: [..]`` for labels, with which
+                      ``sure: P`` lets those pass that are less probable
 ``keep_lines: SIGNAL``  drops the lines that do not pass; ``strip``, ``empty`` as `filters.edits.KeepLines` has them
 ``edit: EDIT``        changes the text; further keys are its parameters
 ``label: language``   the likeliest language, as columns ``language`` and ``language_probability`` (`classifiers.language`)
@@ -89,10 +90,13 @@ def step_of(values: Mapping[str, Any]) -> Step:
 def _keep(name: str, rest: dict[str, Any]) -> Step:
     bounds = _bounds(name, rest)
     if name in LABELS:
-        among = tuple(map(str, rest.pop("among", ())))
-        if rest or bool(among) == bool(bounds):
-            raise RecipeError(f"keep {name}: give either `among: [...]` or bounds, and nothing else")
-        return Step("keep", name, name, None if among else Keep(Signal(name, _from_column), **bounds), among)
+        among, sure = tuple(map(str, rest.pop("among", ()))), rest.pop("sure", 0.0)
+        if rest or bool(among) == bool(bounds) or (sure and not among):
+            raise RecipeError(f"keep {name}: give either `among: [...]` (with `sure: P` or not) or bounds, and nothing else")
+        if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 1:
+            raise RecipeError(f"keep {name}: sure is {sure!r}; expected a probability")
+        keep = None if among else Keep(Signal(name, _from_column), **bounds)
+        return Step("keep", name, name, keep, among, (("sure", float(sure)),) if sure else ())
     signal = _signal(name, rest, (*SIGNALS, *LABELS))
     return Step("keep", signal, name, Keep(signal, **bounds))
 
@@ -221,7 +225,15 @@ def clean(steps: Sequence[Step], texts: Texts, urls: Texts, trace: Trace | None 
 
 
 def _among(step: Step) -> str:
-    return f"{step.subject} among {', '.join(step.among)}"
+    sure = dict(step.options).get("sure")
+    return f"{step.subject} among {', '.join(step.among)}" + (f", or not sure of {sure:g}" if sure else "")
+
+
+def _named(step: Step, documents: Documents) -> npt.NDArray[np.bool_]:
+    """Whose label is among those of a step, or not sure enough."""
+    passed = np.isin(documents.columns[str(step.subject)], step.among)
+    sure = dict(step.options).get("sure")
+    return passed | (documents.columns["language_probability"] < sure) if sure else passed
 
 
 def _take(step: Step, documents: Documents) -> Any:
@@ -239,7 +251,7 @@ def _take(step: Step, documents: Documents) -> Any:
         if subject not in documents.columns:
             raise RecipeError(f"keep {subject}: no earlier step makes that column; put `label: language` before it")
         values = documents.columns[subject]
-        passed = np.isin(values, step.among) if step.among else step.keep.passes(values)  # type: ignore[union-attr]
+        passed = _named(step, documents) if step.among else step.keep.passes(values)  # type: ignore[union-attr]
         shown = values if values.dtype.kind in "fiu" else documents.columns.get(f"{subject}_probability", np.zeros(len(values)))
         documents.drop(step.rule, passed, shown)
         return values

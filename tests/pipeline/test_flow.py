@@ -86,12 +86,14 @@ def expected(fate: str) -> set[str]:
     meanings = {
         "kept": {"dataset"},
         "quality": {"dataset", "quality/quality_probability"},
+        "extract/no_text": {"extract/no_text", "extract/fasttext_word_count"},
         "bloom/duplicate": {"bloom/contained_fraction", "bloom/no_line_left"},
         "decontaminate/benchmark": {"decontaminate/benchmark_item_count"},
         "heuristics/language": {"heuristics/language", "heuristics/language_probability"},
         "heuristics/repetition": {f"heuristics/{rule}" for rule in repetition},
     }
-    return meanings.get(fate, {fate})
+    found = meanings.get(fate, {fate})
+    return found | {rule.replace("heuristics/", "extract/") for rule in found}  # by its early rules
 
 
 def test_every_page_meets_its_fate(sample, sample_run):

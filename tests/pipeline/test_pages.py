@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stages.extract import Extract
+from pipeline.stages.extract import Extract, text_of
 from pipeline.warc.html import EXTRACTORS
 from pipeline.warc.pages import Undecodable, content_type, decoded, is_page
 from pipeline.warc.records import Record
@@ -15,6 +15,14 @@ RUSSIAN = "Съешь же ещё этих мягких французских �
 JAPANESE = "いろはにほへと散りぬるを我が世誰ぞ常ならむ有為の奥山今日越えて。" * 4
 GERMAN = "Größe “quoted” – naïve café "
 HTML = "text/html"
+
+
+def response(payload: bytes, headers: dict[str, str], status: int | None = 200) -> Record:
+    """A record of this response."""
+    lines = [f"HTTP/1.1 {status} X"] if status is not None else []
+    head = "\r\n".join([*lines, *(f"{k}: {v}" for k, v in headers.items())]).encode() + b"\r\n\r\n"
+    block = head + payload if lines or headers else payload
+    return Record("response", 0, len(block), "i", "u", "d", block, len(block))
 
 
 def header(charset: str) -> dict[str, str]:
@@ -48,6 +56,9 @@ def meta(charset: str, text: str, name: str | None = None) -> bytes:
         (meta("shift_jis", JAPANESE, "x-sjis"), header("utf-8"), JAPANESE),  # the header is not believed, meta is
         (RUSSIAN.encode("cp1251"), header("no-such-charset"), "французских"),
         (b"", {}, ""),
+        (("<html><p>" + GERMAN).encode("utf-16-le"), {}, GERMAN),  # no mark, no header
+        (("<html><p>" + RUSSIAN).encode("utf-16-be"), {}, RUSSIAN),
+        (b"<p>" + b"a\0b c " * 9, {}, "a\0b"),  # a zero here and there is no UTF-16
         (b"plain ASCII", header("utf-16"), "plain ASCII"),
     ],
 )
@@ -82,10 +93,11 @@ def test_what_comes_out_is_always_utf8(payload):
     [
         ("text/html", b"", True), ("TEXT/HTML; charset=utf-8", b"x", True), ("application/xhtml+xml", b"x", True),
         ("text/html ;charset=x", b"x", True),
-        ("text/plain", b"<html>", False), ("application/pdf", b"%PDF", False), ("image/png", b"\x89PNG", False),
+        ("text/plain", b"a <html>", False), ("text/plain", b"<html>", True), ("text/plain", b"<h2>", False), ("application/pdf", b"%PDF", False), ("image/png", b"\x89PNG", False),
         ("application/json", b"{}", False),
         ("", b"<!DOCTYPE html><p>x", True), ("", b"\n\n <HTML lang=en>", True), ("", b"%PDF-1.4", False), ("", b"", False),
-        ("", b"<rss>", False), (None, b"<html>", True), (None, b"hello", False),
+        ("", b"<rss>", False), ("text/html", b"%PDF-1.4 ...", False), ("text/html", b"\x89PNG\r\n\x1a\n", False), ("application/xml", b"<?xml version='1.0'?>\n<!-- x --><!DOCTYPE html PUBLIC>", True),
+        ("application/octet-stream", b" \xef\xbb\xbf<html>", False), ("application/octet-stream", b"\xef\xbb\xbf<html>", True), ("application/vnd.wap.xhtml+xml", b"x", True), (None, b"<html>", True), (None, b"hello", False),
     ],
 )  # fmt: skip
 def test_what_is_a_page(kind, payload, page):
@@ -119,14 +131,13 @@ def test_bytes_become_text_or_are_undecodable(payload, name, charset):
         return
     html.encode("utf-8")
     for extractor in EXTRACTORS.values():
-        assert isinstance(extractor(html), str)
+        assert isinstance(extractor(html), str), extractor
 
 
 @settings(max_examples=100, deadline=None)
 @given(BYTES, CHARSETS, st.sampled_from(["utf-8", "detect"]), st.integers(100, 599) | st.none())
 def test_each_page_has_a_text_or_a_reason(payload, name, charset, status):
-    record = Record("response", 0, 1, "i", "u", "d", payload, status, header(name))
-    text, reason = Extract(charset=charset).text(record)
+    text, reason = text_of(Extract(charset=charset), response(payload, header(name), status))
     text.encode("utf-8")
     assert bool(text) != bool(reason)
     assert reason in ("", "http_status", "not_html", "undecodable", "extraction_error", "no_text")
@@ -138,11 +149,10 @@ def test_each_page_has_a_text_or_a_reason(payload, name, charset, status):
         ({}, 404, HTML, b"<p>gone</p>", "http_status"), ({}, 199, HTML, b"<p>x</p>", "http_status"), ({}, 200, HTML, b"<p>x</p>", ""),
         ({}, 299, HTML, b"<p>x</p>", ""), ({}, 300, HTML, b"<p>x</p>", "http_status"), ({}, None, HTML, b"<p>x</p>", ""),
         ({"max_status": 999}, 404, HTML, b"<p>gone</p>", ""),
-        ({}, 200, "text/plain", b"<p>x</p>", "not_html"), ({"html_only": False}, 200, "text/plain", b"<p>x</p>", ""),
+        ({}, 200, "text/plain", b"gold", "not_html"), ({"html_only": False}, 200, "text/plain", b"gold", ""),
         ({"charset": "utf-8"}, 200, HTML, b"<p>\xff</p>", "undecodable"), ({}, 200, HTML, b"<p>caf\xe9</p>", ""),
         ({}, 200, HTML, b"<p></p>", "no_text"), ({"keep_empty": True}, 200, HTML, b"<p></p>", ""),
     ],
 )  # fmt: skip
 def test_why_a_page_has_no_text(parameters, status, kind, payload, reason):
-    record = Record("response", 0, 1, "i", "u", "d", payload, status, {"content-type": kind})
-    assert Extract(**parameters).text(record)[1] == reason
+    assert text_of(Extract(**parameters), response(payload, {"content-type": kind}, status))[1] == reason

@@ -1,0 +1,155 @@
+"""How good the extractors are on pages whose text is known: ``python -m tests.extraction`` prints docs/extraction.md's table.
+
+Score: precision, recall and F1 of words, as often as they stand there (a CJK character is a word), a page, then the mean over a
+type's pages, then over types. Pages with known segments: the share of those that must appear that do (recall), and of those
+that appear that should (precision). Recipes: the share of ingredients and instructions that are in the text; recall alone.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.warc.html import extractor_of
+from pipeline.warc.http import response
+from pipeline.warc.pages import decoded
+from pipeline.warc.records import Record, records
+
+Scores = tuple[float, float, float]
+"""F1, precision, recall."""
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
+BY_EXTRACTORS = ("omnivore", "readability", "goose3", "llmwebkit")
+"""Data sets whose texts an extractor wrote, or too few pages to say anything: left out."""
+
+PAIR = {"first": "turbohtml", "min_length": 200, "min_share": 0.25, "second": "resiliparse"}
+CONSENT = {"first": "turbohtml", "beside": "resiliparse", "min_agreement": 0.8, "second": "trafilatura"}
+EXTRACTORS: dict[str, Any] = {
+    "resiliparse": "resiliparse",
+    "turbohtml": "turbohtml",
+    "turbohtml, ample, or resiliparse": PAIR,
+    "trafilatura": "trafilatura",
+    "turbohtml agreed, or trafilatura": CONSENT,
+    "resiliparse_all": "resiliparse_all",
+    "turbohtml_all": "turbohtml_all",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A page whose text is known: all of it, or segments that must and must not appear."""
+
+    type: str
+    html: str
+    text: str | None = None
+    wanted: tuple[str, ...] = ()
+    unwanted: tuple[str, ...] = ()
+
+
+def known_pages(folder: Path) -> Iterator[Known]:
+    """The pages with ground truth, in the order of their records."""
+    rows = {row["id"].strip("<>"): row for row in pq.read_table(folder / "pages" / "index.parquet").to_pylist()}
+    for path in sorted((folder / "pages").glob("public-00?.warc.gz")):
+        with path.open("rb") as stream:
+            for record in records(stream, os.path.getsize(path)):
+                if isinstance(record, Record) and record.kind == "response" and (known := _known(rows[record.id], record)):
+                    yield known
+
+
+def _known(row: Mapping[str, Any], record: Record) -> Known | None:
+    kind, truth = row["ground_truth_kind"] or "", json.loads(row["ground_truth"] or "null")
+    if not truth or row["dataset"] in BY_EXTRACTORS or not kind.startswith(("full_text", "segments", "fields")):
+        return None
+    sent = response(record.block, 1 << 30)
+    html = decoded(sent.body, sent.headers)
+    if kind == "segments":
+        return Known("segments, many types", html, None, tuple(truth["with"]), tuple(truth["without"]))
+    if kind.startswith("fields"):
+        wanted = [s for s in [*truth.get("ingredients", []), *truth.get("instructions_list", [])] if isinstance(s, str)]
+        return Known("recipe", html, None, tuple(wanted)) if wanted else None
+    text = truth if isinstance(truth, str) else truth.get("main_content") or truth.get("text")
+    return Known(_type(row["dataset"], row["genre"]), html, text) if text else None
+
+
+def _type(dataset: str, genre: str) -> str:
+    if dataset == "daniel":
+        return f"news, {genre.removeprefix('news-')}"
+    return {"wcxb": genre, "ctf": "news, 2000-2015"}.get(dataset, "news")
+
+
+def digest(pages: list[Known]) -> str:
+    """A hash of the pages and of what is known of them."""
+    found = hashlib.sha256()
+    for page in pages:
+        found.update(repr(page).encode("utf-8", "replace"))
+    return found.hexdigest()[:16]
+
+
+def words(text: str) -> Counter[str]:
+    return Counter(WORD.findall(text.lower()))
+
+
+def f1(precision: float, recall: float) -> Scores:
+    return (2 * precision * recall / (precision + recall) if precision + recall else 0.0), precision, recall
+
+
+def score(page: Known, text: str) -> Scores:
+    """A page's score."""
+    if page.text is not None:
+        true, found = words(page.text), words(text)
+        common = (true & found).total()
+        return f1(common / max(found.total(), 1), common / max(true.total(), 1))
+    flat = " ".join(text.lower().split())
+    right, wrong = (sum(" ".join(s.lower().split()) in flat for s in side) for side in (page.wanted, page.unwanted))
+    return f1(right / max(right + wrong, 1), right / max(len(page.wanted), 1))
+
+
+def measured(pages: list[Known], extract: Callable[[str], str]) -> tuple[dict[str, Scores], float]:
+    """The mean scores by type, and MB of HTML a CPU-second."""
+    by_type: dict[str, list[Scores]] = defaultdict(list)
+    spent = 0.0
+    for page in pages:
+        began = time.process_time()
+        text = extract(page.html)
+        spent += time.process_time() - began
+        by_type[page.type].append(score(page, text))
+    means = {kind: _mean(scores) for kind, scores in sorted(by_type.items())}
+    means["mean of types"] = _mean([scores for kind, scores in means.items() if kind != "recipe"])
+    return means, sum(len(page.html.encode()) for page in pages) / 1e6 / spent
+
+
+def _mean(scores: list[Scores]) -> Scores:
+    return tuple(sum(each) / len(scores) for each in zip(*scores, strict=True))  # type: ignore[return-value]
+
+
+def main() -> None:
+    from tests.conftest import real_folder
+
+    pages = list(known_pages(real_folder()))
+    results = {name: measured(pages, extractor_of(named)) for name, named in EXTRACTORS.items()}
+    lines = [f"{len(pages):,} pages, digest {digest(pages)}.", "", "| pages of a type | " + " | ".join(results) + " |"]
+    lines.append("|---|" + "---:|" * len(results))
+    counts = Counter(page.type for page in pages)
+    for kind in next(iter(results.values()))[0]:
+        cells = [_cell(kind, means[kind]) for means, _ in results.values()]
+        lines.append(f"| {kind}{f' ({counts[kind]})' if kind in counts else ''} | " + " | ".join(cells) + " |")
+    lines.append("| **MB of HTML a CPU-second** | " + " | ".join(f"{rate:,.0f}" for _, rate in results.values()) + " |")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _cell(kind: str, scores: Scores) -> str:
+    if kind == "recipe":
+        return f"recall {scores[2]:.2f}"
+    return f"{scores[0]:.3f} ({scores[1]:.2f}, {scores[2]:.2f})"
+
+
+if __name__ == "__main__":
+    main()
