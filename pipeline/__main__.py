@@ -475,7 +475,9 @@ def _print_plan(loaded: recipes.Recipe, names: Sequence[str], folder: str, until
         table.add_column(title, justify="left" if title in ("stage", "state") else "right")
     rows = plan(loaded, inputs)
     for row, step in zip(rows, flow.planned(loaded, inputs, folder, until), strict=False):
-        state = f"finished: {step.folder}" if step.reused else f"to do: {step.folder}" if step.folder else "to do"
+        state = (
+            f"finished, will be reused: {step.folder}" if step.reused else f"to do: {step.folder}" if step.folder else "to do"
+        )
         table.add_row(
             row.stage, f"{row.tasks:,}", f"{row.documents:,.0f}", funnel.size(row.read), funnel.duration(row.cpu_seconds),
             funnel.duration(row.longest_seconds), funnel.size(row.memory), funnel.size(row.written), state,

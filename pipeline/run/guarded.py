@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, TypeVar
 
 Given = TypeVar("Given")
@@ -27,6 +28,8 @@ TIME_LIMIT, CRASH = "time_limit", "crash"
 KILLS = 2
 """An item is left out when it was being worked on so often when the process died: once may have been anybody's fault."""
 LOOK_SECONDS = 0.25
+WAITS = 20
+"""An item that only waits, or that no processor is there for, is late after so many times its time by the clock."""
 
 
 class GuardError(RuntimeError):
@@ -39,11 +42,11 @@ def unguarded(make: Make[Given]) -> Iterator[Given]:
 
 
 def guarded(make: Make[Given], seconds: float) -> Iterator[Given]:
-    """What a generator gives, made in forked processes; ``seconds``: an item's time."""
+    """What a generator gives, made in forked processes; ``seconds``: an item's time of the processor."""
     skip: dict[int, str] = {}
     kills: dict[int, int] = {}
     given = 0
-    with mmap.mmap(-1, 16) as shared:
+    with mmap.mmap(-1, 8) as shared:
         while True:
             child = _Child(make, skip, given, shared)
             try:
@@ -54,7 +57,7 @@ def guarded(make: Make[Given], seconds: float) -> Iterator[Given]:
                 child.end()
             if child.finished:
                 return
-            item, _ = struct.unpack("qd", shared[:16])
+            (item,) = struct.unpack("q", shared[:8])
             kills[item] = kills.get(item, 0) + 1
             if child.late:
                 skip[item] = TIME_LIMIT
@@ -64,11 +67,24 @@ def guarded(make: Make[Given], seconds: float) -> Iterator[Given]:
                 raise GuardError(f"the reading process was killed {kills[item]} times (signal {-child.code}): out of memory?")
 
 
+def spent(process: int) -> float:
+    """Seconds of CPU that a process has taken; where that cannot be known (not on Linux), the time of a clock.
+
+    What is late is told by what it has done, so that the same pages are late on a machine that is busy, or was asleep.
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return time.monotonic()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class _Child:
     """One forked process, and what comes from it."""
 
     def __init__(self, make: Make[Any], skip: Mapping[int, str], given: int, shared: mmap.mmap) -> None:
         self.shared, self.finished, self.late, self.code = shared, False, False, 0
+        self.item, self.since, self.seen = -1, 0.0, 0.0
         self.pipe, theirs = Pipe(duplex=False)
         self._begin(-1)
         self.process = os.fork()
@@ -78,7 +94,7 @@ class _Child:
         theirs.close()
 
     def _begin(self, item: int) -> None:
-        struct.pack_into("qd", self.shared, 0, item, time.monotonic())
+        struct.pack_into("q", self.shared, 0, item)
 
     def _work(self, make: Make[Any], skip: Mapping[int, str], given: int, pipe: Connection) -> None:
         try:
@@ -97,8 +113,11 @@ class _Child:
         """What the process gives, until it is done, dies, or has to be killed."""
         while True:
             if not self.pipe.poll(LOOK_SECONDS):
-                item, began = struct.unpack("qd", self.shared[:16])
-                if item >= 0 and time.monotonic() - began > seconds:
+                (item,) = struct.unpack("q", self.shared[:8])
+                now, clock = spent(self.process), time.monotonic()
+                if item != self.item:
+                    self.item, self.since, self.seen = item, now, clock
+                elif item >= 0 and (now - self.since > seconds or clock - self.seen > WAITS * seconds):
                     self.late = True
                     return
                 continue

@@ -139,13 +139,19 @@ def test_a_page_that_is_hard_to_read_costs_itself_at_the_most(tmp_path, name, ex
 # --- the guard
 
 
-HOW = {3: lambda: time.sleep(60), 5: lambda: os.kill(os.getpid(), signal.SIGKILL)}
+def work_for_ever():
+    while True:
+        pass
+
+
+HOW = {3: work_for_ever, 4: lambda: time.sleep(2), 7: lambda: time.sleep(60), 5: lambda: os.kill(os.getpid(), signal.SIGKILL)}
 
 
 def test_an_item_that_hangs_or_kills_costs_itself(monkeypatch):
     monkeypatch.setattr(guard, "LOOK_SECONDS", 0.05)
     found = dict(each for each in guarded(whole, 0.5))
-    assert found == {n: {3: "time_limit", 5: "crash"}.get(n, "") for n in range(10)}
+    # 4 has only waited: on a machine that is busy, or was asleep, the same pages are late as on any other
+    assert found == {n: {3: "time_limit", 5: "crash", 7: "time_limit"}.get(n, "") for n in range(10)}
 
 
 def whole(skip, given, begin):
