@@ -472,8 +472,9 @@ def wacz_records(stream: BinaryIO, most: int = MOST) -> Iterator[Record | Damage
         start = member.header_offset + 30 + int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little")
         try:
             if member.compress_type == zipfile.ZIP_STORED:
-                inner: Any = io.BufferedReader(Part(stream, start, member.file_size), CHUNK)
-                for found in records(inner, member.file_size, most):
+                size = max(0, min(member.file_size, stream.seek(0, io.SEEK_END) - start))
+                inner: Any = io.BufferedReader(Part(stream, start, size), CHUNK)
+                for found in records(inner, size, most):
                     yield replace(found, offset=start + found.offset)
             else:
                 for found in records(packed.open(member), member.file_size, most):  # type: ignore[arg-type]
