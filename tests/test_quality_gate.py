@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from pipeline import recipe as recipes
+from pipeline.inputs import find_archives, find_shards
 from pipeline.report import Report
 from pipeline.run.local import local
-from pipeline.shards import Input
 from pipeline.stage import Stage
 from pipeline.warc.html import ExtractorError, extractor_of, names_of
 from tests.extraction import CONSENT, PAIR, Known, digest, known_pages, measured, score
@@ -47,10 +47,8 @@ def kept(stages: list[Stage], archives: list[Path], out: Path) -> tuple[set[str]
     import pyarrow.parquet as pq
 
     extract, heuristics = stages
-    inputs = [Input(str(path), path.stat().st_size, path.name) for path in archives]
-    report = extract(inputs, str(out / "a"), local(2))
-    shards = [Input(str(p), p.stat().st_size, p.name) for p in sorted((out / "a").glob("part-*.parquet"))]
-    heuristics(shards, str(out / "b"), local(2))
+    report = extract(find_archives([str(path) for path in archives]), str(out / "a"), local(2))
+    heuristics(find_shards([str(out / "a")]), str(out / "b"), local(2))
     return {i for p in (out / "b").glob("part-*.parquet") for i in pq.read_table(p, columns=["id"])["id"].to_pylist()}, report
 
 

@@ -27,7 +27,7 @@ only what is dropped later anyway fails. ``extractor``: a name, or two extractor
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -149,16 +149,16 @@ def extracted(
     stage: Extract, archive: str, path: str, skip: Mapping[int, str], given: int, begin: Begin
 ) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
     """Documents, dropped pages and the report of an archive, a batch at a time; for ``skip`` and on see `guarded`."""
-    batch = _Batch(stage, archive)
+    batch = _Batch(stage, archive, skip, begin)
     for number, found in enumerate(_opened(path, archive, stage.max_page_bytes + HEAD_BYTES)):
-        batch.add(number, found)
+        batch.add(number, found, at_once=given == 0 and not stage.early)
         if batch.bytes >= 8 * BATCH_BYTES:
             if given == 0:
-                yield batch.tables(skip, begin)
+                yield batch.tables()
             given = max(0, given - 1)
-            batch = _Batch(stage, archive, batch.warcinfo)
+            batch = _Batch(stage, archive, skip, begin, batch.warcinfo)
     if given == 0:
-        yield batch.tables(skip, begin)
+        yield batch.tables()
 
 
 def _opened(path: str, archive: str, most: int) -> Iterator[Record | Damage]:
@@ -201,11 +201,12 @@ class _Page:
     reason: str = ""
     value: float | None = None
     detail: str | None = None
+    done: bool = False
+    size: int = 0
+    """Bytes that count as read."""
 
-    @property
-    def size(self) -> int:
-        """Bytes that count as read."""
-        return len(self.response.body)
+    def __post_init__(self) -> None:
+        self.size = len(self.response.body)
 
     def drop(self, reason: str, value: float | None = None, detail: str | None = None) -> None:
         """Say why it becomes none."""
@@ -214,25 +215,25 @@ class _Page:
 
 def text_of(stage: Extract, record: Record) -> tuple[str, str]:
     """A record's text and "", or "" and the reason why it becomes no document."""
-    batch = _Batch(stage, "")
+    batch = _Batch(stage, "", {}, lambda item: None)
     batch.add(0, record)
-    batch.tables({}, lambda item: None)
+    batch.tables()
     return batch.pages[0].text if not batch.pages[0].reason else "", batch.pages[0].reason
 
 
 class _Batch:
     """Pages that are being gathered, and then worked on together: the early rules measure many at once."""
 
-    def __init__(self, stage: Extract, archive: str, warcinfo: str = "") -> None:
-        self.stage, self.archive, self.warcinfo = stage, archive, warcinfo
+    def __init__(self, stage: Extract, archive: str, skip: Mapping[int, str], begin: Begin, warcinfo: str = "") -> None:
+        self.stage, self.archive, self.warcinfo, self.skip, self.begin = stage, archive, warcinfo, skip, begin
         self.pages: list[_Page] = []
         self.damages: list[Damage] = []
         self.warcinfos: list[str] = []
         self.notes: dict[str, int] = {}
         self.bytes = 0
 
-    def add(self, number: int, found: Record | Damage) -> None:
-        """Take what was found in the archive."""
+    def add(self, number: int, found: Record | Damage, at_once: bool = False) -> None:
+        """Take what was found in the archive; ``at_once``: with its text, while its bytes are in a core's cache."""
         if isinstance(found, Damage):
             self.damages.append(found)
             self._note("damaged_places")
@@ -243,14 +244,20 @@ class _Batch:
                 self.warcinfo = found.block.decode("utf-8", "replace")
             return
         page = self._page(number, found)
+        if number in self.skip and not page.reason:
+            page.drop(self.skip[number])
         self.pages.append(page)
         self.warcinfos.append(self.warcinfo)
+        if at_once and not page.reason:
+            self._extract(page)
         self.bytes += max(page.size, 512)  # small ones count too: they are objects
 
     def _note(self, name: str) -> None:
         self.notes[name] = self.notes.get(name, 0) + 1
 
     def _page(self, number: int, record: Record) -> _Page:
+        if not record.id:
+            record = replace(record, id=arc_id(record.date, record.url, record.block))
         stage, most = self.stage, self.stage.max_page_bytes
         if record.kind != "response":
             page = _Page(number, record, Response(None, {"content-type": "text/html"}, record.block))
@@ -272,24 +279,19 @@ class _Batch:
             page.drop("not_html", None, headers.get("content-type"))
         return page
 
-    def tables(self, skip: Mapping[int, str], begin: Begin) -> tuple[pa.Table, pa.Table, Report]:
+    def tables(self) -> tuple[pa.Table, pa.Table, Report]:
         """What becomes of the pages: documents, dropped ones, the report."""
-        for page in self.pages:
-            if page.number in skip and not page.reason:
-                page.drop(skip[page.number])
         self._judge([s for s in self.stage.rules.plan if _on_url(s)], Texts.of([""] * len(self._left())))
         looks = [s for s in self.stage.rules.plan if not _on_url(s)]
         if looks:
             for page in self._left():
-                begin(page.number)
                 self._decode(page)
-            self._judge(
-                looks, visible(_texts([page.html if page.html is not None else page.text for page in self._left()]), LOOK_BYTES)
-            )
+            self.begin(-1)
+            shown = _texts([page.html if page.html is not None else page.text for page in self._left()])
+            self._judge(looks, visible(shown, LOOK_BYTES))
         for page in self._left():
-            begin(page.number)
-            self._extract(page)
-        begin(-1)
+            if not page.done:
+                self._extract(page)
         return self._kept(), self._dropped(), self._report()
 
     def _left(self) -> list[_Page]:
@@ -308,6 +310,7 @@ class _Batch:
                 left[row].drop(rule, float(value), detail)
 
     def _decode(self, page: _Page) -> None:
+        self.begin(page.number)
         body, headers = page.response.body, page.response.headers
         if page.record.kind == "conversion":
             page.text = body.decode("utf-8", "replace")
@@ -322,19 +325,24 @@ class _Batch:
 
     def _extract(self, page: _Page) -> None:
         """The page's text, title and language; its HTML is not needed any more."""
+        page.done = True
+        self.begin(page.number)
         if page.html is None and not page.text:
             self._decode(page)
-        if page.html is None:
-            return
-        page.title, page.language = pages.title(page.html), pages.declared_language(page.html)
+        if page.html is not None:
+            self._extract_html(page, page.html)
+        page.html, page.record, page.response = None, replace(page.record, block=b""), replace(page.response, body=b"")
+        self.begin(-1)
+
+    def _extract_html(self, page: _Page, html: str) -> None:
+        page.title, page.language = pages.title(html), pages.declared_language(html)
         try:
-            page.text = self.stage.extract(page.html).encode("utf-8", "replace").decode("utf-8")
+            page.text = self.stage.extract(html).encode("utf-8", "replace").decode("utf-8")
         except ExtractorError:
             raise
         except Exception as error:  # whatever a parser raises costs its page and no other; it is told with the page
             page.drop("extraction_error", None, f"{type(error).__name__}: {error}"[:200])
             return
-        page.html = None
         if not page.text and not self.stage.keep_empty:
             page.drop("no_text")
 
@@ -346,7 +354,7 @@ class _Batch:
         record = page.record
         file = record.kind == "file" and not self.archive.lower().endswith(HTML_ENDINGS)
         row = {
-            "id": record.id or arc_id(record.date, record.url, record.block),
+            "id": record.id,
             "url": record.url,
             "date": record.date,
             "archive": f"{self.archive.rstrip('/')}/{record.url.removeprefix('file:///')}" if file else self.archive,

@@ -37,6 +37,7 @@ SIGNS = re.compile(
 )
 MOST = 1 << 28
 """Bytes of a block that are held at the most, unless another number is given: FastWARC sets them aside on a record's word."""
+HTTP_LENGTH = re.compile(rb"\r\nContent-Length:[ \t]*(\d{1,12})\r\n", re.IGNORECASE)
 LOOK = 8192
 """Bytes that tell what begins there."""
 SWALLOWED = b"\r\n\r\nWARC/1."
@@ -134,7 +135,10 @@ def _fastwarc(stream: BinaryIO, start: int, size: int, most: int, together: bool
 
 
 def _swallows(block: bytes) -> bool:
-    """Whether another record seems to stand within a block."""
+    """Whether another record seems to stand within a block; not, where HTTP's length agrees with the record's."""
+    said, head = HTTP_LENGTH.search(block, 0, LOOK), block.find(b"\r\n\r\n", 0, LOOK)
+    if said and said.end() <= head + 2 and int(said[1]) == len(block) - head - 4:
+        return False
     return block.rfind(SWALLOWED) >= 0  # from behind: at 3.9 GB/s, where `in` and `find` do 1.7 (2026-11)
 
 
@@ -468,8 +472,9 @@ def wacz_records(stream: BinaryIO, most: int = MOST) -> Iterator[Record | Damage
         start = member.header_offset + 30 + int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little")
         try:
             if member.compress_type == zipfile.ZIP_STORED:
-                inner: Any = io.BufferedReader(Part(stream, start, member.file_size), CHUNK)
-                for found in records(inner, member.file_size, most):
+                size = max(0, min(member.file_size, stream.seek(0, io.SEEK_END) - start))
+                inner: Any = io.BufferedReader(Part(stream, start, size), CHUNK)
+                for found in records(inner, size, most):
                     yield replace(found, offset=start + found.offset)
             else:
                 for found in records(packed.open(member), member.file_size, most):  # type: ignore[arg-type]

@@ -546,6 +546,9 @@ MEASURES: dict[str, Measure] = {
     "Extract, half of the pages not English (MB of HTML): the stage, resiliparse and early rules": extract_by_language(
         early="baseline"
     ),
+    "Extract, half of the pages not English (MB of HTML): the stage, turbohtml and early rules": extract_by_language(
+        extractor="turbohtml", early="baseline"
+    ),
     "Extract, half of the pages not English (MB of HTML): the stage, baseline.yaml's pair": extract_by_language(
         extractor="baseline"
     ),
