@@ -217,8 +217,8 @@ def write_text(location: str, text: str) -> None:
 class ShardWriter:
     """Writes one Parquet shard: zstd, page checksums, row groups bounded by bytes; equal tables give equal bytes."""
 
-    def __init__(self, location: str, schema: pa.Schema, dictionary: bool = True) -> None:
-        self.location, self.schema, self.rows = location, schema, 0
+    def __init__(self, location: str, schema: pa.Schema, dictionary: bool = True, group_rows: int | None = None) -> None:
+        self.location, self.schema, self.rows, self.group_rows = location, schema, 0, group_rows
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._file = whole_file(location)
@@ -248,7 +248,7 @@ class ShardWriter:
     def _flush(self) -> None:
         table = pa.concat_tables(self._held, promote_options="none").combine_chunks()
         if table.num_rows:
-            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._writer.write_table(table, row_group_size=self.group_rows or table.num_rows)
         self._held, self._held_bytes = [], 0
 
     def commit(self) -> dict[str, Any]:
@@ -372,10 +372,13 @@ class TaskOutput:
         if dropped:
             self.open("dropped", f"dropped/{task.name}.parquet", DROPPED)
 
-    def open(self, name: str, file: str, schema: pa.Schema, dictionary: bool = True) -> None:
-        """Add a shard to this task's output; ``dictionary`` false for columns of hashes, which never repeat."""
+    def open(self, name: str, file: str, schema: pa.Schema, dictionary: bool = True, group_rows: int | None = None) -> None:
+        """Add a shard to this task's output; ``dictionary`` false for columns of hashes, which never repeat.
+
+        ``group_rows``: rows of a row group, where readers look for a few rows of a sorted shard and pass over the others.
+        """
         try:
-            self._writers[name] = ShardWriter(join(self.task.out, file), schema, dictionary)
+            self._writers[name] = ShardWriter(join(self.task.out, file), schema, dictionary, group_rows)
         except BaseException:
             self._abandon()
             raise

@@ -30,7 +30,14 @@ from pipeline.sample import write_sample
 from tests.conftest import real_folder
 from tests.pipeline.clusters import RayCluster, SlurmCluster, ray_cluster, slurm_cluster, until
 
-INPUT = ("pages/public-webkb-000.warc.gz", "pages/synthetic-000.warc.gz", "archives/*")
+INPUT = (
+    "pages/public-webkb-000.warc.gz",
+    "pages/synthetic-000.warc.gz",
+    "archives/wget-sample-0000.warc.gz",
+    "archives/example.arc.gz",
+    "archives/example-trunc.warc",
+    "archives/whirlwind.warc.wet.gz",
+)
 KILLS_A_RUN = 4
 PATIENCE = 600.0
 """Seconds after which a run that does nothing more is a failure of this test."""
@@ -246,7 +253,7 @@ def inputs_for(folder: Path) -> list[str]:
     """What is read: real pages, or the sample crawl."""
     real = real_folder()
     if real.is_dir():
-        return [str(p) for pattern in INPUT for p in sorted(real.glob(pattern)) if not p.name.endswith((".wat", ".wat.gz"))]
+        return [str(p) for pattern in INPUT for p in sorted(real.glob(pattern))]
     write_sample(folder / "sample")
     return [str(folder / "sample" / "crawl")]
 

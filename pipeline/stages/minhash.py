@@ -31,6 +31,9 @@ from pipeline.stages.copies import SURVIVORS, Copies, check_keep, rows_between, 
 DOCUMENTS_A_PART = 100_000
 """Documents whose shingles a judging task holds: at 8 bytes a word, about 400 MB. A component is never divided."""
 
+GROUPS = 64
+"""Row groups of a file of sets, and of one of those judged: who reads a part of it reads about that share of its bytes."""
+
 MOST_COMPARED = 256
 """Kept documents of its component that a document is compared with, the preferred first; what is near none of them stays."""
 
@@ -178,7 +181,6 @@ def collect_sets(task: Task) -> None:
     document, component = known["document"].to_numpy(), known["survivor"].to_numpy()
     row, found = start, [SETS.empty_table()]
     with TaskOutput(task, None, dropped=False) as output:
-        output.open("sets", f"sets/{task.name}.parquet", SETS)
         for table in read_batches(location):
             texts = texts_of(table, "text", location)
             first, last = np.searchsorted(document, [row, row + len(texts)])
@@ -192,7 +194,9 @@ def collect_sets(task: Task) -> None:
             found.append(pa.table([*map(pa.array, values), column], schema=SETS))
             row += len(texts)
             beat(task, row - start, 0)
-        output.write("sets", pa.concat_tables(found).sort_by([("part", "ascending"), ("component", "ascending")]))
+        table = pa.concat_tables(found).sort_by([("part", "ascending"), ("component", "ascending")])
+        output.open("sets", f"sets/{task.name}.parquet", SETS, group_rows=max(1, -(-table.num_rows // GROUPS)))
+        output.write("sets", table)
 
 
 def judge_part(task: Task) -> None:
@@ -214,6 +218,6 @@ def judge_part(task: Task) -> None:
     document, standing = document[order], standing[order]
     _, inverse, copies = np.unique(standing, return_inverse=True, return_counts=True)
     with TaskOutput(task, None, dropped=False) as output:
-        output.open("judged", f"judged/{task.name}.parquet", SURVIVORS)
+        output.open("judged", f"judged/{task.name}.parquet", SURVIVORS, group_rows=-(-DOCUMENTS_A_PART // GROUPS))
         columns = [pa.array(document), pa.array(standing), pa.array(copies[inverse].astype(np.int32))]
         output.write("judged", pa.table(columns, schema=SURVIVORS))

@@ -492,7 +492,7 @@ def supposing(found: Found, rates: Mapping[str, Rate]) -> dict[str, Rate]:
 def shapes_of(found: Found, rates: Mapping[str, Rate], pages: float, archives_: int) -> dict[str, Shape]:
     """How the passes that are not an archive a task are cut, and what they read again, as their stages have it."""
     from pipeline.stages.copies import BYTES_JOINED, BYTES_PAIRED, DOCUMENTS_A_TASK
-    from pipeline.stages.minhash import DOCUMENTS_A_PART
+    from pipeline.stages.minhash import DOCUMENTS_A_PART, GROUPS
     from tests.bench.scale import minhash
 
     documents = pages * SHARES["minhash"]
@@ -507,8 +507,8 @@ def shapes_of(found: Found, rates: Mapping[str, Rate], pages: float, archives_: 
         ),
         "minhash.components": Shape(1, BYTES_JOINED * documents, archives_ + pairing, 8 * documents + wrote["pairs"]),
         "minhash.sets": Shape(opened=archives_, reread=archives_ * wrote["components"] * min(1, (1 << 20) / documents)),
-        "minhash.judged": Shape(parts, JUDGED, parts * archives_, parts * wrote["sets"]),
-        "minhash.part": Shape(opened=archives_ * (1 + parts), reread=archives_ * wrote["judged"]),
+        "minhash.judged": Shape(parts, JUDGED, parts * archives_, max(1.0, parts / GROUPS) * wrote["sets"]),
+        "minhash.part": Shape(opened=archives_ * (1 + parts), reread=max(1.0, archives_ / GROUPS) * wrote["judged"]),
         "bloom.group": Shape(NODES, filter_ / NODES),
         "quality.part": Shape(opened=archives_, reread=pages * SHARES["quality"] * rates["quality.scores"].passing),
     }
