@@ -107,7 +107,7 @@ def in_words(stage: StageStatus) -> str:
         return f"{stage.name}: {stage.state}"
     last = stage.passes[-1]
     failed = f", {last.failed} failed" if last.failed else ""
-    queue = f" ({last.queue})" if last.queue else ""
+    queue = f" ({last.queue})" if last.queue and last.done < last.tasks else ""
     return (
         f"{stage.name}: {stage.state}, {last.part} {last.done}/{last.tasks} tasks done, {last.running} running{failed}{queue}"
     )

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -181,11 +182,11 @@ def fetch(fs: Any, path: str, copy: str) -> None:
     """Add to a local file what it has not yet of one that lies elsewhere, range by range, so that a broken transfer goes on
     where it broke; in one piece where the server does not say how large the file is, or gives no ranges.
     """
-    size = fs.info(path).get("size")
+    size = patiently(lambda: fs.info(path)).get("size")
     have = os.path.getsize(copy) if os.path.exists(copy) else 0
     while size and have < size:
         end = min(have + RANGE_BYTES, size)
-        data = fs.cat_file(path, start=have, end=end)
+        data = patiently(partial(fs.cat_file, path, start=have, end=end))
         if len(data) != end - have:
             break
         with open(copy, "ab") as file:
