@@ -30,7 +30,7 @@ from tests.pipeline.test_local import digests as task_digests
 from tests.pipeline.test_local import tasks_in
 
 pytestmark = pytest.mark.filterwarnings("default")
-SLURM, RAY = pytest.mark.xdist_group("slurm"), pytest.mark.xdist_group("ray")
+SLURM = RAY = pytest.mark.xdist_group("engines")  # one after the other: two clusters at once are too much for two processors
 QUICK = {"poll_seconds": 0.3, "late_seconds": 2.0, "memory_gb": 0.5, "array": 3}
 WITH = ("partition=gold", "memory_gb=1", "lead_memory_gb=1", "poll_seconds=0.5", "array=2", "late_seconds=3")
 
