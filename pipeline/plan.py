@@ -24,7 +24,7 @@ BASE_BYTES = 0.8e9
 SOURCES = """\
 an archive of unknown size: 1.05 GB, 33,900 pages of 148 kB, as in Common Crawl's CC-MAIN-2024-10 (3.16 billion pages, 425 TiB)
 text: 3.2 kB a page (DCLM, 2406.11794); kept: heuristics 19.9%, deduplication 69% of what it reads (the same, figure 4)
-MB a CPU-second: BENCHMARKS.md (one core; two hyperthreads of a core do not do twice as much)"""
+MB a CPU-second: as measured on one core (BENCHMARKS.md; docs/clusters.md has the passes of a whole dump)"""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Cost:
 
 COSTS = {
     "extract": Cost(65.0, 1.0),  # of HTML
-    "heuristics": Cost(27.0, 0.199),
+    "heuristics": Cost(30.0, 0.199),
     "exact": Cost(24.0, 0.9, 60.0),
-    "minhash": Cost(30.0, 0.69, 455.0),
+    "minhash": Cost(23.0, 0.69, 553.0),
     "bloom": Cost(27.0, 1.0),
-    "quality": Cost(40.0, 1.0, 8.0),
-    "decontaminate": Cost(45.0, 1.0),
+    "quality": Cost(37.0, 1.0, 15.0),
+    "decontaminate": Cost(52.0, 1.0),
     "score": Cost(50.0, 1.0),
 }
 """Deduplication's 69% is put down to the first stage of it; later ones take less than is said here."""
