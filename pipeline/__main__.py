@@ -121,8 +121,10 @@ def _lead(
 ) -> list[flow.Step]:
     """Submit a run to Slurm and follow it; its steps, once it is finished."""
     from pipeline import leads
+    from pipeline.run.slurm import check_cluster
 
-    begun = flow.begin(loaded, names, folder, until, "slurm")
+    check_cluster(settings)
+    begun = flow.resumed(folder) if leads.waiting(folder) else flow.begin(loaded, names, folder, until, "slurm")
     jobs = leads.submit(begun, settings, _tell)
     _tell(f"the run goes on without this process: goldwash status {folder}")
     if detach:

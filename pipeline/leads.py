@@ -13,7 +13,7 @@ from pipeline.flow import Flow, held_run, planned, resumed
 from pipeline.report import Report
 from pipeline.run import slurm as engine
 from pipeline.run.settings import Slurm, settings_of
-from pipeline.shards import Task, join, read_json, write_json
+from pipeline.shards import DataError, Task, join, read_json, write_json
 from pipeline.stage import Run, RunError, Work
 from pipeline.status import StageStatus, overall, status
 
@@ -26,14 +26,22 @@ def names_of(run: str) -> list[str]:
     return [f"goldwash-{key}-{number:02d}-{name}" for number, name in enumerate(held_run(run)["order"], 1)]
 
 
+def waiting(run: str) -> list[str]:
+    """The leads of a run that wait or run already: what they read of its folder must not be written anew."""
+    try:
+        names = names_of(run)
+    except DataError:
+        return []
+    return [name for name in names if engine.queued(name)]
+
+
 def submit(flow: Flow, settings: Slurm, tell: Tell) -> list[str]:
     """Submit a lead for each stage that is not finished; the jobs' names."""
     engine.check_cluster(settings)
     names = names_of(flow.out)
-    waiting = [name for name in names if engine.queued(name)]
-    if waiting:
-        tell(f"this run is in the queue already ({', '.join(waiting)}): nothing is submitted again")
-        return waiting
+    if queued := waiting(flow.out):
+        tell(f"this run is in the queue already ({', '.join(queued)}): nothing is submitted again")
+        return queued
     write_json(join(flow.out, "engine.json"), {"slurm": {k: v for k, v in vars(settings).items()}})
     finished = sum(1 for _ in _finished(flow))
     job: str | None = None
@@ -79,14 +87,14 @@ def follow(run: str, names: Sequence[str], tell: Tell, seconds: float) -> None:
     """Tell what happens until the run is finished; a `RunError` where it stops before."""
     told: dict[str, str] = {}
     while True:
-        waiting = [name for name in names if engine.queued(name)]
+        left = [name for name in names if engine.queued(name)]
         stages = status(run)
         for stage in stages:
             line = in_words(stage)
             if stage.state != "waiting" and told.get(stage.name) != line:
                 told[stage.name] = line
                 tell(line)
-        if not waiting:
+        if not left:
             break
         time.sleep(seconds)
     if overall(stages) != "finished":
