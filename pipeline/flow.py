@@ -91,7 +91,10 @@ class Flow:
         """What a stage reads (they are numbered from 1); a `DataError` where the one before it is not finished."""
         if number == 1:
             return self.inputs
-        folder = join(self.out, held_run(self.out)["stages"][number - 2])
+        folders = held_run(self.out)["stages"]
+        if len(folders) < number - 1:
+            raise DataError(f"{self.out} says of no stage before number {number} that it has begun: run again")
+        folder = join(self.out, folders[number - 2])
         report = read_json(join(folder, "report.json"))
         if report is None:
             raise DataError(f"{folder} is not finished: run again")

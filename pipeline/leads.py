@@ -14,7 +14,7 @@ from pipeline.report import Report
 from pipeline.run import slurm as engine
 from pipeline.run.settings import Slurm, settings_of
 from pipeline.shards import DataError, Task, join, read_json, write_json
-from pipeline.stage import Run, RunError, Work
+from pipeline.stage import RunError, Work
 from pipeline.status import StageStatus, overall, status
 
 Tell = Callable[[str], None]
@@ -42,8 +42,8 @@ def submit(flow: Flow, settings: Slurm, tell: Tell) -> list[str]:
     if queued := waiting(flow.out):
         tell(f"this run is in the queue already ({', '.join(queued)}): nothing is submitted again")
         return queued
-    write_json(join(flow.out, "engine.json"), {"slurm": {k: v for k, v in vars(settings).items()}})
-    finished = sum(1 for _ in _finished(flow))
+    write_json(join(flow.out, "engine.json"), {"slurm": dict(vars(settings))})
+    finished = len(_finished(flow))
     job: str | None = None
     for number in range(finished + 1, len(names) + 1):
         job = engine.lead(settings, flow.out, number, names[number - 1], job)
@@ -74,13 +74,9 @@ def lead(run: str, number: int, tell: Tell) -> None:
     held = read_json(join(run, "engine.json"))["slurm"]
     settings = settings_of("slurm", given=held)
     assert isinstance(settings, Slurm)
-    flow.step(number, _run(settings), tell)
+    flow.step(number, engine.slurm(settings), tell)
     if number == len(flow.recipe.stages):
         flow.end()
-
-
-def _run(settings: Slurm) -> Run:
-    return engine.slurm(settings)
 
 
 def follow(run: str, names: Sequence[str], tell: Tell, seconds: float) -> None:
