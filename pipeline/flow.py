@@ -93,7 +93,10 @@ class Flow:
             return self.inputs
         folders = held_run(self.out)["stages"]
         if len(folders) < number - 1:
-            raise DataError(f"{self.out} says of no stage before number {number} that it has begun: run again")
+            raise DataError(
+                f"{join(self.out, RUN)}, stages: expected {number - 1} at the least, found {len(folders)}: "
+                f"{self.recipe.stages[len(folders)].name} has not begun; give the same `goldwash run` again"
+            )
         folder = join(self.out, folders[number - 2])
         report = read_json(join(folder, "report.json"))
         if report is None:

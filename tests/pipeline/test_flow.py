@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.flow import run_recipe
+from pipeline.flow import begin, run_recipe
 from pipeline.recipe import load
+from pipeline.shards import write_json
 from pipeline.warc.records import Record, records
 from tests.pipeline.conftest import goldwash, here, rows
 
@@ -235,6 +236,19 @@ def test_killed_at_any_moment_and_run_again_it_ends_in_the_same_bytes(sample, sa
     go_on(tmp_path, sample)
     found = {name: digest for name, digest in digests(tmp_path / "run").items() if ".half-" not in name}
     assert found == digests(sample_run)
+
+
+def test_a_lead_comes_to_no_stage_whose_inputs_have_not_begun(sample, tmp_path, cli, monkeypatch):
+    """The run was begun anew, and killed, while a later lead of it waited."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.run.slurm.check_cluster", lambda settings: None)
+    begin(load("sample"), [str(sample / "crawl")], "run", on="slurm")
+    write_json("run/engine.json", {"slurm": {"partition": "gold"}})
+    code, _, error = cli("lead", "run", 3)
+    assert code == 1
+    assert "run/run.json, stages: expected 2 at the least, found 0: extract has not begun" in " ".join(error.split())
+    assert "give the same `goldwash run` again" in " ".join(error.split())
+    assert folders(tmp_path / "run") == []
 
 
 @pytest.mark.real
