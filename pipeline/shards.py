@@ -1,7 +1,7 @@
 """Shards: Parquet files of documents, read in batches, written whole or not at all.
 
 Law: a file of ours appears under its name complete, or does not appear. On a disk it is written beside its place and renamed;
-on an object store it is written to a local temporary file and put in one piece. What a task has made counts only when its
+on an object store it is written to a `spare_file` and put in one piece. What a task has made counts only when its
 marker lies there, and the marker is written last (`TaskOutput`). Readers go by a stage's ``report.json``, which is written
 when every marker is there, and never by a listing of a folder of ours.
 
@@ -123,24 +123,41 @@ def read_text(location: str) -> str:
 def whole_file(location: str) -> Iterator[str]:
     """A local temporary path; what is written there appears at the location when the block ends well, and never else."""
     fs, path = filesystem(location)
-    local = is_local(location)
-    folder = os.path.dirname(path) if local else None
-    if local:
-        os.makedirs(folder or ".", exist_ok=True)
+    if not is_local(location):
+        with spare_file() as half:
+            yield half
+            patiently(lambda: fs.put_file(half, path))
+        return
+    folder = os.path.dirname(path)
+    os.makedirs(folder or ".", exist_ok=True)
     handle, half = tempfile.mkstemp(prefix=".half-", dir=folder)
     os.close(handle)
     try:
         yield half
-        if local:
-            os.chmod(half, 0o644)
-            with open(half, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(half, path)
-        else:
-            patiently(lambda: fs.put_file(half, path))
+        os.chmod(half, 0o644)
+        with open(half, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(half, path)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(half)
+
+
+DESCRIPTORS = "/proc/self/fd"
+"""Where Linux shows a process the files that it has open, those without a name too."""
+
+
+@contextmanager
+def spare_file() -> Iterator[str]:
+    """The path of an empty file in the machine's temporary folder; it is gone with the block, and on Linux with the process,
+    however that ends. Only this process and those that it forks can open it.
+    """
+    if os.path.isdir(DESCRIPTORS):
+        with tempfile.TemporaryFile() as file:
+            yield f"{DESCRIPTORS}/{file.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile(prefix="goldwash-") as named:
+            yield named.name
 
 
 TRIES = 4
@@ -149,7 +166,7 @@ TRIES = 4
 
 @contextmanager
 def local_copy(location: str) -> Iterator[str]:
-    """A path on this machine of a file that may lie anywhere; a copy is removed afterwards.
+    """A path on this machine of a file that may lie anywhere; a copy is a `spare_file`.
 
     Raises `DataError` where the file is not there or cannot be fetched.
     """
@@ -157,8 +174,7 @@ def local_copy(location: str) -> Iterator[str]:
     if is_local(location):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="goldwash-") as folder:
-        copy = f"{folder}/copy"
+    with spare_file() as copy:
         for attempt in range(TRIES):
             try:
                 fetch(fs, path, copy)

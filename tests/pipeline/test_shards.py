@@ -1,5 +1,7 @@
 import errno
 import os
+import signal
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from pipeline.shards import (
     Task,
     TaskOutput,
     finished,
+    local_copy,
     read_batches,
     read_json,
     schema_of,
@@ -121,6 +124,52 @@ def test_whole_file_goes_to_other_file_systems_in_one_piece():
         raise ZeroDivisionError
     assert not shards.exists("memory://bucket/b.txt")
     assert not os.path.exists(half)
+
+
+def write_far() -> None:
+    with whole_file("memory://bucket/killed") as half:
+        Path(half).write_text("gold")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def write_far_shard() -> None:
+    writer = ShardWriter("memory://bucket/killed", SCHEMA)
+    writer.write(TABLE)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def read_far() -> None:
+    with local_copy("memory://bucket/archive") as path:
+        assert Path(path).read_text() == "gold"
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not os.path.isdir(shards.DESCRIPTORS), reason="only Linux opens files without a name")
+@pytest.mark.parametrize("act", [write_far, write_far_shard, read_far])
+def test_a_process_that_is_killed_leaves_nothing_in_the_temporary_folder(tmp_path, monkeypatch, act):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shards.filesystem("memory://")[0].pipe_file("/bucket/archive", b"gold")
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("descriptors", [shards.DESCRIPTORS, "/none"])
+def test_what_lies_far_away_is_written_and_read_through_files_that_go_away(tmp_path, monkeypatch, descriptors):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(shards, "DESCRIPTORS", descriptors)
+    writer = ShardWriter("memory://bucket/far.parquet", SCHEMA)
+    writer.write(TABLE)
+    facts = writer.commit()
+    with local_copy("memory://bucket/far.parquet") as path:
+        assert pq.read_table(path) == TABLE.cast(SCHEMA)
+        assert os.path.getsize(path) == facts["bytes"]
+    assert files(tmp_path) == []
 
 
 def test_broken_json_is_named(tmp_path):
