@@ -5,7 +5,8 @@ Law: every capture that can be read whole is given, whatever stands before or af
 lz4 or plain); what it refuses (ARC among others) warcio reads. A record's ``offset`` and ``length`` are those of its bytes in
 the file as stored, so that a range request fetches it again; in a file that is one gzip member they are the file's, in which
 `record_at` finds it by its id. A record whose length lies would swallow what follows: it is damage, and reading goes on inside
-of it. No more than ``most`` bytes of a block are held.
+of it. A dictionary at the head of a zstd archive (IIPC's warc-zstd 1.0) counts for all of its frames. No more than ``most``
+bytes of a block are held.
 """
 
 import hashlib
@@ -17,24 +18,25 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from gzip import GzipFile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
 from fastwarc.warc import ArchiveIterator
 from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 from warcio.exceptions import ArchiveLoadFailed
+from zstandard import DICT_TYPE_FULLDICT, ZstdCompressionDict, ZstdDecompressor, ZstdError
 
 CHUNK = 1 << 20
 """Bytes that are looked at once; no record's head is longer."""
 
 GZIP, ZSTD, SKIPPABLE, LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x5d\x2a\x4d\x18", b"\x04\x22\x4d\x18"
 """How compressed records begin; the skippable frame holds a dictionary for zstd's."""
+DICTIONARY_BYTES = 1 << 24
+"""Bytes of a dictionary, at the most."""
 READERS = {GZIP: GzipReader, ZSTD: ZstdReader, LZ4: Lz4Reader}
 WARC_HEAD = re.compile(rb"WARC/.*?\r?\n\r?\n", re.DOTALL)
 ARC_LINE = re.compile(rb"[a-zA-Z][a-zA-Z0-9+.-]*:[^\n]{1,8192} \d{8,20} \S+ (?P<length>\S+)\r?\n")
-SIGNS = re.compile(
-    rb"WARC/\d\.\d|\x1f\x8b\x08|\x28\xb5\x2f\xfd|\x5d\x2a\x4d\x18|\x04\x22\x4d\x18|^" + ARC_LINE.pattern, re.MULTILINE
-)
+SIGNS = re.compile(rb"WARC/\d\.\d|\x1f\x8b\x08|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18|^" + ARC_LINE.pattern, re.MULTILINE)
 MOST = 1 << 28
 """Bytes of a block that are held at the most, unless another number is given: FastWARC sets them aside on a record's word."""
 HTTP_LENGTH = re.compile(rb"\r\nContent-Length:[ \t]*(\d{1,12})\r\n", re.IGNORECASE)
@@ -72,7 +74,11 @@ class Damage:
 
 def records(stream: BinaryIO, size: int, most: int = MOST) -> Iterator[Record | Damage]:
     """The records of a seekable archive of ``size`` bytes, in order, with the damage between them."""
-    at = 0
+    dictionary, at = _dictionary(stream)
+    if dictionary:
+        stream = cast(BinaryIO, Shared(stream, size, dictionary))
+    elif at:
+        yield Damage(0, "the zstd dictionary at its head cannot be read")
     while at < size:
         start = _next_start(stream, at, size)
         if start > at and not (at and _blank(stream, at, start)):
@@ -94,6 +100,34 @@ def records(stream: BinaryIO, size: int, most: int = MOST) -> Iterator[Record | 
         yield Damage(0, "the file is empty")
 
 
+def _dictionary(stream: BinaryIO) -> tuple[bytes, int]:
+    """The dictionary in an archive's first frame, itself packed or not, and where that frame ends.
+
+    Empty, and where it would begin, where it cannot be used; empty and 0 where there is none.
+    """
+    stream.seek(0)
+    head = stream.read(8)
+    if not head.startswith(SKIPPABLE):
+        return b"", 0
+    length = int.from_bytes(head[4:], "little")
+    data = stream.read(length) if length <= DICTIONARY_BYTES else b""
+    try:
+        if data.startswith(ZSTD):
+            data = ZstdReader(io.BytesIO(data)).read(DICTIONARY_BYTES)
+        ZstdDecompressor(dict_data=ZstdCompressionDict(data, dict_type=DICT_TYPE_FULLDICT)).decompressobj()
+    except (OSError, ZstdError):
+        return b"", len(head)
+    return data, len(head) + length
+
+
+def _reader(magic: bytes, packed: Any, archive: Any) -> Any:
+    """What unpacks a member or frame of an archive that begins with these bytes; None where nothing packs it."""
+    kind = next((reader for sign, reader in READERS.items() if magic.startswith(sign)), None)
+    if kind is ZstdReader and isinstance(archive, Shared):
+        return ZstdReader(packed, dictionary=archive.dictionary)
+    return kind(packed) if kind else None
+
+
 def _readable(stream: BinaryIO, start: int, size: int, most: int) -> Iterator[Record | Damage]:
     """The records from a start up to the first place that cannot be read, by the library that can."""
     read, together = False, _together(stream, start, size)
@@ -107,17 +141,22 @@ def _readable(stream: BinaryIO, start: int, size: int, most: int) -> Iterator[Re
 def _fastwarc(stream: BinaryIO, start: int, size: int, most: int, together: bool) -> Iterator[Record | Damage]:
     """FastWARC's records, each given when the next one's offset tells its length."""
     held: dict[str, Any] | None = None
-    stream.seek(start)
     sure = True
     whole = {"offset": start, "length": size - start} if together else {}
+    stream.seek(start)
+    magic = stream.read(4)
+    stream.seek(start)
+    unpacked = _reader(magic, stream, stream) if isinstance(stream, Shared) else None
+    first = {"offset": start} if unpacked else {}  # of a reader's first record FastWARC gives the next one's place
     try:
-        for record in ArchiveIterator(stream, parse_http=False, max_header_len=CHUNK):
+        for record in ArchiveIterator(unpacked or stream, parse_http=False, max_header_len=CHUNK):
             if held is not None:
                 if _swallows(held["block"]) and not together and not _honest(stream, held["offset"], size, strict=True):
                     sure = False
                     break
                 yield Record(**{**held, "length": record.stream_pos - held["offset"], **whole})
-            held = _values(record, most)
+            held = {**_values(record, most), **first}
+            first = {}
     except OSError:
         sure = False  # what follows the last record is none: that one's length may lie
     if held is None:
@@ -202,7 +241,7 @@ def _after(stream: BinaryIO, offset: int, size: int) -> bytes | None:
     """
     unpacked = _unpacked(stream, offset, size)
     try:
-        head = unpacked.read(CHUNK) if unpacked is not None else b""
+        head = unpacked.read(CHUNK)
         length = _length(head)
         while length is not None and length > len(head):
             length -= len(head)
@@ -217,14 +256,13 @@ def _after(stream: BinaryIO, offset: int, size: int) -> bytes | None:
 
 
 def _unpacked(stream: BinaryIO, offset: int, size: int) -> Any:
-    """The record at an offset as a file that can be read, without what packs it; None for one that needs a dictionary."""
+    """The record at an offset as a file that can be read, without what packs it."""
     stream.seek(min(offset, size))
     magic = stream.read(4)
-    kind = next((reader for sign, reader in READERS.items() if magic.startswith(sign)), None)
-    if kind is None:
+    if not magic.startswith(tuple(READERS)):
         stream.seek(min(offset, size))
-        return stream if not magic.startswith(SKIPPABLE) else None
-    return kind(Part(stream, offset, (_member_end(stream, offset, size) or size) - offset))
+        return stream
+    return _reader(magic, Part(stream, offset, (_member_end(stream, offset, size) or size) - offset), stream)
 
 
 def _length(head: bytes) -> int | None:
@@ -240,7 +278,7 @@ def _end(stream: BinaryIO, offset: int, size: int) -> int | None:
     """Where the record at an offset ends, its closing newlines included; None where the archive ends before it does."""
     stream.seek(min(offset, size))
     head = stream.read(CHUNK)
-    if not head or head.startswith(SKIPPABLE):
+    if not head:
         return size
     if head.startswith(tuple(READERS)):
         return _member_end(stream, offset, size)
@@ -315,25 +353,23 @@ def _next_start(stream: BinaryIO, at: int, size: int, inside: bool = False) -> i
                 break
             if sign["length"] and sign.start() == 0 and (inside or window > at):
                 continue
-            if _opens(data[sign.start() : sign.start() + CHUNK], place == at):
+            if _opens(data[sign.start() : sign.start() + CHUNK], place == at, stream):
                 return place
     return size
 
 
-def _opens(data: bytes, first: bool) -> bool:
-    """Whether a record begins with these bytes."""
-    if data.startswith(SKIPPABLE):
-        return first
+def _opens(data: bytes, first: bool, archive: BinaryIO) -> bool:
+    """Whether a record begins with these bytes of an archive."""
     try:
         if data.startswith(GZIP):
             data = zlib.decompressobj(31).decompress(data, 1 << 14)
         elif data.startswith((ZSTD, LZ4)):
             end = _member_end(io.BytesIO(data), 0, len(data))
-            data = READERS[data[:4]](io.BytesIO(data[:end])).read(1 << 14)
+            data = _reader(data[:4], io.BytesIO(data[:end]), archive).read(1 << 14)
     except zlib.error:
         return False
     except OSError:
-        return data.startswith(ZSTD) and first  # its dictionary stands at the head of the file
+        return data.startswith(ZSTD) and first  # it may need a dictionary: the damage says so
     return _begins(data.lstrip(b"\r\n"))
 
 
@@ -413,7 +449,11 @@ def arc_id(date: str, url: str, block: bytes) -> str:
 
 
 def record_at(data: bytes, id: str = "") -> Record | None:
-    """The first record in the bytes of a range request, or the one of an id; None where there is none."""
+    """The first record in the bytes of a range request, or the one of an id; None where there is none.
+
+    A record of a zstd archive that has a dictionary is none without it: the archive's first frame must stand before its bytes.
+    That one begins with 5D 2A 4D 18 and has eight bytes more than its next four say, the lowest first.
+    """
     for found in records(io.BytesIO(data), len(data)):
         if not id or (isinstance(found, Record) and found.id == id):
             return found if isinstance(found, Record) else None
@@ -450,6 +490,14 @@ class Part(io.RawIOBase):
         buffer[: len(data)] = data
         self.place += len(data)
         return len(data)
+
+
+class Shared(Part):
+    """An archive whose zstd frames share the dictionary at its head."""
+
+    def __init__(self, stream: BinaryIO, size: int, dictionary: bytes) -> None:
+        super().__init__(stream, 0, size)
+        self.dictionary = dictionary
 
 
 def wacz_records(stream: BinaryIO, most: int = MOST) -> Iterator[Record | Damage]:

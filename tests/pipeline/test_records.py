@@ -3,10 +3,13 @@
 import io
 import logging
 import random
+import struct
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,6 +172,90 @@ def test_places_are_those_of_the_bytes(data):
         again = record_at(data[one.offset : one.offset + one.length])
         assert again is not None
         assert (again.url, again.block) == (one.url, one.block)
+
+
+# --- zstd with a dictionary
+
+DICTIONARY = zstandard.train_dictionary(2048, warc(100))
+
+
+def frames(pages: Sequence[bytes]) -> list[bytes]:
+    packing = zstandard.ZstdCompressor(dict_data=DICTIONARY)
+    return [packing.compress(each) for each in pages]
+
+
+def headed(content: bytes) -> bytes:
+    """The frame that holds a dictionary."""
+    return struct.pack("<II", 0x184D2A5D, len(content)) + content
+
+
+WORDS = headed(DICTIONARY.as_bytes())
+HEADS = {"as it is": WORDS, "packed": headed(zstandard.compress(DICTIONARY.as_bytes()))}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_a_dictionary_at_the_head_unpacks_every_frame_and_is_needed_for_each(head):
+    data = head + b"".join(frames(FIVE))
+    found = read(data)
+    held = [f for f in found if isinstance(f, Record)]
+    assert found == held
+    assert [r.block for r in held] == [r.block for r in read(PLAIN) if isinstance(r, Record)]
+    assert [r.offset for r in held] == [len(head) + len(b"".join(frames(FIVE)[:n])) for n in range(5)]
+    assert [r.length for r in held] == [len(f) for f in frames(FIVE)]
+    for one in held:
+        piece = data[one.offset : one.offset + one.length]
+        assert record_at(piece) is None
+        again = record_at(head + piece)
+        assert again is not None
+        assert (again.id, again.block) == (one.id, one.block)
+
+
+@pytest.mark.parametrize("spoilt", range(5))
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_damage_costs_a_frame_that_needs_the_dictionary_and_no_other(head, spoilt):
+    packed = frames(FIVE)
+    packed[spoilt] = packed[spoilt][:20] + b"\xff" * 40 + packed[spoilt][60:]
+    found = read(head + b"".join(packed))
+    assert urls(found) == [str(n) for n in range(5) if n != spoilt]
+    assert [f.offset for f in found if isinstance(f, Damage)] == [len(head) + len(b"".join(packed[:spoilt]))]
+
+
+@pytest.mark.parametrize("junk", [b"junk\r\n" * 50, b"\0" * 300, WORDS], ids=["lines", "zeros", "another head"])
+def test_junk_hides_no_frame_that_needs_the_dictionary(junk):
+    assert urls(read(WORDS + b"".join(frames(FIVE[:2])) + junk + b"".join(frames(FIVE[2:])))) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_frame_that_breaks_off_is_damage_with_a_dictionary_too():
+    data = WORDS + b"".join(frames(FIVE))
+    for cut in (1, 9, 60):
+        assert (urls(read(data[:-cut])), kinds(read(data[:-cut])).get("damage")) == (["0", "1", "2", "3"], 1)
+
+
+def test_one_frame_of_all_records_may_need_a_dictionary():
+    data = WORDS + frames([PLAIN])[0]
+    held = [f for f in read(data) if isinstance(f, Record)]
+    assert [(r.offset, r.length) for r in held] == [(len(WORDS), len(data) - len(WORDS))] * 5
+    assert [r.url for r in held] == [f"http://a.example/{n}" for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [DICTIONARY.as_bytes()[:100], zstandard.compress(DICTIONARY.as_bytes())[:100], b"", b"no dictionary"],
+    ids=["cut", "cut and packed", "none", "text"],
+)
+def test_a_dictionary_that_cannot_be_read_costs_what_needs_it(content):
+    found = read(headed(content) + b"".join(frames(FIVE[:2])))
+    assert found[0] == Damage(0, "the zstd dictionary at its head cannot be read")
+    assert urls(found) == []
+    assert urls(read(headed(content) + b"".join(map(zstandard.compress, FIVE)))) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_head_that_is_cut_off_is_damage():
+    assert [[type(f) for f in read(WORDS[:cut])] for cut in (4, 6, 8, 100)] == [[Damage], [Damage], [Damage], [Damage, Damage]]
+    assert read(WORDS) == []
+
+
+# ---
 
 
 def test_ids_of_arc_records_are_the_same_on_each_reading():
