@@ -20,7 +20,8 @@ from pipeline.patience import may_pass
 from pipeline.shards import DataError, Input, exists, filesystem, input_at, is_local, join, local_copy, read_json
 
 ARCHIVE_ENDINGS = (
-    ".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz", ".warc.wet", ".warc.wet.gz", ".wet", ".wet.gz", ".wacz",
+    ".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz", ".arc.zst", ".arc.lz4", ".warc.wet", ".warc.wet.gz",
+    ".wet", ".wet.gz", ".wacz",
 )  # fmt: skip
 HTML_ENDINGS = (".html", ".htm", ".xhtml")
 LIST_ENDINGS = (".paths", ".paths.gz", ".txt")

@@ -15,9 +15,9 @@ import re
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from gzip import GzipFile
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
@@ -95,7 +95,8 @@ def records(stream: BinaryIO, size: int, most: int = MOST) -> Iterator[Record | 
         if damage or at == start:
             damage = damage or Damage(start, "no record can be read here")
             yield damage
-            at = at if at == size else _next_start(stream, damage.offset + 1, size, inside=True)
+            after = max(at, damage.offset + 1) if _packed(stream, damage.offset) else damage.offset + 1
+            at = at if at == size else _next_start(stream, after, size, inside=True)
     if size == 0:
         yield Damage(0, "the file is empty")
 
@@ -210,8 +211,7 @@ def _last(stream: BinaryIO, held: dict[str, Any], size: int) -> Iterator[Record 
 
 def _together(stream: BinaryIO, start: int, size: int) -> bool:
     """Whether a gzip member, zstd or lz4 frame holds more than one record."""
-    stream.seek(start)
-    after = _after(stream, start, size) if stream.read(4).startswith(tuple(READERS)) else None
+    after = _after(stream, start, size) if _packed(stream, start) else None
     return after is not None and _begins(after.lstrip(b"\r\n"))
 
 
@@ -353,19 +353,33 @@ def _next_start(stream: BinaryIO, at: int, size: int, inside: bool = False) -> i
                 break
             if sign["length"] and sign.start() == 0 and (inside or window > at):
                 continue
-            if _opens(data[sign.start() : sign.start() + CHUNK], place == at, stream):
+            if _opens(stream, place, size, data[sign.start() : sign.start() + CHUNK], place == at):
                 return place
     return size
 
 
-def _opens(data: bytes, first: bool, archive: BinaryIO) -> bool:
-    """Whether a record begins with these bytes of an archive."""
+def _next_packed(stream: BinaryIO, at: int, size: int) -> int:
+    """The same of what is packed: in a broken member that has been read, records may stand as they are."""
+    while (place := _next_start(stream, at, size, inside=True)) < size:
+        if _packed(stream, place):
+            break
+        at = place + 1
+    return place
+
+
+def _packed(stream: BinaryIO, place: int) -> bool:
+    """Whether a gzip member, zstd or lz4 frame seems to begin there."""
+    stream.seek(place)
+    return stream.read(4).startswith(tuple(READERS))
+
+
+def _opens(stream: BinaryIO, place: int, size: int, data: bytes, first: bool) -> bool:
+    """Whether a record begins at a place, with these bytes."""
     try:
         if data.startswith(GZIP):
             data = zlib.decompressobj(31).decompress(data, 1 << 14)
         elif data.startswith((ZSTD, LZ4)):
-            end = _member_end(io.BytesIO(data), 0, len(data))
-            data = _reader(data[:4], io.BytesIO(data[:end]), archive).read(1 << 14)
+            data = _unpacked(stream, place, size).read(1 << 14)  # of all that follows: a block of lz4 may have four megabytes
     except zlib.error:
         return False
     except OSError:
@@ -394,7 +408,8 @@ def _values(record: Any, most: int) -> dict[str, Any]:
 
 def _warcio(stream: BinaryIO, start: int, size: int, most: int, together: bool) -> Iterator[Record | Damage]:
     """warcio's records from an offset on; the damage that ends them."""
-    if together:  # which warcio refuses
+    stream.seek(start)
+    if together or stream.read(4) in (ZSTD, LZ4):  # which warcio refuses
         yield from _warcio_unpacked(stream, start, size, most)
         return
     stream.seek(start)
@@ -414,16 +429,16 @@ def _warcio(stream: BinaryIO, start: int, size: int, most: int, together: bool) 
 
 
 def _warcio_unpacked(stream: BinaryIO, start: int, size: int, most: int) -> Iterator[Record | Damage]:
-    """The records of one gzip member, up to where it breaks off."""
-    unpacked: Any = GzipFile(fileobj=Part(stream, start, size - start))
-    length = 0
-    try:
-        while data := unpacked.read(CHUNK):
-            length += len(data)
-        for found in _warcio(unpacked, 0, length, most, False):
-            yield _moved(found, start, size - start)
-    except (EOFError, OSError, zlib.error) as error:
-        yield Damage(start, f"{type(error).__name__}: {error}, after {length:,} bytes unpacked")
+    """The records of one gzip member, zstd or lz4 frame, up to where it breaks off."""
+    end = _member_end(stream, start, size)
+    unpacked = Unpacked(stream, start, size)
+    length = unpacked.seek(0, io.SEEK_END)
+    whole = end is not None and not unpacked.broken
+    after = end if end and whole else _next_packed(stream, start + 1, size)
+    for found in _warcio(cast(BinaryIO, io.BufferedReader(unpacked, LOOK)), 0, length, most, False):
+        yield _moved(found, start, after - start)
+    if not whole:
+        yield Damage(start, f"{unpacked.broken or 'what holds these records breaks off'}, after {length:,} bytes unpacked")
 
 
 def _warcio_values(record: Any, most: int) -> dict[str, Any]:
@@ -490,6 +505,56 @@ class Part(io.RawIOBase):
         buffer[: len(data)] = data
         self.place += len(data)
         return len(data)
+
+
+class Unpacked(io.RawIOBase):
+    """A gzip member, zstd or lz4 frame as the file that it holds, up to where it breaks off; to go back is to begin anew."""
+
+    def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
+        self.begun: Callable[[], Any] = partial(_unpacked, stream, offset, size)
+        self.reader, self.place, self.wanted = self.begun(), 0, 0
+        self.broken = ""
+        """Why it breaks off."""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where it stands in what is unpacked."""
+        return self.wanted
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go there; to know where the end is, all is unpacked and nothing held."""
+        if whence == io.SEEK_END:
+            while self._piece(LOOK):
+                pass
+        self.wanted = offset + (0, self.wanted, self.place)[whence]
+        return self.wanted
+
+    def readinto(self, buffer: Any) -> int:
+        """Bytes from there on."""
+        if self.wanted < self.place:
+            self.reader, self.place = self.begun(), 0
+        while self.place < self.wanted and self._piece(min(LOOK, self.wanted - self.place)):
+            pass
+        data = self._piece(min(LOOK, len(buffer))) if self.place == self.wanted else b""
+        buffer[: len(data)] = data
+        self.wanted = self.place
+        return len(data)
+
+    def _piece(self, most: int) -> bytes:
+        """The next bytes, a few: what is unpacked in the same call as what is broken is lost."""
+        try:
+            data = bytes(self.reader.read(most))
+        except OSError as error:
+            self.broken, data = str(error), b""
+        self.place += len(data)
+        return data
 
 
 class Shared(Part):

@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import time
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -253,6 +254,8 @@ KINDS = {
     "a.warc.zst": b"".join(map(zst, FOUR)), "b.warc.zst": zst(b"".join(FOUR)),
     "a.warc.lz4": b"".join(map(lz4, FOUR)), "b.warc.lz4": lz4(b"".join(FOUR)),
     "a.arc": b"".join(arc(4)), "a.arc.gz": gzipped(arc(4)), "b.arc.gz": gzip.compress(b"".join(arc(4))),
+    "a.arc.zst": b"".join(map(zst, arc(4))), "b.arc.zst": zst(b"".join(arc(4))),
+    "a.arc.lz4": b"".join(map(lz4, arc(4))), "b.arc.lz4": lz4(b"".join(arc(4))),
     "a.wacz": wacz(gzipped(FOUR), zipfile.ZIP_STORED), "b.wacz": wacz(gzipped(FOUR), zipfile.ZIP_DEFLATED),
 }  # fmt: skip
 
@@ -282,7 +285,7 @@ def test_a_length_that_lies_costs_its_record_at_the_most(pack, lie):
     assert any(isinstance(f, Damage) for f in found)
 
 
-@pytest.mark.parametrize("name", ["b.arc.gz", "b.warc.gz", "b.warc.zst", "b.warc.lz4"])
+@pytest.mark.parametrize("name", ["b.arc.gz", "b.arc.zst", "b.arc.lz4", "b.warc.gz", "b.warc.zst", "b.warc.lz4"])
 def test_a_member_that_breaks_off_gives_what_is_whole_and_damage(name):
     """Found by tests/fuzz.py."""
     for cut in (1, 9, 100, 300):
@@ -290,6 +293,43 @@ def test_a_member_that_breaks_off_gives_what_is_whole_and_damage(name):
         found = list(records(io.BytesIO(data), len(data)))
         whole = sum(isinstance(f, Record) and f.kind == "response" for f in found)
         assert whole == 4 or any(isinstance(f, Damage) for f in found), cut  # the member's checksum alone may be cut off
+
+
+def noisy_arc(count: int, size: int = 100_000) -> bytes:
+    """An ARC of captures that pack badly."""
+    out = arc(0)
+    for n in range(count):
+        body = b"HTTP/1.1 200 OK\r\n\r\n" + random.Random(n).randbytes(size)
+        out.append(b"http://a.example/%d 1.2.3.4 20140401000000 text/html %d\n%s\n" % (n, len(body), body))
+    return b"".join(out)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zst, lz4])
+def test_an_arc_packed_as_one_gives_what_stands_before_its_damage_and_after_it(pack):
+    one = pack(noisy_arc(100))
+    broken = one[: len(one) * 3 // 4]
+    data = broken + pack(b"".join(arc(3)))
+    found = list(records(io.BytesIO(data), len(data)))
+    captures = [f for f in found if isinstance(f, Record) and f.kind == "response"]
+    first, after = captures[:-3], captures[-3:]
+    assert 30 <= len(first) <= 75  # a block of lz4's has four megabytes
+    for n, one_of in enumerate(first[:-1]):  # the last one may have ended in bytes of what follows
+        assert one_of.block.endswith(random.Random(n).randbytes(100_000))
+        assert (one_of.offset, one_of.length) == (0, len(broken))
+    assert [r.block.endswith(page(n)) for n, r in enumerate(after)] == [True] * 3
+    assert {(r.offset, r.length) for r in after} == {(len(broken), len(data) - len(broken))}
+    assert [f.offset for f in found if isinstance(f, Damage)] == [0]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zst, lz4])
+def test_an_arc_packed_as_one_is_not_held_as_one(pack):
+    data = pack(noisy_arc(300))
+    tracemalloc.start()
+    try:
+        assert sum(isinstance(f, Record) for f in records(io.BytesIO(data), len(data))) == 301
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_zip_that_is_no_wacz():
