@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache, partial
+from html import escape as html_escape
+from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
 
@@ -82,7 +84,7 @@ def pictographic(character: str) -> bool:
     return regex.fullmatch(r"\p{Extended_Pictographic}", character) is not None
 
 
-def word_breaks(text: str) -> list[bool]:  # noqa: C901 - one branch a rule
+def word_breaks(text: str) -> list[bool]:
     """Whether there is a word boundary before each character."""
     properties = [word_break(character) for character in text]
     # WB4: X (Extend | Format | ZWJ)* is X, except after sot, CR, LF and Newline, where the first of them is an X itself.
@@ -92,7 +94,7 @@ def word_breaks(text: str) -> list[bool]:  # noqa: C901 - one branch a rule
     def head(k: int) -> str:
         return properties[heads[k]] if 0 <= k < len(heads) else "edge"
 
-    def boundary(i: int) -> bool:  # noqa: C901, PLR0912 - one branch a rule
+    def boundary(i: int) -> bool:  # noqa: PLR0912 - one branch a rule
         if i == 0:
             return True  # WB1
         left, right = properties[i - 1], properties[i]
@@ -407,3 +409,175 @@ EDITS: dict[str, Callable[..., str]] = {
 def value(name: str, text: str, **parameters: Any) -> float:
     """A signal's value by its twin."""
     return float(REFERENCE[name](text, **parameters))
+
+
+# --- Blocks of pages ----------------------------------------------------------------------------------------------------------
+
+BLOCK_TAGS = {"div", "p", "section", "article", "h1", "h2", "ul", "li", "blockquote", "pre", "nav"}
+
+
+def html_of(tree: tuple[str, Any]) -> str:
+    """A page that is well formed: of (tag, children), or ("", text)."""
+    name, inside = tree
+    if not name:
+        return html_escape(inside, quote=False)
+    return f"<{name}>{''.join(map(html_of, inside))}</{name}>"
+
+
+class BlockReader(HTMLParser):
+    """The blocks of a well-formed page: its text by block-level tags, a mark after each character that is in a link."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=False)
+        self.blocks: list[list[tuple[str, bool]]] = [[]]
+        self.open: list[str] = []
+        self.link = 0
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag in BLOCK_TAGS:
+            self.blocks.append([])
+            if self.open[-1:] == ["p"] or (tag == "li" and self.open[-1:] == ["li"]):
+                self.open.pop()
+            self.open.append(tag)
+        elif tag == "a":
+            self.link = len(self.open) + 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in BLOCK_TAGS:
+            self.blocks.append([])
+            if tag in self.open:
+                del self.open[len(self.open) - 1 - self.open[::-1].index(tag) :]
+            if self.link > len(self.open) + 1:
+                self.link = 0
+        elif tag == "a":
+            self.link = 0
+
+    def handle_data(self, data: str) -> None:
+        preformatted = "pre" in self.open
+        for c in data:
+            kept = " " if c in "\u00a0\t\r" or (c == "\n" and not preformatted) else c
+            if preformatted or kept != " " or self.blocks[-1][-1:] not in ([], [(" ", False)], [(" ", True)]):
+                self.blocks[-1].append((kept, bool(self.link)))
+
+    def handle_entityref(self, name: str) -> None:
+        self.handle_data(f"&{name};")
+
+
+def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
+    """Each block's text, words, characters, those in links, full stops, commas, digits, words that begin with a capital."""
+    reader = BlockReader()
+    reader.feed(page)
+    reader.close()
+    found = []
+    for block in reader.blocks:
+        text = "".join(c for c, _ in block)
+        inner = [each for each, c in zip(block, text, strict=True) if c not in " \n"]
+        if not inner:
+            continue
+        shown = text.strip(" \n")
+        ideographs = re.compile("[\u4000-\u9fff]")
+        words = shown.split()
+        found.append(
+            (
+                shown,
+                sum(len(ideographs.findall(word)) + bool(ideographs.sub("", word)) for word in words),
+                len(inner),
+                sum(linked for _, linked in inner),
+                sum(c in ".!?\u3002" for c, _ in inner),
+                sum(c in ",\u3001\uff0c" for c, _ in inner),
+                sum(c in "0123456789" for c, _ in inner),
+                sum("A" <= word[0] <= "Z" for word in words),
+            )
+        )
+    return found
+
+
+def of(part_: float, whole: float) -> float:
+    return part_ / whole if whole else 0.0
+
+
+def measures(blocks: list[list[int]], elements: list[list[int]]) -> list[list[float]]:
+    """The measures of blocks (rows as `pipeline.warc.blocks` has them), one by one from their definitions."""
+    from pipeline.warc.blocks import BITS, KEYWORDS, WITHIN
+
+    element, before, words, characters, linked, stops, commas, digits, capitals, bullet, lines_, links = range(2, 14)
+    parent, tag, inside, called, level = range(5)
+
+    def line_of(e: int) -> list[int]:
+        return [e, *(line_of(elements[e][parent]) if elements[e][parent] >= 0 else [])]
+
+    lineage = {row[element]: line_of(row[element]) for row in blocks}
+    held: dict[int, list[int]] = {e: [0, 0, 0, 0] for e in range(len(elements))}
+    scores: dict[int, int] = dict.fromkeys(range(len(elements)), 0)
+    for row in blocks:
+        for e in lineage[row[element]]:
+            for n, value_ in enumerate((row[characters], row[linked], row[stops] + row[commas], 1)):
+                held[e][n] += value_
+        if row[characters] > 60 and row[linked] / row[characters] < 1 / 3:
+            size = row[characters]
+            for n, e in enumerate(lineage[row[element]][:3]):
+                if n or BITS[elements[e][tag]] != 1 << WITHIN.index("p"):
+                    scores[e] += size
+                    size //= 2
+    best = min(e for e in scores if scores[e] == max(scores.values()))
+    above = {e: n for n, e in enumerate(line_of(best))}
+    own = [int(BITS[elements[row[element]][tag]]) for row in blocks]
+    headings = {name: 1 << WITHIN.index(name) for name in ("h1", "h2", "h4")}
+    alike = [
+        tuple(elements[e][column] for e in (row[element], max(0, elements[row[element]][parent])) for column in (tag, called))
+        for row in blocks
+    ]
+    found = []
+    for i, row in enumerate(blocks):
+        line = lineage[row[element]]
+        f: list[float] = [
+            row[words], row[characters], of(row[linked], row[characters]), of(row[stops], row[words]),
+            of(row[commas], row[words]), of(row[digits], row[characters]), of(row[capitals], row[words]),
+            of(row[characters], row[words]), row[before], row[bullet], row[lines_], row[links], own[i].bit_length() - 1,
+        ]  # fmt: skip
+        f += [elements[row[element]][inside] >> n & 1 for n in range(len(WITHIN))]
+        for n in range(len(KEYWORDS)):
+            f.append(next((min(up, 15) for up, e in enumerate(line) if elements[e][called] >> n & 1), 31))
+        for n in range(4):
+            chars, in_links, marks, count = held[line[n] if n < len(line) else 0]
+            f += [chars, of(in_links, chars), of(marks, chars), count]
+        meeting = next(n for n, e in enumerate(line) if e in above)
+        f += [above[line[meeting]], meeting]
+        for j in (i - 2, i - 1, i + 1, i + 2):
+            if 0 <= j < len(blocks):
+                near = blocks[j]
+                same = elements[near[element]][parent] == elements[row[element]][parent]
+                f += [near[characters], of(near[linked], near[characters]), near[stops], same]
+            else:
+                f += [-1] * 4
+        around = [blocks[j] for j in range(max(0, i - 4), min(len(blocks), i + 5)) if j != i]
+        all_around = sum(b[characters] for b in around)
+        f += [all_around, of(sum(b[linked] for b in around), all_around)]
+        total = held[0][0]
+        passed = sum(b[characters] for b in blocks[:i])
+        f += [total, of(held[0][1], total), len(blocks), passed, of(passed, total), of(i, len(blocks))]
+        f += [elements[row[element]][level], of(held[best][0], total)]
+        past = [j for j in range(i + 1) if own[j] in headings.values()]
+        f += [min(31, i - past[-1]) if past else 31]
+        titles = [j for j in range(len(blocks)) if own[j] == headings["h1"]]
+        f += [bool(titles) and titles[0] <= i, bool(titles) and i <= titles[-1]]
+        like = [b for b, kind in zip(blocks, alike, strict=True) if kind == alike[i]]
+        chars = sum(b[characters] for b in like)
+        f += [len(like), chars, of(chars, len(like)), of(sum(b[linked] for b in like), chars)]
+        found.append([float(x) for x in f])
+    return found
+
+
+def odds(told: Any, row: Sequence[float]) -> float:
+    """What a forest says of one block, from node to node."""
+    from pipeline.warc.content import MEASURES
+
+    columns = {name: n for n, name in enumerate(MEASURES)}
+    total = told["start"]
+    for tree in told["trees"]:
+        at = 0
+        while tree[at][0] is not None:
+            name, bound, below, above = tree[at]
+            at = below if row[columns[name]] <= bound else above
+        total += tree[at][1]
+    return float(total)

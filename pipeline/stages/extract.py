@@ -21,7 +21,7 @@ a rule of ``early``     the URL, or the text that a light look finds in the page
 
 ``early``: steps of the heuristics stage, ``keep`` and ``label`` alone. Those on URLs are taken before a page is decoded; the
 others on the text of a light look (`pipeline.warc.visible`), in which an extractor's text is contained: give them bounds that
-only what is dropped later anyway fails. ``extractor``: a name, or two extractors that are checked (`pipeline.warc.html`).
+only what is dropped later anyway fails. ``extractor``: a name in `pipeline.warc.html.EXTRACTORS`.
 """
 
 import json
@@ -57,7 +57,7 @@ from pipeline.shards import (
 from pipeline.stage import RecipeError, Run, Stage, finish, stage_of, tasks_for
 from pipeline.stages.heuristics import Heuristics, Step, clean
 from pipeline.warc import pages
-from pipeline.warc.html import ExtractorError, extractor_of, names_of
+from pipeline.warc.html import ExtractorError, extractor_of, version_of
 from pipeline.warc.http import HEAD_BYTES, Response, TooLarge, response
 from pipeline.warc.pages import Undecodable, decoded, is_page
 from pipeline.warc.records import Damage, Record, arc_id, records, wacz_records
@@ -75,7 +75,7 @@ class Extract(Stage):
 
     name: ClassVar[str] = "extract"
     makes_documents: ClassVar[bool] = True
-    extractor: str | Mapping[str, Any] = "resiliparse"
+    extractor: str = "resiliparse"
     charset: Literal["detect", "utf-8"] = "detect"
     html_only: bool = True
     min_status: int = 200
@@ -105,6 +105,12 @@ class Extract(Stage):
         """The early steps."""
         return Heuristics.of({"steps": self.early})
 
+    @cached_property
+    def ready(self) -> bool:
+        """Whether this process has loaded its kernels: once, before the processes that read pages are forked from it."""
+        self.rehearse()
+        return True
+
     @property
     def schema(self) -> pa.Schema:
         """The columns of its shards."""
@@ -113,11 +119,13 @@ class Extract(Stage):
 
     def versions(self) -> dict[str, str]:
         """The extractors' (resiliparse 0.14, 0.15 and 2.0 write tables differently), and what the early steps name."""
-        names = sorted({*names_of(self.extractor), "resiliparse", "fastwarc"})
-        return {**{name: version(name) for name in names}, **(self.rules.versions() if self.early else {})}
+        extractor, which = version_of(self.extractor)
+        packages = {name: version(name) for name in ("fastwarc", "resiliparse")}
+        return {extractor: which, **packages, **(self.rules.versions() if self.early else {})}
 
     def rehearse(self) -> None:
-        """Compile what the early steps need."""
+        """Compile what the extractor and the early steps need."""
+        self.extract("<p>gold")
         if self.early:
             self.rules.rehearse()
             visible(Texts.of(["<p>gold"]), LOOK_BYTES)
@@ -132,6 +140,7 @@ class Extract(Stage):
 def extract_archive(task: Task) -> None:
     """One archive in, one shard out."""
     stage = stage_of(task, Extract)
+    stage.ready  # noqa: B018
     archive = task.inputs[0]
     with TaskOutput(task, stage.schema) as output, local_copy(archive) as path:
 

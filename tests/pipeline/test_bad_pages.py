@@ -125,7 +125,7 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("extractor", ["turbohtml", "resiliparse"])
+@pytest.mark.parametrize("extractor", ["blocks", "turbohtml", "resiliparse"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_that_is_hard_to_read_costs_itself_at_the_most(tmp_path, name, extractor):
     data = gzipped([warc(1)[0], record("http://a.example/1", PAGES[name]), record("http://a.example/2", page(2))])

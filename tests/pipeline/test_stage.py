@@ -16,7 +16,6 @@ CHANGES = {
     "extract": [
         {"extractor": "resiliparse_all"}, {"charset": "utf-8"}, {"html_only": False}, {"min_status": 0}, {"max_status": 999},
         {"keep_empty": True},
-        {"extractor": {"first": "turbohtml", "min_length": 200, "min_share": 0.25, "second": "resiliparse"}},
         {"early": [STEP]}, {"early": [{"label": "language"}, {"keep": "language", "among": ["en"]}]},
         {"max_page_bytes": 1000}, {"max_page_seconds": 1.5}, {"keep_headers": True},
     ],

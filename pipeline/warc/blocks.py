@@ -1,0 +1,479 @@
+"""A page's HTML to blocks: the pieces of its text that block-level tags part, and where they stand.
+
+Law: one pass over the bytes with a stack of open elements, without a tree, in time that is linear in the page's length; every
+piece of text that a page can show is in a block, also what it hides until a script runs, and nothing of its scripts, styles and
+lists of options. White space is collapsed but for ``<pre>``; ``<br>`` is a new line, two of them a new block. Character
+references stay as they are, but for ``&nbsp;``. Elements end as HTML has it: a paragraph where what cannot be in it begins, an
+item, cell or row where the next one does, none across the table that it stands in. A page that is nested deeper than `DEPTH`,
+or made of more than `MOST_BLOCKS` blocks, is read to its end all the same; further blocks run on in the last one.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from filters.bits import find
+from filters.cut import Bytes
+from filters.jit import kernel, part
+from pipeline.warc.visible import name_at, tag_end
+
+DEPTH = 512
+"""Open elements that are kept account of."""
+MOST_BLOCKS, MOST_ELEMENTS = 1 << 16, 1 << 17
+
+SKIP, VOID, PARAGRAPH, LINE, CELL, ROW, PRE, ITEM, LINK, BREAK, TABLE = (1 << n for n in range(11))
+"""What a tag does: its content is left out; it has none; it begins a paragraph, a line, a cell, a row ..."""
+WITHIN = (
+    "article", "main", "nav", "header", "footer", "aside", "form", "table", "ul", "ol", "li", "dl", "dt", "blockquote",
+    "figure", "pre", "p", "h1", "h2", "h4", "section", "td", "th", "button", "address", "details", "noscript", "hidden",
+)  # fmt: skip
+"""What a block is told to stand within, each a bit; the tags of `TAGS` name theirs."""
+
+
+def _tags() -> dict[str, tuple[int, str]]:
+    """Names of tags, in eight letters at the most: what they do, and what a block in them is told to stand within."""
+    skipped = "script style svg template select textarea iframe canvas video audio object title"
+    paragraphs = "article main nav header footer aside form ul ol dl figure p h1 h2 h4 section address details"
+    tags = {name: (SKIP, "") for name in skipped.split()} | {name: (PARAGRAPH, name) for name in paragraphs.split()}
+    tags |= {name: (PARAGRAPH, "") for name in ("body", "html", "head", "center", "hgroup", "noframes")}
+    tags |= {name: (PARAGRAPH | PRE, "pre") for name in ("pre", "xmp", "listing")}
+    like = {"h3": "h2", "h5": "h4", "h6": "h4", "menu": "ul", "dir": "ul", "blockquo": "blockquote", "figcapti": "figure"}
+    like |= {"fieldset": "form", "dialog": "button", "search": "button", "caption": "table"}
+    tags |= {name: (PARAGRAPH, other) for name, other in like.items()}
+    lines = {"div": "", "button": "button", "option": "button", "noscript": "noscript", "legend": "form", "summary": "details"}
+    tags |= {name: (LINE, other) for name, other in lines.items()}
+    tags |= {"li": (LINE | ITEM, "li"), "dt": (LINE | ITEM, "dt"), "dd": (LINE | ITEM, "dt")}
+    tags |= {"table": (PARAGRAPH | TABLE, "table"), "td": (CELL, "td"), "th": (CELL, "th")}
+    tags |= {name: (ROW, "table") for name in ("tr", "thead", "tbody", "tfoot", "colgroup")}
+    return tags | {"a": (LINK, ""), "br": (BREAK, ""), "hr": (PARAGRAPH | VOID, "")}
+
+
+TAGS = _tags()
+NAMES = list(TAGS)
+KEYWORDS = (
+    "comment comments disqus commentlist respond discussion",
+    "nav navbar navigation menu submenu topnav navi tabs tab toolbar",
+    "footer foot bottom copyright colophon legal disclaimer",
+    "header masthead top banner logo brand head",
+    "sidebar side aside rail widget widgets secondary complementary sidebars col",
+    "share sharing social facebook twitter follow addthis sns socials sharedaddy",
+    "related recommended similar also more further suggest suggested readmore",
+    "popular trending latest recent mostread most newest hot rank",
+    "ad ads advert advertisement sponsor sponsored promo promotion outbrain taboola adsense dfp promoted",
+    "meta date time byline info published timestamp posted updated postmeta data",
+    "tag tags category categories topics keywords labels cat",
+    "content contents container page wrapper wrap inner",
+    "main primary maincontent center middle",
+    "article story articlebody storybody",
+    "post entry entrycontent postcontent blog",
+    "body text copy richtext paragraph para rte prose",
+    "list listing item items card cards grid teaser results result tile row",
+    "modal popup overlay cookie cookies consent gdpr dialog notice alert",
+    "newsletter subscribe subscription signup email login register account paywall",
+    "form search input field filter sort filters",
+    "caption image images photo gallery media figure picture thumb thumbnail img slideshow carousel slider",
+    "title headline heading subtitle",
+    "summary lead intro excerpt deck standfirst description desc lede abstract dek",
+    "message topic thread forum reply replies quote posts bbs",
+    "user avatar profile member signature username",
+    "hidden hide invisible print noprint skip accessibility screenreader visually",
+    "price cart product products buy shop sku basket checkout order",
+    "review reviews rating ratings stars score",
+    "ingredients instructions recipe directions method steps nutrition",
+    "docs toc documentation markdown code highlight section sect",
+    "bio author authors about writer contributor staff",
+    "faq question answer accordion answers",
+    "pager pagination paging next prev previous paginate",
+    "footnotes references bibliography cite citation notes",
+    "breadcrumb crumb crumbs crumbtrail path",
+    "embed player video audio tweet",
+    "links link blogroll archive archives calendar",
+    "location address contact map phone hours",
+    "button btn cta action actions download",
+    "event events schedule",
+)
+"""Words of elements' classes, ids and roles, in groups, each a bit: what those who made a page call its parts."""
+
+CLASSES, STYLE, UNSHOWN = 1, 2, 3
+"""What an attribute says: words that name the element, its style, that it is not shown."""
+ATTRIBUTES = {"class": CLASSES, "id": CLASSES, "role": CLASSES, "itemprop": CLASSES, "style": STYLE, "hidden": UNSHOWN}
+SLOT_BITS = 10
+"""A table of names has two to the power of this slots."""
+
+
+def packed(name: str) -> int:
+    """A name as a number, as `name_at` has it: its first eight letters."""
+    return int.from_bytes(bytes(letter | 32 for letter in name.encode()[:8]))
+
+
+def table(names: dict[str, int]) -> Any:
+    """Names to numbers, open addressing: keys ``uint64[1024]``, 0 for none, and numbers ``int64[1024]``."""
+    keys, numbers = np.zeros(1 << SLOT_BITS, np.uint64), np.zeros(1 << SLOT_BITS, np.int64)
+    for name, number in names.items():
+        code = packed(name)
+        at = (code * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 64 - SLOT_BITS
+        while keys[at] not in (0, code):
+            at = (at + 1) % (1 << SLOT_BITS)
+        keys[at], numbers[at] = code, number
+    return keys, numbers
+
+
+TAG_TABLE = table({name: n for n, name in enumerate(NAMES)})
+ATTRIBUTE_TABLE = table(ATTRIBUTES)
+WORD_TABLE = table({word: n for n, line in enumerate(KEYWORDS) for word in line.split()})
+DOES = np.array([does for does, _ in TAGS.values()], np.int64)
+BITS = np.array([1 << WITHIN.index(bit) if bit else 0 for _, bit in TAGS.values()], np.int64)
+HIDDEN = 1 << WITHIN.index("hidden")
+HTML, P, UL, ENDLESS = NAMES.index("html"), NAMES.index("p"), NAMES.index("ul"), 2
+"""What a page is, paragraphs, bulleted lists; how many of the first tags take in all that follows where they are not closed."""
+
+START, END, ELEMENT, BEFORE, WORDS, CHARACTERS, LINKED, STOPS, COMMAS, DIGITS, CAPITALS, BULLET, LINES, LINKS = range(14)
+"""A block's columns: its bytes in the text; its element; what parts it from the block before; whether it begins an item of a
+bulleted list; and counts: words (an ideograph is one, and what else stands between spaces), characters, those in links, full
+stops, commas, digits, words that begin with a capital, new lines, links."""
+A_LINE, A_PARAGRAPH, A_CELL = 1, 2, 3
+"""What parts blocks; nothing (0) before the first."""
+PARENT, TAG, INSIDE, CALLED, LEVEL = range(5)
+"""An element's columns: its parent's row (-1: it is the page), its tag, what it is within, `WITHIN`, what it is called,
+`KEYWORDS`, and how deep it is."""
+
+
+FIELD_BITS, RUN = 12, 4000
+"""What is counted of a byte of text has so many bits each in one number, which so long a run does not fill."""
+FIELD = (1 << FIELD_BITS) - 1
+
+
+def _counts() -> Any:
+    """What each byte counts as, from the lowest bits on: a character, a full stop, a comma, a digit, an ideograph."""
+    counts = np.array([0 if byte & 192 == 128 else 1 for byte in range(256)], np.int64)
+    for n, those in enumerate((b".!?", b",", b"0123456789", range(0xE4, 0xEA)), 1):
+        counts[list(those)] |= 1 << n * FIELD_BITS
+    return counts
+
+
+COUNTS = _counts()
+ENDS = np.array([byte <= 32 or byte in b"<&\xc2" for byte in range(256)])
+"""Bytes that may end a run of text: space, a tag, a character reference, a no-break space."""
+
+
+@part
+def looked_up(keys: Any, numbers: Any, code: Any) -> Any:
+    """What a table has for a name; -1 for none."""
+    if code == np.uint64(0):
+        return -1
+    at = np.int64((code * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - SLOT_BITS))
+    while keys[at] != np.uint64(0):
+        if keys[at] == code:
+            return numbers[at]
+        at = (at + 1) & ((1 << SLOT_BITS) - 1)
+    return -1
+
+
+@part
+def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
+    """The groups whose words stand in an attribute's value, as bits; mainMenu and main-menu are two words."""
+    mask = np.int64(0)
+    code = np.uint64(0)
+    length = 0
+    small = False
+    while at <= end:
+        c = html[at] if at < end else 32
+        letter = 97 <= c | 32 <= 122
+        if length and (not letter or (c < 97 and small)):
+            group = looked_up(keys, numbers, code)
+            if group >= 0:
+                mask |= np.int64(1) << group
+            code = np.uint64(0)
+            length = 0
+        if letter:
+            if length < 8:
+                code = code << np.uint64(8) | np.uint64(c | 32)
+            length += 1
+            small = c >= 97
+        at += 1
+    return mask
+
+
+@part
+def unshown(html: Bytes, at: int, end: int) -> bool:
+    """Whether a style has ``display: none``: dis, three letters and a y; non."""
+    while at + 11 < end:
+        if (
+            html[at] | 32 == 100 and html[at + 1] | 32 == 105 and html[at + 2] | 32 == 115 and html[at + 6] | 32 == 121
+        ):  # dis...y
+            at += 7
+            while at < end and (html[at] <= 32 or html[at] == 58):
+                at += 1
+            return at + 4 <= end and html[at] | 32 == 110 and html[at + 1] | 32 == 111 and html[at + 2] | 32 == 110
+        at += 1
+    return False
+
+
+@part
+def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any, groups: Any) -> Any:
+    """After a tag whose name ends here: its end, what it is called, whether it is hidden, whether it closes itself."""
+    mask = np.int64(0)
+    hidden = False
+    closes = False
+    while at < end:
+        c = html[at]
+        if c == 62:
+            return at + 1, mask, hidden, closes
+        if c <= 32 or c == 47:
+            closes = c == 47
+            at += 1
+            continue
+        code = np.uint64(0)
+        length = 0
+        while at < end and html[at] > 32 and html[at] != 61 and html[at] != 62 and html[at] != 47:
+            if length < 8:
+                code = code << np.uint64(8) | np.uint64(html[at] | 32)
+            length += 1
+            at += 1
+        kind = looked_up(names, kinds, code)
+        closes = False
+        while at < end and html[at] <= 32:
+            at += 1
+        start = at
+        stop = at
+        if at < end and html[at] == 61:
+            at += 1
+            while at < end and html[at] <= 32:
+                at += 1
+            start = at
+            if at < end and (html[at] == 34 or html[at] == 39):
+                quote = html[at]
+                at += 1
+                start = at
+                while at < end and html[at] != quote:
+                    at += 1
+                stop = at
+                at = min(at + 1, end)
+            else:
+                while at < end and html[at] > 32 and html[at] != 62:
+                    at += 1
+                stop = at
+        if kind == CLASSES:
+            mask |= words_in(html, start, stop, keys, groups)
+        elif kind == STYLE:
+            hidden = hidden or unshown(html, start, stop)
+        elif kind == UNSHOWN:
+            hidden = True
+    return end, mask, hidden, closes
+
+
+@part
+def closing(html: Bytes, at: int, end: int, name: Any) -> int:
+    """Where the closing tag of an element begins; -1 where it is not closed."""
+    while at + 2 < end:
+        at = find(html, at, end, 60)
+        if at + 2 < end and html[at + 1] == 47 and name_at(html, at + 2, end)[0] == name:
+            return at
+        at += 1
+    return -1
+
+
+@part
+def comment_end(html: Bytes, at: int, end: int) -> int:
+    """After the --> that ends a comment, looked for from its second hyphen on; ``end`` where it is not ended."""
+    while at < end:
+        at = find(html, at, end, 62) + 1
+        if at <= end and html[at - 2] == 45 and html[at - 3] == 45:
+            return at
+    return end
+
+
+@part
+def parted(before: int, does: int) -> int:
+    """What parts two blocks, after one more tag between them."""
+    if does & CELL:
+        return A_CELL if before == 0 else before
+    if does & PARAGRAPH:
+        return A_PARAGRAPH
+    return A_LINE if before == 0 or before == A_CELL else before
+
+
+@part
+def ended(elements: Any, stack: Any, depth: int, tag: int, does: Any) -> int:
+    """How many elements are open after a closing tag: none are closed across the cell or table that it stands in."""
+    k = depth - 1
+    while k > 0:
+        other = elements[stack[k], TAG]
+        if other == tag:
+            return k
+        if does[other] & TABLE or (does[other] & CELL and not does[tag] & (CELL | ROW | TABLE)):
+            return depth
+        k -= 1
+    return depth
+
+
+@kernel
+def read_blocks(
+    html: Bytes, tags: Any, numbers: Any, does: Any, bits: Any, names: Any, kinds: Any, keys: Any, groups: Any
+) -> Any:
+    """The text ``uint8[bytes]``, the blocks ``int64[B, 14]``, the elements ``int64[E, 5]``, a parent before its children."""
+    end = len(html)
+    out = np.empty(end + 1, np.uint8)
+    blocks = np.empty((min(MOST_BLOCKS, end + 1), 14), np.int64)
+    elements = np.empty((min(MOST_ELEMENTS, end // 3 + 2), 5), np.int64)
+    elements[0, :] = 0
+    elements[0, PARENT], elements[0, TAG] = -1, HTML
+    stack = np.zeros(DEPTH, np.int64)  # the rows of open elements
+    unclosed = np.zeros(len(does), np.bool_)
+    made, depth, over = 1, 1, 0
+    link, pre = 0, 0  # the depth that a link, or preformatted text, was opened at
+    n, b = 0, -1
+    open_, word, blank = False, False, True  # whether a block, a word is open, and a space has just been written
+    before, bullet, lines = 0, 0, 0
+    at = 0
+    while at < end:
+        c = html[at]
+        d = html[at + 1] if c == 60 and at + 1 < end else 0
+        shut = d == 47 and at + 2 < end and 97 <= html[at + 2] | 32 <= 122
+        if shut or 97 <= d | 32 <= 122:  # a tag
+            code, after = name_at(html, at + (2 if shut else 1), end)
+            own = after < end and html[after] == 45  # my-element is nobody's
+            tag = -1 if own else looked_up(tags, numbers, code)
+            do = does[tag] if tag >= 0 else 0
+            if shut or do & (SKIP | LINK | BREAK) or not do & ~VOID:
+                at = tag_end(html, after, end)
+                called, hidden, closes = 0, False, html[at - 2] == 47
+            else:
+                at, called, hidden, closes = attributes(html, after, end, names, kinds, keys, groups)
+            if do & SKIP:
+                if not (shut or closes or unclosed[tag]):
+                    stop = closing(html, at, end, code)
+                    unclosed[tag] = stop < 0
+                    if stop >= 0 or tag < ENDLESS:
+                        at = stop if stop >= 0 else end
+            elif do & LINK:
+                link = 0 if shut else depth
+                if not shut and open_:
+                    blocks[b, LINKS] += 1
+            elif do & BREAK:
+                lines += 1
+                if lines == 2:
+                    open_, before = False, A_PARAGRAPH
+            elif do & ~VOID:
+                open_, before = False, parted(before, do)
+                if shut and over:
+                    over -= 1
+                elif shut:
+                    depth = ended(elements, stack, depth, tag, does)
+                elif not (closes or do & VOID):
+                    top = elements[stack[depth - 1], TAG]
+                    if (
+                        (top == P and do & (PARAGRAPH | LINE))
+                        or (do & ITEM and bits[top] == bits[tag])
+                        or (do & (CELL | ROW) and does[top] & CELL)
+                    ):
+                        depth -= 1
+                        top = elements[stack[depth - 1], TAG]
+                    if do & ROW and top == tag:
+                        depth -= 1
+                    if depth >= DEPTH or made >= len(elements):
+                        over += 1
+                    else:
+                        parent = stack[depth - 1]
+                        element = elements[made]
+                        element[PARENT] = parent
+                        element[TAG] = tag
+                        element[INSIDE] = elements[parent, INSIDE] | bits[tag] | (HIDDEN if hidden else 0)
+                        element[CALLED] = called
+                        element[LEVEL] = depth
+                        stack[depth] = made
+                        made += 1
+                        depth += 1
+                        if do & PRE and not pre:
+                            pre = depth
+                        if do & ITEM and elements[parent, TAG] == UL:
+                            bullet = 1
+                pre = 0 if pre > depth else pre
+                link = 0 if link > depth else link
+            continue
+        if d == 33 or d == 47 or d == 63:  # <! </ <?
+            if at + 3 < end and d == 33 and html[at + 2] == 45 and html[at + 3] == 45:
+                at = comment_end(html, at + 3, end)
+            else:
+                while at < end and html[at] != 62:
+                    at += 1
+                at += 1
+            continue
+        step = 0  # bytes of white space
+        if c <= 32:
+            step = 1
+        elif (
+            c == 38
+            and at + 5 < end
+            and html[at + 1] == 110
+            and html[at + 2] == 98
+            and html[at + 3] == 115
+            and html[at + 5] == 59
+        ):
+            step = 6
+        elif c == 194 and at + 1 < end and html[at + 1] == 160:
+            step = 2
+        if step:
+            if open_ and (pre or not blank):
+                out[n] = 10 if pre and c == 10 else 32
+                n += 1
+                blank = True
+            word = False
+            at += step
+            continue
+        if not open_:
+            word, open_ = False, True
+            if b + 1 < len(blocks):
+                b += 1
+                blocks[b, :] = 0
+                blocks[b, START] = n
+                blocks[b, ELEMENT] = stack[depth - 1]
+                blocks[b, BEFORE] = before if b else 0
+                blocks[b, BULLET] = bullet
+                blocks[b, LINKS] = 1 if link else 0
+                before, bullet, lines = 0, 0, 0
+            else:
+                lines = 1
+        if lines:
+            n -= 1 if blank else 0
+            out[n] = 10
+            n += 1
+            blocks[b, LINES] += 1
+            lines = 0
+            word = False
+        row = blocks[b]
+        row[CAPITALS] += 65 <= c <= 90 and not word
+        stop = min(end, at + RUN)
+        counts = np.int64(0)
+        while True:  # a run of text, its first byte whatever it is
+            counts += COUNTS[c]
+            if c == 0xE3 and at + 2 < end and html[at + 1] == 0x80:  # the marks of Chinese and Japanese
+                row[STOPS] += html[at + 2] == 0x82
+                row[COMMAS] += html[at + 2] == 0x81
+            elif c == 0xEF and at + 2 < end and html[at + 1] == 0xBC:
+                row[COMMAS] += html[at + 2] == 0x8C
+            out[n] = c
+            n += 1
+            at += 1
+            if at == stop:
+                break
+            c = html[at]
+            if ENDS[c]:
+                break
+        characters, ideographs = counts & FIELD, counts >> 4 * FIELD_BITS
+        row[END] = n
+        row[CHARACTERS] += characters
+        row[LINKED] += characters if link else 0
+        row[STOPS] += counts >> FIELD_BITS & FIELD
+        row[COMMAS] += counts >> 2 * FIELD_BITS & FIELD
+        row[DIGITS] += counts >> 3 * FIELD_BITS & FIELD
+        others = characters > ideographs
+        row[WORDS] += ideographs + (others and not word)
+        word = word or others
+        blank = False
+    return out[:n], blocks[: b + 1], elements[:made]
+
+
+def blocks_of(html: bytes) -> tuple[Any, Any, Any]:
+    """A page's text, blocks and elements (`read_blocks`); no blocks for an empty page."""
+    return read_blocks(np.frombuffer(html, np.uint8), *TAG_TABLE, DOES, BITS, *ATTRIBUTE_TABLE, *WORD_TABLE)  # type: ignore[no-any-return]

@@ -1,0 +1,199 @@
+"""The forest of `pipeline.warc.content`: ``python -m tests.content`` fits it, and prints how good it is on pages not seen.
+
+The pages are those of `tests.extraction`. A block is text where more than half of its words are in the longest common
+subsequence of the page's words and the known text's; where segments are known, the blocks that have them are labelled and no
+others. Recipes' pages are not fitted to. Each page has one weight, of rarer types a little more, shared among its blocks by
+their words. Every score printed is of pages whose site no tree of that forest has seen (five folds by site), or whose whole
+data set it has not seen. With ``--write``: the forest that is fitted to all pages becomes `pipeline.warc.content.MODEL`.
+"""
+
+import json
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from pipeline.warc import content
+from tests.extraction import WORD, Known, Scores, mean_scores, score
+
+TREES, LEAVES, RATE, LEAST = 60, 31, 0.12, 200
+"""Trees, their leaves, the learning rate, and blocks that a leaf has at the least."""
+BOUND = -0.8
+"""The odds from which a block is kept, a logarithm: under 0, since a page's score loses more by text than by boilerplate."""
+FOLDS = 5
+SETS = ("wcxb", "ctf", "daniel", "news", "segments")
+"""Data sets, as `set_of` tells them."""
+WCXB = ("article", "collection", "documentation", "forum", "listing", "product", "service")
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A page's blocks: text, blocks, measures ``float32[M, B]``, words of each, and which are text (NaN: not known)."""
+
+    known: Known
+    text: Any
+    blocks: Any
+    measures: Any
+    words: Any
+    right: Any
+
+    def shown(self, odds: Any, bound: float = BOUND) -> str:
+        """The text of the blocks over a bound."""
+        return content.shown(self.text, self.blocks, odds > bound)
+
+
+def blocks_of(known: Known) -> Blocks:
+    """A page's blocks with what is known of them."""
+    text, blocks, measures = content.measured(known.html.encode("utf-8", "replace"))
+    texts = [content.shown(text, row[None, :], np.ones(1, np.bool_)).lower() for row in blocks]
+    words = [WORD.findall(each) for each in texts]
+    counts = np.array([len(each) for each in words], np.int64)
+    right = _by_words(words, known.text) if known.text is not None else _by_segments(texts, known)
+    return Blocks(known, text, blocks, measures, counts, right)
+
+
+def _by_words(words: Sequence[Sequence[str]], truth: str) -> Any:
+    from rapidfuzz.distance import LCSseq
+
+    numbers: dict[str, int] = {}
+    page = [numbers.setdefault(word, len(numbers)) for each in words for word in each]
+    hit = np.ones(len(page), np.float64)
+    for edit in LCSseq.editops(page, [numbers.setdefault(word, len(numbers)) for word in WORD.findall(truth.lower())]):
+        if edit.tag == "delete":
+            hit[edit.src_pos] = 0
+    lengths = np.array([len(each) for each in words], np.int64)
+    hits = np.bincount(np.repeat(np.arange(len(words)), lengths), hit, len(words))
+    return (hits > lengths / 2).astype(np.float64)
+
+
+def _by_segments(texts: Sequence[str], known: Known) -> Any:
+    right = np.full(len(texts), np.nan)
+    flat = [" ".join(text.split()) for text in texts]
+    for segments, value in ((known.wanted, 1.0), (known.unwanted, 0.0)):
+        for segment in (" ".join(each.lower().split()) for each in segments):
+            for n, text in enumerate(flat):
+                if len(text) > 3 and (segment in text or text in segment):
+                    right[n] = value
+    return right
+
+
+def fitted(pages: Iterable[Blocks]) -> Any:
+    """A forest for these pages."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    pages = [page for page in pages if page.known.type != "recipe"]
+    counts = Counter(page.known.type for page in pages)
+    measures, right, weights = [], [], []
+    for page in pages:
+        use = ~np.isnan(page.right) & (page.words > 0)
+        if not use.any() or _elsewhere(page):
+            continue
+        weight = page.words[use] ** 0.7
+        measures.append(page.measures.T[use])
+        right.append(page.right[use])
+        weights.append(weight / weight.sum() * counts[page.known.type] ** -0.3)
+    weight = np.concatenate(weights)
+    forest = HistGradientBoostingClassifier(
+        max_iter=TREES, max_leaf_nodes=LEAVES, learning_rate=RATE, min_samples_leaf=LEAST, l2_regularization=1.0, max_bins=63,
+        early_stopping=False, random_state=0,
+    )  # fmt: skip
+    return forest.fit(np.concatenate(measures), np.concatenate(right), sample_weight=weight / weight.mean())
+
+
+def _elsewhere(page: Blocks) -> bool:
+    """Whether the known text is not in the page."""
+    if page.known.text is None:
+        return False
+    return bool(page.words[page.right > 0].sum() < 0.3 * len(WORD.findall(page.known.text)))
+
+
+def written(forest: Any) -> dict[str, Any]:
+    """A forest as `content.model` reads it."""
+    trees = []
+    for (tree,) in forest._predictors:
+        trees.append(
+            [
+                [None, round(float(node["value"]), 5)]
+                if node["is_leaf"]
+                else [
+                    content.MEASURES[node["feature_idx"]],
+                    float(f"{node['num_threshold']:.6g}"),
+                    int(node["left"]),
+                    int(node["right"]),
+                ]
+                for node in tree.nodes
+            ]
+        )
+    return {"bound": BOUND, "start": round(float(forest._baseline_prediction.item()), 5), "trees": trees}
+
+
+def site(url: str) -> int:
+    """A number for the site of a URL: its host's last two names, three where the second is short (co.uk)."""
+    names = (urlsplit(url).hostname or "").split(".")
+    return zlib.crc32(".".join(names[-3:] if len(names) > 2 and len(names[-2]) <= 3 else names[-2:]).encode())
+
+
+def set_of(known: Known) -> str:
+    """The data set that a page is of."""
+    if known.type in WCXB:
+        return "wcxb"
+    return {"news, 2000-2015": "ctf", "news": "news", "segments, many types": "segments", "recipe": "recipe"}.get(
+        known.type, "daniel"
+    )
+
+
+def fold_of(pages: Sequence[Blocks], fold: int) -> list[int]:
+    """The pages of one of five folds, in which a site stands whole."""
+    return [n for n, page in enumerate(pages) if site(page.known.url) % FOLDS == fold]
+
+
+def unseen(pages: Sequence[Blocks], by_set: bool = False, folds: int = FOLDS) -> list[Any]:
+    """The odds of each page's blocks by a forest that has not seen its site, or its data set; of so many folds."""
+    parts = [fold_of(pages, fold) for fold in range(folds)]
+    if by_set:
+        parts = [[n for n, page in enumerate(pages) if set_of(page.known) == name] for name in SETS]
+    odds: list[Any] = [np.full(len(page.blocks), -np.inf) for page in pages]
+    for part in parts:
+        away = set(part)
+        forest = fitted(page for n, page in enumerate(pages) if n not in away)
+        for n in part:
+            if len(pages[n].blocks):
+                odds[n] = forest.decision_function(pages[n].measures.T)
+    return odds
+
+
+def scored(pages: Sequence[Blocks], odds: Sequence[Any], bound: float = BOUND) -> dict[str, Scores]:
+    """The mean scores by type of the blocks over a bound."""
+    return mean_scores(
+        (page.known.type, score(page.known, page.shown(each, bound))) for page, each in zip(pages, odds, strict=True)
+    )
+
+
+def main() -> None:
+    from tests.conftest import real_folder
+    from tests.extraction import known_pages
+
+    pages = [blocks_of(known) for known in known_pages(real_folder())]
+    by_site, by_set = unseen(pages), unseen(pages, by_set=True)
+    for bound in (-1.2, -1.0, -0.8, -0.6, -0.4):
+        means = [scored(pages, odds, bound)["mean of types"] for odds in (by_site, by_set)]
+        sys.stdout.write(f"bound {bound}: other sites {_cell(means[0])}, other data sets {_cell(means[1])}\n")
+    for kind, scores in scored(pages, by_site).items():
+        sys.stdout.write(f"| {kind} | {_cell(scores)} |\n")
+    if "--write" in sys.argv:
+        told = written(fitted(pages))
+        trees = ",\n".join(json.dumps(tree) for tree in told.pop("trees"))
+        content.MODEL.write_text(f'{json.dumps(told)[:-1]}, "trees": [\n{trees}\n]}}\n', "utf-8")
+
+
+def _cell(scores: Scores) -> str:
+    return f"{scores[0]:.3f} ({scores[1]:.2f}, {scores[2]:.2f})"
+
+
+if __name__ == "__main__":
+    main()
