@@ -65,26 +65,28 @@ def report(results: dict[str, list[dict[str, float]]], missing: dict[str, str]) 
         "of a table, not numbers with those of another machine. Memory is the process's peak, imports and input included.",
         "",
     ]
-    group = ""
+    group, paged = "", False
     for key, rounds in results.items():
         title, _, label = key.partition(": ")
         if title != group:
             group = title
+            paged = any(r.get("pages") for name, runs in results.items() if name.startswith(f"{title}: ") for r in runs)
             lines += [
                 "",
                 f"## {title}",
                 "",
-                "| what | MB/CPU-s | low to high | input MB | peak MB |",
-                "|---|---:|---:|---:|---:|",
+                f"| what | MB/CPU-s | low to high |{' pages/CPU-s |' if paged else ''} input MB | peak MB |",
+                f"|---|---:|---:|{'---:|' if paged else ''}---:|---:|",
             ]
         if not rounds:
-            lines.append(f"| {label} | not measured: {missing.get(key, '')} | | | |")
+            lines.append(f"| {label} | not measured: {missing.get(key, '')} | | | |{' |' if paged else ''}")
             continue
         rates = sorted(rate(r) for r in rounds)
+        pages = f" {statistics.median(r['pages'] / r['cpu'] for r in rounds):,.0f} |" if paged else ""
         memory = statistics.median(r["memory"] for r in rounds) / 1e6
         lines.append(
-            f"| {label} | {statistics.median(rates):,.2f} | {rates[0]:,.1f} to {rates[-1]:,.1f} "
-            f"| {rounds[0]['bytes'] / 1e6:.1f} | {memory:,.0f} |"
+            f"| {label} | {statistics.median(rates):,.2f} | {rates[0]:,.1f} to {rates[-1]:,.1f} |{pages} "
+            f"{rounds[0]['bytes'] / 1e6:.1f} | {memory:,.0f} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -89,7 +89,8 @@ def run(name: str) -> dict[str, float]:
     began = cpu_seconds()
     work()
     spent = cpu_seconds() - began
-    return {"bytes": bytes_, "cpu": spent, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    memory = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * 1024
+    return {"bytes": bytes_, "pages": getattr(bytes_, "pages", 0), "cpu": spent, "memory": memory}
 
 
 def shard(folder: str) -> str:
@@ -368,6 +369,10 @@ def decontaminate_by_datatrove() -> tuple[Work, int]:
     return lambda: [filter_.filter(document) for document in documents], size(texts)
 
 
+MEASURED = ("resiliparse", "turbohtml", "blocks", "trafilatura")
+"""Extractors that the whole stage is measured with; ``blocks`` is baseline.yaml's."""
+
+
 def archives() -> list[str]:
     """The archives that extraction is measured on."""
     found = sorted(map(str, (REAL / "pages").glob("public-00[02].warc.gz")))
@@ -380,20 +385,29 @@ def archives() -> list[str]:
     return found
 
 
-def html_bytes(names: list[str]) -> int:
+class Html(int):
+    """Bytes of HTML, and the pages that have them."""
+
+    pages: int
+
+
+def html_bytes(names: list[str]) -> Html:
     """Bytes of payload in archives."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-    return sum(
+    sizes = [
         len(record.reader.read())
         for path in names
         for record in ArchiveIterator(path, record_types=WarcRecordType.response, auto_decode="all", fsspec_args=False)
-    )
+    ]
+    html = Html(sum(sizes))
+    html.pages = len(sizes)
+    return html
 
 
 def extract(**settings: Any) -> Measure:
-    """The extract stage, from .warc.gz to Parquet (MB of HTML)."""
-    return lambda: _extract(archives(), settings)
+    """The extract stage, from .warc.gz to Parquet (MB of HTML); trafilatura, which is slow, on one archive."""
+    return lambda: _extract(archives()[-1:] if settings.get("extractor") == "trafilatura" else archives(), settings)
 
 
 def extract_by_language(**settings: Any) -> Measure:
@@ -410,7 +424,7 @@ def _extract(names: list[str], settings: Any) -> tuple[Work, int]:
 
     out = tempfile.mkdtemp()
     baseline = recipes.load("baseline").stage("extract").config()
-    settings = {**settings, **{key: baseline[key] for key in ("extractor", "early") if settings.get(key) == "baseline"}}
+    settings = {**settings, "early": baseline["early"] if settings.get("early") == "baseline" else ()}
     made, inputs = Extract.of(settings), find_archives(names)
     made.rehearse()
     return lambda: run_stage(made, inputs, f"{out}/out", local(1)), html_bytes(names)
@@ -419,8 +433,8 @@ def _extract(names: list[str], settings: Any) -> tuple[Work, int]:
 def mixed_archive() -> str:
     """Pages of the archives, half of them not English by lid.176's word on their visible text, records as they are.
 
-    Each that is not English is there once, and with it the English one, not taken yet, whose record is nearest in size: here
-    the ones are smaller than the others, and in Common Crawl they are not.
+    Each that is not English is there once, and with it the English one, not taken yet, whose record is nearest in size: the
+    English pages at hand are larger than the others, and would weigh more than their half.
     """
     from classifiers.language import likeliest
     from pipeline.warc.http import response
@@ -536,24 +550,19 @@ MEASURES: dict[str, Measure] = {
     "Decontaminate: datatrove NGramsDecontFilter, n-grams of 12 words, the same questions at hand": decontaminate_by_datatrove,
     "Extract (MB of HTML): FastWARC and resiliparse alone, nothing written": extract_bare(),
     "Extract (MB of HTML): the reference's path, FastWARC and resiliparse to JSONL.gz": extract_as_the_reference,
-    "Extract (MB of HTML): the stage, resiliparse, .warc.gz to Parquet": extract(),
-    "Extract (MB of HTML): the stage, turbohtml": extract(extractor="turbohtml"),
-    "Extract (MB of HTML): the stage, baseline.yaml's pair": extract(extractor="baseline"),
-    "Extract (MB of HTML): the stage, baseline.yaml's pair and early rules": extract(extractor="baseline", early="baseline"),
+    **{f"Extract (MB of HTML): the stage, {name}, .warc.gz to Parquet": extract(extractor=name) for name in MEASURED},
+    **{
+        f"Extract (MB of HTML): the stage, {name}, and early rules": extract(extractor=name, early="baseline")
+        for name in MEASURED
+    },
     "Extract (MB of HTML): datatrove, WarcReader and Trafilatura": extract_by_datatrove,
     "Extract, half of the pages not English (MB of HTML): FastWARC and resiliparse alone": extract_bare(mixed=True),
-    "Extract, half of the pages not English (MB of HTML): the stage, resiliparse": extract_by_language(),
-    "Extract, half of the pages not English (MB of HTML): the stage, resiliparse and early rules": extract_by_language(
-        early="baseline"
-    ),
-    "Extract, half of the pages not English (MB of HTML): the stage, turbohtml and early rules": extract_by_language(
-        extractor="turbohtml", early="baseline"
-    ),
-    "Extract, half of the pages not English (MB of HTML): the stage, baseline.yaml's pair": extract_by_language(
-        extractor="baseline"
-    ),
-    "Extract, half of the pages not English (MB of HTML): the stage, baseline.yaml's pair and early rules": extract_by_language(
-        extractor="baseline", early="baseline"
-    ),
+    **{
+        f"Extract, half of the pages not English (MB of HTML): the stage, {name}{', and early rules' if early else ''}": (
+            extract_by_language(extractor=name, early=early)
+        )
+        for name in ("resiliparse", "turbohtml", "blocks")
+        for early in ((), "baseline")
+    },
 }
 """Every measurement: ``table: row``."""
