@@ -376,7 +376,7 @@ class _Batch:
             "text": [page.text for page in pages],
         }
         if self.stage.keep_headers:
-            columns["warc_headers"] = [json.dumps(dict(record.headers), ensure_ascii=False) for record in records]
+            columns["warc_headers"] = [_json(record.headers) for record in records]
             columns["warcinfo"] = [i for i, page in zip(self.warcinfos, self.pages, strict=True) if not page.reason]
         return pa.Table.from_pydict(columns, self.stage.schema)
 
@@ -408,6 +408,11 @@ class _Batch:
         markup = {"markup": Count(len(kept), html - text)} if kept else {}
         read = Count(len(self.pages), sum(page.size for page in self.pages))
         return Report(read, Count(len(kept), text), dropped, markup, self.notes)
+
+
+def _json(headers: Mapping[str, str]) -> str:
+    """Headers by name: FastWARC gives them in another order on each reading."""
+    return json.dumps(dict(headers), ensure_ascii=False, sort_keys=True)
 
 
 def _texts(pages: Sequence[str]) -> Texts:
