@@ -5,6 +5,7 @@ kills the process, is named in ``skip`` when the work is begun again; what had b
 Rust that hold the interpreter's lock for as long as they run: neither a thread nor a signal of this process can stop them.
 """
 
+import ctypes
 import mmap
 import os
 import signal
@@ -30,6 +31,9 @@ KILLS = 2
 LOOK_SECONDS = 0.25
 WAITS = 20
 """An item that only waits, or that no processor is there for, is late after so many times its time by the clock."""
+
+MMAP_THRESHOLD, TRIM_THRESHOLD = (-3, 32 << 20), (-1, 64 << 20)
+"""Parameters of glibc's ``mallopt``, and the values to which glibc itself raises them when it has freed a block so large."""
 
 
 class GuardError(RuntimeError):
@@ -79,6 +83,16 @@ def spent(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def keep_freed() -> bool:
+    """Have this process use anew what it frees, up to the trim threshold, where the C library is one that can be told to.
+
+    An item's blocks have 100 kB and more. They are freed with it, and would go back to the kernel each time, to be asked for
+    again, and cleared, for the next item.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and all([mallopt(name, value) for name, value in (MMAP_THRESHOLD, TRIM_THRESHOLD)])
+
+
 class _Child:
     """One forked process, and what comes from it."""
 
@@ -99,6 +113,7 @@ class _Child:
     def _work(self, make: Make[Any], skip: Mapping[int, str], given: int, pipe: Connection) -> None:
         try:
             try:
+                keep_freed()
                 for each in make(skip, given, self._begin):
                     pipe.send((each, None, False))
                 pipe.send((None, None, True))

@@ -27,7 +27,7 @@ only what is dropped later anyway fails. ``extractor``: a name in `pipeline.warc
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -58,7 +58,7 @@ from pipeline.stage import RecipeError, Run, Stage, finish, stage_of, tasks_for
 from pipeline.stages.heuristics import Heuristics, Step, clean
 from pipeline.warc import pages
 from pipeline.warc.html import ExtractorError, extractor_of, version_of
-from pipeline.warc.http import HEAD_BYTES, Response, TooLarge, response
+from pipeline.warc.http import HEAD_BYTES, TooLarge, response
 from pipeline.warc.pages import Undecodable, decoded, is_page
 from pipeline.warc.records import Damage, Record, arc_id, records, wacz_records
 from pipeline.warc.visible import visible
@@ -202,9 +202,13 @@ class _Page:
 
     number: int
     record: Record
-    response: Response
+    """Without its block: what is not needed any more is given back before the next is taken."""
+    status: int | None
+    headers: Mapping[str, str]
+    body: bytes
     html: str | None = None
-    text: str = ""
+    text: bytes = b""
+    """In UTF-8, as it is counted and written."""
     title: str | None = None
     language: str | None = None
     reason: str = ""
@@ -215,7 +219,7 @@ class _Page:
     """Bytes that count as read."""
 
     def __post_init__(self) -> None:
-        self.size = len(self.response.body)
+        self.size = len(self.body)
 
     def drop(self, reason: str, value: float | None = None, detail: str | None = None) -> None:
         """Say why it becomes none."""
@@ -227,7 +231,7 @@ def text_of(stage: Extract, record: Record) -> tuple[str, str]:
     batch = _Batch(stage, "", {}, lambda item: None)
     batch.add(0, record)
     batch.tables()
-    return batch.pages[0].text if not batch.pages[0].reason else "", batch.pages[0].reason
+    return batch.pages[0].text.decode() if not batch.pages[0].reason else "", batch.pages[0].reason
 
 
 class _Batch:
@@ -265,27 +269,28 @@ class _Batch:
         self.notes[name] = self.notes.get(name, 0) + 1
 
     def _page(self, number: int, record: Record) -> _Page:
-        if not record.id:
-            record = replace(record, id=arc_id(record.date, record.url, record.block))
         stage, most = self.stage, self.stage.max_page_bytes
+        block, record.block = record.block, b""
+        if not record.id:
+            record.id = arc_id(record.date, record.url, block)
         if record.kind != "response":
-            page = _Page(number, record, Response(None, {"content-type": "text/html"}, record.block))
+            page = _Page(number, record, None, {"content-type": "text/html"}, block)
             if record.size > most:
                 page.drop("too_large", float(record.size))
             return page
         try:
-            page = _Page(number, record, response(record.block, most))
-            if record.size > len(record.block):
+            found = response(block, most)
+            if record.size > len(block):
                 raise TooLarge
         except TooLarge as error:
-            page = _Page(number, record, Response())
+            page = _Page(number, record, None, {}, b"")
             page.drop("too_large", float(record.size), str(error) or None)
             return page
-        status, headers = page.response.status, page.response.headers
-        if status is not None and not stage.min_status <= status <= stage.max_status:
-            page.drop("http_status", float(status))
-        elif stage.html_only and not is_page(headers, page.response.body):
-            page.drop("not_html", None, headers.get("content-type"))
+        page = _Page(number, record, found.status, found.headers, found.body)
+        if page.status is not None and not stage.min_status <= page.status <= stage.max_status:
+            page.drop("http_status", float(page.status))
+        elif stage.html_only and not is_page(page.headers, page.body):
+            page.drop("not_html", None, page.headers.get("content-type"))
         return page
 
     def tables(self) -> tuple[pa.Table, pa.Table, Report]:
@@ -296,7 +301,7 @@ class _Batch:
             for page in self._left():
                 self._decode(page)
             self.begin(-1)
-            shown = _texts([page.html if page.html is not None else page.text for page in self._left()])
+            shown = _texts([page.html if page.html is not None else page.text.decode() for page in self._left()])
             self._judge(looks, visible(shown, LOOK_BYTES))
         for page in self._left():
             if not page.done:
@@ -320,15 +325,15 @@ class _Batch:
 
     def _decode(self, page: _Page) -> None:
         self.begin(page.number)
-        body, headers = page.response.body, page.response.headers
+        body, page.body = page.body, b""
         if page.record.kind == "conversion":
-            page.text = body.decode("utf-8", "replace")
+            page.text = body.decode("utf-8", "replace").encode()
             page.language = page.record.headers.get("WARC-Identified-Content-Language")
             if not page.text and not self.stage.keep_empty:
                 page.drop("no_text")
             return
         try:
-            page.html = decoded(body, headers, self.stage.charset)
+            page.html = decoded(body, page.headers, self.stage.charset)
         except Undecodable as error:
             page.drop("undecodable", None, str(error))
 
@@ -340,13 +345,13 @@ class _Batch:
             self._decode(page)
         if page.html is not None:
             self._extract_html(page, page.html)
-        page.html, page.record, page.response = None, replace(page.record, block=b""), replace(page.response, body=b"")
+        page.html = None
         self.begin(-1)
 
     def _extract_html(self, page: _Page, html: str) -> None:
         page.title, page.language = pages.title(html), pages.declared_language(html)
         try:
-            page.text = self.stage.extract(html).encode("utf-8", "replace").decode("utf-8")
+            page.text = self.stage.extract(html).encode("utf-8", "replace")
         except ExtractorError:
             raise
         except Exception as error:  # whatever a parser raises costs its page and no other; it is told with the page
@@ -356,27 +361,30 @@ class _Batch:
             page.drop("no_text")
 
     def _kept(self) -> pa.Table:
-        rows = [self._row(page, info) for page, info in zip(self.pages, self.warcinfos, strict=True) if not page.reason]
-        return pa.Table.from_pylist(rows, self.stage.schema)
-
-    def _row(self, page: _Page, warcinfo: str) -> dict[str, Any]:
-        record = page.record
-        file = record.kind == "file" and not self.archive.lower().endswith(HTML_ENDINGS)
-        row = {
-            "id": record.id,
-            "url": record.url,
-            "date": record.date,
-            "archive": f"{self.archive.rstrip('/')}/{record.url.removeprefix('file:///')}" if file else self.archive,
-            "offset": record.offset,
-            "length": record.length,
-            "status": page.response.status,
-            "title": page.title,
-            "declared_language": page.language,
-            "text": page.text,
+        pages = [page for page in self.pages if not page.reason]
+        records = [page.record for page in pages]
+        columns: dict[str, list[Any]] = {
+            "id": [record.id for record in records],
+            "url": [record.url for record in records],
+            "date": [record.date for record in records],
+            "archive": [self._archive_of(record) for record in records],
+            "offset": [record.offset for record in records],
+            "length": [record.length for record in records],
+            "status": [page.status for page in pages],
+            "title": [page.title for page in pages],
+            "declared_language": [page.language for page in pages],
+            "text": [page.text for page in pages],
         }
         if self.stage.keep_headers:
-            row |= {"warc_headers": json.dumps(dict(record.headers), ensure_ascii=False), "warcinfo": warcinfo}
-        return row
+            columns["warc_headers"] = [_json(record.headers) for record in records]
+            columns["warcinfo"] = [i for i, page in zip(self.warcinfos, self.pages, strict=True) if not page.reason]
+        return pa.Table.from_pydict(columns, self.stage.schema)
+
+    def _archive_of(self, record: Record) -> str:
+        """Where a record lies: its archive, or its file in a folder of them."""
+        if record.kind != "file" or self.archive.lower().endswith(HTML_ENDINGS):
+            return self.archive
+        return f"{self.archive.rstrip('/')}/{record.url.removeprefix('file:///')}"
 
     def _dropped(self) -> pa.Table:
         rows: list[dict[str, Any]] = [
@@ -392,18 +400,19 @@ class _Batch:
 
     def _report(self) -> Report:
         dropped: dict[str, Count] = {}
-        read = kept = edited = Count()
         for page in self.pages:
-            html = Count(1, page.size)
-            read += html
             if page.reason:
-                dropped[page.reason] = dropped.get(page.reason, Count()) + html
-                continue
-            text = len(page.text.encode())
-            kept += Count(1, text)
-            edited += Count(1, page.size - text)
-        markup = {"markup": edited} if edited.documents else {}
-        return Report(read, kept, dropped, markup, self.notes)
+                dropped[page.reason] = dropped.get(page.reason, Count()) + Count(1, page.size)
+        kept = [page for page in self.pages if not page.reason]
+        html, text = sum(page.size for page in kept), sum(len(page.text) for page in kept)
+        markup = {"markup": Count(len(kept), html - text)} if kept else {}
+        read = Count(len(self.pages), sum(page.size for page in self.pages))
+        return Report(read, Count(len(kept), text), dropped, markup, self.notes)
+
+
+def _json(headers: Mapping[str, str]) -> str:
+    """Headers by name: FastWARC gives them in another order on each reading."""
+    return json.dumps(dict(headers), ensure_ascii=False, sort_keys=True)
 
 
 def _texts(pages: Sequence[str]) -> Texts:

@@ -46,9 +46,12 @@ SWALLOWED = b"\r\n\r\nWARC/1."
 """What stands in a block that goes on into the next record."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Record:
-    """One record: its kind (``response``, ``conversion`` ...), where it lies, its headers, and its block."""
+    """One record: its kind (``response``, ``conversion`` ...), where it lies, its headers, and its block.
+
+    Whoever is given one may take the block from it: what is read on holds the record, and would hold the block.
+    """
 
     kind: str
     offset: int
@@ -141,37 +144,37 @@ def _readable(stream: BinaryIO, start: int, size: int, most: int) -> Iterator[Re
 
 def _fastwarc(stream: BinaryIO, start: int, size: int, most: int, together: bool) -> Iterator[Record | Damage]:
     """FastWARC's records, each given when the next one's offset tells its length."""
-    held: dict[str, Any] | None = None
+    held: Record | None = None
     sure = True
-    whole = {"offset": start, "length": size - start} if together else {}
     stream.seek(start)
     magic = stream.read(4)
     stream.seek(start)
     unpacked = _reader(magic, stream, stream) if isinstance(stream, Shared) else None
-    first = {"offset": start} if unpacked else {}  # of a reader's first record FastWARC gives the next one's place
+    lost = unpacked is not None  # of a reader's first record FastWARC gives the next one's place
     try:
         for record in ArchiveIterator(unpacked or stream, parse_http=False, max_header_len=CHUNK):
             if held is not None:
-                if _swallows(held["block"]) and not together and not _honest(stream, held["offset"], size, strict=True):
+                if _swallows(held.block) and not together and not _honest(stream, held.offset, size, strict=True):
                     sure = False
                     break
-                yield Record(**{**held, "length": record.stream_pos - held["offset"], **whole})
-            held = {**_values(record, most), **first}
-            first = {}
+                held.length = record.stream_pos - held.offset
+                yield _moved(held, start, size - start) if together else held
+                held = None
+            held = _record(record, most)
+            held.offset, lost = start if lost else held.offset, False
     except OSError:
         sure = False  # what follows the last record is none: that one's length may lie
     if held is None:
         return
-    if len(held["block"]) < min(held["size"], most):
-        yield Damage(
-            whole.get("offset", held["offset"]), f"the record says {held['size']:,} bytes, and has {len(held['block']):,}"
-        )
+    if len(held.block) < min(held.size, most):
+        offset = start if together else held.offset
+        yield Damage(offset, f"the record says {held.size:,} bytes, and has {len(held.block):,}")
     elif together:
-        yield from _last_of_one(stream, {**held, **whole}, size)
+        yield from _last_of_one(stream, replace(held, offset=start, length=size - start), size)
     else:
         yield from _last(stream, held, size)
-        if not sure and not _honest(stream, held["offset"], size):
-            yield Damage(held["offset"], f"the record says {held['size']:,} bytes, and no record ends there")
+        if not sure and not _honest(stream, held.offset, size):
+            yield Damage(held.offset, f"the record says {held.size:,} bytes, and no record ends there")
 
 
 def _swallows(block: bytes) -> bool:
@@ -182,13 +185,13 @@ def _swallows(block: bytes) -> bool:
     return block.rfind(SWALLOWED) >= 0  # from behind: at 3.9 GB/s, where `in` and `find` do 1.7 (2026-11)
 
 
-def _last_of_one(stream: BinaryIO, held: dict[str, Any], size: int) -> Iterator[Record | Damage]:
+def _last_of_one(stream: BinaryIO, held: Record, size: int) -> Iterator[Record | Damage]:
     """The last record of a gzip member or frame that holds several."""
-    cut = _member_end(stream, held["offset"], size) is None
-    if held["size"] or not cut:
-        yield Record(**held)
+    cut = _member_end(stream, held.offset, size) is None
+    if held.size or not cut:
+        yield held
     if cut:
-        yield Damage(held["offset"], "what holds these records breaks off")
+        yield Damage(held.offset, "what holds these records breaks off")
 
 
 def _moved(found: Record | Damage, offset: int, length: int) -> Record | Damage:
@@ -198,15 +201,16 @@ def _moved(found: Record | Damage, offset: int, length: int) -> Record | Damage:
     return replace(found, offset=offset, length=length)
 
 
-def _last(stream: BinaryIO, held: dict[str, Any], size: int) -> Iterator[Record | Damage]:
+def _last(stream: BinaryIO, held: Record, size: int) -> Iterator[Record | Damage]:
     """The record that no other follows, if it is whole: both libraries give a truncated one without a word."""
-    end = _end(stream, held["offset"], size)
+    end = _end(stream, held.offset, size)
     if end is None:
-        yield Damage(held["offset"], "the archive ends within this record")
-    elif _swallows(held["block"]) and not _honest(stream, held["offset"], size, strict=True):
+        yield Damage(held.offset, "the archive ends within this record")
+    elif _swallows(held.block) and not _honest(stream, held.offset, size, strict=True):
         return  # another record stands within
     else:
-        yield Record(length=end - held["offset"], **held)
+        held.length = end - held.offset
+        yield held
 
 
 def _together(stream: BinaryIO, start: int, size: int) -> bool:
@@ -392,18 +396,20 @@ def _blank(stream: BinaryIO, start: int, end: int) -> bool:
     return end - start <= CHUNK and not stream.read(end - start).strip(b"\0\r\n\t ")
 
 
-def _values(record: Any, most: int) -> dict[str, Any]:
+def _record(record: Any, most: int) -> Record:
+    """FastWARC's record as ours; its length is not known yet."""
     headers = record.headers
-    return {
-        "kind": str(record.record_type).rpartition(".")[2],
-        "offset": record.stream_pos,
-        "id": headers.get("WARC-Record-ID", "").strip("<>"),
-        "url": headers.get("WARC-Target-URI", "").strip("<>"),
-        "date": headers.get("WARC-Date", ""),
-        "block": record.reader.read(min(record.content_length, most)),
-        "size": record.content_length,
-        "headers": headers.to_dict(),
-    }
+    return Record(
+        str(record.record_type).rpartition(".")[2],
+        record.stream_pos,
+        0,
+        headers.get("WARC-Record-ID", "").strip("<>"),
+        headers.get("WARC-Target-URI", "").strip("<>"),
+        headers.get("WARC-Date", ""),
+        record.reader.read(min(record.content_length, most)),
+        record.content_length,
+        headers.to_dict(),
+    )
 
 
 def _warcio(stream: BinaryIO, start: int, size: int, most: int, together: bool) -> Iterator[Record | Damage]:
@@ -414,15 +420,16 @@ def _warcio(stream: BinaryIO, start: int, size: int, most: int, together: bool) 
         return
     stream.seek(start)
     iterator = WarcioIterator(stream, arc2warc=True, no_record_parse=True)
-    held: dict[str, Any] | None = None
+    held: Record | None = None
     damage: list[Damage] = []
     try:
         for record in iterator:
-            values = _warcio_values(record, most)  # before its offset is asked for: that reads on to the record's end
-            values["offset"] = iterator.get_record_offset()
+            found = _warcio_record(record, most)  # before its offset is asked for: that reads on to the record's end
+            found.offset = iterator.get_record_offset()
             if held is not None:
-                yield Record(length=values["offset"] - held["offset"], **held)
-            held = values
+                held.length = found.offset - held.offset
+                yield held
+            held = found
     except (ArchiveLoadFailed, EOFError, OSError, ValueError, AttributeError, zlib.error) as error:
         damage = [Damage(start, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}")]
     yield from _last(stream, held, size) if held is not None else damage
@@ -441,20 +448,18 @@ def _warcio_unpacked(stream: BinaryIO, start: int, size: int, most: int) -> Iter
         yield Damage(start, f"{unpacked.broken or 'what holds these records breaks off'}, after {length:,} bytes unpacked")
 
 
-def _warcio_values(record: Any, most: int) -> dict[str, Any]:
+def _warcio_record(record: Any, most: int) -> Record:
+    """warcio's record as ours; where it lies is not known yet."""
     headers = record.rec_headers
-    values: dict[str, Any] = {
-        "kind": record.rec_type or "unknown",
-        "id": (headers.get_header("WARC-Record-ID") or "").strip("<>"),
-        "url": (headers.get_header("WARC-Target-URI") or "").strip("<>"),
-        "date": headers.get_header("WARC-Date") or "",
-        "block": record.raw_stream.read(most),
-        "headers": dict(headers.headers) if headers.total_len else {},
-    }
-    values["size"] = max(len(values["block"]), record.length or 0)
-    if not headers.total_len:  # an ARC record's headers are made up by warcio, not read
-        values["id"] = arc_id(values["date"], values["url"], values["block"])
-    return values
+    id, url, date = (headers.get_header(name) or "" for name in ("WARC-Record-ID", "WARC-Target-URI", "WARC-Date"))
+    block = record.raw_stream.read(most)
+    found = Record(record.rec_type or "unknown", 0, 0, id.strip("<>"), url.strip("<>"), date, block)
+    found.size = max(len(block), record.length or 0)
+    if headers.total_len:
+        found.headers = dict(headers.headers)
+    else:  # an ARC record's headers are made up by warcio, not read
+        found.id = arc_id(found.date, found.url, block)
+    return found
 
 
 def arc_id(date: str, url: str, block: bytes) -> str:

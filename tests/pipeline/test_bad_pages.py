@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import platform
 import random
 import resource
 import signal
@@ -199,6 +200,19 @@ def test_an_error_is_raised_here_and_endless_dying_is_one():
     with pytest.raises(GuardError, match="killed 3 times"):
         list(guarded(dying, 5))
     assert list(unguarded(lambda skip, given, begin: iter([1, 2]))) == [1, 2]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_the_reading_process_asks_the_kernel_once_for_what_pages_take():
+    """Blocks of 40 MB have 10,240 pages of 4 KiB, of which few are a fault again."""
+
+    def make(skip, given, begin):
+        for _ in range(3):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            [b"x" * (1 << 20) for _ in range(40)]
+            yield resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    assert list(guarded(make, 5))[-1] < 1000
 
 
 def test_a_killed_reader_gives_the_same_bytes(tmp_path, monkeypatch):

@@ -49,6 +49,13 @@ def test_headers_that_were_kept_are_whole(cli, sample, tmp_path):
     )
 
 
+def test_headers_that_are_kept_stand_in_an_order_of_their_own(sample, tmp_path):
+    archive = sample / "crawl" / "sample-00000.warc.gz"
+    Extract(keep_headers=True)(find_archives([str(archive)]), str(tmp_path / "kept"), local(1))
+    names = [list(json.loads(str(row["warc_headers"]))) for row in rows(tmp_path / "kept")]
+    assert names == [sorted(each) for each in names]
+
+
 def test_your_own_shards_have_less_to_tell(cli, tmp_path):
     shard(tmp_path / "in" / "a.parquet", ["gold"])
     assert cli("export", tmp_path / "in", "--out", tmp_path / "out")[0] == 0

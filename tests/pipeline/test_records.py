@@ -140,6 +140,24 @@ def test_what_can_be_read_is_read_and_the_rest_is_damage(data, pages, damaged):
             assert each.reason
 
 
+def test_a_member_that_breaks_within_its_block_gives_the_record_before_it_once():
+    broken = bytearray(gzipped([record("http://a.example/broken", page(5, 60_000))]))
+    broken[len(broken) // 2 : len(broken) // 2 + 64] = bytes(64)
+    found = read(gzipped(FIVE[:2]) + bytes(broken) + gzipped(FIVE[2:]))
+    assert urls(found) == ["0", "1", "2", "3", "4"]
+    assert kinds(found)["damage"] == 1
+
+
+@pytest.mark.parametrize("data", [PLAIN, ZIPPED, gzipped([PLAIN]), ARC], ids=["plain", "gzip", "one member", "arc"])
+def test_a_block_that_is_taken_changes_nothing_of_what_follows(data):
+    found = []
+    for each in records(io.BytesIO(data), len(data)):
+        assert isinstance(each, Record)
+        found.append((each.kind, each.offset, each.length, each.url, each.block))
+        each.block = b""
+    assert found == [(r.kind, r.offset, r.length, r.url, r.block) for r in read(data)]
+
+
 @pytest.mark.parametrize("pack", [b"".join, gzipped], ids=["plain", "gzip"])
 def test_a_page_that_is_cut_off_is_never_passed_for_a_whole_one(pack):
     head = pack(FIVE[:2])
