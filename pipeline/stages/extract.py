@@ -205,7 +205,7 @@ class _Page:
     """Without its block: what is not needed any more is given back before the next is taken."""
     status: int | None
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | memoryview
     html: str | None = None
     text: bytes = b""
     """In UTF-8, as it is counted and written."""
@@ -327,7 +327,7 @@ class _Batch:
         self.begin(page.number)
         body, page.body = page.body, b""
         if page.record.kind == "conversion":
-            page.text = body.decode("utf-8", "replace").encode()
+            page.text = str(body, "utf-8", "replace").encode()
             page.language = page.record.headers.get("WARC-Identified-Content-Language")
             if not page.text and not self.stage.keep_empty:
                 page.drop("no_text")

@@ -33,7 +33,8 @@ class Response:
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes | memoryview = b""
+    """Where nothing had to be undone, a part of the block: it is not copied."""
 
 
 def head_of(block: bytes) -> tuple[int | None, dict[str, str], int]:
@@ -63,11 +64,13 @@ def head_of(block: bytes) -> tuple[int | None, dict[str, str], int]:
 def response(block: bytes, most: int) -> Response:
     """A block as a response; raises `TooLarge` for a body of more than ``most`` bytes."""
     status, headers, start = head_of(block)
-    body = block[start:] if start else block
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        body = _unchunked(body)
-    for coding in reversed(headers.get("content-encoding", "").lower().split(",")):
-        body = unpacked(body, coding.strip(), most)
+    chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+    codings = [coding.strip() for coding in headers.get("content-encoding", "").lower().split(",") if coding]
+    body: bytes | memoryview = memoryview(block)[start:]
+    if chunked or codings:
+        body = _unchunked(block[start:]) if chunked else block[start:]
+        for coding in reversed(codings):
+            body = unpacked(body, coding, most)
     if len(body) > most:
         raise TooLarge(f"{len(body):,} bytes; at most {most:,} are allowed")
     return Response(status, headers, body)

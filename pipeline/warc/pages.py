@@ -35,6 +35,10 @@ _HEAD = 1 << 15
 """Characters within which a page's title and language are looked for."""
 
 
+FIRST = 4096
+"""Bytes that tell what a payload is, and in which characters."""
+
+
 class Undecodable(ValueError):
     """Bytes that are not the characters they are taken for."""
 
@@ -44,12 +48,12 @@ def content_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").split(";")[0].strip().lower()
 
 
-def is_page(headers: Mapping[str, str], payload: bytes) -> bool:
+def is_page(headers: Mapping[str, str], payload: bytes | memoryview) -> bool:
     """Whether a response is an HTML page: by its type, unless its first bytes say otherwise; by them where it is vague."""
-    kind = content_type(headers)
+    kind, first = content_type(headers), bytes(payload[:FIRST])
     if kind in HTML_TYPES:
-        return not payload.startswith(_FORMATS)
-    return kind in VAGUE_TYPES and _FIRST_TAG.match(payload, 0, 4096) is not None
+        return not first.startswith(_FORMATS)
+    return kind in VAGUE_TYPES and _FIRST_TAG.match(first) is not None
 
 
 def title(page: str) -> str | None:
@@ -64,15 +68,17 @@ def declared_language(page: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def decoded(payload: bytes, headers: Mapping[str, str], charset: str = "detect") -> str:
+def decoded(payload: bytes | memoryview, headers: Mapping[str, str], charset: str = "detect") -> str:
     """A payload's characters; raises `Undecodable` for ``charset="utf-8"`` where the bytes are not UTF-8."""
+    first = bytes(payload[:FIRST])
     try:
-        if charset == "utf-8" or not _declared_wide(payload):
-            return payload.decode("utf-8-sig" if charset != "utf-8" else "utf-8")
+        if charset == "utf-8" or not _declared_wide(first):
+            return str(payload, "utf-8-sig" if charset != "utf-8" else "utf-8")
     except UnicodeDecodeError as error:
         if charset == "utf-8":
             raise Undecodable(f"byte {error.start}: {error.reason}") from error
-    for name in _candidates(payload, headers):
+    payload = bytes(payload)
+    for name in _candidates(first, headers):
         try:
             return _clean(codecs.decode(payload, name))
         except (UnicodeDecodeError, LookupError):
@@ -100,7 +106,7 @@ def _candidates(payload: bytes, headers: Mapping[str, str]) -> list[str]:
     names = [name for mark, name in _MARKS.items() if payload.startswith(mark)] or _wide(payload)
     if match := re.search(r"charset\s*=\s*[\"']?([a-zA-Z0-9_:.-]+)", headers.get("content-type", ""), re.IGNORECASE):
         names.append(match[1])
-    if meta := _CHARSET.search(payload[:4096]):
+    if meta := _CHARSET.search(payload):
         names.append(meta[1].decode("ascii"))
     return [mapped for name in names if (mapped := map_encoding_to_html5(name, fallback_utf8=False))]
 

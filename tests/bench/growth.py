@@ -93,7 +93,7 @@ def copy_archive(archive: Path, number: int, out: Path, step: int = 1) -> None:
             if number:
                 renamed = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{record.id} {number}')}"
                 record = replace(record, id=renamed, url=moved(record.url, number))
-                page = replace(page, body=copied(page.body, number))
+                page = replace(page, body=copied(bytes(page.body), number))
             target.write(_member(_record(record, page)))
 
 

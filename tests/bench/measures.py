@@ -447,7 +447,7 @@ def mixed_archive() -> str:
         with open(path, "rb") as stream:
             for record in records(stream, len(data)):
                 if isinstance(record, Record) and record.kind == "response":
-                    body = response(record.block, 1 << 30).body.decode("utf-8", "replace")
+                    body = str(response(record.block, 1 << 30).body, "utf-8", "replace")
                     english = str(likeliest(visible(Texts.of([body])))[0][0]) == "en"
                     sides[english].append((record.size, data[record.offset : record.offset + record.length]))
     left, mixed = sorted(sides[True]), list[bytes]()

@@ -405,4 +405,4 @@ def test_the_light_look_takes_any_bytes(data):
 def test_any_bytes_are_a_response(data, coding, chunked):
     headers = [b"Content-Encoding: " + coding.encode()] + ([b"Transfer-Encoding: chunked"] if chunked else [])
     for block in (data, http(data, *headers)):
-        assert isinstance(response(block, 1 << 20).body, bytes)
+        assert isinstance(response(block, 1 << 20).body, bytes | memoryview)
