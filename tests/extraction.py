@@ -61,7 +61,7 @@ def _known(row: Mapping[str, Any], record: Record) -> Known | None:
     if not truth or row["dataset"] in BY_EXTRACTORS or not kind.startswith(("full_text", "segments", "fields")):
         return None
     sent = response(record.block, 1 << 30)
-    html = decoded(sent.body, sent.headers)
+    html = decoded(sent.body, sent.headers)[0]
     if kind == "segments":
         return Known("segments, many types", html, None, tuple(truth["with"]), tuple(truth["without"]), record.url)
     if kind.startswith("fields"):

@@ -474,6 +474,6 @@ def read_blocks(
     return out[:n], blocks[: b + 1], elements[:made]
 
 
-def blocks_of(html: bytes) -> tuple[Any, Any, Any]:
+def blocks_of(html: bytes | memoryview) -> tuple[Any, Any, Any]:
     """A page's text, blocks and elements (`read_blocks`); no blocks for an empty page."""
     return read_blocks(np.frombuffer(html, np.uint8), *TAG_TABLE, DOES, BITS, *ATTRIBUTE_TABLE, *WORD_TABLE)  # type: ignore[no-any-return]

@@ -359,7 +359,7 @@ def model_id() -> str:
     return hashlib.sha256(MODEL.read_bytes()).hexdigest()[:12]
 
 
-def measured(page: bytes) -> tuple[Any, Any, Any]:
+def measured(page: bytes | memoryview) -> tuple[Any, Any, Any]:
     """A page's text, blocks (`pipeline.warc.blocks`) and their measures."""
     text, blocks, elements = blocks_of(page)
     sums = sum_elements(blocks, elements)
@@ -372,12 +372,12 @@ def shown(text: Any, blocks: Any, kept: Any) -> str:
     return references.unescape(found).replace("\xa0", " ") if "&" in found else found
 
 
-def content(page: str) -> str:
-    """A page's main content; "" where no block is one.
+def content(page: str | bytes | memoryview) -> str:
+    """The main content of a page, characters or UTF-8; "" where no block is one.
 
     >>> content("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, so that the gold lay in the bend.</p>")
     'The river bent here & slowed, so that the gold lay in the bend.'
     """
-    text, blocks, measures = measured(page.encode("utf-8", "replace"))
+    text, blocks, measures = measured(page.encode("utf-8", "replace") if isinstance(page, str) else page)
     bound, trees = model()
     return shown(text, blocks, odds(measures, *trees) > bound)

@@ -12,7 +12,7 @@ from resiliparse.extract.html2text import extract_plain_text
 
 from pipeline.warc.content import content, model_id
 
-Extractor = Callable[[str], str]
+Extractor = Callable[[Any], str]
 
 
 class ExtractorError(ValueError):
@@ -57,6 +57,8 @@ EXTRACTORS: dict[str, Extractor] = {
     "trafilatura": trafilatura,
 }
 """By name; ``blocks`` is goldwash's own (`pipeline.warc.content`)."""
+OF_UTF8 = (content,)
+"""Those that take a page's bytes in UTF-8 as well as its characters, and rather."""
 
 
 def extractor_of(name: str) -> Extractor:

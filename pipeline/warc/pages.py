@@ -68,12 +68,18 @@ def declared_language(page: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def decoded(payload: bytes | memoryview, headers: Mapping[str, str], charset: str = "detect") -> str:
-    """A payload's characters; raises `Undecodable` for ``charset="utf-8"`` where the bytes are not UTF-8."""
+def decoded(payload: bytes | memoryview, headers: Mapping[str, str], charset: str = "detect") -> tuple[str, bytes | memoryview]:
+    """A payload's characters, and the same in UTF-8: a part of the payload itself where it is that.
+
+    Raises `Undecodable` for ``charset="utf-8"`` where the bytes are not UTF-8.
+    """
     first = bytes(payload[:FIRST])
     try:
-        if charset == "utf-8" or not _declared_wide(first):
-            return str(payload, "utf-8-sig" if charset != "utf-8" else "utf-8")
+        if charset == "utf-8":
+            return str(payload, "utf-8"), payload
+        if not _declared_wide(first):
+            unmarked = payload[len(codecs.BOM_UTF8) :] if first.startswith(codecs.BOM_UTF8) else payload
+            return str(unmarked, "utf-8"), unmarked
     except UnicodeDecodeError as error:
         if charset == "utf-8":
             raise Undecodable(f"byte {error.start}: {error.reason}") from error
@@ -111,5 +117,6 @@ def _candidates(payload: bytes, headers: Mapping[str, str]) -> list[str]:
     return [mapped for name in names if (mapped := map_encoding_to_html5(name, fallback_utf8=False))]
 
 
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8").removeprefix("\ufeff")
+def _clean(text: str) -> tuple[str, bytes]:
+    utf8 = text.removeprefix("\ufeff").encode("utf-8", "replace")
+    return utf8.decode("utf-8"), utf8

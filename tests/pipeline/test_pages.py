@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.stages.extract import Extract, text_of
-from pipeline.warc.html import EXTRACTORS
+from pipeline.warc.html import EXTRACTORS, OF_UTF8
 from pipeline.warc.pages import Undecodable, content_type, decoded, is_page
 from pipeline.warc.records import Record
 
@@ -63,7 +63,8 @@ def meta(charset: str, text: str, name: str | None = None) -> bytes:
     ],
 )
 def test_a_page_is_decoded_by_mark_header_meta_or_detection(payload, headers, holds):
-    text = decoded(payload, headers)
+    text, utf8 = decoded(payload, headers)
+    assert text.encode() == utf8
     assert holds in text
     assert not text.startswith("\ufeff")
 
@@ -78,14 +79,15 @@ def test_strict_utf8_refuses_everything_else(payload):
 
 
 def test_strict_utf8_takes_utf8_as_it_is():
-    assert decoded("\ufeffGröße".encode(), {}, "utf-8") == "\ufeffGröße"
+    assert decoded("\ufeffGröße".encode(), {}, "utf-8") == ("\ufeffGröße", "\ufeffGröße".encode())
 
 
 @pytest.mark.parametrize(
     "payload", [b"a \xed\xa0\x80 b", codecs.BOM_UTF16_LE + b"\x00\xd8a\0", codecs.BOM_UTF16_BE + b"\xdc\x00\0a", b"a\xff\0b"]
 )
 def test_what_comes_out_is_always_utf8(payload):
-    decoded(payload, {}).encode("utf-8")
+    text, utf8 = decoded(payload, {})
+    assert text.encode("utf-8") == utf8
 
 
 @pytest.mark.parametrize(
@@ -125,13 +127,15 @@ CHARSETS = st.sampled_from(
 @given(BYTES, CHARSETS, st.sampled_from(["utf-8", "detect"]))
 def test_bytes_become_text_or_are_undecodable(payload, name, charset):
     try:
-        html = decoded(payload, header(name) if name else {}, charset)
+        html, utf8 = decoded(payload, header(name) if name else {}, charset)
     except Undecodable:
         assert charset == "utf-8"
         return
-    html.encode("utf-8")
+    assert html.encode("utf-8") == utf8
     for extractor in EXTRACTORS.values():
         assert isinstance(extractor(html), str), extractor
+    for extractor in OF_UTF8:
+        assert extractor(utf8) == extractor(html)
 
 
 @settings(max_examples=100, deadline=None)
