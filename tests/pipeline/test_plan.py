@@ -1,9 +1,10 @@
 import pytest
 
 from pipeline import recipe as recipes
-from pipeline.plan import COSTS, PAGE_TEXT_BYTES, plan
+from pipeline.plan import COSTS, PAGE_TEXT_BYTES, RATES, plan
 from pipeline.shards import Input
 from pipeline.stages import STAGES
+from pipeline.warc.html import EXTRACTORS
 
 DUMP = [Input(f"https://a.example/{n}.warc.gz", 0, "") for n in range(90_000)]
 
@@ -15,6 +16,7 @@ def rows(*settings, inputs=DUMP, skip=()):
 def test_every_stage_has_a_cost():
     assert set(COSTS) == set(STAGES)
     assert all(cost.rate > 0 and 0 < cost.keeps <= 1 for cost in COSTS.values())
+    assert {"blocks", *RATES} == set(EXTRACTORS)
 
 
 def test_archives_of_unknown_size_are_common_crawls():
