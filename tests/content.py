@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import tldextract
 
 from pipeline.warc import content
 from tests.extraction import WORD, Known, Scores, mean_scores, score
@@ -26,6 +27,8 @@ TREES, LEAVES, RATE, LEAST = 60, 31, 0.12, 200
 BOUND = -0.8
 """The odds from which a block is kept, a logarithm: under 0, since a page's score loses more by text than by boilerplate."""
 FOLDS = 5
+DOMAINS = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+"""By the list in its wheel."""
 SETS = ("wcxb", "ctf", "daniel", "news", "segments")
 """Data sets, as `set_of` tells them."""
 WCXB = ("article", "collection", "documentation", "forum", "listing", "product", "service")
@@ -133,9 +136,9 @@ def written(forest: Any) -> dict[str, Any]:
 
 
 def site(url: str) -> int:
-    """A number for the site of a URL: its host's last two names, three where the second is short (co.uk)."""
-    names = (urlsplit(url).hostname or "").split(".")
-    return zlib.crc32(".".join(names[-3:] if len(names) > 2 and len(names[-2]) <= 3 else names[-2:]).encode())
+    """A number for the site of a URL: its registered domain."""
+    host = urlsplit(url).hostname or ""
+    return zlib.crc32((DOMAINS(host).top_domain_under_public_suffix or host).encode())
 
 
 def set_of(known: Known) -> str:

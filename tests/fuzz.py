@@ -14,7 +14,7 @@ with atheris.instrument_imports(include=["pipeline.warc"]):
     from pipeline.warc.http import TooLarge, response
     from pipeline.warc.records import Record, records, wacz_records
 
-STAGE = Extract(extractor="turbohtml", html_only=False, max_page_bytes=1 << 20)
+STAGE = Extract(extractor="blocks", html_only=False, max_page_bytes=1 << 20)
 
 
 def once(data: bytes) -> None:

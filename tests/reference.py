@@ -421,7 +421,7 @@ def html_of(tree: tuple[str, Any]) -> str:
     name, inside = tree
     if not name:
         return html_escape(inside, quote=False)
-    return f"<{name}>{''.join(map(html_of, inside))}</{name}>"
+    return f"<{name}{' href=x' if name == 'a' else ''}>{''.join(map(html_of, inside))}</{name}>"
 
 
 class BlockReader(HTMLParser):
@@ -436,8 +436,13 @@ class BlockReader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         if tag in BLOCK_TAGS:
             self.blocks.append([])
-            if self.open[-1:] == ["p"] or (tag == "li" and self.open[-1:] == ["li"]):
+            if self.open[-1:] == ["p"]:
                 self.open.pop()
+            above = [n for n, other in enumerate(self.open) if other not in ("div", "p")][-1:]
+            if tag == "li" and above and self.open[above[0]] == "li":
+                del self.open[above[0] :]
+            if self.link > len(self.open) + 1:
+                self.link = 0
             self.open.append(tag)
         elif tag == "a":
             self.link = len(self.open) + 1
@@ -460,7 +465,7 @@ class BlockReader(HTMLParser):
                 self.blocks[-1].append((kept, bool(self.link)))
 
     def handle_entityref(self, name: str) -> None:
-        self.handle_data(f"&{name};")
+        self.blocks[-1].append((f"&{name};", bool(self.link)))
 
 
 def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
@@ -471,7 +476,7 @@ def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
     found = []
     for block in reader.blocks:
         text = "".join(c for c, _ in block)
-        inner = [each for each, c in zip(block, text, strict=True) if c not in " \n"]
+        inner = [each for each in block if each[0] not in " \n"]
         if not inner:
             continue
         shown = text.strip(" \n")

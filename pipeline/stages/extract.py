@@ -227,6 +227,7 @@ class _Page:
     def drop(self, reason: str, value: float | None = None, detail: str | None = None) -> None:
         """Say why it becomes none."""
         self.reason, self.value, self.detail = reason, value, detail
+        self.body, self.html, self.utf8 = b"", None, b""
 
 
 def text_of(stage: Extract, record: Record) -> tuple[str, str]:
@@ -259,9 +260,9 @@ class _Batch:
             if found.kind == "warcinfo" and self.stage.keep_headers:
                 self.warcinfo = found.block.decode("utf-8", "replace")
             return
-        page = self._page(number, found)
-        if number in self.skip and not page.reason:
-            page.drop(self.skip[number])
+        self.begin(number)
+        page = self._page(number, found) if number not in self.skip else self._skipped(number, found)
+        self.begin(-1)
         self.pages.append(page)
         self.warcinfos.append(self.warcinfo)
         if at_once and not page.reason:
@@ -270,6 +271,13 @@ class _Batch:
 
     def _note(self, name: str) -> None:
         self.notes[name] = self.notes.get(name, 0) + 1
+
+    def _skipped(self, number: int, record: Record) -> _Page:
+        """A page that the process which read it did not survive: nothing of it is looked at."""
+        page = _Page(number, record, None, {}, record.block)
+        page.drop(self.skip[number])
+        record.block = b""
+        return page
 
     def _page(self, number: int, record: Record) -> _Page:
         stage, most = self.stage, self.stage.max_page_bytes

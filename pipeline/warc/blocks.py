@@ -1,11 +1,12 @@
 """A page's HTML to blocks: the pieces of its text that block-level tags part, and where they stand.
 
-Law: one pass over the bytes with a stack of open elements, without a tree, in time that is linear in the page's length; every
-piece of text that a page can show is in a block, also what it hides until a script runs, and nothing of its scripts, styles and
-lists of options. White space is collapsed but for ``<pre>``; ``<br>`` is a new line, two of them a new block. Character
-references stay as they are, but for ``&nbsp;``. Elements end as HTML has it: a paragraph where what cannot be in it begins, an
-item, cell or row where the next one does, none across the table that it stands in. A page that is nested deeper than `DEPTH`,
-or made of more than `MOST_BLOCKS` blocks, is read to its end all the same; further blocks run on in the last one.
+Law: one pass over the bytes with a stack of open elements, without a tree, in time that is linear in the page's length. What a
+page can show is in a block, also what it hides until a script runs, and nothing of its scripts, styles, drawings, fields and
+lists of options. White space is collapsed, but for ``<pre>`` after its first character; ``<br>`` is a new line, two of them a
+new block. Character references stay as they are, but for those of white space. Elements end as in HTML: a paragraph where what
+cannot be in it begins, an item, cell or row where the next one does, none across the table that it stands in. A page that is
+nested deeper than `DEPTH`, or made of more than `MOST_BLOCKS` blocks, is read to its end all the same; further blocks run on in
+the last one.
 """
 
 from typing import Any
@@ -21,8 +22,9 @@ DEPTH = 512
 """Open elements that are kept account of."""
 MOST_BLOCKS, MOST_ELEMENTS = 1 << 16, 1 << 17
 
-SKIP, VOID, PARAGRAPH, LINE, CELL, ROW, PRE, ITEM, LINK, BREAK, TABLE = (1 << n for n in range(11))
-"""What a tag does: its content is left out; it has none; it begins a paragraph, a line, a cell, a row ..."""
+SKIP, VOID, PARAGRAPH, LINE, CELL, ROW, PRE, ITEM, LINK, BREAK, TABLE, INLINE, LOOSE = (1 << n for n in range(13))
+"""What a tag does: its content is left out; it has none; it begins a paragraph, a line, a cell, a row ...; it stands in a
+paragraph; it does not keep an item in it open."""
 WITHIN = (
     "article", "main", "nav", "header", "footer", "aside", "form", "table", "ul", "ol", "li", "dl", "dt", "blockquote",
     "figure", "pre", "p", "h1", "h2", "h4", "section", "td", "th", "button", "address", "details", "noscript", "hidden",
@@ -33,15 +35,17 @@ WITHIN = (
 def _tags() -> dict[str, tuple[int, str]]:
     """Names of tags, in eight letters at the most: what they do, and what a block in them is told to stand within."""
     skipped = "script style svg template select textarea iframe canvas video audio object title"
-    paragraphs = "article main nav header footer aside form ul ol dl figure p h1 h2 h4 section address details"
+    paragraphs = "article main nav header footer aside form ul ol dl figure h1 h2 h4 section details"
     tags = {name: (SKIP, "") for name in skipped.split()} | {name: (PARAGRAPH, name) for name in paragraphs.split()}
     tags |= {name: (PARAGRAPH, "") for name in ("body", "html", "head", "center", "hgroup", "noframes")}
     tags |= {name: (PARAGRAPH | PRE, "pre") for name in ("pre", "xmp", "listing")}
     like = {"h3": "h2", "h5": "h4", "h6": "h4", "menu": "ul", "dir": "ul", "blockquo": "blockquote", "figcapti": "figure"}
     like |= {"fieldset": "form", "dialog": "button", "search": "button", "caption": "table"}
     tags |= {name: (PARAGRAPH, other) for name, other in like.items()}
-    lines = {"div": "", "button": "button", "option": "button", "noscript": "noscript", "legend": "form", "summary": "details"}
+    lines = {"option": "button", "legend": "form", "summary": "details"}
     tags |= {name: (LINE, other) for name, other in lines.items()}
+    tags |= {"div": (LINE | LOOSE, ""), "button": (LINE | INLINE, "button"), "noscript": (INLINE, "noscript")}
+    tags |= {"p": (PARAGRAPH | LOOSE, "p"), "address": (PARAGRAPH | LOOSE, "address")}
     tags |= {"li": (LINE | ITEM, "li"), "dt": (LINE | ITEM, "dt"), "dd": (LINE | ITEM, "dt")}
     tags |= {"table": (PARAGRAPH | TABLE, "table"), "td": (CELL, "td"), "th": (CELL, "th")}
     tags |= {name: (ROW, "table") for name in ("tr", "thead", "tbody", "tfoot", "colgroup")}
@@ -124,13 +128,13 @@ WORD_TABLE = table({word: n for n, line in enumerate(KEYWORDS) for word in line.
 DOES = np.array([does for does, _ in TAGS.values()], np.int64)
 BITS = np.array([1 << WITHIN.index(bit) if bit else 0 for _, bit in TAGS.values()], np.int64)
 HIDDEN = 1 << WITHIN.index("hidden")
-HTML, P, UL, ENDLESS = NAMES.index("html"), NAMES.index("p"), NAMES.index("ul"), 2
-"""What a page is, paragraphs, bulleted lists; how many of the first tags take in all that follows where they are not closed."""
+HTML, P, UL, TR, SVG, ENDLESS = *(NAMES.index(name) for name in ("html", "p", "ul", "tr", "svg")), 2
+"""Tags by number; how many of the first ones take in all that follows where they are not closed."""
 
 START, END, ELEMENT, BEFORE, WORDS, CHARACTERS, LINKED, STOPS, COMMAS, DIGITS, CAPITALS, BULLET, LINES, LINKS = range(14)
 """A block's columns: its bytes in the text; its element; what parts it from the block before; whether it begins an item of a
-bulleted list; and counts: words (an ideograph is one, and what else stands between spaces), characters, those in links, full
-stops, commas, digits, words that begin with a capital, new lines, links."""
+bulleted list; and counts: words (an ideograph is one, and what else stands between spaces), characters (a reference is one),
+those in links, full stops, commas, digits, words that begin with a capital, ``<br>``, links."""
 A_LINE, A_PARAGRAPH, A_CELL = 1, 2, 3
 """What parts blocks; nothing (0) before the first."""
 PARENT, TAG, INSIDE, CALLED, LEVEL = range(5)
@@ -211,16 +215,14 @@ def unshown(html: Bytes, at: int, end: int) -> bool:
 
 @part
 def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any, groups: Any) -> Any:
-    """After a tag whose name ends here: its end, what it is called, whether it is hidden, whether it closes itself."""
+    """After a tag whose name ends here: its end, what its element is called, whether it is hidden."""
     mask = np.int64(0)
     hidden = False
-    closes = False
     while at < end:
         c = html[at]
         if c == 62:
-            return at + 1, mask, hidden, closes
+            return at + 1, mask, hidden
         if c <= 32 or c == 47:
-            closes = c == 47
             at += 1
             continue
         code = np.uint64(0)
@@ -231,7 +233,6 @@ def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any
             length += 1
             at += 1
         kind = looked_up(names, kinds, code)
-        closes = False
         while at < end and html[at] <= 32:
             at += 1
         start = at
@@ -259,7 +260,7 @@ def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any
             hidden = hidden or unshown(html, start, stop)
         elif kind == UNSHOWN:
             hidden = True
-    return end, mask, hidden, closes
+    return end, mask, hidden
 
 
 @part
@@ -278,7 +279,8 @@ def comment_end(html: Bytes, at: int, end: int) -> int:
     """After the --> that ends a comment, looked for from its second hyphen on; ``end`` where it is not ended."""
     while at < end:
         at = find(html, at, end, 62) + 1
-        if at <= end and html[at - 2] == 45 and html[at - 3] == 45:
+        last = at - 3 if at <= end and html[at - 2] == 33 else at - 2  # --!> ends it, too
+        if at <= end and html[last] == 45 and html[last - 1] == 45:
             return at
     return end
 
@@ -291,6 +293,99 @@ def parted(before: int, does: int) -> int:
     if does & PARAGRAPH:
         return A_PARAGRAPH
     return A_LINE if before == 0 or before == A_CELL else before
+
+
+@part
+def has_href(html: Bytes, at: int, end: int) -> bool:
+    """Whether a tag leads anywhere."""
+    while at + 4 < end:
+        if html[at] | 32 == 104 and html[at + 1] | 32 == 114 and html[at + 2] | 32 == 101 and html[at + 3] | 32 == 102:
+            return True
+        at += 1
+    return False
+
+
+@part
+def reference(html: Bytes, at: int, end: int) -> Any:
+    """A character reference at an ampersand: its number (of ``&nbsp;``, too; else 0), and its bytes; 0 where it is none."""
+    i = at + 1
+    value = 0
+    if i < end and html[i] == 35:
+        i += 1
+        base = 10
+        if i < end and html[i] | 32 == 120:
+            base = 16
+            i += 1
+        start = i
+        while i < end and i < start + 7:
+            c = html[i] | 32
+            digit = html[i] - 48 if 48 <= html[i] <= 57 else (c - 87 if base == 16 and 97 <= c <= 102 else -1)
+            if digit < 0:
+                break
+            value = value * base + digit
+            i += 1
+        if i == start:
+            return 0, 0
+        return value, i - at + (1 if i < end and html[i] == 59 else 0)
+    while i < end and i < at + 12 and (97 <= html[i] | 32 <= 122 or 48 <= html[i] <= 57):
+        i += 1
+    if at + 4 < end and html[at + 1] == 110 and html[at + 2] == 98 and html[at + 3] == 115 and html[at + 4] == 112:
+        return 160, 6 if at + 5 < end and html[at + 5] == 59 else 5
+    return 0, i - at + 1 if i < end and html[i] == 59 and i > at + 1 else 0
+
+
+@part
+def blank_at(html: Bytes, at: int, end: int, value: int, length: int, first: bool) -> int:
+    """The bytes of white space here, 0 for none; ``value``, ``length``: `reference`; ``first``: where no block is open, which
+    none is by a space without width or an ideographic one, either.
+    """
+    c = html[at]
+    if c <= 32:
+        return 1
+    if c == 38:
+        white = (
+            value == 32
+            or value == 160
+            or 9 <= value <= 13
+            or (first and (value == 0x200B or value == 0x3000 or value == 0xFEFF))
+        )
+        return length if white else 0
+    if c == 194:
+        return 2 if at + 1 < end and html[at + 1] == 160 else 0
+    if first and at + 2 < end:
+        d, e = html[at + 1], html[at + 2]
+        if (
+            (c == 0xE2 and d == 0x80 and e == 0x8B)
+            or (c == 0xE3 and d == 0x80 and e == 0x80)
+            or (c == 0xEF and d == 0xBB and e == 0xBF)
+        ):
+            return 3
+    return 0
+
+
+@part
+def left_open(elements: Any, stack: Any, depth: int, tag: int, does: Any, bits: Any) -> int:
+    """How many elements are open where one begins: those that cannot hold it are ended."""
+    do = does[tag]
+    if do & (CELL | ROW):
+        k = depth - 1
+        while k > 0:
+            other = elements[stack[k], TAG]
+            if does[other] & TABLE or (does[other] & ROW and (do & CELL or (tag == TR and other != TR))):
+                return k + 1
+            k -= 1
+        return depth
+    if do & (PARAGRAPH | LINE) and not do & INLINE and elements[stack[depth - 1], TAG] == P:
+        depth -= 1
+    k = depth - 1
+    while do & ITEM and k > 0:
+        other = elements[stack[k], TAG]
+        if does[other] & ITEM and bits[other] == bits[tag]:
+            return k
+        if not does[other] & LOOSE:
+            break
+        k -= 1
+    return depth
 
 
 @part
@@ -335,61 +430,54 @@ def read_blocks(
             own = after < end and html[after] == 45  # my-element is nobody's
             tag = -1 if own else looked_up(tags, numbers, code)
             do = does[tag] if tag >= 0 else 0
-            if shut or do & (SKIP | LINK | BREAK) or not do & ~VOID:
+            if shut or do & (SKIP | LINK | BREAK) or do == 0:
                 at = tag_end(html, after, end)
-                called, hidden, closes = 0, False, html[at - 2] == 47
+                called, hidden = 0, False
             else:
-                at, called, hidden, closes = attributes(html, after, end, names, kinds, keys, groups)
+                at, called, hidden = attributes(html, after, end, names, kinds, keys, groups)
             if do & SKIP:
-                if not (shut or closes or unclosed[tag]):
+                if not (shut or unclosed[tag] or (tag == SVG and html[at - 2] == 47)):
                     stop = closing(html, at, end, code)
                     unclosed[tag] = stop < 0
                     if stop >= 0 or tag < ENDLESS:
                         at = stop if stop >= 0 else end
             elif do & LINK:
-                link = 0 if shut else depth
-                if not shut and open_:
+                link = depth if not shut and has_href(html, after, at) else 0
+                if link and open_:
                     blocks[b, LINKS] += 1
             elif do & BREAK:
                 lines += 1
                 if lines == 2:
                     open_, before = False, A_PARAGRAPH
-            elif do & ~VOID:
-                open_, before = False, parted(before, do)
-                if shut and over:
-                    over -= 1
-                elif shut:
-                    depth = ended(elements, stack, depth, tag, does)
-                elif not (closes or do & VOID):
-                    top = elements[stack[depth - 1], TAG]
-                    if (
-                        (top == P and do & (PARAGRAPH | LINE))
-                        or (do & ITEM and bits[top] == bits[tag])
-                        or (do & (CELL | ROW) and does[top] & CELL)
-                    ):
-                        depth -= 1
-                        top = elements[stack[depth - 1], TAG]
-                    if do & ROW and top == tag:
-                        depth -= 1
-                    if depth >= DEPTH or made >= len(elements):
-                        over += 1
-                    else:
-                        parent = stack[depth - 1]
-                        element = elements[made]
-                        element[PARENT] = parent
-                        element[TAG] = tag
-                        element[INSIDE] = elements[parent, INSIDE] | bits[tag] | (HIDDEN if hidden else 0)
-                        element[CALLED] = called
-                        element[LEVEL] = depth
-                        stack[depth] = made
-                        made += 1
-                        depth += 1
-                        if do & PRE and not pre:
-                            pre = depth
-                        if do & ITEM and elements[parent, TAG] == UL:
-                            bullet = 1
+            elif do:
+                if do & (PARAGRAPH | LINE | CELL | ROW):
+                    open_, before = False, parted(before, do)
+                if shut:
+                    depth = ended(elements, stack, depth, tag, does) if over == 0 else depth
+                    over = max(0, over - 1)
+                else:
+                    depth = left_open(elements, stack, depth, tag, does, bits)
                 pre = 0 if pre > depth else pre
                 link = 0 if link > depth else link
+                bullet = 0 if bullet > depth else bullet
+                if not shut and not do & VOID:
+                    if depth >= DEPTH or made >= len(elements):
+                        over += 1
+                        continue
+                    parent = stack[depth - 1]
+                    element = elements[made]
+                    element[PARENT] = parent
+                    element[TAG] = tag
+                    element[INSIDE] = elements[parent, INSIDE] | bits[tag] | (HIDDEN if hidden else 0)
+                    element[CALLED] = called
+                    element[LEVEL] = depth
+                    stack[depth] = made
+                    made += 1
+                    depth += 1
+                    if do & PRE and not pre:
+                        pre = depth
+                    if do & ITEM:
+                        bullet = depth if elements[parent, TAG] == UL else 0
             continue
         if d == 33 or d == 47 or d == 63:  # <! </ <?
             if at + 3 < end and d == 33 and html[at + 2] == 45 and html[at + 3] == 45:
@@ -399,23 +487,11 @@ def read_blocks(
                     at += 1
                 at += 1
             continue
-        step = 0  # bytes of white space
-        if c <= 32:
-            step = 1
-        elif (
-            c == 38
-            and at + 5 < end
-            and html[at + 1] == 110
-            and html[at + 2] == 98
-            and html[at + 3] == 115
-            and html[at + 5] == 59
-        ):
-            step = 6
-        elif c == 194 and at + 1 < end and html[at + 1] == 160:
-            step = 2
+        value, length = reference(html, at, end) if c == 38 else (0, 0)
+        step = blank_at(html, at, end, value, length, not open_)
         if step:
-            if open_ and (pre or not blank):
-                out[n] = 10 if pre and c == 10 else 32
+            if open_ and (pre or not blank) and not (pre and c == 13 and at + 1 < end and html[at + 1] == 10):
+                out[n] = 32 if not pre or (c != 9 and c != 10 and c != 13) else 9 if c == 9 else 10
                 n += 1
                 blank = True
             word = False
@@ -429,7 +505,7 @@ def read_blocks(
                 blocks[b, START] = n
                 blocks[b, ELEMENT] = stack[depth - 1]
                 blocks[b, BEFORE] = before if b else 0
-                blocks[b, BULLET] = bullet
+                blocks[b, BULLET] = bullet > 0
                 blocks[b, LINKS] = 1 if link else 0
                 before, bullet, lines = 0, 0, 0
             else:
@@ -442,6 +518,17 @@ def read_blocks(
             lines = 0
             word = False
         row = blocks[b]
+        if length:  # one character
+            for _ in range(length):
+                out[n] = html[at]
+                n += 1
+                at += 1
+            row[END] = n
+            row[CHARACTERS] += 1
+            row[LINKED] += 1 if link else 0
+            row[WORDS] += 0 if word else 1
+            word, blank = True, False
+            continue
         row[CAPITALS] += 65 <= c <= 90 and not word
         stop = min(end, at + RUN)
         counts = np.int64(0)

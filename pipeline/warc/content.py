@@ -11,7 +11,6 @@ it, docs/extraction.md tells how good it is on sites that it has not seen.
 """
 
 import hashlib
-import html as references
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -51,6 +50,7 @@ from pipeline.warc.blocks import (
     P,
     blocks_of,
 )
+from pipeline.warc.pages import unescaped
 
 MODEL = Path(__file__).with_name("content.json")
 HELD = ("characters", "link share", "stop share", "blocks")
@@ -81,7 +81,7 @@ MEASURES = (
 """A block's measures, by row; neighbours that there are not have -1."""
 HEADING, TITLE = sum(1 << WITHIN.index(name) for name in ("h1", "h2", "h4")), 1 << WITHIN.index("h1")
 PARAGRAPH_CHARACTERS = 60
-"""Characters that a block has at the least, with links in less than a third, to speak for its elements as a paragraph does."""
+"""A block of more characters, with links in less than a third, speaks for its elements as a paragraph does."""
 SHARED = 3
 """Elements that a paragraph speaks for: its parent, half as much for the next one."""
 
@@ -200,15 +200,14 @@ def measure_blocks(blocks: Any, elements: Any, sums: Any, group: Any, like: Any,
         k += len(WITHIN)
         for word in range(len(KEYWORDS)):
             f[k + word] = FAR
-        a, level = e, 0
+        a, level, known = e, 0, np.int64(0)
         while a >= 0:
-            called = elements[a, CALLED]
-            word = 0
-            while called:
-                if called & 1 and f[k + word] == FAR:
-                    f[k + word] = min(level, 15)
-                called >>= 1
-                word += 1
+            new = elements[a, CALLED] & ~known
+            known |= new
+            while new:
+                word = lowest(np.uint64(new))
+                f[k + word] = min(level, 15)
+                new &= new - 1
             a = elements[a, PARENT]
             level += 1
         k += len(KEYWORDS)
@@ -355,8 +354,9 @@ def forest(told: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def model_id() -> str:
-    """Which model this is: twelve digits of a hash of its file."""
-    return hashlib.sha256(MODEL.read_bytes()).hexdigest()[:12]
+    """What decides what is content: twelve digits of a hash of the model and of the code that asks it."""
+    files = (MODEL, *(MODEL.with_name(name) for name in ("blocks.py", "content.py", "visible.py")))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def measured(page: bytes | memoryview) -> tuple[Any, Any, Any]:
@@ -369,7 +369,7 @@ def measured(page: bytes | memoryview) -> tuple[Any, Any, Any]:
 def shown(text: Any, blocks: Any, kept: Any) -> str:
     """The text of some blocks, its character references undone."""
     found = joined(text, blocks, kept).tobytes().decode()
-    return references.unescape(found).replace("\xa0", " ") if "&" in found else found
+    return unescaped(found) if "&" in found else found
 
 
 def content(page: str | bytes | memoryview) -> str:

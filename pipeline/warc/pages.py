@@ -19,7 +19,7 @@ VAGUE_TYPES = ("", "text/plain", "application/octet-stream", "application/xml", 
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([a-zA-Z0-9_:.-]+)""", re.IGNORECASE)
 _FIRST_TAG = re.compile(
-    rb"(?:\xef\xbb\xbf)?(?:\s+|<\?xml[^>]*>|<!--.*?-->)*"
+    rb"(?:\xef\xbb\xbf)?(?>\s+|<\?xml[^>]*>|<!--.*?-->)*+"
     rb"<(?:!doctype\s+html|html|head|body|title|meta|div|p|table|script|style|h1|a|br|b|font|iframe)[\s/>]",
     re.IGNORECASE | re.DOTALL,
 )
@@ -29,8 +29,9 @@ _FORMATS = (
     b"wOF2", b"\0\0\0\x18ftyp", b"\0\0\0\x20ftyp", b"7z\xbc\xaf", b"Rar!\x1a", b"{\\rtf", b"SQLite format 3", b"\x7fELF",
 )  # fmt: skip
 """How files begin that are no pages, whatever their header says (the same standard, section 6)."""
-_TITLE = re.compile(r"<title(?:\s[^>]*)?>(.*?)(?:</title|<(?:meta|link|script|style|body)\b|$)", re.IGNORECASE | re.DOTALL)
-_LANGUAGE = re.compile(r"""<html\b[^>]*?\s(?:xml:)?lang\s*=\s*["']?\s*([a-zA-Z0-9-]{1,35})""", re.IGNORECASE)
+_TITLE = re.compile(r"<title(?:\s[^<>]*)?>(.*?)(?:</title|<(?:meta|link|script|style|body)\b|$)", re.IGNORECASE | re.DOTALL)
+_LANGUAGE = re.compile(r"""<html\b[^<>]*?\s(?:xml:)?lang\s*=\s*["']?\s*([a-zA-Z0-9-]{1,35})""", re.IGNORECASE)
+_NO_CHARACTER = re.compile(r"&#[0-9]{8,};?")
 _HEAD = 1 << 15
 """Characters within which a page's title and language are looked for."""
 
@@ -59,7 +60,16 @@ def is_page(headers: Mapping[str, str], payload: bytes | memoryview) -> bool:
 def title(page: str) -> str | None:
     """A page's ``<title>`` in one line; None without one."""
     found = _TITLE.search(page, 0, _HEAD)
-    return " ".join(html.unescape(found[1]).split())[:1000] or None if found else None
+    return " ".join(unescaped(found[1]).split())[:1000] or None if found else None
+
+
+def unescaped(text: str) -> str:
+    """Text without character references; no-break spaces are spaces."""
+    try:
+        text = html.unescape(text)
+    except ValueError:  # Python makes no integer of more than 4,300 digits
+        text = html.unescape(_NO_CHARACTER.sub("\ufffd", text))
+    return text.replace("\xa0", " ")
 
 
 def declared_language(page: str) -> str | None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.stages.extract import Extract, text_of
 from pipeline.warc.html import EXTRACTORS, OF_UTF8
-from pipeline.warc.pages import Undecodable, content_type, decoded, is_page
+from pipeline.warc.pages import Undecodable, content_type, decoded, is_page, title
 from pipeline.warc.records import Record
 
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 4
@@ -76,6 +76,21 @@ def test_a_page_is_decoded_by_mark_header_meta_or_detection(payload, headers, ho
 def test_strict_utf8_refuses_everything_else(payload):
     with pytest.raises(Undecodable, match=r"byte \d+: "):
         decoded(payload, {}, "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("payload", "page"),
+    [(b" " * 4000 + b"hello", False), (b"<!-- -->" * 400 + b"x", False), (b"<?xml?>" + b"\n" * 3000 + b"<rss>", False),
+     (b" \n<!-- a -->\n" * 9 + b"<html>", True)],
+)  # fmt: skip
+def test_what_comes_before_a_tag_is_looked_at_once(payload, page):
+    assert is_page({}, payload) is page  # with a pattern that goes back, 40 spaces took hours
+
+
+def test_a_number_too_large_for_a_character_costs_itself():
+    assert title("<title>a &#" + "1" * 5000 + "; b</title>") == "a \ufffd b"
+    page = b"<title>&#" + b"1" * 5000 + b"</title><p>gold"
+    assert text_of(Extract(), response(page, header("utf-8"))) == ("gold", "")
 
 
 def test_strict_utf8_takes_utf8_as_it_is():
