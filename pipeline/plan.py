@@ -38,7 +38,7 @@ class Cost:
 
 
 COSTS = {
-    "extract": Cost(160.0, 1.0),  # of HTML, by blocks
+    "extract": Cost(140.0, 1.0),  # of HTML, by blocks
     "heuristics": Cost(30.0, 0.199),
     "exact": Cost(24.0, 0.9, 60.0),
     "minhash": Cost(23.0, 0.69, 553.0),

@@ -7,6 +7,7 @@ import random
 import resource
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
@@ -78,7 +79,8 @@ def over(measure: Callable[[Texts], object], texts: Sequence[str]) -> tuple[Work
 
 def cpu_seconds() -> float:
     """CPU time of this process and of its children that have ended: the extract stage reads in one."""
-    return sum(os.times()[:4])
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime  # os.times() counts hundredths
 
 
 def run(name: str) -> dict[str, float]:
@@ -390,19 +392,25 @@ class Html(int):
 
     pages: int
 
+    @classmethod
+    def of(cls, sizes: Sequence[int]) -> "Html":
+        """Of pages of these sizes."""
+        html = cls(sum(sizes))
+        html.pages = len(sizes)
+        return html
+
 
 def html_bytes(names: list[str]) -> Html:
     """Bytes of payload in archives."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-    sizes = [
-        len(record.reader.read())
-        for path in names
-        for record in ArchiveIterator(path, record_types=WarcRecordType.response, auto_decode="all", fsspec_args=False)
-    ]
-    html = Html(sum(sizes))
-    html.pages = len(sizes)
-    return html
+    return Html.of(
+        [
+            len(record.reader.read())
+            for path in names
+            for record in ArchiveIterator(path, record_types=WarcRecordType.response, auto_decode="all", fsspec_args=False)
+        ]
+    )
 
 
 def extract(**settings: Any) -> Measure:
@@ -501,8 +509,8 @@ def extract_by_datatrove() -> tuple[Work, int]:
     def reader() -> Any:
         return WarcReader(str(name.parent), glob_pattern=name.name, limit=150).run()
 
-    extractor, size_ = Trafilatura(timeout=30), sum(len(document.text.encode()) for document in reader())
-    return lambda: [len(document.text) for document in extractor.run(reader())], size_
+    extractor, html = Trafilatura(timeout=30), Html.of([len(document.text.encode()) for document in reader()])
+    return lambda: [len(document.text) for document in extractor.run(reader())], html
 
 
 def _repeats(name: str) -> bool:
