@@ -306,7 +306,7 @@ FRAGMENTS = (
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=60))
 def test_whatever_tags_are_read_within_bounds(fragments: list[str]) -> None:
-    """Of any pieces, also by the kernels as Python and with numba's bounds checked (`test_kernels_stay_within_bounds`)."""
+    """Of any pieces, also by the kernels as Python and with numba's bounds checked (below)."""
     page = "".join(fragments).encode()
     text, blocks, measures = content.measured(page)
     assert (blocks[:, START] < blocks[:, END]).all()
@@ -316,18 +316,30 @@ def test_whatever_tags_are_read_within_bounds(fragments: list[str]) -> None:
     content.shown(text, blocks, np.ones(len(blocks), np.bool_)).encode()
 
 
-def test_kernels_stay_within_bounds(tmp_path: Path) -> None:
-    """numba's own check, which compiled kernels do without."""
-    script = f"""
-import random
-from pipeline.warc import content
-draw = random.Random(1)
-for _ in range(3000):
-    page = "".join(draw.choices({FRAGMENTS!r}, k=draw.randrange(60))).encode()
-    content.content(page[: draw.randrange(len(page) + 1)].decode("utf-8", "ignore"))
-"""
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", script], check=True, env=environment, cwd=Path(__file__).parents[2], timeout=300)
+def drawn(count: int) -> list[Any]:
+    """What the extractor finds in pages put together at random, some cut off: the text, and the blocks."""
+    draw, found = random.Random(1), []
+    for _ in range(count):
+        page = "".join(draw.choices(FRAGMENTS, k=draw.randrange(60))).encode()
+        page = page[: draw.randrange(len(page) + 1)]
+        found.append([content.content(page.decode("utf-8", "ignore")), blocks_of(page)[1].tolist()])
+    return found
+
+
+@pytest.mark.parametrize(("setting", "count"), [("NUMBA_DISABLE_JIT", 200), ("NUMBA_BOUNDSCHECK", 3000)])
+def test_kernels_say_the_same_interpreted_and_stay_within_bounds(setting: str, count: int, tmp_path: Path) -> None:
+    program = f"import json; from tests.pipeline.test_blocks import drawn; print(json.dumps(drawn({count})))"
+    environment = {**os.environ, setting: "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr.decode()[-3000:]
+    assert json.loads(told.stdout) == drawn(count)
 
 
 @given(st.text(max_size=200))
