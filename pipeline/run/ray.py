@@ -51,6 +51,8 @@ CLOCKS = 300.0
 
 ANSWER_SECONDS = 10.0
 """How long an address may take to answer."""
+CLUSTER_SECONDS = 10.0
+"""How often it is asked whether the cluster is still the one that this driver joined."""
 
 
 def ray(settings: Ray, progress: Callable[[Sequence[Task]], Progress] = silent) -> Run:
@@ -99,6 +101,18 @@ def connect(settings: Ray) -> None:
         )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise RunError(f"Ray cannot be reached at {settings.address} ({str(error).strip().splitlines()[0]})") from error
+
+
+def cluster_at(address: str) -> str | None:
+    """Which cluster answers at an address now; None where none does, or this Ray does not say."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), 1.0).close()
+        from ray._raylet import GcsClient
+
+        return str(GcsClient(address=address).cluster_id.hex())
+    except Exception:  # no part of Ray's public interface: what it raises, and whether it is there, may change
+        return None
 
 
 def look_round(place: str) -> dict[str, Any]:
@@ -199,7 +213,12 @@ class RayExecutor(Attempts, RayPipelineExecutor):  # type: ignore[misc]
         waiting, tries, failures = list(reversed(ranks)), dict.fromkeys(ranks, 0), Failures()
         running: dict[Any, int] = {}
         most = min(self.workers, AHEAD * max(1, int(engine.cluster_resources().get("CPU", 1))))
+        address = engine.get_runtime_context().gcs_address
+        joined, asked = cluster_at(address), time.monotonic()
         while waiting or running:
+            if time.monotonic() - asked > CLUSTER_SECONDS:
+                self.check_cluster(address, joined)
+                asked = time.monotonic()
             while waiting and len(running) < most:
                 rank = waiting.pop()
                 running[remote.remote(shared, rank, tasks[rank])] = rank
@@ -208,6 +227,15 @@ class RayExecutor(Attempts, RayPipelineExecutor):  # type: ignore[misc]
             for reference in ended:
                 self._listen(reference, running.pop(reference), waiting, tries, failures)
         raise_failures(tasks, failures)
+
+    def check_cluster(self, address: str, joined: str | None) -> None:
+        """Refuse a cluster that was started anew under this driver, which would wait for its tasks for ever."""
+        now = cluster_at(address)
+        if joined and now and now != joined:
+            raise RunError(
+                f"another Ray cluster answers at {address} than the one that this run joined: its head was started anew. Give "
+                "the same command again; what is done stays done"
+            )
 
     def _listen(self, reference: Any, rank: int, waiting: list[int], tries: dict[int, int], failures: Failures) -> None:
         """Take a task's answer, or notice that its worker is gone and put it back."""

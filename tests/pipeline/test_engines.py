@@ -14,7 +14,7 @@ from pipeline.leads import names_of
 from pipeline.run import ray as ray_engine_module
 from pipeline.run import slurm as slurm_engine_module
 from pipeline.run.local import local
-from pipeline.run.ray import RayExecutor, ray
+from pipeline.run.ray import RayExecutor, cluster_at, ray
 from pipeline.run.settings import Ray, Slurm
 from pipeline.run.slurm import SlurmExecutor, element, queued, slurm
 from pipeline.run.work import TRIES, missing_ranks, read_state
@@ -254,6 +254,22 @@ def test_no_head_at_an_address():
         ray(Ray(address="127.0.0.1:1"))
     with pytest.raises(RunError, match=r"expected HOST:PORT, auto or local"):
         ray(Ray(address="ray://here:10001"))
+
+
+@RAY
+def test_a_head_that_was_started_anew_under_a_driver(joined, tmp_path, monkeypatch):
+    """Ray's driver goes on asking the new head for what the old one promised, and would wait for ever."""
+    found = cluster_at(joined.address)
+    assert found
+    assert cluster_at("127.0.0.1:1") is None
+    clusters = iter([found])
+    monkeypatch.setattr("pipeline.run.ray.cluster_at", lambda address: next(clusters, "another"))
+    monkeypatch.setattr("pipeline.run.ray.CLUSTER_SECONDS", -1.0)
+    with pytest.raises(RunError, match=r"another Ray cluster answers at .*started anew.*same command again"):
+        ray(Ray(address=joined.address, memory_gb=0.1))(write_number, tasks_in(tmp_path / "a"))
+    monkeypatch.undo()
+    ray(Ray(address=joined.address, memory_gb=0.1))(write_number, tasks_in(tmp_path / "a"))
+    assert (tmp_path / "a" / "tasks").exists()
 
 
 @RAY
