@@ -7,6 +7,7 @@ task is begun again, three times in all. The others go on, and at the end the ru
 says nothing of it).
 """
 
+import importlib
 import importlib.metadata
 import logging
 import os
@@ -108,9 +109,8 @@ def cluster_at(address: str) -> str | None:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), 1.0).close()
-        from ray._raylet import GcsClient
-
-        return str(GcsClient(address=address).cluster_id.hex())
+        client = importlib.import_module("ray._raylet").GcsClient(address=address)
+        return str(client.cluster_id.hex())
     except Exception:  # no part of Ray's public interface: what it raises, and whether it is there, may change
         return None
 
