@@ -480,11 +480,8 @@ def record_at(data: bytes, id: str = "") -> Record | None:
     return None
 
 
-class Part(io.RawIOBase):
-    """A part of a file as a file."""
-
-    def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
-        self.stream, self.offset, self.size, self.place = stream, offset, size, 0
+class Inner(io.RawIOBase):
+    """A file within a file."""
 
     def readable(self) -> bool:
         """It is."""
@@ -493,6 +490,13 @@ class Part(io.RawIOBase):
     def seekable(self) -> bool:
         """It is."""
         return True
+
+
+class Part(Inner):
+    """A part of a file as a file."""
+
+    def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
+        self.stream, self.offset, self.size, self.place = stream, offset, size, 0
 
     def tell(self) -> int:
         """Where it stands, from its own beginning."""
@@ -512,7 +516,7 @@ class Part(io.RawIOBase):
         return len(data)
 
 
-class Unpacked(io.RawIOBase):
+class Unpacked(Inner):
     """A gzip member, zstd or lz4 frame as the file that it holds, up to where it breaks off; to go back is to begin anew."""
 
     def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
@@ -520,14 +524,6 @@ class Unpacked(io.RawIOBase):
         self.reader, self.place, self.wanted = self.begun(), 0, 0
         self.broken = ""
         """Why it breaks off."""
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
 
     def tell(self) -> int:
         """Where it stands in what is unpacked."""
