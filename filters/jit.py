@@ -1,9 +1,9 @@
 """How kernels are compiled: the one place that knows numba.
 
 Law: every compiled function of the project is declared with :func:`kernel`, takes arrays and scalars only, one dtype an
-argument, and so compiles once. Machine code is kept on disk, in a folder named by a digest of the kernels' sources:
-numba watches only the file that a kernel stands in, not the files of the kernels it calls, so that after a change to
-``cut.py`` a cache shared by name would go on running the old code.
+argument, and so compiles once. Machine code is kept on disk, in a folder named by a digest of the kernels' sources and of where
+they lie: numba watches only the file that a kernel stands in, not the files of the kernels it calls, so that after a change to
+``cut.py`` a cache shared by name would go on running the old code; and it finds nothing for the same file in another place.
 
 One process compiles while the others wait (:func:`rehearse`): numba's disk cache is safe to read by many, not to write
 (numba issues 4807 and 10128).
@@ -25,9 +25,8 @@ import numpy as np
 from filelock import FileLock
 
 
-def _digest() -> str:
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version}".encode())
+def _digest(root: Path = Path(__file__).resolve().parent.parent) -> str:
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {root}".encode())
     for room in ("filters", "classifiers", "pipeline/dedup", "pipeline/warc"):
         for file in sorted((root / room).glob("*.py")):
             digest.update(file.read_bytes())
