@@ -25,7 +25,10 @@ import numpy as np
 from filelock import FileLock
 
 
-def _digest(root: Path = Path(__file__).resolve().parent.parent) -> str:
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _digest(root: Path) -> str:
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {root}".encode())
     for room in ("filters", "classifiers", "pipeline/dedup", "pipeline/warc"):
         for file in sorted((root / room).glob("*.py")):
@@ -41,7 +44,7 @@ def cache_home() -> Path:
 @cache
 def cache_folder() -> Path:
     """Where these sources' machine code and character tables are kept."""
-    return cache_home() / f"kernels-{_digest()}"
+    return cache_home() / f"kernels-{_digest(ROOT)}"
 
 
 if "NUMBA_CACHE_DIR" not in os.environ:
