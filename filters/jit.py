@@ -24,7 +24,6 @@ import numba.core.config as settings
 import numpy as np
 from filelock import FileLock
 
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
