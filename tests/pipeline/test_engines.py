@@ -250,6 +250,7 @@ def test_an_element_that_cannot_see_the_folder(tmp_path):
 
 
 def test_no_head_at_an_address():
+    pytest.importorskip("ray", reason="ray is not installed: make engines")
     with pytest.raises(RunError, match=r"no Ray head answers at 127.0.0.1:1 .*ray start --head.*--ray-address"):
         ray(Ray(address="127.0.0.1:1"))
     with pytest.raises(RunError, match=r"expected HOST:PORT, auto or local"):
