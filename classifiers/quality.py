@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.fasttext import Folded, ModelError, Whole, load
-from filters.texts import Texts
+from goldwash.classifiers.fasttext import Folded, ModelError, Whole, load
+from goldwash.filters.texts import Texts
 
 BETTER = ("hq", "__label__hq", "positive", "1")
 """Labels that mean "keep this", where the user names none."""

@@ -14,12 +14,12 @@ import fasttext
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
-from filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
-from filters.cut import Bytes, Rows, room_for
-from filters.jit import kernel, part
-from filters.ngrams import Hashes, hashes, row_hash
-from filters.texts import Texts, copied
+from goldwash.classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
+from goldwash.filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
+from goldwash.filters.cut import Bytes, Rows, room_for
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.ngrams import Hashes, hashes, row_hash
+from goldwash.filters.texts import Texts, copied
 
 KEPT_WORDS = 1 << 15
 """Words whose sums are kept: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed is the same on real pages (2026-11)."""
@@ -171,14 +171,14 @@ def without_newlines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     return out, out_starts, out_ends
 
 
-@part
+@inline
 def short_hash(h: Any, b: Any) -> Any:
     """One byte more in fastText's 32-bit hash (FNV-1a over signed chars); the lower half of the result is that hash."""
     wide = b | np.uint64(0xFFFFFF00) if b >= np.uint64(128) else b
     return (h ^ wide) * np.uint64(16777619)
 
 
-@part
+@inline
 def _place(h: Any, buckets: int, places: Hashes) -> Any:
     """The row of an n-gram's bucket, and 1 if the model has one (0: the row means nothing).
 
@@ -192,7 +192,7 @@ def _place(h: Any, buckets: int, places: Hashes) -> Any:
     return np.int64(row), np.int64((held & bit) != np.uint64(0))
 
 
-@part
+@inline
 def _add(total: Floats, rows: Floats, row: Any) -> Any:
     """Add a row; 16 dimensions, lid.176's, are one vector instruction where the compiler knows the number."""
     place = np.uint64(row)
@@ -204,20 +204,20 @@ def _add(total: Floats, rows: Floats, row: Any) -> Any:
             total[d] += rows[place, d]
 
 
-@part
+@inline
 def _put(rows: Floats, row: Any, values: Floats) -> Any:
     place = np.uint64(row)
     for d in range(np.uint64(len(values))):
         rows[place, d] = values[d]
 
 
-@part
+@inline
 def _clear(values: Floats) -> Any:
     for d in range(np.uint64(len(values))):
         values[d] = 0
 
 
-@part
+@inline
 def _add_rows(total: Floats, rows: Floats, found: Rows, held: Any) -> Any:
     """Add rows, four at a time, so that a sum need not wait for the one before it; the last row of all is zero."""
     nothing = rows.shape[0] - 1
@@ -233,7 +233,7 @@ def _add_rows(total: Floats, rows: Floats, found: Rows, held: Any) -> Any:
                 total[d] += (rows[a, d] + rows[b, d]) + (rows[c, d] + rows[e, d])
 
 
-@part
+@inline
 def _add_ngrams(
     word: Bytes, size: int, ascii_: bool, places: Hashes, buckets: int, rows: Floats, minn: int, maxn: int,
     found: Rows, total: Floats,
@@ -276,7 +276,7 @@ def _add_ngrams(
     return features + held
 
 
-@part
+@inline
 def _add_word(h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) -> Any:
     """Add a known word's own row; how many were added."""
     key = max(h, np.uint64(1))
@@ -289,7 +289,7 @@ def _add_word(h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) ->
     return 0
 
 
-@part
+@inline
 def _bracketed(utf8: Bytes, begin: int, size: int, word: Bytes) -> Any:
     """Put ``>`` after a word's bytes in ``word``, which has ``<`` before them; whether all are ASCII."""
     bits = np.uint8(0)

@@ -20,11 +20,11 @@ import fasttext
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.fasttext import PREFIX, fold, save_fold
-from classifiers.judge import card, judged
-from classifiers.sources import Example, TrainingError
-from filters.ngrams import lowered_hashes, run_hashes
-from filters.texts import Texts
+from goldwash.classifiers.evaluation import card, judged
+from goldwash.classifiers.examples import Example, TrainingError
+from goldwash.classifiers.fasttext import PREFIX, fold, save_fold
+from goldwash.filters.ngrams import lowered_hashes, run_hashes
+from goldwash.filters.texts import Texts
 
 POSITIVE, NEGATIVE = "hq", "cc"
 
@@ -73,7 +73,7 @@ def train(
     negative: Sequence[Example],
     out: str | Path,
     settings: Settings = Settings(),
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     exclude: Exclude | None = None,
 ) -> dict[str, Any]:
     """Train a classifier into the folder ``out``; gives the report.
@@ -98,7 +98,9 @@ def train(
     copies = _copies([e for _, e in learned], [e for _, e in kept_back])
     held = [pair for pair, copy in zip(kept_back, copies, strict=True) if not copy]
     random.Random(settings.seed).shuffle(learned)
-    tell(f"training on {len(learned):,} examples; {len(held):,} held out, {len(kept_back) - len(held):,} near copies left out")
+    notify(
+        f"training on {len(learned):,} examples; {len(held):,} held out, {len(kept_back) - len(held):,} near copies left out"
+    )
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     _fit(learned, folder / "model.bin", settings)

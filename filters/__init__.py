@@ -4,9 +4,9 @@ Law: imports nothing of classifiers and pipeline; importing it declares the sign
 ``from filters import per_text`` is all that a scientist's own filter needs.
 """
 
-from filters import edits, lines, links, phrases, repetition, url, words
-from filters.signal import Edit, Keep, Signal, edit, per_text, signal
-from filters.texts import Texts
+from goldwash.filters import edits, lines, links, phrases, repetition, url, words
+from goldwash.filters.signal import Edit, Keep, Signal, edit, per_text, signal
+from goldwash.filters.texts import Texts
 
 __all__ = [
     "Edit", "Keep", "Signal", "Texts", "edit", "edits", "lines", "links", "per_text", "phrases", "repetition", "signal", "url",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.jit import part
+from goldwash.filters.jit import inline
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -19,7 +19,7 @@ NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, SEPARATORS = 256, 257, 258, 259,
 in ASCII; first bytes of characters beyond ASCII; where fastText or ``str.splitlines`` cuts, in ASCII."""
 
 
-@part
+@inline
 def four(utf8: Bytes, i: Any) -> Any:
     """Four bytes as a number; the compiler makes one load of it, if the place is unsigned (`filters.texts.copied`)."""
     low = np.uint64(utf8[i]) | (np.uint64(utf8[i + np.uint64(1)]) << np.uint64(8))
@@ -27,13 +27,13 @@ def four(utf8: Bytes, i: Any) -> Any:
     return low | (high << np.uint64(16))
 
 
-@part
+@inline
 def eight(utf8: Bytes, i: Any) -> Any:
     """Eight bytes as a number, the first one lowest."""
     return four(utf8, i) | (four(utf8, i + np.uint64(4)) << np.uint64(32))
 
 
-@part
+@inline
 def first_eight(utf8: Bytes, start: Any, end: Any) -> Any:
     """The first bytes of a row, eight at most, as a number with zeros above them. Both places are unsigned."""
     size = end - start
@@ -46,7 +46,7 @@ def first_eight(utf8: Bytes, start: Any, end: Any) -> Any:
     return w
 
 
-@part
+@inline
 def bit_count(bits: Any) -> Any:
     """How many bits of 64 are set."""
     bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -55,20 +55,20 @@ def bit_count(bits: Any) -> Any:
     return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@part
+@inline
 def lowest(bits: Any) -> Any:
     """The place of the lowest bit that is set; 64 where none is."""
     return bit_count((bits - np.uint64(1)) & ~bits)
 
 
-@part
+@inline
 def _different(w: Any, pattern: Any) -> Any:
     """Bit 7 of each byte that differs from the pattern's; other bits mean nothing."""
     x = w ^ pattern
     return ((x & np.uint64(0x7F7F7F7F7F7F7F7F)) + np.uint64(0x7F7F7F7F7F7F7F7F)) | x
 
 
-@part
+@inline
 def _kind(w: Any, kind: int) -> Any:
     """Eight bytes: a bit for each that is of the kind, in the lowest eight bits."""
     low = w & np.uint64(0x7F7F7F7F7F7F7F7F)
@@ -94,7 +94,7 @@ def _kind(w: Any, kind: int) -> Any:
     return (found * np.uint64(0x0102040810204080)) >> np.uint64(56)
 
 
-@part
+@inline
 def block(utf8: Bytes, i: Any, last: Any, kind: int) -> Any:
     """The bytes of a kind among the 64 from ``i`` on, before ``last``: ``uint64``. Both places are unsigned."""
     bits = np.uint64(0)
@@ -117,7 +117,7 @@ def block(utf8: Bytes, i: Any, last: Any, kind: int) -> Any:
     return bits
 
 
-@part
+@inline
 def find(utf8: Bytes, start: int, end: int, kind: int) -> Any:
     """The first byte of a kind from ``start`` on; ``end`` where there is none before it."""
     i, last = np.uint64(start), np.uint64(end)
@@ -129,7 +129,7 @@ def find(utf8: Bytes, start: int, end: int, kind: int) -> Any:
     return np.int64(end)
 
 
-@part
+@inline
 def put_edges(spaces: Any, outside: Any, i: Any, out: Any, n: int) -> Any:
     """Put where words begin and end, in turn, among the 64 bytes from ``i`` on into ``out`` from ``n`` on; where the next goes.
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from filters.jit import cache_folder
+from goldwash.filters.jit import cache_folder
 
 Table = npt.NDArray[Any]
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters import characters as c
-from filters.bits import ASCII_SPACES, FASTTEXT_SPACES, LEADS, NEWLINES, block, lowest
-from filters.jit import kernel, part
+from goldwash.filters import characters as c
+from goldwash.filters.bits import ASCII_SPACES, FASTTEXT_SPACES, LEADS, NEWLINES, block, lowest
+from goldwash.filters.jit import inline, kernel
 
 Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ ALNUM, SPACE = c.ALPHANUMERIC, c.SPACE
 NEWLINE = 10
 
 
-@part
+@inline
 def code_point(utf8: Bytes, i: int) -> Any:
     """The code point at byte ``i`` and the byte after it."""
     b = np.int64(utf8[i])
@@ -46,7 +46,7 @@ def code_point(utf8: Bytes, i: int) -> Any:
     return high | ((np.int64(utf8[i + 2]) & 0x3F) << 6) | (np.int64(utf8[i + 3]) & 0x3F), i + 4
 
 
-@part
+@inline
 def code_point_before(utf8: Bytes, i: int) -> Any:
     """The code point that ends before byte ``i`` and its first byte."""
     j = i - 1
@@ -55,7 +55,7 @@ def code_point_before(utf8: Bytes, i: int) -> Any:
     return code_point(utf8, j)[0], j
 
 
-@part
+@inline
 def stripped(utf8: Bytes, start: int, end: int, classes: Bytes) -> Any:
     """The row without white space at its ends, as ``str.strip()``: its start and end."""
     while start < end:
@@ -80,7 +80,7 @@ def strip(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
     return new_starts, new_ends
 
 
-@part
+@inline
 def room_for(starts: Rows, ends: Rows, smallest: int, per_row: int) -> Any:
     """How many pieces of at least ``smallest`` bytes rows can have; memory that is never touched costs nothing."""
     bytes_ = np.int64(0)
@@ -189,7 +189,7 @@ def whitespace_words(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> A
     return pieces[0][:n], pieces[1][:n], parents
 
 
-@part
+@inline
 def fasttext_space(b: int) -> Any:
     """Whether fastText cuts at this byte: space, newline, return, tab, vertical tab, form feed, NUL."""
     return b == 32 or (9 <= b <= 13) or b == 0
@@ -220,18 +220,18 @@ def fasttext_word_count(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -
     return counts
 
 
-@part
+@inline
 def _ignored(b: int) -> Any:
     """WB4: a character that is passed over when its neighbours are looked at."""
     return b == c.EXTEND or b == c.FORMAT or b == c.ZWJ
 
 
-@part
+@inline
 def _letter(b: int) -> Any:
     return b == c.A_LETTER or b == c.HEBREW_LETTER or b == c.PICTOGRAPHIC_LETTER
 
 
-@part
+@inline
 def _after_ignored(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
     """The break property of the next character that is not passed over; OTHER at the end."""
     while i < end:
@@ -242,7 +242,7 @@ def _after_ignored(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
     return np.int64(c.OTHER)
 
 
-@part
+@inline
 def _joined(before: int, last: int, b: int, utf8: Bytes, after: int, end: int, breaks: Bytes) -> Any:
     """WB5 to WB13b: no boundary between ``last`` (``before`` stands before it) and ``b``; ``after`` is the byte after ``b``."""
     if _letter(b):
@@ -273,7 +273,7 @@ def _joined(before: int, last: int, b: int, utf8: Bytes, after: int, end: int, b
     return False
 
 
-@part
+@inline
 def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
     """The end of the UAX 29 piece that begins at byte ``i``."""
     point, i = code_point(utf8, i)
@@ -308,7 +308,7 @@ def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
     return end
 
 
-@part
+@inline
 def _plain_end(utf8: Bytes, i: int, end: int, classes: Bytes, breaks: Bytes) -> Any:
     """The end of a piece that needs no rules, which nine of ten are; ``i`` for the others.
 

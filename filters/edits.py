@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from filters import characters as c
-from filters.bits import NEWLINES, block, lowest
-from filters.cut import NEWLINE, Bytes, Rows, strip
-from filters.jit import kernel, part
-from filters.phrases import containing
-from filters.signal import Keep, edit
-from filters.texts import Texts, copied
+from goldwash.filters import characters as c
+from goldwash.filters.bits import NEWLINES, block, lowest
+from goldwash.filters.cut import NEWLINE, Bytes, Rows, strip
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.phrases import containing
+from goldwash.filters.signal import Keep, edit
+from goldwash.filters.texts import Texts, copied
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def rejoined(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, passed: Bytes
     return out_rows[:k], out[:n], out_starts[:k], out_ends[:k]
 
 
-@part
+@inline
 def _long_run(utf8: Bytes, start: int, end: int, most: int) -> Any:
     """The place after the first ``most`` newlines of a run that has more; ``end`` where there is no such run."""
     i, last = np.uint64(start), np.uint64(end)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import fsspec
 
-from filters.jit import cache_home
+from goldwash.filters.jit import cache_home
 
 
 class FetchError(ValueError):

@@ -5,7 +5,7 @@ argument, and so compiles once. Machine code is kept on disk, in a folder named 
 they lie: numba watches only the file that a kernel stands in, not the files of the kernels it calls, so that after a change to
 ``cut.py`` a cache shared by name would go on running the old code; and it finds nothing for the same file in another place.
 
-One process compiles while the others wait (:func:`rehearse`): numba's disk cache is safe to read by many, not to write
+One process compiles while the others wait (:func:`warm_up`): numba's disk cache is safe to read by many, not to write
 (numba issues 4807 and 10128).
 
 ``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python (slow; a debugger steps through it, coverage sees it).
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def _digest(root: Path) -> str:
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {root}".encode())
-    for room in ("filters", "classifiers", "pipeline/dedup", "pipeline/warc"):
+    for room in ("filters", "classifiers", "pipeline/dedup", "pipeline/decontamination", "pipeline/html"):
         for file in sorted((root / room).glob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
@@ -62,7 +62,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-def part(function: Callable[..., Any]) -> Callable[..., Any]:
+def inline(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a part of kernels, which takes arrays, allocates none, and is called from other kernels alone.
 
     numba counts references to the arrays that a function gets, with atomic instructions at each call, even where the code is
@@ -86,8 +86,8 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def rehearse(name: str, identity: str, act: Callable[[], object], tell: Callable[[str], None] = lambda _: None) -> None:
-    """Run ``act`` once a machine and ``identity``, so that what it compiles is on disk before workers need it.
+def warm_up(name: str, fingerprint: str, act: Callable[[], object], notify: Callable[[str], None] = lambda _: None) -> None:
+    """Run ``act`` once a machine and ``fingerprint``, so that what it compiles is on disk before workers need it.
 
     Processes that come at the same time wait for the first one. ``tell`` is called with a line for the user when there is
     something to compile.
@@ -96,10 +96,10 @@ def rehearse(name: str, identity: str, act: Callable[[], object], tell: Callable
         return
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / f"{name}-{identity}.compiled"
+    done = folder / f"{name}-{fingerprint}.compiled"
     with FileLock(folder / "compiling.lock"):
         if done.exists():
             return
-        tell(f"compiling what {name} needs, once on this machine (up to half a minute)")
+        notify(f"compiling what {name} needs, once on this machine (up to half a minute)")
         act()
         done.touch()

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from filters import characters as c
-from filters.cut import Bytes, Rows, code_point, code_point_before
-from filters.jit import kernel, part
-from filters.ngrams import Hashes, character_counts, hashes, row_hash
-from filters.signal import SignalError, Values, signal
-from filters.texts import Texts
+from goldwash.filters import characters as c
+from goldwash.filters.cut import Bytes, Rows, code_point, code_point_before
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
+from goldwash.filters.signal import SignalError, Values, signal
+from goldwash.filters.texts import Texts
 
 COUNTER_NOUNS = (
     "likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes", "downvotes", "downloads", "views",
@@ -127,7 +127,7 @@ def small_fractions(values: Rows, parents: Rows, most: int) -> Any:
     return out
 
 
-@part
+@inline
 def word_character(point: int, classes: Bytes) -> Any:
     """Whether ``re``'s ``\\w`` matches: alphanumeric or underscore."""
     return (classes[point] & c.ALPHANUMERIC) != 0 or point == 95

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from filters import characters as c
-from filters.bits import find
-from filters.cut import Bytes, Rows, code_point, code_point_before, room_for
-from filters.edits import without_spans
-from filters.jit import kernel, part
-from filters.lines import word_character
-from filters.lists import entries, hash_table, in_table
-from filters.ngrams import Hashes, hashes, row_hash
-from filters.signal import edit
-from filters.texts import Texts
+from goldwash.filters import characters as c
+from goldwash.filters.bits import find
+from goldwash.filters.cut import Bytes, Rows, code_point, code_point_before, room_for
+from goldwash.filters.edits import without_spans
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.lines import word_character
+from goldwash.filters.lists import entries, hash_table, in_table
+from goldwash.filters.ngrams import Hashes, hashes, row_hash
+from goldwash.filters.signal import edit
+from goldwash.filters.texts import Texts
 
 
 @edit
@@ -109,7 +109,7 @@ def _url_characters() -> Bytes:
     return table
 
 
-@part
+@inline
 def _domain_end(utf8: Bytes, dot: int, end: int, classes: Bytes, tlds: Hashes, longest: int) -> Any:
     """The byte after the longest top-level domain that follows a dot and ends at a word boundary; -1 without one."""
     best: Any = -1
@@ -129,7 +129,7 @@ def _domain_end(utf8: Bytes, dot: int, end: int, classes: Bytes, tlds: Hashes, l
     return best
 
 
-@part
+@inline
 def _spaces_before(utf8: Bytes, i: int, floor: int, classes: Bytes) -> Any:
     """The start of up to ten white-space characters that end at byte ``i``."""
     for _ in range(10):
@@ -142,7 +142,7 @@ def _spaces_before(utf8: Bytes, i: int, floor: int, classes: Bytes) -> Any:
     return i
 
 
-@part
+@inline
 def _scheme_before(utf8: Bytes, i: int, floor: int) -> Any:
     """The start of ``http://``, ``https://`` or ``ftp://`` that ends at byte ``i``; ``i`` without one."""
     if i - floor < 6 or utf8[i - 1] != 47 or utf8[i - 2] != 47 or utf8[i - 3] != 58:
@@ -206,7 +206,7 @@ def url_spans(
     return rows[:n], span_starts[:n], span_ends[:n]
 
 
-@part
+@inline
 def _quad_end(utf8: Bytes, i: int, end: int) -> Any:
     """The byte after the last group's first digit, if a dotted quad begins at byte ``i``; -1 else."""
     for group in range(4):
@@ -257,6 +257,6 @@ def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: 
     return rows[:n], span_starts[:n], span_ends[:n]
 
 
-@part
+@inline
 def _word_before(utf8: Bytes, i: int, classes: Bytes) -> Any:
     return word_character(code_point_before(utf8, i)[0], classes)

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from filters.cut import Bytes, Rows
-from filters.fetch import fetched
-from filters.jit import cache_home, kernel, part
-from filters.ngrams import Hashes, hashes, row_hash, table_size
-from filters.texts import Texts
+from goldwash.filters.cut import Bytes, Rows
+from goldwash.filters.fetch import fetched
+from goldwash.filters.jit import cache_home, inline, kernel
+from goldwash.filters.ngrams import Hashes, hashes, row_hash, table_size
+from goldwash.filters.texts import Texts
 
 
 class ListError(ValueError):
@@ -200,7 +200,7 @@ def hash_table(row_hashes: Hashes) -> Any:
     return table
 
 
-@part
+@inline
 def in_table(table: Hashes, h: Any) -> Any:
     """Whether a hash stands in a `hash_table`."""
     h = max(np.uint64(h), np.uint64(1))

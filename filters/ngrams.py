@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.bits import bit_count, eight, four
-from filters.cut import Bytes, Rows
-from filters.jit import kernel, part
+from goldwash.filters.bits import bit_count, eight, four
+from goldwash.filters.cut import Bytes, Rows
+from goldwash.filters.jit import inline, kernel
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -20,7 +20,7 @@ SEED = np.uint64(0x9E3779B97F4A7C15)
 FACTOR = np.uint64(0xD6E8FEB86659FD93)
 
 
-@part
+@inline
 def mixed(h: Any) -> Any:
     """A 64-bit number with every bit made to depend on every other (the finaliser of MurmurHash3)."""
     h = np.uint64(h)
@@ -29,7 +29,7 @@ def mixed(h: Any) -> Any:
     return h ^ (h >> np.uint64(33))
 
 
-@part
+@inline
 def _lowered(w: Any) -> Any:
     """Eight bytes with ASCII capitals made small, all at once."""
     low = w & np.uint64(0x7F7F7F7F7F7F7F7F)
@@ -39,7 +39,7 @@ def _lowered(w: Any) -> Any:
     return w | (capital >> np.uint64(2))
 
 
-@part
+@inline
 def row_hash(utf8: Bytes, start: int, end: int, lowered: bool) -> Any:
     """A hash of the bytes of one row; ``lowered``: with ASCII capitals made small.
 
@@ -84,7 +84,7 @@ def lowered_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     return out
 
 
-@part
+@inline
 def rolled(hashes: Hashes, first: int, count: int, n: int, out: Hashes) -> Any:
     """Hashes of the runs of ``n`` among ``count`` rows, of all of them if they are fewer, into ``out``; how many there are."""
     n = min(n, count)
@@ -116,7 +116,7 @@ def run_hashes(hashes: Hashes, parents: Rows, n: int) -> Any:
     return out, bounds
 
 
-@part
+@inline
 def row_length(utf8: Bytes, start: int, end: int) -> Any:
     """Code points of one row: the bytes that do not continue one."""
     size, first = np.uint64(end - start), np.uint64(start)
@@ -130,7 +130,7 @@ def row_length(utf8: Bytes, start: int, end: int) -> Any:
     return count
 
 
-@part
+@inline
 def _begun(w: Any) -> Any:
     """How many of eight bytes do not continue a code point."""
     return bit_count((~w | (w << np.uint64(1))) & np.uint64(0x8080808080808080))
@@ -155,7 +155,7 @@ def character_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     return out
 
 
-@part
+@inline
 def table_size(rows: int) -> Any:
     """Slots of an open-addressing table at most half full: a power of two."""
     size = np.int64(16)
@@ -164,7 +164,7 @@ def table_size(rows: int) -> Any:
     return size
 
 
-@part
+@inline
 def slot_of(table: Hashes, counts: Rows, size: int, h: int) -> Any:
     """The slot of a hash in a table whose empty slots have count 0; linear probing."""
     slot = np.int64(np.uint64(h) & np.uint64(size - 1))
@@ -175,7 +175,7 @@ def slot_of(table: Hashes, counts: Rows, size: int, h: int) -> Any:
     return slot
 
 
-@part
+@inline
 def largest(parents: Rows) -> Any:
     """Rows of the parent that has most."""
     most = np.int64(0)

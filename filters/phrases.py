@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from filters import characters as c
-from filters.bits import block, lowest
-from filters.cut import NEWLINE, Bytes, Rows, code_point
-from filters.jit import kernel, part
-from filters.signal import Values, signal
-from filters.texts import Texts
+from goldwash.filters import characters as c
+from goldwash.filters.bits import block, lowest
+from goldwash.filters.cut import NEWLINE, Bytes, Rows, code_point
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.signal import Values, signal
+from goldwash.filters.texts import Texts
 
 
 @signal
@@ -33,7 +33,7 @@ def sentence_count(texts: Texts) -> Values:
     return np.asarray(sentence_counts(texts.utf8, texts.starts, texts.ends, c.classes()))
 
 
-@part
+@inline
 def _stands(utf8: Bytes, i: int, needle: Bytes) -> Any:
     """Whether a lowered needle stands at byte ``i``, ASCII case ignored."""
     for k in range(len(needle)):
@@ -69,7 +69,7 @@ def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
     return out
 
 
-@part
+@inline
 def _closes(point: int) -> Any:
     """Quotes and brackets that may stand between a sentence's mark and the space after it."""
     return point == 34 or point == 39 or point == 41 or point == 93 or point == 0x2019 or point == 0x201D or point == 0xBB

@@ -8,9 +8,9 @@ those of the words, without the space between.
 
 import numpy as np
 
-from filters.ngrams import hashes_and_lengths, ngram_shares, occurrences, repeated_share
-from filters.signal import Signal, Values, signal
-from filters.texts import Texts
+from goldwash.filters.ngrams import hashes_and_lengths, ngram_shares, occurrences, repeated_share
+from goldwash.filters.signal import Signal, Values, signal
+from goldwash.filters.texts import Texts
 
 LONGEST = 10
 

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from filters.texts import Texts
+from goldwash.filters.texts import Texts
 
 Values = npt.NDArray[Any]
 Measure = Callable[..., Values]

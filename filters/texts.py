@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters import characters, cut
-from filters.jit import kernel, part
+from goldwash.filters import characters, cut
+from goldwash.filters.jit import inline, kernel
 
 
 class TextError(ValueError):
@@ -224,7 +224,7 @@ def _check_utf8(column: pa.Array) -> None:
         raise TextError(f"invalid UTF-8 ({error}): decode the text again with errors='replace'") from error
 
 
-@part
+@inline
 def copied(utf8: cut.Bytes, start: int, end: int, out: cut.Bytes, at: int) -> Any:
     """Copy bytes to ``out`` from ``at`` on; the byte after the last one there.
 

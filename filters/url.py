@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from filters import characters as c
-from filters.cut import Bytes, Rows, code_point
-from filters.jit import kernel, part
-from filters.lines import word_character
-from filters.lists import BASE, ascii_host, host_table, in_table, phrase_table
-from filters.ngrams import Hashes, row_hash
-from filters.signal import Values, signal
-from filters.texts import Texts
+from goldwash.filters import characters as c
+from goldwash.filters.cut import Bytes, Rows, code_point
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.lines import word_character
+from goldwash.filters.lists import BASE, ascii_host, host_table, in_table, phrase_table
+from goldwash.filters.ngrams import Hashes, row_hash
+from goldwash.filters.signal import Values, signal
+from goldwash.filters.texts import Texts
 
 
 @signal(column="url")
@@ -75,7 +75,7 @@ def _phrases(urls: Texts, phrases: str | tuple[str, ...], ignoring: str, whole_w
     return np.asarray(phrase_counts(urls.utf8, urls.starts, urls.ends, *table, c.classes(), whole_words))
 
 
-@part
+@inline
 def _in_scheme(b: int, later: bool) -> Any:
     """Whether a byte may stand in a URL's scheme: a letter, and ``later`` digits, plus, hyphen and dot."""
     return 97 <= b | 32 <= 122 or (later and (48 <= b <= 57 or b == 43 or b == 45 or b == 46))

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from filters import characters as c
-from filters.bits import bit_count, block, lowest
-from filters.cut import Bytes, Rows, code_point
-from filters.cut import fasttext_word_count as count_fasttext_words
-from filters.jit import kernel
-from filters.ngrams import Hashes, character_counts, hashes, row_hash
-from filters.signal import Values, signal
-from filters.texts import Texts
+from goldwash.filters import characters as c
+from goldwash.filters.bits import bit_count, block, lowest
+from goldwash.filters.cut import Bytes, Rows, code_point
+from goldwash.filters.cut import fasttext_word_count as count_fasttext_words
+from goldwash.filters.jit import kernel
+from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
+from goldwash.filters.signal import Values, signal
+from goldwash.filters.texts import Texts
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 """Gopher's English stop words (arXiv 2112.11446, section A.1.1)."""

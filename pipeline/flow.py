@@ -1,6 +1,6 @@
 """A recipe's stages, one after the other, from archives to a dataset.
 
-Law: each stage's folder is named by its place, its name and its identity, so that a changed parameter redoes only what comes
+Law: each stage's folder is named by its place, its name and its fingerprint, so that a changed parameter redoes only what comes
 after it, and a folder that is finished is not done again. ``run.json`` says which folders are this run's; ``dataset/`` holds
 the last stage's shards and what made them.
 """
@@ -12,14 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline import __version__
-from pipeline.inputs import find_archives, find_shards, stage_shards
-from pipeline.recipe import Recipe, unresolved
-from pipeline.report import Report
-from pipeline.shards import DataError, Input, filesystem, is_local, join, read_json, read_text, sizes_in, write_json, write_text
-from pipeline.stage import Run, Stage, claim, compile_kernels, done
+from goldwash import __version__
+from goldwash.pipeline.recipes.recipe import Recipe, unresolved
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.stage import Run, Stage, claim, compile_kernels, done
+from goldwash.pipeline.storage.atomic import write_json, write_text
+from goldwash.pipeline.storage.inputs import Input, find_archives, find_shards, stage_shards
+from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, read_json, read_text, sizes_in
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class Step:
     seconds: float = 0.0
 
 
-def run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, tell: Tell = lambda _: None) -> Step:
+def run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, notify: Notify = lambda _: None) -> Step:
     """One stage into a folder; what is finished there is not done again."""
     began = time.monotonic()
     held = done(stage, inputs, out)
     if held is not None:
         return Step(stage, out, Report.from_dict(held["report"]), True)
     claim(stage, inputs, out)
-    compile_kernels(stage, tell)
+    compile_kernels(stage, notify)
     report = stage(inputs, out, run)
     return Step(stage, out, report, False, time.monotonic() - began)
 
@@ -55,7 +56,7 @@ def found_inputs(recipe: Recipe, names: Sequence[str]) -> list[Input]:
 
 def folder_of(out: str, number: int, stage: Stage, inputs: Sequence[Input]) -> str:
     """Where a run keeps a stage's output."""
-    return join(out, f"{number:02d}-{stage.name}-{stage.identity(inputs)[:8]}")
+    return join(out, f"{number:02d}-{stage.name}-{stage.fingerprint(inputs)[:8]}")
 
 
 def planned(recipe: Recipe, found: Sequence[Input], out: str, until: str | None = None) -> list[Step]:
@@ -103,21 +104,21 @@ class Flow:
             raise DataError(f"{folder} is not finished: run again")
         return stage_shards(folder, report)
 
-    def step(self, number: int, run: Run, tell: Tell = lambda _: None) -> Step:
+    def step(self, number: int, run: Run, notify: Notify = lambda _: None) -> Step:
         """Do a stage, and write down which folder is its."""
         stage, inputs = self.recipe.stages[number - 1], self.inputs_of(number)
         folder = folder_of(self.out, number, stage, inputs)
         held = held_run(self.out)
         earlier = [name for name in held["stages"][: number - 1]]
         write_json(join(self.out, RUN), {**held, "stages": [*earlier, folder.removeprefix(self.out.rstrip("/") + "/")]})
-        step = run_stage(stage, inputs, folder, run, tell)
+        step = run_stage(stage, inputs, folder, run, notify)
         if step.report is not None and not step.report.kept.documents:
-            tell(f"no document is left after {stage.name}: see {folder}/report.json for what dropped them")
+            notify(f"no document is left after {stage.name}: see {folder}/report.json for what dropped them")
         return step
 
-    def walk(self, run: Run, tell: Tell = lambda _: None) -> list[Step]:
+    def walk(self, run: Run, notify: Notify = lambda _: None) -> list[Step]:
         """Do every stage in order, and make the dataset."""
-        steps = [self.step(number, run, tell) for number in range(1, len(self.recipe.stages) + 1)]
+        steps = [self.step(number, run, notify) for number in range(1, len(self.recipe.stages) + 1)]
         self.end()
         return steps
 
@@ -139,7 +140,7 @@ def begin(recipe: Recipe, names: Sequence[str], out: str, until: str | None = No
     inputs = found_inputs(recipe, names)
     stages = _upto(recipe, until)
     for stage in stages:
-        stage.prepare()
+        stage.preflight()
     write_text(join(out, "recipe.yaml"), recipe.resolved())
     write_json(join(out, INPUTS), [vars(i) for i in inputs])
     facts = {"goldwash": __version__, "recipe": recipe.name, "input": list(names), "on": on, "until": until}
@@ -156,10 +157,10 @@ def resumed(out: str) -> Flow:
 
 
 def run_recipe(
-    recipe: Recipe, names: Sequence[str], out: str, run: Run, until: str | None = None, tell: Tell = lambda _: None
+    recipe: Recipe, names: Sequence[str], out: str, run: Run, until: str | None = None, notify: Notify = lambda _: None
 ) -> list[Step]:
     """Every stage in order (up to ``until``), then the dataset."""
-    return begin(recipe, names, out, until).walk(run, tell)
+    return begin(recipe, names, out, until).walk(run, notify)
 
 
 def _upto(recipe: Recipe, until: str | None) -> list[Stage]:

@@ -2,8 +2,8 @@
 
 Law: ``stage(inputs, out, run) -> Report`` makes a folder that holds ``part-*.parquet``, ``dropped/part-*.parquet`` and
 ``report.json``, written last. Equal parameters on equal inputs give equal bytes, on any engine, with any number of workers:
-nothing of the machine, the clock or the order of tasks gets into them. `Stage.identity` says what a folder's content depends
-on; a folder of another identity is never mixed with it.
+nothing of the machine, the clock or the order of tasks gets into them. `Stage.fingerprint` says what a folder's content depends
+on; a folder of another fingerprint is never mixed with it.
 """
 
 import dataclasses
@@ -23,10 +23,13 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
-from filters.jit import rehearse
-from pipeline import __version__
-from pipeline.report import Report
-from pipeline.shards import DataError, Input, Task, clear_halves, finished_markers, join, read_json, sizes_in, write_json
+from goldwash import __version__
+from goldwash.filters.jit import warm_up
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.storage.atomic import clear_halves, write_json
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.locations import DataError, join, read_json, sizes_in
+from goldwash.pipeline.storage.tasks import Task, finished_markers
 
 Work = Callable[[Task], None]
 
@@ -72,10 +75,10 @@ class Stage(ABC):
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Do the work, in tasks that ``run`` runs, and finish the folder ``out``."""
 
-    def prepare(self) -> None:  # noqa: B027  (most stages need nothing but their inputs)
+    def preflight(self) -> None:  # noqa: B027  (most stages need nothing but their inputs)
         """Refuse what cannot be had, such as a file that is not there: before the first stage of a run, not after hours."""
 
-    def rehearse(self) -> None:  # noqa: B027  (a stage without kernels has nothing to rehearse)
+    def warm_up(self) -> None:  # noqa: B027  (a stage without kernels has nothing to warm_up)
         """Do the work on a sentence or two, so that kernels are compiled before workers need them."""
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
@@ -107,7 +110,7 @@ class Stage(ABC):
         """What else decides the output: versions of packages, digests of models and lists."""
         return {}
 
-    def identity(self, inputs: Sequence[Input]) -> str:
+    def fingerprint(self, inputs: Sequence[Input]) -> str:
         """A hash of the stage, of its inputs and of the versions that decide its output."""
         facts = {
             "stage": self.name,
@@ -150,10 +153,10 @@ def kind_name(kind: Any) -> str:
 
 
 class Tasks:
-    """Makes the tasks of a stage on these inputs, all of one identity."""
+    """Makes the tasks of a stage on these inputs, all of one fingerprint."""
 
     def __init__(self, stage: Stage, inputs: Sequence[Input], out: str) -> None:
-        self.inputs, self.out, self.identity = inputs, out, stage.identity(inputs)
+        self.inputs, self.out, self.fingerprint = inputs, out, stage.fingerprint(inputs)
         self.config, self.versions = {"name": stage.name, **stage.config()}, versions_here(stage)
 
     def one(
@@ -161,7 +164,7 @@ class Tasks:
     ) -> Task:
         """The task of a pass and number that reads ``sources``, and then ``files``."""
         paths = (*(source.path for source in sources), *files)
-        return Task(self.config, paths, self.out, index, self.identity, part, extra, tuple(sources), memory, self.versions)
+        return Task(self.config, paths, self.out, index, self.fingerprint, part, extra, tuple(sources), memory, self.versions)
 
     def each(self, part: str = "part", **extra: Any) -> list[Task]:
         """One task an input: one shard in, one shard out."""
@@ -195,7 +198,7 @@ def stage_of(task: Task, kind: type[Kind]) -> Kind:
 def _stage_of(config: str, versions: str, kind: type[Kind]) -> Any:
     values = json.loads(config)
     name = values.pop("name")
-    importlib.import_module(f"pipeline.stages.{name}")  # of a family, the one that is asked for
+    importlib.import_module(f"goldwash.pipeline.stages.{name}")  # of a family, the one that is asked for
     made: Any = next(k for k in (kind, *kind.__subclasses__()) if getattr(k, "name", None) == name).of(values)
     here = versions_here(made)
     for name, planned in json.loads(versions).items():
@@ -208,10 +211,10 @@ def _stage_of(config: str, versions: str, kind: type[Kind]) -> Any:
     return made
 
 
-def compile_kernels(stage: Stage, tell: Callable[[str], None] = lambda _: None) -> None:
+def compile_kernels(stage: Stage, notify: Callable[[str], None] = lambda _: None) -> None:
     """Have the kernels of a stage compiled on this machine, before several processes want them at once."""
-    if type(stage).rehearse is not Stage.rehearse:
-        rehearse(stage.name, stage.identity(()), stage.rehearse, tell)
+    if type(stage).warm_up is not Stage.warm_up:
+        warm_up(stage.name, stage.fingerprint(()), stage.warm_up, notify)
 
 
 def markers_of(tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
@@ -243,7 +246,7 @@ def finish(
         join(out, "report.json"),
         {
             "stage": stage.name,
-            "identity": stage.identity(inputs),
+            "fingerprint": stage.fingerprint(inputs),
             "config": stage.config(),
             "versions": stage.versions(),
             "inputs": [{**vars(i), "path": i.path.rstrip("/").rsplit("/", 1)[-1]} for i in inputs],
@@ -259,7 +262,7 @@ def finish(
 def done(stage: Stage, inputs: Sequence[Input], out: str) -> dict[str, Any] | None:
     """The folder's ``report.json`` if it is of this stage on these inputs and its shards are there; None else."""
     report = read_json(join(out, "report.json"))
-    if report is None or report.get("identity") != stage.identity(inputs):
+    if report is None or report.get("fingerprint") != stage.fingerprint(inputs):
         return None
     files = {**report["shards"], **report["others"]}
     folders = {folder: sizes_in(join(out, folder) if folder else out) for folder in {file.rpartition("/")[0] for file in files}}
@@ -276,11 +279,11 @@ def claim(stage: Stage, inputs: Sequence[Input], out: str) -> None:
     Raises `DataError` where it holds something else: outputs of two recipes are never mixed.
     """
     held = read_json(join(out, "stage.json"))
-    identity = stage.identity(inputs)
-    if held is not None and held["identity"] != identity:
+    fingerprint = stage.fingerprint(inputs)
+    if held is not None and held["fingerprint"] != fingerprint:
         raise DataError(
-            f"{out} holds the output of stage {held['stage']} with other parameters, inputs or versions (identity "
-            f"{held['identity']}, now {identity}): choose another --out, or delete that folder"
+            f"{out} holds the output of stage {held['stage']} with other parameters, inputs or versions (fingerprint "
+            f"{held['fingerprint']}, now {fingerprint}): choose another --out, or delete that folder"
         )
     if held is None:
-        write_json(join(out, "stage.json"), {"stage": stage.name, "identity": identity, "config": stage.config()})
+        write_json(join(out, "stage.json"), {"stage": stage.name, "fingerprint": fingerprint, "config": stage.config()})

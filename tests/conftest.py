@@ -61,7 +61,7 @@ def is_loopback(address: Any) -> bool:
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets reach loopback and nothing else, names of other hosts are not looked up."""
 
-    def guarded(name: str) -> Any:
+    def isolated(name: str) -> Any:
         plain = getattr(socket.socket, name)
 
         def reach(self: socket.socket, address: Any, *rest: Any) -> Any:
@@ -80,7 +80,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         return look_up(host, *rest, **named)
 
     for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, guarded(name))
+        monkeypatch.setattr(socket.socket, name, isolated(name))
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 

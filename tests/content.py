@@ -1,10 +1,10 @@
-"""The forest of `pipeline.warc.content`: ``python -m tests.content`` fits it, and prints how good it is on pages not seen.
+"""The forest of `pipeline.html.main_content`: ``python -m tests.content`` fits it, and prints how good it is on pages not seen.
 
 The pages are those of `tests.extraction`. A block is text where more than half of its words are in the longest common
 subsequence of the page's words and the known text's; where segments are known, the blocks that have them are labelled and no
 others. Recipes' pages are not fitted to. Each page has one weight, of rarer types a little more, shared among its blocks by
 their words. Every score printed is of pages whose site no tree of that forest has seen (five folds by site), or whose whole
-data set it has not seen. With ``--write``: the forest that is fitted to all pages becomes `pipeline.warc.content.MODEL`.
+data set it has not seen. With ``--write``: the forest that is fitted to all pages becomes `pipeline.html.main_content.MODEL`.
 """
 
 import json
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import tldextract
 
-from pipeline.warc import content
+from goldwash.pipeline.html import main_content as content
 from tests.extraction import WORD, Known, Scores, mean_scores, score
 
 TREES, LEAVES, RATE, LEAST = 60, 31, 0.12, 200

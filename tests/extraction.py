@@ -19,10 +19,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.warc.html import extractor_of
-from pipeline.warc.http import response
-from pipeline.warc.pages import decoded
-from pipeline.warc.records import Record, records
+from goldwash.pipeline.html.decoding import decoded
+from goldwash.pipeline.html.extractors import extractor_of
+from goldwash.pipeline.warc.http import response
+from goldwash.pipeline.warc.records import Record, records
 
 Scores = tuple[float, float, float]
 """F1, precision, recall."""

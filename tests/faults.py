@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.sample import write_sample
+from goldwash.pipeline.sample.crawl import write_sample
 from tests.conftest import real_folder
-from tests.pipeline.clusters import RayCluster, SlurmCluster, ray_cluster, slurm_cluster, until
+from tests.support.clusters import RayCluster, SlurmCluster, ray_cluster, slurm_cluster, until
 
 INPUT = (
     "pages/public-webkb-000.warc.gz",
@@ -57,7 +57,7 @@ def digests(run: Path) -> dict[str, str]:
 
 def words_for(out: Path, inputs: Sequence[str], *more: str) -> list[str]:
     """The command of the run: the baseline with the built-in questions."""
-    return [sys.executable, "-m", "pipeline", "run", "sample", "--input", *inputs, "--out", str(out), *more]
+    return [sys.executable, "-m", "goldwash", "run", "sample", "--input", *inputs, "--out", str(out), *more]
 
 
 def alive(pid: int) -> bool:

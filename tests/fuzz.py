@@ -1,7 +1,7 @@
 """``python -m tests.fuzz -max_total_time=60``: bytes to text under atheris, which is no dependency (pip install atheris).
 
 The bytes are read as an archive of each kind and as a response; nothing may be raised. What is found becomes a case in
-tests/pipeline/test_bad_pages.py.
+tests/pipeline/stages/test_extract.py.
 """
 
 import io
@@ -9,10 +9,10 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["pipeline.warc"]):
-    from pipeline.stages.extract import DOCUMENTS, Extract, text_of
-    from pipeline.warc.http import TooLarge, response
-    from pipeline.warc.records import Record, records, wacz_records
+with atheris.instrument_imports(include=["goldwash.pipeline.warc"]):
+    from goldwash.pipeline.stages.extract import DOCUMENTS, Extract, text_of
+    from goldwash.pipeline.warc.http import TooLarge, response
+    from goldwash.pipeline.warc.records import Record, records, wacz_records
 
 STAGE = Extract(extractor="blocks", html_only=False, max_page_bytes=1 << 20)
 

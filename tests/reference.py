@@ -502,8 +502,8 @@ def of(part_: float, whole: float) -> float:
 
 
 def measures(blocks: list[list[int]], elements: list[list[int]]) -> list[list[float]]:
-    """The measures of blocks (rows as `pipeline.warc.blocks` has them), one by one from their definitions."""
-    from pipeline.warc.blocks import BITS, KEYWORDS, WITHIN
+    """The measures of blocks (rows as `pipeline.html.segments` has them), one by one from their definitions."""
+    from goldwash.pipeline.html.segments import BITS, KEYWORDS, WITHIN
 
     element, before, words, characters, linked, stops, commas, digits, capitals, bullet, lines_, links = range(2, 14)
     parent, tag, inside, called, level = range(5)
@@ -575,7 +575,7 @@ def measures(blocks: list[list[int]], elements: list[list[int]]) -> list[list[fl
 
 def odds(told: Any, row: Sequence[float]) -> float:
     """What a forest says of one block, from node to node."""
-    from pipeline.warc.content import MEASURES
+    from goldwash.pipeline.html.main_content import MEASURES
 
     columns = {name: n for n, name in enumerate(MEASURES)}
     total = told["start"]

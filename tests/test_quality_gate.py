@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import recipe as recipes
-from pipeline.inputs import find_archives, find_shards
-from pipeline.report import Report
-from pipeline.run.local import local
-from pipeline.stage import Stage
-from pipeline.warc.html import ExtractorError, extractor_of
+from goldwash.pipeline.engines.local import local
+from goldwash.pipeline.html.extractors import ExtractorError, extractor_of
+from goldwash.pipeline.recipes import recipe as recipes
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.stage import Stage
+from goldwash.pipeline.storage.inputs import find_archives, find_shards
 from tests.extraction import Known, digest, known_pages, measured, score
 
 DIGEST = "9156fd6c7321967c"

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.cut import NEWLINE, Bytes, Rows
-from filters.jit import kernel, part
-from filters.ngrams import Hashes, hashes, mixed, rolled
-from filters.texts import Texts
+from goldwash.filters.cut import NEWLINE, Bytes, Rows
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.ngrams import Hashes, hashes, mixed, rolled
+from goldwash.filters.texts import Texts
 
 BLOCK_BITS = 512
 WORDS = BLOCK_BITS // 64
@@ -180,7 +180,7 @@ def sums(values: Rows, parents: Rows) -> Any:
     return out
 
 
-@part
+@inline
 def hashed_ngrams(token_hashes: Hashes, first: int, last: int, min_n: int, max_n: int, out: Hashes) -> Any:
     """Hashes of a unit's n-grams into ``out``; how many there are."""
     tokens = last - first
@@ -189,13 +189,13 @@ def hashed_ngrams(token_hashes: Hashes, first: int, last: int, min_n: int, max_n
     return rolled(token_hashes, first, tokens, max_n, out)
 
 
-@part
+@inline
 def block_of(h: int, blocks: int) -> Any:
     """The first word of an n-gram's block: the hash's upper half scaled to the number of blocks (below 2^32)."""
     return np.int64(((np.uint64(h) >> np.uint64(32)) * np.uint64(blocks)) >> np.uint64(32)) * WORDS
 
 
-@part
+@inline
 def seen(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
     """Whether all bits of an n-gram are set; no early way out, so that looks overlap."""
     block = block_of(h, blocks)
@@ -208,7 +208,7 @@ def seen(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
     return all_ & np.uint64(1)
 
 
-@part
+@inline
 def learn(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
     """Set all bits of an n-gram."""
     block = block_of(h, blocks)
@@ -219,7 +219,7 @@ def learn(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
         filter_[block + np.int64(place >> np.uint64(6))] |= np.uint64(1) << (place & np.uint64(63))
 
 
-@part
+@inline
 def _look(filter_: Hashes, blocks: int, bits: int, grams: Hashes, count: int) -> Any:
     found = np.int64(0)
     for k in range(count):

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.cut import Rows
-from filters.jit import kernel, part
-from filters.ngrams import Hashes
+from goldwash.filters.cut import Rows
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.ngrams import Hashes
 
 Weights = npt.NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def stars(keys: Hashes, numbers: Rows) -> Any:
     return one[:n], other[:n]
 
 
-@part
+@inline
 def _root(parents: Rows, d: int) -> Any:
     while parents[d] != d:
         parents[d] = parents[parents[d]]

@@ -13,10 +13,10 @@ import datasketch
 import numpy as np
 import numpy.typing as npt
 
-from filters.cut import Rows
-from filters.jit import kernel, part
-from filters.ngrams import Hashes, lowered_hashes, rolled, run_hashes
-from filters.texts import Texts
+from goldwash.filters.cut import Rows
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.ngrams import Hashes, lowered_hashes, rolled, run_hashes
+from goldwash.filters.texts import Texts
 
 Signatures = npt.NDArray[np.uint32]
 
@@ -73,7 +73,7 @@ def signatures(texts: Texts, n: int, permutations: Signatures) -> tuple[Signatur
     return np.asarray(signed), np.asarray(counts)
 
 
-@part
+@inline
 def _premixed(h: Any) -> Any:
     """datasketch's pre-mix: the finaliser of MurmurHash3, 32 bits, of a hash's upper half."""
     h = h >> np.uint64(32)
@@ -115,7 +115,7 @@ def least(hashes: Hashes, parents: Rows, n: int, a: Signatures, b: Signatures) -
     return out, counts
 
 
-@part
+@inline
 def jaccard(one: Hashes, other: Hashes) -> Any:
     """The Jaccard similarity of two sets, each sorted and without repeats; 0 of two empty ones."""
     i = j = both = np.int64(0)

@@ -7,7 +7,7 @@ workers know of it. A file is imported when its stage is asked for, so that a wo
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 
-from pipeline.stage import Stage
+from goldwash.pipeline.stage import Stage
 
 CLASSES = {
     "extract": "Extract",
@@ -25,7 +25,7 @@ CLASSES = {
 class _Stages(Mapping[str, type[Stage]]):
     def __getitem__(self, name: str) -> type[Stage]:
         class_ = CLASSES[name]
-        kind: type[Stage] = getattr(import_module(f"pipeline.stages.{name}"), class_)
+        kind: type[Stage] = getattr(import_module(f"goldwash.pipeline.stages.{name}"), class_)
         return kind
 
     def __iter__(self) -> Iterator[str]:

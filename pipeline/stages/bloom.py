@@ -17,16 +17,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from filters.texts import Texts
-from pipeline.dedup.bloom import Outcome, Pass, Sizing, ngram_count, run_pass, sizing
-from pipeline.report import Count, Report
-from pipeline.run.work import beat
-from pipeline.shards import (
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.dedup.bloom import Outcome, Pass, Sizing, ngram_count, run_pass, sizing
+from goldwash.pipeline.engines.work import beat
+from goldwash.pipeline.report import Count, Report
+from goldwash.pipeline.stage import RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.parquet import (
     DROPPED,
-    DataError,
-    Input,
-    Task,
-    TaskOutput,
     dropped_table,
     read_batches,
     schema_of,
@@ -34,7 +33,7 @@ from pipeline.shards import (
     with_column,
     with_fields,
 )
-from pipeline.stage import RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 log = logging.getLogger("goldwash")
 
@@ -70,7 +69,7 @@ class Bloom(Stage):
         """The parameters of a pass."""
         return Pass(self.mode, self.min_n, self.max_n, self.threshold, self.short_documents)
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Compile the kernels."""
         words = " ".join(f"word{n}" for n in range(20))
         texts = Texts.of([f"{words}\n{words}", f"{words}\nshort", "short"])
@@ -192,6 +191,6 @@ def _divided(table: pa.Table, before: Texts, outcome: Outcome) -> tuple[pa.Table
 
 
 def _blank(texts: Texts) -> Any:
-    from filters.edits import stripped
+    from goldwash.filters.edits import stripped
 
     return stripped(texts).byte_counts == 0

@@ -1,7 +1,7 @@
 """decontaminate: find documents that quote a benchmark; drop them, delete what they quote, or annotate.
 
-Law: texts and items are compared as sequences of normal words (`pipeline.dedup.overlap`), by one of two rules
-(`pipeline.contamination`): DCLM's, or overlap of n-grams. With ``max_documents`` a first pass counts in how many documents of
+Law: texts and items are compared as sequences of normal words (`pipeline.decontamination.index`), by one of two rules
+(`pipeline.decontamination.matching`): DCLM's, or overlap of n-grams. With ``max_documents`` a first pass counts in how many documents of
 the crawl each run of words stands; a run in more of them is boilerplate and counts for nothing (GPT-3: 10). The last pass acts,
 and writes every hit to ``hits/``; the disclosure made of them is ``decontamination.json`` and ``decontamination.md``.
 
@@ -19,27 +19,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from filters.texts import Texts
-from pipeline.benchmarks import Item, items_of
-from pipeline.contamination import Needles, Quote, Rule, document_counts, needles_of, quotes_of
-from pipeline.disclosure import HITS, disclosed
-from pipeline.report import Count, Report
-from pipeline.run.work import beat
-from pipeline.shards import (
-    Input,
-    Task,
-    TaskOutput,
-    dropped_table,
-    join,
-    read_batches,
-    read_json,
-    schema_of,
-    texts_of,
-    with_column,
-    with_fields,
-    write_json,
-)
-from pipeline.stage import RecipeError, Run, Stage, finish, markers_of, reports_of, stage_of, tasks_for
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.decontamination.benchmarks import Item, items_of
+from goldwash.pipeline.decontamination.matching import Needles, Quote, Rule, document_counts, needles_of, quotes_of
+from goldwash.pipeline.decontamination.report import HITS, disclosed
+from goldwash.pipeline.engines.work import beat
+from goldwash.pipeline.report import Count, Report
+from goldwash.pipeline.stage import RecipeError, Run, Stage, finish, markers_of, reports_of, stage_of, tasks_for
+from goldwash.pipeline.storage.atomic import write_json
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.locations import join, read_json
+from goldwash.pipeline.storage.parquet import dropped_table, read_batches, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 RULE, COVERAGE = "benchmark_item_count", "benchmark_coverage"
 SHOWN = 300
@@ -85,7 +76,7 @@ class Decontaminate(Stage):
         bits = MEASURED_BITS[self.rule] if self.min_information is None else self.min_information
         return Rule(self.rule, self.min_words, self.ngram, self.min_coverage, bits)
 
-    def prepare(self) -> None:
+    def preflight(self) -> None:
         """Read the benchmarks, so that a missing one is told before the first stage."""
         for name in self.names:
             _items(name)
@@ -94,7 +85,7 @@ class Decontaminate(Stage):
         """A digest of every benchmark's items."""
         return {f"benchmark {name}": _items_digest(name) for name in self.names}
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Compile the kernels."""
         item = Item("b", "s", 0, "One question after another, is it?", ("yes", "no"))
         quotes_of(Texts.of(["One question after another, is it? Yes."]), needles_of([item], Rule()))

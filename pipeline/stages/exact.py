@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import pyarrow as pa
 
-from filters.texts import Texts
-from pipeline.stage import RecipeError
-from pipeline.stages.copies import Copies, check_keep
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.dedup.passes import Copies, check_keep
+from goldwash.pipeline.stage import RecipeError
 
 TRACKING = ("utm_", "fbclid", "gclid", "msclkid", "mc_cid", "mc_eid", "igshid", "ref_src")
 """How the names of parameters begin that tell where a visitor comes from, and not what the page is."""

@@ -20,8 +20,8 @@ a rule of ``early``     the URL, or the text that a light look finds in the page
 ======================  =============================================================================
 
 ``early``: steps of the heuristics stage, ``keep`` and ``label`` alone. Those on URLs are taken before a page is decoded; the
-others on the text of a light look (`pipeline.warc.visible`), in which an extractor's text is contained: give them bounds that
-only what is dropped later anyway fails. ``extractor``: a name in `pipeline.warc.html.EXTRACTORS`.
+others on the text of a light look (`pipeline.html.visible_text`), in which an extractor's text is contained: give them bounds that
+only what is dropped later anyway fails. ``extractor``: a name in `pipeline.html.extractors.EXTRACTORS`.
 """
 
 import json
@@ -36,32 +36,25 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from filters.lists import ListError
-from filters.signal import Signal
-from filters.texts import Texts
-from pipeline.inputs import HTML_ENDINGS
-from pipeline.report import Count, Report
-from pipeline.run.guarded import Begin, guarded
-from pipeline.run.work import beat
-from pipeline.shards import (
-    BATCH_BYTES,
-    DOCUMENT,
-    DROPPED,
-    DataError,
-    Input,
-    Task,
-    TaskOutput,
-    local_copy,
-    with_fields,
-)
-from pipeline.stage import RecipeError, Run, Stage, finish, stage_of, tasks_for
-from pipeline.stages.heuristics import Heuristics, Step, clean
-from pipeline.warc import pages
-from pipeline.warc.html import OF_UTF8, ExtractorError, extractor_of, version_of
-from pipeline.warc.http import HEAD_BYTES, TooLarge, response
-from pipeline.warc.pages import Undecodable, decoded, is_page
-from pipeline.warc.records import Damage, Record, arc_id, records, wacz_records
-from pipeline.warc.visible import visible
+from goldwash.filters.lists import ListError
+from goldwash.filters.signal import Signal
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.engines.isolation import Begin, isolated
+from goldwash.pipeline.engines.work import beat
+from goldwash.pipeline.html import decoding as pages
+from goldwash.pipeline.html.decoding import Undecodable, decoded, is_page
+from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
+from goldwash.pipeline.html.visible_text import visible
+from goldwash.pipeline.report import Count, Report
+from goldwash.pipeline.stage import RecipeError, Run, Stage, finish, stage_of, tasks_for
+from goldwash.pipeline.stages.heuristics import Heuristics, Step, clean
+from goldwash.pipeline.storage.downloads import local_copy
+from goldwash.pipeline.storage.inputs import HTML_ENDINGS, Input
+from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.parquet import BATCH_BYTES, DOCUMENT, DROPPED, with_fields
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
+from goldwash.pipeline.warc.http import HEAD_BYTES, TooLarge, response
+from goldwash.pipeline.warc.records import Damage, Record, arc_id, records, wacz_records
 
 LOOK_BYTES = 1 << 12
 """Bytes of visible text that early rules look at: enough to tell a language, and more words than any page needs."""
@@ -108,7 +101,7 @@ class Extract(Stage):
     @cached_property
     def ready(self) -> bool:
         """Whether this process has loaded its kernels: once, before the processes that read pages are forked from it."""
-        self.rehearse()
+        self.warm_up()
         return True
 
     @property
@@ -123,11 +116,11 @@ class Extract(Stage):
         packages = {name: version(name) for name in ("fastwarc", "resiliparse")}
         return {extractor: which, **packages, **(self.rules.versions() if self.early else {})}
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Compile what the extractor and the early steps need."""
         self.extract("<p>gold")
         if self.early:
-            self.rules.rehearse()
+            self.rules.warm_up()
             visible(Texts.of(["<p>gold"]), LOOK_BYTES)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
@@ -147,7 +140,7 @@ def extract_archive(task: Task) -> None:
         def make(skip: Mapping[int, str], given: int, begin: Begin) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
             return extracted(stage, archive, path, skip, given, begin)
 
-        for kept, dropped, report in guarded(make, stage.max_page_seconds):
+        for kept, dropped, report in isolated(make, stage.max_page_seconds):
             output.write("kept", kept)
             output.write("dropped", dropped)
             output.report += report
@@ -157,7 +150,7 @@ def extract_archive(task: Task) -> None:
 def extracted(
     stage: Extract, archive: str, path: str, skip: Mapping[int, str], given: int, begin: Begin
 ) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
-    """Documents, dropped pages and the report of an archive, a batch at a time; for ``skip`` and on see `guarded`."""
+    """Documents, dropped pages and the report of an archive, a batch at a time; for ``skip`` and on see `isolated`."""
     batch = _Batch(stage, archive, skip, begin)
     for number, found in enumerate(_opened(path, archive, stage.max_page_bytes + HEAD_BYTES)):
         batch.add(number, found, at_once=given == 0 and not stage.early)

@@ -15,7 +15,7 @@ value; an edit that empties a text drops it under the edit's name. A step is a m
 ``as: NAME`` gives a rule its name in reports; by itself it is the signal's or the edit's.
 
 ``annotate: true`` drops nothing and leaves every text as it is: each keep's value becomes a column of the rule's name, measured
-where it stands among the edits (RedPajama-V2's way, arXiv 2411.12372). `pipeline.whatif` tells from such columns what other
+where it stands among the edits (RedPajama-V2's way, arXiv 2411.12372). `pipeline.inspect.what_if` tells from such columns what other
 bounds would keep.
 """
 
@@ -31,28 +31,20 @@ import pyarrow as pa
 import regex
 import tldextract
 
-from classifiers import language
-from filters.edits import KeepLines
-from filters.fetch import file_digest
-from filters.lists import ListError, located
-from filters.signal import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
-from filters.texts import Texts
-from pipeline.custom import load_custom
-from pipeline.report import Count, Report
-from pipeline.run.work import beat
-from pipeline.shards import (
-    DataError,
-    Input,
-    Task,
-    TaskOutput,
-    dropped_table,
-    read_batches,
-    schema_of,
-    texts_of,
-    with_column,
-    with_fields,
-)
-from pipeline.stage import RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
+from goldwash.classifiers import language
+from goldwash.filters.edits import KeepLines
+from goldwash.filters.fetch import file_digest
+from goldwash.filters.lists import ListError, located
+from goldwash.filters.signal import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.engines.work import beat
+from goldwash.pipeline.recipes.plugins import load_custom
+from goldwash.pipeline.report import Count, Report
+from goldwash.pipeline.stage import RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.parquet import dropped_table, read_batches, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 BOUNDS = ("min", "max", "above", "below")
 LABELS = ("language", "language_probability")
@@ -325,7 +317,7 @@ class Heuristics(Stage):
                 added[step.rule] = pa.float64()
         return added
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Compile the kernels that the steps need."""
         sentence = "A page of http://example.com/a.html has 3 lines.\n\n\n- It has 2 likes ...\n3 likes\nSign-in\n"
         clean([s for s in self.plan], Texts.of([sentence * 3, "x"]), Texts.of(["https://www.example.com/", ""]))

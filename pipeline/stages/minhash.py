@@ -2,7 +2,7 @@
 
 Law: signatures are datasketch's (`pipeline.dedup.minhash`); bands and rows are given, or chosen by its optimiser from a Jaccard
 threshold. Documents that meet in a band belong together, and components of such documents keep one, by a stated rule
-(`pipeline.stages.copies` has the passes). Meeting is a matter of probability, and a component a chain: A may go for the sake of
+(`pipeline.dedup.passes` has the passes). Meeting is a matter of probability, and a component a chain: A may go for the sake of
 C because both are near B. With ``check``, no document goes that has not at least that Jaccard similarity, counted and not
 estimated, with the one that stays in its place.
 
@@ -20,13 +20,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.texts import Texts
-from pipeline.dedup import minhash as kernels
-from pipeline.dedup.components import link, pairs, settle
-from pipeline.run.work import beat
-from pipeline.shards import Task, TaskOutput, join, read_batches, texts_of
-from pipeline.stage import RecipeError, Run, Tasks, markers_of, stage_of
-from pipeline.stages.copies import SURVIVORS, Copies, check_keep, rows_between, starts_of
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.dedup import minhash as kernels
+from goldwash.pipeline.dedup.components import link, pairs, settle
+from goldwash.pipeline.dedup.passes import SURVIVORS, Copies, check_keep, rows_between, starts_of
+from goldwash.pipeline.engines.work import beat
+from goldwash.pipeline.stage import RecipeError, Run, Tasks, markers_of, stage_of
+from goldwash.pipeline.storage.locations import join
+from goldwash.pipeline.storage.parquet import read_batches, texts_of
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 DOCUMENTS_A_PART = 100_000
 """Documents whose shingles a judging task holds: at 8 bytes a word, about 400 MB. A component is never divided."""
@@ -115,7 +117,7 @@ class MinHash(Copies):
         rest = count - bands * rows
         return ((("rest", pa.binary(4 * rest)),) if rest else ()) + (("shingle_count", pa.int64()),)
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Compile the kernels."""
         texts = Texts.of(["one two three four five six seven", "one"])
         signed, _ = kernels.signatures(texts, self.ngram, kernels.permutations(16, self.seed))

@@ -25,32 +25,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from classifiers.fasttext import Folded, load, save_fold
-from classifiers.quality import scores
-from classifiers.sources import examples
-from classifiers.train import Settings, train
-from filters.fetch import fetched, file_digest
-from filters.texts import Texts
-from pipeline.report import Count, Report
-from pipeline.run.work import beat
-from pipeline.shards import (
-    DataError,
-    Input,
-    Task,
-    TaskOutput,
-    dropped_table,
-    exists,
-    filesystem,
-    is_local,
-    join,
-    read_batches,
-    schema_of,
-    texts_of,
-    whole_file,
-    with_column,
-    with_fields,
-)
-from pipeline.stage import RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
+from goldwash.classifiers.examples import examples
+from goldwash.classifiers.fasttext import Folded, load, save_fold
+from goldwash.classifiers.quality import scores
+from goldwash.classifiers.train import Settings, train
+from goldwash.filters.fetch import fetched, file_digest
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.engines.work import beat
+from goldwash.pipeline.report import Count, Report
+from goldwash.pipeline.stage import RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
+from goldwash.pipeline.storage.atomic import atomic_write
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.locations import DataError, exists, filesystem, is_local, join
+from goldwash.pipeline.storage.parquet import dropped_table, read_batches, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 SAMPLE = "sample"
 SAMPLE_SETTINGS = Settings(dim=16, bucket=100_000, epoch=25)
@@ -90,11 +78,11 @@ class Quality(Stage):
             return {"model": f"sample, Python {platform.python_version()}"}
         return {"model": _digest(self.model)}
 
-    def prepare(self) -> None:
+    def preflight(self) -> None:
         """Have the model at hand."""
         self.versions()
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Compile the kernel."""
         ngrams, words = np.array([0.5], np.float32), np.zeros((16, 2), np.uint32)
         for array in (ngrams, words):
@@ -125,13 +113,13 @@ class Quality(Stage):
             if not isinstance(loaded, Folded):
                 return str(source) if is_local(out) else self.model
             if not exists(place):
-                with whole_file(place) as half:
+                with atomic_write(place) as half:
                     save_fold(loaded, half)
         return place
 
     def _sample_model(self, kept: Path) -> Path:
         """A little classifier, trained on the spot on the built-in examples; about two seconds."""
-        from pipeline.sample import write_sample
+        from goldwash.pipeline.sample.crawl import write_sample
 
         with tempfile.TemporaryDirectory() as folder:
             write_sample(folder)
@@ -179,7 +167,7 @@ class Quality(Stage):
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
         """The document's score beside the threshold that was found."""
-        from pipeline.shards import read_json
+        from goldwash.pipeline.storage.locations import read_json
 
         report = read_json(join(folder, "report.json")) or {}
         threshold, score = report.get("facts", {}).get("threshold"), document.get(self.column)
@@ -243,7 +231,7 @@ def _bin_of(table: Table, wanted: int, weight: int, above: int = 0) -> tuple[int
 
 def score_shard(task: Task) -> None:
     """Score a shard's documents; write the scores beside it, in its order, and a histogram of their upper bits."""
-    stage, model = stage_of(task, Quality), _local(task.extra["model"], task.identity)
+    stage, model = stage_of(task, Quality), _local(task.extra["model"], task.fingerprint)
     schema = pa.schema([(stage.column, pa.float32()), ("bytes", pa.int64()), ("weight", pa.int64())])
     with TaskOutput(task, None, dropped=False) as output:
         output.open("scores", f"scores/{task.name}.parquet", schema)

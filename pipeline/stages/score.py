@@ -19,17 +19,19 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from classifiers import language
-from classifiers.fasttext import ModelError, load
-from classifiers.quality import BETTER, scores
-from filters.fetch import file_digest
-from filters.signal import SIGNALS, Signal
-from filters.texts import Texts
-from pipeline.custom import load_custom
-from pipeline.report import Count, Report
-from pipeline.run.work import beat
-from pipeline.shards import DOCUMENT, Input, Task, TaskOutput, read_batches, schema_of, texts_of, with_column, with_fields
-from pipeline.stage import RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
+from goldwash.classifiers import language
+from goldwash.classifiers.fasttext import ModelError, load
+from goldwash.classifiers.quality import BETTER, scores
+from goldwash.filters.fetch import file_digest
+from goldwash.filters.signal import SIGNALS, Signal
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.engines.work import beat
+from goldwash.pipeline.recipes.plugins import load_custom
+from goldwash.pipeline.report import Count, Report
+from goldwash.pipeline.stage import RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.parquet import DOCUMENT, read_batches, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 SIGNAL = "signal:"
 
@@ -109,7 +111,7 @@ class Score(Stage):
         models = [s for s in self.scorers if not s.place.startswith(SIGNAL)]
         return {f"model {s.name}": file_digest(language.located(s.place)) for s in models}
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Compile the kernels, and refuse a model that does not have the label that is asked of it."""
         for scorer in self.scorers:
             scorer.columns(TRIED, TRIED)

@@ -25,9 +25,9 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
-from pipeline.plan import PAGE_HTML_BYTES, PAGE_TEXT_BYTES
-from pipeline.warc.http import Response, response
-from pipeline.warc.records import MOST, Record, records
+from goldwash.pipeline.inspect.estimate import PAGE_HTML_BYTES, PAGE_TEXT_BYTES
+from goldwash.pipeline.warc.http import Response, response
+from goldwash.pipeline.warc.records import MOST, Record, records
 
 SIZES = (0, 1, 2, 4)
 """How many times the pages; 0 is every `FEW`th of them, and tells what there is to pay before the first page."""
@@ -36,7 +36,7 @@ ROUNDS = {0: 2, 1: 2}
 """How often a size is run, if more than once; of several rounds the least CPU time is taken, since noise only adds."""
 RECIPE = "sample"
 STAGES = ("extract", "heuristics", "minhash", "bloom", "quality", "decontaminate")
-READS = {"decontaminate": "bloom"}
+ATTEMPTS = {"decontaminate": "bloom"}
 """What a stage reads, if not the one before: of a tenth of a few pages there is nothing to measure."""
 AROUND = "around"
 """What is no pass: Python and its imports, planning, reading markers, the report; in `quality` training, too."""
@@ -123,7 +123,7 @@ def archives(folder: Path) -> list[Path]:
     found = sorted((REAL / "pages").glob("public-*.warc.gz"))
     if found:
         return found
-    from pipeline.sample import write_sample
+    from goldwash.pipeline.sample.crawl import write_sample
 
     write_sample(folder)
     return sorted((folder / "crawl").glob("*.warc.gz"))
@@ -171,13 +171,16 @@ def command(told: str, words: Sequence[str], drives: bool = False) -> None:
 
     ``drives``: it leaves to workers even the passes of one task, which it would do itself.
     """
-    from pipeline.__main__ import main
-    from pipeline.run.local import LocalExecutor, local
+    from goldwash.pipeline.cli.app import main
+    from goldwash.pipeline.engines.local import LocalExecutor, local
 
     seconds: dict[str, float] = {}
     sys.argv = ["goldwash", *words]
     here = LocalExecutor._in_processes if drives else LocalExecutor._here
-    with patch.object(LocalExecutor, "_here", here), patch("pipeline.run.local.local", partial(timed, local, seconds)):
+    with (
+        patch.object(LocalExecutor, "_here", here),
+        patch("goldwash.pipeline.engines.local.local", partial(timed, local, seconds)),
+    ):
         try:
             main()
         except SystemExit as ended:
@@ -272,7 +275,7 @@ def measure(crawl: Path, out: Path) -> dict[tuple[str, int], Measured]:
     found: dict[tuple[str, int], Measured] = {}
     for size, name in [(times, f"{times}x-{n}") for times in SIZES for n in range(ROUNDS.get(times, 1))]:
         for stage, before in zip(STAGES, ("", *STAGES), strict=False):
-            inputs = [str(out / name / READS.get(stage, before))] if before else pages_of(crawl, size)
+            inputs = [str(out / name / ATTEMPTS.get(stage, before))] if before else pages_of(crawl, size)
             made = measure_stage(stage, size, inputs, out / name / stage)
             best = found.get((stage, size))
             if best is None or made.cpu < best.cpu:
@@ -307,8 +310,8 @@ def reading(told: str) -> None:
     import numpy as np
     import pyarrow as pa
 
-    from pipeline.shards import ShardWriter
-    from pipeline.stages.copies import rows_between
+    from goldwash.pipeline.dedup.passes import rows_between
+    from goldwash.pipeline.storage.parquet import ShardWriter
 
     took = []
     with tempfile.TemporaryDirectory() as folder:
@@ -491,8 +494,8 @@ def supposing(found: Found, rates: Mapping[str, Rate]) -> dict[str, Rate]:
 
 def shapes_of(found: Found, rates: Mapping[str, Rate], pages: float, archives_: int) -> dict[str, Shape]:
     """How the passes that are not an archive a task are cut, and what they read again, as their stages have it."""
-    from pipeline.stages.copies import BYTES_JOINED, BYTES_PAIRED, DOCUMENTS_A_TASK
-    from pipeline.stages.minhash import DOCUMENTS_A_PART, GROUPS
+    from goldwash.pipeline.dedup.passes import BYTES_JOINED, BYTES_PAIRED, DOCUMENTS_A_TASK
+    from goldwash.pipeline.stages.minhash import DOCUMENTS_A_PART, GROUPS
     from tests.bench.scale import minhash
 
     documents = pages * SHARES["minhash"]
@@ -603,7 +606,7 @@ def dump(found: Found, read: Reading) -> list[str]:
         f"One Common Crawl dump: {ARCHIVES:,} archives of {PAGES_AN_ARCHIVE:,} pages, {pages / 1e9:.2f} billion, on {NODES} "
         f"nodes of {CORES} cores that are never idle and disks that are never late. Supposed: of all pages there come to each "
         f"stage what DCLM's funnel says (arXiv 2406.11794, figure 4: {paper}; left {LEFT:.1%}), not what stays of the pages "
-        f"measured; bytes a document as measured, but of a page and its text those of a plan (pipeline/plan.py): {sizes}; "
+        f"measured; bytes a document as measured, but of a page and its text those of a plan (pipeline/inspect/estimate.py): {sizes}; "
         f"{IN_COMPONENTS:.0%} of what comes to minhash has a near copy; Bloom in {NODES} groups, one a "
         "node. Tasks of pairs, components and judging open a file for each archive, and read again what earlier passes wrote "
         f"(measured: {read.opened * 1e3:.2f} ms a file, {read.byte * 1e9:.2f} ns a byte). What a task costs by itself is in "

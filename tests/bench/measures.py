@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from filters.signal import SIGNALS
-from filters.texts import Texts
+from goldwash.filters.signal import SIGNALS
+from goldwash.filters.texts import Texts
 
 REAL = Path(os.environ.get("GOLDWASH_REAL") or Path(__file__).parents[3] / "shared" / "data")
 Work = Callable[[], object]
@@ -37,8 +37,8 @@ def _texts() -> tuple[str, list[str], list[str]]:
     if file.is_file():
         table = pq.read_table(file, columns=["text", "url"])
         return "real pages", table["text"].to_pylist(), table["url"].to_pylist()
-    from pipeline.sample import pages
-    from pipeline.warc.html import resiliparse
+    from goldwash.pipeline.html.extractors import resiliparse
+    from goldwash.pipeline.sample.crawl import pages
 
     found = [page for page in pages() if page.status == 200]
     return "the sample crawl", [resiliparse(p.html.decode("utf-8", "replace")) for p in found], [p.url for p in found]
@@ -110,12 +110,12 @@ def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
     ``recipe``: where its parameters stand; "": nowhere, they are the stage's own.
     """
 
-    def prepare() -> tuple[Work, int]:
-        from pipeline import recipe as recipes
-        from pipeline.flow import run_stage
-        from pipeline.inputs import find_shards
-        from pipeline.run.local import local
-        from pipeline.stages import STAGES
+    def preflight() -> tuple[Work, int]:
+        from goldwash.pipeline.engines.local import local
+        from goldwash.pipeline.flow import run_stage
+        from goldwash.pipeline.recipes import recipe as recipes
+        from goldwash.pipeline.stages import STAGES
+        from goldwash.pipeline.storage.inputs import find_shards
 
         folder = tempfile.mkdtemp()
         path = shard(folder)
@@ -125,7 +125,7 @@ def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
         inputs = find_shards([path] * copies)
         return lambda: run_stage(made, inputs, f"{folder}/out", local(1)), copies * corpus()[1]
 
-    return prepare
+    return preflight
 
 
 def signal(name: str) -> Measure:
@@ -148,20 +148,20 @@ def repetition() -> tuple[Work, int]:
 def twins(wanted: Callable[[str], bool]) -> Measure:
     """Signals' plain-Python twins."""
 
-    def prepare() -> tuple[Work, int]:
+    def preflight() -> tuple[Work, int]:
         from tests.reference import REFERENCE
 
         texts = part(0.5)
         functions = [function for name, function in REFERENCE.items() if wanted(name)]
         return lambda: [function(text) for function in functions for text in texts], size(texts)
 
-    return prepare
+    return preflight
 
 
 def datatrove(kind: str, most: float) -> Measure:
     """One of datatrove's filters, with its default tokeniser."""
 
-    def prepare() -> tuple[Work, int]:
+    def preflight() -> tuple[Work, int]:
         from datatrove.data import Document
         from datatrove.pipeline import filters
 
@@ -171,7 +171,7 @@ def datatrove(kind: str, most: float) -> Measure:
         filter_.filter(Document(text=texts[0], id="warm"))
         return lambda: [filter_.filter(document) for document in documents], size(texts)
 
-    return prepare
+    return preflight
 
 
 def words_by_uniseg() -> tuple[Work, int]:
@@ -184,7 +184,7 @@ def words_by_uniseg() -> tuple[Work, int]:
 
 def language() -> tuple[Work, int]:
     """lid.176.ftz by our kernel."""
-    from classifiers.language import likeliest
+    from goldwash.classifiers.language import likeliest
 
     return over(lambda batch: likeliest(batch), _texts()[1])
 
@@ -193,7 +193,7 @@ def language_by_fasttext() -> tuple[Work, int]:
     """lid.176.ftz by fastText."""
     import fasttext
 
-    from classifiers.language import located
+    from goldwash.classifiers.language import located
 
     model = fasttext.load_model(str(located("lid.176.ftz")))
     texts = part(6)
@@ -203,9 +203,9 @@ def language_by_fasttext() -> tuple[Work, int]:
 @cache
 def _model() -> str:
     """A classifier as the reference trains it, of examples that are at hand (not timed)."""
-    from classifiers.sources import examples
-    from classifiers.train import Settings, train
-    from pipeline.sample import write_sample
+    from goldwash.classifiers.examples import examples
+    from goldwash.classifiers.train import Settings, train
+    from goldwash.pipeline.sample.crawl import write_sample
 
     folder = tempfile.mkdtemp()
     write_sample(folder)
@@ -216,7 +216,7 @@ def _model() -> str:
 
 def quality() -> tuple[Work, int]:
     """A folded classifier of dimension 100 with 2,000,000 buckets."""
-    from classifiers.quality import scores
+    from goldwash.classifiers.quality import scores
 
     model = Path(_model()) / "model.fold"
     return over(lambda batch: scores(batch, model), _texts()[1])
@@ -236,7 +236,7 @@ PERMUTATIONS, NGRAM = 112, 5
 
 def signatures() -> tuple[Work, int]:
     """Words cut, shingles hashed, signatures made."""
-    from pipeline.dedup import minhash
+    from goldwash.pipeline.dedup import minhash
 
     permutations = minhash.permutations(PERMUTATIONS)
     return over(lambda b: minhash.signatures(Texts(b.utf8, b.starts, b.ends), NGRAM, permutations), _texts()[1])
@@ -258,14 +258,14 @@ def shingles_by_python() -> tuple[Work, int]:
 def signatures_by_datasketch(fast: bool) -> Measure:
     """datasketch's call for many sketches; ``fast``: with xxhash, one of those that its documentation has, not its SHA-1."""
 
-    def prepare() -> tuple[Work, int]:
+    def preflight() -> tuple[Work, int]:
         import datasketch
         import xxhash
 
         settings = {"num_perm": PERMUTATIONS, "hashfunc": xxhash.xxh32_intdigest if fast else None}
         return peer(lambda texts: datasketch.MinHash.bulk(map(split_shingles, texts), **settings), 6)
 
-    return prepare
+    return preflight
 
 
 def signatures_by_rensa() -> tuple[Work, int]:
@@ -299,8 +299,8 @@ def peer(work: Callable[[list[str]], object], most: float) -> tuple[Work, int]:
 def bloom(ngrams: int) -> Measure:
     """The pass through a filter sized for so many n-grams, words cut and hashed."""
 
-    def prepare() -> tuple[Work, int]:
-        from pipeline.dedup.bloom import Pass, run_pass, sizing
+    def preflight() -> tuple[Work, int]:
+        from goldwash.pipeline.dedup.bloom import Pass, run_pass, sizing
 
         all_ = batches(_texts()[1])
         parameters, size_ = Pass(), sizing(ngrams, 0.01)
@@ -310,7 +310,7 @@ def bloom(ngrams: int) -> Measure:
         fresh = [Texts(batch.utf8, batch.starts, batch.ends) for batch in all_]
         return lambda: [run_pass(batch, filter_, size_.bits_per_ngram, parameters) for batch in fresh], corpus()[1]
 
-    return prepare
+    return preflight
 
 
 MMLU = 14_042
@@ -318,7 +318,7 @@ MMLU = 14_042
 
 def questions(count: int = 0) -> list[Any]:
     """The benchmark items at hand; with a count, filled up to it by the same with their words permuted by a seed."""
-    from pipeline.benchmarks import Item, items_of
+    from goldwash.pipeline.decontamination.benchmarks import Item, items_of
 
     folder = REAL / "mmlu" / "test"
     items = items_of(str(folder) if folder.is_dir() else "sample")
@@ -342,15 +342,15 @@ def decontaminate(rule: str, count: int = 0) -> Measure:
     N-grams of the 3,482 MMLU questions are 291,242 needles in an index of 19 MB, of 14,042 questions 1,166,521 in 77 MB.
     """
 
-    def prepare() -> tuple[Work, int]:
-        from pipeline.contamination import Rule, needles_of, quotes_of
+    def preflight() -> tuple[Work, int]:
+        from goldwash.pipeline.decontamination.matching import Rule, needles_of, quotes_of
 
         items = questions(count)
         needles = needles_of(items, Rule(rule))
         sys.stderr.write(f"{len(items)} items, {len(needles.items)} needles, an index of {needles.index.bytes / 1e6:.1f} MB\n")
         return over(lambda batch: quotes_of(Texts(batch.utf8, batch.starts, batch.ends), needles), _texts()[1])
 
-    return prepare
+    return preflight
 
 
 def decontaminate_by_datatrove() -> tuple[Work, int]:
@@ -379,7 +379,7 @@ def archives() -> list[str]:
     """The archives that extraction is measured on."""
     found = sorted(map(str, (REAL / "pages").glob("public-00[02].warc.gz")))
     if not found:
-        from pipeline.sample import write_sample
+        from goldwash.pipeline.sample.crawl import write_sample
 
         folder = tempfile.mkdtemp()
         write_sample(folder)
@@ -424,17 +424,17 @@ def extract_by_language(**settings: Any) -> Measure:
 
 
 def _extract(names: list[str], settings: Any) -> tuple[Work, int]:
-    from pipeline import recipe as recipes
-    from pipeline.flow import run_stage
-    from pipeline.inputs import find_archives
-    from pipeline.run.local import local
-    from pipeline.stages.extract import Extract
+    from goldwash.pipeline.engines.local import local
+    from goldwash.pipeline.flow import run_stage
+    from goldwash.pipeline.recipes import recipe as recipes
+    from goldwash.pipeline.stages.extract import Extract
+    from goldwash.pipeline.storage.inputs import find_archives
 
     out = tempfile.mkdtemp()
     baseline = recipes.load("baseline").stage("extract").config()
     settings = {**settings, "early": baseline["early"] if settings.get("early") == "baseline" else ()}
     made, inputs = Extract.of(settings), find_archives(names)
-    made.rehearse()
+    made.warm_up()
     return lambda: run_stage(made, inputs, f"{out}/out", local(1)), html_bytes(names)
 
 
@@ -444,10 +444,10 @@ def mixed_archive() -> str:
     Each that is not English is there once, and with it the English one, not taken yet, whose record is nearest in size: the
     English pages at hand are larger than the others, and would weigh more than their half.
     """
-    from classifiers.language import likeliest
-    from pipeline.warc.http import response
-    from pipeline.warc.records import Record, records
-    from pipeline.warc.visible import visible
+    from goldwash.classifiers.language import likeliest
+    from goldwash.pipeline.html.visible_text import visible
+    from goldwash.pipeline.warc.http import response
+    from goldwash.pipeline.warc.records import Record, records
 
     sides: dict[bool, list[tuple[int, bytes]]] = {True: [], False: []}
     for path in sorted(map(str, (REAL / "pages").glob("public-00?.warc.gz"))) or archives():
@@ -470,11 +470,11 @@ def mixed_archive() -> str:
 def extract_bare(mixed: bool = False) -> Measure:
     """FastWARC and resiliparse alone, strict UTF-8, nothing written (MB of HTML)."""
 
-    def prepare() -> tuple[Work, int]:
+    def preflight() -> tuple[Work, int]:
         names = [mixed_archive()] if mixed else archives()
         return lambda: [len(text) for text in _bare(names)], html_bytes(names)
 
-    return prepare
+    return preflight
 
 
 def extract_as_the_reference() -> tuple[Work, int]:

@@ -24,13 +24,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline import recipe as recipes
-from pipeline.report import Report
-from pipeline.shards import Input, Task, TaskOutput
-from pipeline.stage import Work, markers_of, stage_of
-from pipeline.stages import copies
-from pipeline.stages.copies import Copies, join_components, key_shard, pair_band
-from pipeline.stages.minhash import MinHash
+from goldwash.pipeline.dedup import passes as copies
+from goldwash.pipeline.dedup.passes import Copies, join_components, key_shard, pair_band
+from goldwash.pipeline.recipes import recipe as recipes
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.stage import Work, markers_of, stage_of
+from goldwash.pipeline.stages.minhash import MinHash
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 SIZES = (1_000_000, 2_000_000, 4_000_000)
 SLICES = 4
@@ -43,7 +44,7 @@ BATCH = 1_000
 COPIES = 0.3
 PROJECTED = 1_000_000_000
 PAIR_BYTES, COMPONENT_BYTES = 50, 20
-"""Bytes a document that the passes' documentation promises (`pipeline.stages.copies`)."""
+"""Bytes a document that the passes' documentation promises (`pipeline.dedup.passes`)."""
 
 Numbers = npt.NDArray[np.uint64]
 
@@ -176,7 +177,7 @@ def do_pass() -> None:
     order = json.load(sys.stdin)
     tasks = [Task.from_dict(values) for values in order["tasks"]]
     work = PASSES[order["work"]]
-    stage_of(tasks[0], Copies).rehearse()
+    stage_of(tasks[0], Copies).warm_up()
     start, wall, cpu = peak(), time.perf_counter(), time.process_time()
     for task in tasks:
         work(task)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.shards import Task
-from pipeline.warc.http import Response, response
-from pipeline.warc.records import Record, records
+from goldwash.pipeline.storage.tasks import Task
+from goldwash.pipeline.warc.http import Response, response
+from goldwash.pipeline.warc.records import Record, records
 from tests.bench.growth import (
     AROUND,
     SIZES,

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.fasttext import MAGIC, SOFTMAX, SUPERVISED, VERSION, fold, save_fold
-from filters.texts import Texts
+from goldwash.classifiers.fasttext import MAGIC, SOFTMAX, SUPERVISED, VERSION, fold, save_fold
+from goldwash.filters.texts import Texts
 
 WORDS, BUCKETS, DIM = 3_777_339, 2_000_000, 100
 LABELS = ("__label__cc", "__label__hq")
@@ -64,7 +64,7 @@ def write_shards(folder: Path) -> None:
     """Shards as stages write them."""
     import pyarrow as pa
 
-    from pipeline.shards import ShardWriter
+    from goldwash.pipeline.storage.parquet import ShardWriter
     from tests.bench.measures import part
 
     texts = part(SHARD_MB)
@@ -112,7 +112,7 @@ def work(kind: str, model: str, input_: str) -> dict[str, Any]:
     size = sum(len(text.encode()) for text in texts) / 1e6
     began = time.monotonic()
     if kind == "folded":
-        from classifiers.quality import scores
+        from goldwash.classifiers.quality import scores
 
         first = scores(Texts.of([FIRST]), Path(model))[0]
     else:

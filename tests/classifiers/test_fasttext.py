@@ -21,12 +21,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from classifiers.fasttext import Folded, ModelError, Reader, Whole, fold, load, save_fold, weight_table
-from classifiers.sources import examples
-from filters.jit import INTERPRETED
-from filters.texts import Texts
+from goldwash.classifiers.examples import examples
+from goldwash.classifiers.fasttext import Folded, ModelError, Reader, Whole, fold, load, save_fold, weight_table
+from goldwash.filters.jit import INTERPRETED
+from goldwash.filters.texts import Texts
 from tests.conftest import ROOT
-from tests.strategies import CHARACTERS, HOSTILE_BATTERY, TEXTS
+from tests.support.strategies import CHARACTERS, HOSTILE_BATTERY, TEXTS
 
 GOOD = ["the", "of", "gold", "wäsche", "中文", "cat", "🚀", "word", "e\u0301", "don't", "http://a.com", "the.", "likes"]
 BAD = ["the", "of", "mud", "schmutz", "泥", "dog", "…", "word", "...", "buy", "now!", "#tag", "x.com", "3.14", "Sign-in"]

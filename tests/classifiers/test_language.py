@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 
-from classifiers import language
-from classifiers.fasttext import ModelError
-from filters.fetch import file_digest
-from filters.texts import Texts
-from tests.strategies import HOSTILE_BATTERY, TEXTS
+from goldwash.classifiers import language
+from goldwash.classifiers.fasttext import ModelError
+from goldwash.filters.fetch import file_digest
+from goldwash.filters.texts import Texts
+from tests.support.strategies import HOSTILE_BATTERY, TEXTS
 
 SENTENCES = {
     "en": "The river carried gold from the mountains down to the plain, and people came to wash it.",

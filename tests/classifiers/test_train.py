@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifiers import train as training
-from classifiers.fasttext import Folded, ModelError, Whole, load
-from classifiers.quality import better_label, scores
-from classifiers.sources import Example, TrainingError
-from classifiers.train import Settings, train
-from filters.ngrams import lowered_hashes, run_hashes
-from filters.texts import Texts
+from goldwash.classifiers import train as training
+from goldwash.classifiers.examples import Example, TrainingError
+from goldwash.classifiers.fasttext import Folded, ModelError, Whole, load
+from goldwash.classifiers.quality import better_label, scores
+from goldwash.classifiers.train import Settings, train
+from goldwash.filters.ngrams import lowered_hashes, run_hashes
+from goldwash.filters.texts import Texts
 
 SMALL = Settings(dim=4, bucket=100, epoch=10, lr=0.5, held_out=0.2)
 POSITIVE = [Example(f"gold wäsche {k} of the river __label__cc shines", f"book{k % 2}") for k in range(40)]

@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 
-from filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
-from filters.edits import KeepLines
-from filters.links import top_level_domains
-from filters.lists import entries, plain_host
-from filters.signal import EDITS, SIGNALS, Keep, Signal
-from filters.texts import Texts
+from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
+from goldwash.filters.edits import KeepLines
+from goldwash.filters.links import top_level_domains
+from goldwash.filters.lists import entries, plain_host
+from goldwash.filters.signal import EDITS, SIGNALS, Keep, Signal
+from goldwash.filters.texts import Texts
 from tests import reference
-from tests.strategies import HOSTILE_BATTERY, TEXTS, URLS
+from tests.support.strategies import HOSTILE_BATTERY, TEXTS, URLS
 
 HERE = [name for name, signal in SIGNALS.items() if "/tests/" not in (signal.function.__code__.co_filename)]
 ON_TEXT = sorted(name for name in HERE if SIGNALS[name].column == "text")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.bits import ASCII_SPACES, FASTTEXT_SPACES, LEADS, NEWLINES, bit_count, block, find, lowest
-from filters.jit import kernel
+from goldwash.filters.bits import ASCII_SPACES, FASTTEXT_SPACES, LEADS, NEWLINES, bit_count, block, find, lowest
+from goldwash.filters.jit import kernel
 
 KINDS = {
     NEWLINES: lambda b: b == 10,

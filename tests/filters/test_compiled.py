@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
-from filters.edits import KeepLines
-from filters.signal import EDITS, SIGNALS, Keep
-from filters.texts import Texts
+from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
+from goldwash.filters.edits import KeepLines
+from goldwash.filters.signal import EDITS, SIGNALS, Keep
+from goldwash.filters.texts import Texts
 from tests.conftest import ROOT
-from tests.filters import battery
+from tests.support import battery
 
 
 def in_another_process(**environment: str) -> object:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
-from filters.signal import EDITS, SIGNALS, Edit, Signal
-from filters.texts import Texts
+from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
+from goldwash.filters.signal import EDITS, SIGNALS, Edit, Signal
+from goldwash.filters.texts import Texts
 from tests import reference
-from tests.strategies import HOSTILE_BATTERY, LINES, TEXTS
+from tests.support.strategies import HOSTILE_BATTERY, LINES, TEXTS
 
 NEEDED: dict[str, dict[str, Any]] = {
     "url_host_count": {"hosts": "package:datatrove/assets/banned_subwords.txt"},

@@ -12,7 +12,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from filters.fetch import FetchError, fetched
+from goldwash.filters.fetch import FetchError, fetched
 from tests.conftest import ROOT
 
 CONTENT = b"a model\n" * 1000

@@ -6,7 +6,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.characters import HARD, folds
+from goldwash.filters.characters import HARD, folds
 
 
 def normal(text: str) -> str:

@@ -1,4 +1,4 @@
-from filters.jit import _digest
+from goldwash.filters.jit import _digest
 
 
 def test_machine_code_is_of_sources_and_of_where_they_lie(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from filters.lists import ListError, ascii_host, entries, located, plain_host
+from goldwash.filters.lists import ListError, ascii_host, entries, located, plain_host
 
 SPELT = {
     "one\ntwo\n": ("one", "two"),

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from filters.ngrams import hashes, lowered_hashes
-from filters.texts import Texts
+from goldwash.filters.ngrams import hashes, lowered_hashes
+from goldwash.filters.texts import Texts
 
 
 def test_no_two_short_rows_share_a_hash() -> None:

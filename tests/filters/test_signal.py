@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from filters import Keep, Texts, edit, per_text, signal
-from filters.edits import KeepLines
-from filters.signal import EDITS, SIGNALS, SignalError
-from filters.words import character_count, stop_word_count, word_count
+from goldwash.filters import Keep, Texts, edit, per_text, signal
+from goldwash.filters.edits import KeepLines
+from goldwash.filters.signal import EDITS, SIGNALS, SignalError
+from goldwash.filters.words import character_count, stop_word_count, word_count
 
 
 @pytest.fixture(autouse=True)

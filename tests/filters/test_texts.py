@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.texts import TextError, Texts
-from tests.strategies import TEXTS
+from goldwash.filters.texts import TextError, Texts
+from tests.support.strategies import TEXTS
 
 STRINGS = ["gold", "", "wäsche", "\0", "𝔘\n", "", "中文"]
 

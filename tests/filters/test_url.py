@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from filters.texts import Texts
-from filters.url import url_host_count, url_hosts, url_substring_count, url_word_count
+from goldwash.filters.texts import Texts
+from goldwash.filters.url import url_host_count, url_hosts, url_substring_count, url_word_count
 
 HOSTS = [
     ("http://example.com", "example.com"),

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from filters import edits, lines, repetition, words  # noqa: F401  (they declare their signals)
-from filters.edits import KeepLines
-from filters.links import top_level_domains
-from filters.signal import EDITS, SIGNALS, Keep, SignalError
-from filters.texts import Texts
+from goldwash.filters import edits, lines, repetition, words  # noqa: F401  (they declare their signals)
+from goldwash.filters.edits import KeepLines
+from goldwash.filters.links import top_level_domains
+from goldwash.filters.signal import EDITS, SIGNALS, Keep, SignalError
+from goldwash.filters.texts import Texts
 
 NAN = float("nan")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.texts import Texts
+from goldwash.filters.texts import Texts
 from tests import reference
 
 # One character of each Word_Break class whose class is the same in the Unicode data of uniseg and regex; as the official
@@ -124,7 +124,7 @@ def test_long_mixtures(texts: list[str]) -> None:
     ],
 )
 def test_three_notions_of_a_word(text: str, whitespace: int, fasttext: int, uax29: int) -> None:
-    from filters.words import fasttext_word_count, word_count
+    from goldwash.filters.words import fasttext_word_count, word_count
 
     texts = Texts.of([text])
     counts = word_count(texts)[0], fasttext_word_count(texts)[0], len(texts.uax29_words)

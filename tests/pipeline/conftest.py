@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
-from classifiers.sources import examples
-from classifiers.train import Settings, train
-from pipeline import __main__ as command_line
-from pipeline.report import Report
-from pipeline.sample import write_sample
-from pipeline.shards import Input, Task, finished
-from pipeline.stage import Work
+from goldwash.classifiers.examples import examples
+from goldwash.classifiers.train import Settings, train
+from goldwash.pipeline.cli import app as command_line
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.sample.crawl import write_sample
+from goldwash.pipeline.stage import Work
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.tasks import Task, finished
 
 REAL = Path(os.environ.get("GOLDWASH_REAL") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -82,7 +83,7 @@ def model(once, sample) -> Path:
 def goldwash(*words: object, cwd: Path, timeout: float = 120, **more: object) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own; it must succeed unless ``check=False``."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline", *map(str, words)],
+        [sys.executable, "-m", "goldwash", *map(str, words)],
         cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=dict(os.environ),
     )  # fmt: skip
     if more.get("check", True):

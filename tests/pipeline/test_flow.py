@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.flow import begin, run_recipe
-from pipeline.recipe import load
-from pipeline.shards import write_json
-from pipeline.warc.records import Record, records
+from goldwash.pipeline.flow import begin, run_recipe
+from goldwash.pipeline.recipes.recipe import load
+from goldwash.pipeline.storage.atomic import write_json
+from goldwash.pipeline.warc.records import Record, records
 from tests.pipeline.conftest import goldwash, here, rows
 
 STAGES = ["extract", "heuristics", "minhash", "bloom", "quality", "decontaminate"]
@@ -241,7 +241,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_in_the_same_bytes(sample, sa
 def test_a_lead_comes_to_no_stage_whose_inputs_have_not_begun(sample, tmp_path, cli, monkeypatch):
     """The run was begun anew, and killed, while a later lead of it waited."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipeline.run.slurm.check_cluster", lambda settings: None)
+    monkeypatch.setattr("goldwash.pipeline.engines.slurm.check_cluster", lambda settings: None)
     begin(load("sample"), [str(sample / "crawl")], "run", on="slurm")
     write_json("run/engine.json", {"slurm": {"partition": "gold"}})
     code, _, error = cli("lead", "run", 3)

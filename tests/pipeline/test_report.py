@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.report import Count, Report, ReportError
+from goldwash.pipeline.report import Count, Report, ReportError
 
 NAMES = st.sampled_from(["a", "b", "word_count", "lines.x"])
 COUNTS = st.builds(Count, st.integers(0, 99), st.integers(0, 10**6))

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.shards import DataError, Input
-from pipeline.stage import RecipeError, claim, done
-from pipeline.stages import STAGES
+from goldwash.pipeline.stage import RecipeError, claim, done
+from goldwash.pipeline.stages import STAGES
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.locations import DataError
 from tests.pipeline.conftest import here, shard
 
 STEP = {"keep": "word_count", "min": 1}
@@ -72,7 +73,7 @@ def test_a_stage_is_made_again_from_its_config(name, change, base, model):
     again = STAGES[name].of(config)
     assert again == stage
     assert again.config() == config
-    assert again.identity([]) == stage.identity([])
+    assert again.fingerprint([]) == stage.fingerprint([])
 
 
 @pytest.mark.parametrize(("name", "change"), CASES)
@@ -80,25 +81,25 @@ def test_every_field_moves_the_identity(name, change, base, model, tmp_path):
     other = tmp_path / "other.fold"
     other.write_bytes(model.read_bytes() + b"x")
     stage, changed = STAGES[name].of(base[name]), STAGES[name].of({**base[name], **placed(change, model, other)})
-    assert stage.identity([]) != changed.identity([])
+    assert stage.fingerprint([]) != changed.fingerprint([])
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_inputs_move_the_identity(name, base):
     stage = STAGES[name].of(base[name])
     one, other = Input("a", 1, "stamp", 3), Input("b", 1, "other stamp", 3)
-    found = [stage.identity(i) for i in ([], [one], [other], [one, other], [other, one], [replace(one, rows=4)])]
+    found = [stage.fingerprint(i) for i in ([], [one], [other], [one, other], [other, one], [replace(one, rows=4)])]
     assert len(set(found)) == len(found)
-    assert stage.identity([one]) == stage.identity([replace(one, path="moved")])
+    assert stage.fingerprint([one]) == stage.fingerprint([replace(one, path="moved")])
 
 
 def test_a_list_a_model_and_a_benchmark_move_the_identity_by_their_content(base, tmp_path, model):
     words = tmp_path / "words.txt"
     words.write_text("gold\n")
     steps = {"steps": [{"keep": "url_word_count", "phrases": str(words), "max": 0}]}
-    before = STAGES["heuristics"].of(steps).identity([])
+    before = STAGES["heuristics"].of(steps).fingerprint([])
     words.write_text("silver\n")
-    assert STAGES["heuristics"].of(steps).identity([]) != before
+    assert STAGES["heuristics"].of(steps).fingerprint([]) != before
 
 
 @pytest.mark.parametrize("name", CHANGES)

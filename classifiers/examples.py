@@ -1,0 +1,275 @@
+"""Where labelled examples come from: files of questions and answers, conversations, texts, and Reddit's dumps.
+
+Law: an example is a text and the source that it came from, in the order of the files. What a file's rows look like says how
+they become a text:
+
+================================  =============================================================================================
+``conversations``                 ShareGPT, as OpenHermes-2.5 has it: all values joined by a space (Marin's reproduction)
+``question``, ``answer``          joined by a blank line (question first, as DCLM's authors say of ELI5: dclm issue 75)
+``text``, or ``FILE::COLUMN``     as it is
+``eli5:FOLDER``                   r/explainlikeimfive from dumps of Reddit: `eli5`
+================================  =============================================================================================
+
+Files are ``.parquet``, ``.jsonl``, ``.json`` or ``.txt`` (an example a line), the last three also ``.gz`` or ``.zst``; named by
+path, ``https://``, ``s3://`` or ``hf://OWNER/REPO/FILE``. A folder of ours (a stage's output) or of such files is all of them.
+"""
+
+import gzip
+import io
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from goldwash.filters.fetch import fetched
+from goldwash.filters.links import remove_urls
+from goldwash.filters.texts import Texts
+
+ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
+OURS = ("report.json", "stage.json", "run.json")
+"""Files of a stage's or a run's folder that are no examples."""
+REDDIT = "explainlikeimfive"
+
+
+class TrainingError(ValueError):
+    """Examples that nothing can be learned from; the message says which file and why."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text, where it comes from (its row's ``source``, or the file), and the name that it was asked for by."""
+
+    text: str
+    source: str
+    origin: str = ""
+
+
+def examples(name: str | Path) -> Iterator[Example]:
+    """The examples of a source, as the table above has it; empty texts are left out.
+
+    Raises `TrainingError` on a file that is missing, broken, or of other columns.
+    """
+    text = str(name)
+    if text.startswith("eli5:"):
+        yield from eli5(text.removeprefix("eli5:"))
+        return
+    place, _, column = text.partition("::")
+    for path in _files(place):
+        for number, row in enumerate(_rows(path)):
+            found = _whole(_text(row, path, number, column))
+            if found.strip():
+                yield Example(found, str(row.get("source") or path.name), text)
+
+
+def _files(place: str) -> list[Path]:
+    if "://" in place:
+        return [fetched(place)]
+    path = Path(place)
+    if not path.is_dir():
+        return [path]
+    if (path / "stage.json").exists() and not (path / "report.json").exists():
+        raise TrainingError(f"{place} holds an unfinished stage: finish it by running it again, then read it")
+    names = sorted(
+        p for p in path.iterdir() if p.is_file() and _ending(p) in ENDINGS and p.name not in OURS and p.name[0] != "."
+    )
+    if not names:
+        raise TrainingError(f"{place}: no examples there; expected files ending in {', '.join(ENDINGS)}")
+    return names
+
+
+def _ending(path: Path) -> str:
+    name = path.name.removesuffix(".gz").removesuffix(".zst")
+    return Path(name).suffix
+
+
+def _whole(text: str) -> str:
+    """A text without halves of surrogate pairs, which JSON may name and UTF-8 has no bytes for."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class _Unpacked(io.RawIOBase):
+    """The frames of a zst file as one stream; unlike zstandard's own reader, it tells of a file that ends within a frame."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._frame: Any = None
+        self._packed, self._ready = b"", memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readinto(self, into: Any) -> int:
+        while not self._ready:
+            packed = self._packed or self._file.read(1 << 16)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("it ends within a frame")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor(max_window_size=2**31).decompressobj()
+            self._ready = memoryview(self._frame.decompress(packed))
+            self._packed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        count = min(len(into), len(self._ready))
+        into[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+
+def _opened(path: Path) -> IO[str]:
+    """A text file, unpacked by its name's ending; Reddit's dumps need a window of 2 GB."""
+    if path.suffix == ".zst":
+        return io.TextIOWrapper(io.BufferedReader(_Unpacked(path), 1 << 20), "utf-8")
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8")
+    return path.open(encoding="utf-8")
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    if not path.is_file():
+        raise TrainingError(f"no examples at {path}")
+    kind = _ending(path)
+    try:
+        if kind == ".parquet":
+            for batch in pq.ParquetFile(path).iter_batches(1024):
+                yield from batch.to_pylist()
+        elif kind == ".jsonl":
+            yield from _lines(path)
+        elif kind == ".json":
+            with _opened(path) as file:
+                yield from _list_of(json.load(file), path)
+        elif kind == ".txt":
+            with _opened(path) as file:
+                yield from ({"text": line} for line in file)
+        else:
+            raise TrainingError(f"{path}: examples are read from {', '.join(ENDINGS)} files")
+    except (ValueError, OSError, EOFError, zstandard.ZstdError, pa.ArrowInvalid) as error:
+        if isinstance(error, TrainingError):
+            raise
+        raise TrainingError(f"{path} cannot be read ({error})") from error
+
+
+def _list_of(values: Any, path: Path) -> Any:
+    if not isinstance(values, list):
+        raise TrainingError(f"{path} holds a {type(values).__name__}; expected a list of examples")
+    return values
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    with _opened(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise TrainingError(f"{path}, line {number}, is not JSON ({error})") from error
+
+
+def _text(row: Mapping[str, Any], path: Path, number: int, column: str) -> str:
+    if not isinstance(row, Mapping):
+        raise TrainingError(f"{path}, row {number}: expected an object with a text, found {type(row).__name__}")
+    if column:
+        if column not in row:
+            raise TrainingError(f"{path} has no column {column!r}; it has {', '.join(row)}")
+        return str(row[column] or "")
+    if "conversations" in row:
+        turns = row["conversations"] or []
+        if not isinstance(turns, list) or not all(isinstance(turn, Mapping) and "value" in turn for turn in turns):
+            raise TrainingError(f"{path}, row {number}: expected conversations as a list of objects with a value")
+        return " ".join(str(turn["value"] or "") for turn in turns)
+    if "question" in row and "answer" in row:
+        return f"{row['question'] or ''}\n\n{row['answer'] or ''}"
+    if "text" in row:
+        return str(row["text"] or "")
+    raise TrainingError(
+        f"{path} has rows with {', '.join(row)}; expected `text`, or `question` and `answer`, or `conversations`; another "
+        f"column is named as {path}::COLUMN"
+    )
+
+
+def eli5(
+    folder: str | Path, min_score: int = 0, min_comment_score: int = 5, min_comments: int = 3, subreddit: str = REDDIT
+) -> Iterator[Example]:
+    """Posts of r/explainlikeimfive with their best comment, from dumps: those of months, ``RS*`` (posts) and ``RC*``
+    (comments), or else the subreddit's own, ``explainlikeimfive_submissions`` and ``explainlikeimfive_comments``; JSON lines.
+
+    DCLM selects (2406.11794, J.1): a post of at least ``min_score``, with at least ``min_comments`` comments, of which the best
+    has at least ``min_comment_score``; of equal scores the longest (then the first). Formatting as Marin's reproduction has
+    it: title and text, a blank line, the comment; "ELI5:" and what was removed go, as do quote marks and URLs; links become
+    their words; a comment of under ten characters is none. Posts come in the order of the dumps; memory holds those of the
+    subreddit and one comment of each.
+    """
+    posts: dict[str, str] = {}
+    for row in _dumped(folder, "RS", f"{subreddit}_submissions", "posts"):
+        if str(row.get("subreddit", "")).lower() == subreddit and _number(row.get("score")) >= min_score:
+            if "id" not in row:
+                raise TrainingError(f"{folder}: a post has no 'id'; it has {', '.join(row)}")
+            posts[str(row["id"]).removeprefix("t3_")] = f"{row.get('title') or ''} {row.get('selftext') or ''}"
+    best: dict[str, tuple[int, int, str]] = {}
+    counts: dict[str, int] = {}
+    for row in _dumped(folder, "RC", f"{subreddit}_comments", "comments"):
+        post = str(row.get("link_id", "")).removeprefix("t3_")
+        if post in posts:
+            counts[post] = counts.get(post, 0) + 1
+            body = _without_removed(str(row.get("body") or ""))
+            rank = (_number(row.get("score")), len(body))
+            if len(body) >= 10 and (post not in best or rank > best[post][:2]):
+                best[post] = (*rank, body)
+    for post, question in posts.items():
+        if counts.get(post, 0) >= min_comments and post in best and best[post][0] >= min_comment_score:
+            yield Example(reddit_text(question, best[post][2]), REDDIT, f"eli5:{folder}")
+
+
+def _dumped(folder: str | Path, month: str, own: str, what: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a folder's dumps: those of months or, where there is none, the subreddit's own, which has the same rows."""
+    found = [[p for p in sorted(Path(folder).glob(f"{name}*")) if _ending(p) in ("", ".jsonl")] for name in (month, own)]
+    dumps = found[0] or found[1]
+    if not dumps:
+        raise TrainingError(
+            f"{folder} has no dump of {what}: expected files such as {month}_2020-01.zst, or {own}.zst, of JSON lines"
+        )
+    for dump in dumps:
+        yield from _lines_of(dump)
+
+
+def _lines_of(dump: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        for row in _lines(dump):
+            if not isinstance(row, Mapping):
+                raise TrainingError(f"{dump}: expected a post or comment a line, found {type(row).__name__}")
+            yield row
+    except (OSError, EOFError, UnicodeDecodeError, zstandard.ZstdError) as error:
+        raise TrainingError(f"{dump} cannot be read ({error}): fetch it again") from error
+
+
+def _number(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else -(10**9)
+
+
+def _without_removed(text: str) -> str:
+    return text.replace("[removed]", "").replace("[deleted]", "").strip()
+
+
+def reddit_text(question: str, answer: str) -> str:
+    """A post and its answer as one text.
+
+    >>> reddit_text("ELI5: Why is the [sky](http://x.org/a) blue? [deleted]", "&gt; why\\n\\nLight. See www.sky.org/blue")
+    'Why is the sky blue?\\n\\nwhy\\n\\nLight. See'
+    """
+    question = re.sub(r"eli5\s*:?", "", _without_removed(question), flags=re.IGNORECASE)
+    text = _whole(f"{question.strip()}\n\n{_without_removed(answer)}")
+    text = re.sub(r"=?&gt;?|^>", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\[([^\[\]\n]*)\]\([^()\n]*\)", r"\1", text)
+    text = remove_urls(Texts.of([text]))[0]
+    return "\n".join(line.strip() for line in text.split("\n")).strip()

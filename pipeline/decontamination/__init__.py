@@ -1,0 +1,1 @@
+"""Benchmarks, the index of their words, matching, and the contamination report."""

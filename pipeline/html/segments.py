@@ -1,0 +1,566 @@
+"""A page's HTML to blocks: the pieces of its text that block-level tags part, and where they stand.
+
+Law: one pass over the bytes with a stack of open elements, without a tree, in time that is linear in the page's length. What a
+page can show is in a block, also what it hides until a script runs, and nothing of its scripts, styles, drawings, fields and
+lists of options. White space is collapsed, but for ``<pre>`` after its first character; ``<br>`` is a new line, two of them a
+new block. Character references stay as they are, but for those of white space. Elements end as in HTML: a paragraph where what
+cannot be in it begins, an item, cell or row where the next one does, none across the table that it stands in. A page that is
+nested deeper than `DEPTH`, or made of more than `MOST_BLOCKS` blocks, is read to its end all the same; further blocks run on in
+the last one.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from goldwash.filters.bits import find
+from goldwash.filters.cut import Bytes
+from goldwash.filters.jit import inline, kernel
+from goldwash.pipeline.html.visible_text import name_at, tag_end
+
+DEPTH = 512
+"""Open elements that are kept account of."""
+MOST_BLOCKS, MOST_ELEMENTS = 1 << 16, 1 << 17
+
+SKIP, VOID, PARAGRAPH, LINE, CELL, ROW, PRE, ITEM, LINK, BREAK, TABLE, INLINE, LOOSE = (1 << n for n in range(13))
+"""What a tag does: its content is left out; it has none; it begins a paragraph, a line, a cell, a row ...; it stands in a
+paragraph; it does not keep an item in it open."""
+WITHIN = (
+    "article", "main", "nav", "header", "footer", "aside", "form", "table", "ul", "ol", "li", "dl", "dt", "blockquote",
+    "figure", "pre", "p", "h1", "h2", "h4", "section", "td", "th", "button", "address", "details", "noscript", "hidden",
+)  # fmt: skip
+"""What a block is told to stand within, each a bit; the tags of `TAGS` name theirs."""
+
+
+def _tags() -> dict[str, tuple[int, str]]:
+    """Names of tags, in eight letters at the most: what they do, and what a block in them is told to stand within."""
+    skipped = "script style svg template select textarea iframe canvas video audio object title"
+    paragraphs = "article main nav header footer aside form ul ol dl figure h1 h2 h4 section details"
+    tags = {name: (SKIP, "") for name in skipped.split()} | {name: (PARAGRAPH, name) for name in paragraphs.split()}
+    tags |= {name: (PARAGRAPH, "") for name in ("body", "html", "head", "center", "hgroup", "noframes")}
+    tags |= {name: (PARAGRAPH | PRE, "pre") for name in ("pre", "xmp", "listing")}
+    like = {"h3": "h2", "h5": "h4", "h6": "h4", "menu": "ul", "dir": "ul", "blockquo": "blockquote", "figcapti": "figure"}
+    like |= {"fieldset": "form", "dialog": "button", "search": "button", "caption": "table"}
+    tags |= {name: (PARAGRAPH, other) for name, other in like.items()}
+    lines = {"option": "button", "legend": "form", "summary": "details"}
+    tags |= {name: (LINE, other) for name, other in lines.items()}
+    tags |= {"div": (LINE | LOOSE, ""), "button": (LINE | INLINE, "button"), "noscript": (INLINE, "noscript")}
+    tags |= {"p": (PARAGRAPH | LOOSE, "p"), "address": (PARAGRAPH | LOOSE, "address")}
+    tags |= {"li": (LINE | ITEM, "li"), "dt": (LINE | ITEM, "dt"), "dd": (LINE | ITEM, "dt")}
+    tags |= {"table": (PARAGRAPH | TABLE, "table"), "td": (CELL, "td"), "th": (CELL, "th")}
+    tags |= {name: (ROW, "table") for name in ("tr", "thead", "tbody", "tfoot", "colgroup")}
+    return tags | {"a": (LINK, ""), "br": (BREAK, ""), "hr": (PARAGRAPH | VOID, "")}
+
+
+TAGS = _tags()
+NAMES = list(TAGS)
+KEYWORDS = (
+    "comment comments disqus commentlist respond discussion",
+    "nav navbar navigation menu submenu topnav navi tabs tab toolbar",
+    "footer foot bottom copyright colophon legal disclaimer",
+    "header masthead top banner logo brand head",
+    "sidebar side aside rail widget widgets secondary complementary sidebars col",
+    "share sharing social facebook twitter follow addthis sns socials sharedaddy",
+    "related recommended similar also more further suggest suggested readmore",
+    "popular trending latest recent mostread most newest hot rank",
+    "ad ads advert advertisement sponsor sponsored promo promotion outbrain taboola adsense dfp promoted",
+    "meta date time byline info published timestamp posted updated postmeta data",
+    "tag tags category categories topics keywords labels cat",
+    "content contents container page wrapper wrap inner",
+    "main primary maincontent center middle",
+    "article story articlebody storybody",
+    "post entry entrycontent postcontent blog",
+    "body text copy richtext paragraph para rte prose",
+    "list listing item items card cards grid teaser results result tile row",
+    "modal popup overlay cookie cookies consent gdpr dialog notice alert",
+    "newsletter subscribe subscription signup email login register account paywall",
+    "form search input field filter sort filters",
+    "caption image images photo gallery media figure picture thumb thumbnail img slideshow carousel slider",
+    "title headline heading subtitle",
+    "summary lead intro excerpt deck standfirst description desc lede abstract dek",
+    "message topic thread forum reply replies quote posts bbs",
+    "user avatar profile member signature username",
+    "hidden hide invisible print noprint skip accessibility screenreader visually",
+    "price cart product products buy shop sku basket checkout order",
+    "review reviews rating ratings stars score",
+    "ingredients instructions recipe directions method steps nutrition",
+    "docs toc documentation markdown code highlight section sect",
+    "bio author authors about writer contributor staff",
+    "faq question answer accordion answers",
+    "pager pagination paging next prev previous paginate",
+    "footnotes references bibliography cite citation notes",
+    "breadcrumb crumb crumbs crumbtrail path",
+    "embed player video audio tweet",
+    "links link blogroll archive archives calendar",
+    "location address contact map phone hours",
+    "button btn cta action actions download",
+    "event events schedule",
+)
+"""Words of elements' classes, ids and roles, in groups, each a bit: what those who made a page call its parts."""
+
+CLASSES, STYLE, UNSHOWN = 1, 2, 3
+"""What an attribute says: words that name the element, its style, that it is not shown."""
+ATTRIBUTES = {"class": CLASSES, "id": CLASSES, "role": CLASSES, "itemprop": CLASSES, "style": STYLE, "hidden": UNSHOWN}
+SLOT_BITS = 10
+"""A table of names has two to the power of this slots."""
+
+
+def packed(name: str) -> int:
+    """A name as a number, as `name_at` has it: its first eight letters."""
+    return int.from_bytes(bytes(letter | 32 for letter in name.encode()[:8]))
+
+
+def table(names: dict[str, int]) -> Any:
+    """Names to numbers, open addressing: keys ``uint64[1024]``, 0 for none, and numbers ``int64[1024]``."""
+    keys, numbers = np.zeros(1 << SLOT_BITS, np.uint64), np.zeros(1 << SLOT_BITS, np.int64)
+    for name, number in names.items():
+        code = packed(name)
+        at = (code * 0x9E3779B97F4A7C15 & (1 << 64) - 1) >> 64 - SLOT_BITS
+        while keys[at] not in (0, code):
+            at = (at + 1) % (1 << SLOT_BITS)
+        keys[at], numbers[at] = code, number
+    return keys, numbers
+
+
+TAG_TABLE = table({name: n for n, name in enumerate(NAMES)})
+ATTRIBUTE_TABLE = table(ATTRIBUTES)
+WORD_TABLE = table({word: n for n, line in enumerate(KEYWORDS) for word in line.split()})
+DOES = np.array([does for does, _ in TAGS.values()], np.int64)
+BITS = np.array([1 << WITHIN.index(bit) if bit else 0 for _, bit in TAGS.values()], np.int64)
+HIDDEN = 1 << WITHIN.index("hidden")
+HTML, P, UL, TR, SVG, ENDLESS = *(NAMES.index(name) for name in ("html", "p", "ul", "tr", "svg")), 2
+"""Tags by number; how many of the first ones take in all that follows where they are not closed."""
+
+START, END, ELEMENT, BEFORE, WORDS, CHARACTERS, LINKED, STOPS, COMMAS, DIGITS, CAPITALS, BULLET, LINES, LINKS = range(14)
+"""A block's columns: its bytes in the text; its element; what parts it from the block before; whether it begins an item of a
+bulleted list; and counts: words (an ideograph is one, and what else stands between spaces), characters (a reference is one),
+those in links, full stops, commas, digits, words that begin with a capital, ``<br>``, links."""
+A_LINE, A_PARAGRAPH, A_CELL = 1, 2, 3
+"""What parts blocks; nothing (0) before the first."""
+PARENT, TAG, INSIDE, CALLED, LEVEL = range(5)
+"""An element's columns: its parent's row (-1: it is the page), its tag, what it is within, `WITHIN`, what it is called,
+`KEYWORDS`, and how deep it is."""
+
+
+FIELD_BITS, RUN = 12, 4000
+"""What is counted of a byte of text has so many bits each in one number, which so long a run does not fill."""
+FIELD = (1 << FIELD_BITS) - 1
+
+
+def _counts() -> Any:
+    """What each byte counts as, from the lowest bits on: a character, a full stop, a comma, a digit, an ideograph."""
+    counts = np.array([0 if byte & 192 == 128 else 1 for byte in range(256)], np.int64)
+    for n, those in enumerate((b".!?", b",", b"0123456789", range(0xE4, 0xEA)), 1):
+        counts[list(those)] |= 1 << n * FIELD_BITS
+    return counts
+
+
+COUNTS = _counts()
+ENDS = np.array([byte <= 32 or byte in b"<&\xc2" for byte in range(256)])
+"""Bytes that may end a run of text: space, a tag, a character reference, a no-break space."""
+
+
+@inline
+def looked_up(keys: Any, numbers: Any, code: Any) -> Any:
+    """What a table has for a name; -1 for none."""
+    if code == np.uint64(0):
+        return -1
+    at = np.int64((code * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - SLOT_BITS))
+    while keys[at] != np.uint64(0):
+        if keys[at] == code:
+            return numbers[at]
+        at = (at + 1) & ((1 << SLOT_BITS) - 1)
+    return -1
+
+
+@inline
+def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
+    """The groups whose words stand in an attribute's value, as bits; mainMenu and main-menu are two words."""
+    mask = np.int64(0)
+    code = np.uint64(0)
+    length = 0
+    small = False
+    while at <= end:
+        c = html[at] if at < end else 32
+        letter = 97 <= c | 32 <= 122
+        if length and (not letter or (c < 97 and small)):
+            group = looked_up(keys, numbers, code)
+            if group >= 0:
+                mask |= np.int64(1) << group
+            code = np.uint64(0)
+            length = 0
+        if letter:
+            if length < 8:
+                code = code << np.uint64(8) | np.uint64(c | 32)
+            length += 1
+            small = c >= 97
+        at += 1
+    return mask
+
+
+@inline
+def unshown(html: Bytes, at: int, end: int) -> bool:
+    """Whether a style has ``display: none``: dis, three letters and a y; non."""
+    while at + 11 < end:
+        if (
+            html[at] | 32 == 100 and html[at + 1] | 32 == 105 and html[at + 2] | 32 == 115 and html[at + 6] | 32 == 121
+        ):  # dis...y
+            at += 7
+            while at < end and (html[at] <= 32 or html[at] == 58):
+                at += 1
+            return at + 4 <= end and html[at] | 32 == 110 and html[at + 1] | 32 == 111 and html[at + 2] | 32 == 110
+        at += 1
+    return False
+
+
+@inline
+def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any, groups: Any) -> Any:
+    """After a tag whose name ends here: its end, what its element is called, whether it is hidden."""
+    mask = np.int64(0)
+    hidden = False
+    while at < end:
+        c = html[at]
+        if c == 62:
+            return at + 1, mask, hidden
+        if c <= 32 or c == 47:
+            at += 1
+            continue
+        code = np.uint64(0)
+        length = 0
+        while at < end and html[at] > 32 and html[at] != 61 and html[at] != 62 and html[at] != 47:
+            if length < 8:
+                code = code << np.uint64(8) | np.uint64(html[at] | 32)
+            length += 1
+            at += 1
+        kind = looked_up(names, kinds, code)
+        while at < end and html[at] <= 32:
+            at += 1
+        start = at
+        stop = at
+        if at < end and html[at] == 61:
+            at += 1
+            while at < end and html[at] <= 32:
+                at += 1
+            start = at
+            if at < end and (html[at] == 34 or html[at] == 39):
+                quote = html[at]
+                at += 1
+                start = at
+                while at < end and html[at] != quote:
+                    at += 1
+                stop = at
+                at = min(at + 1, end)
+            else:
+                while at < end and html[at] > 32 and html[at] != 62:
+                    at += 1
+                stop = at
+        if kind == CLASSES:
+            mask |= words_in(html, start, stop, keys, groups)
+        elif kind == STYLE:
+            hidden = hidden or unshown(html, start, stop)
+        elif kind == UNSHOWN:
+            hidden = True
+    return end, mask, hidden
+
+
+@inline
+def closing(html: Bytes, at: int, end: int, name: Any) -> int:
+    """Where the closing tag of an element begins; -1 where it is not closed."""
+    while at + 2 < end:
+        at = find(html, at, end, 60)
+        if at + 2 < end and html[at + 1] == 47 and name_at(html, at + 2, end)[0] == name:
+            return at
+        at += 1
+    return -1
+
+
+@inline
+def comment_end(html: Bytes, at: int, end: int) -> int:
+    """After the --> that ends a comment, looked for from its second hyphen on; ``end`` where it is not ended."""
+    while at < end:
+        at = find(html, at, end, 62) + 1
+        last = at - 3 if at <= end and html[at - 2] == 33 else at - 2  # --!> ends it, too
+        if at <= end and html[last] == 45 and html[last - 1] == 45:
+            return at
+    return end
+
+
+@inline
+def parted(before: int, does: int) -> int:
+    """What parts two blocks, after one more tag between them."""
+    if does & CELL:
+        return A_CELL if before == 0 else before
+    if does & PARAGRAPH:
+        return A_PARAGRAPH
+    return A_LINE if before == 0 or before == A_CELL else before
+
+
+@inline
+def has_href(html: Bytes, at: int, end: int) -> bool:
+    """Whether a tag leads anywhere."""
+    while at + 4 < end:
+        if html[at] | 32 == 104 and html[at + 1] | 32 == 114 and html[at + 2] | 32 == 101 and html[at + 3] | 32 == 102:
+            return True
+        at += 1
+    return False
+
+
+@inline
+def reference(html: Bytes, at: int, end: int) -> Any:
+    """A character reference at an ampersand: its number (of ``&nbsp;``, too; else 0), and its bytes; 0 where it is none."""
+    i = at + 1
+    value = 0
+    if i < end and html[i] == 35:
+        i += 1
+        base = 10
+        if i < end and html[i] | 32 == 120:
+            base = 16
+            i += 1
+        start = i
+        while i < end and i < start + 7:
+            c = html[i] | 32
+            digit = html[i] - 48 if 48 <= html[i] <= 57 else (c - 87 if base == 16 and 97 <= c <= 102 else -1)
+            if digit < 0:
+                break
+            value = value * base + digit
+            i += 1
+        if i == start:
+            return 0, 0
+        return value, i - at + (1 if i < end and html[i] == 59 else 0)
+    while i < end and i < at + 12 and (97 <= html[i] | 32 <= 122 or 48 <= html[i] <= 57):
+        i += 1
+    if at + 4 < end and html[at + 1] == 110 and html[at + 2] == 98 and html[at + 3] == 115 and html[at + 4] == 112:
+        return 160, 6 if at + 5 < end and html[at + 5] == 59 else 5
+    return 0, i - at + 1 if i < end and html[i] == 59 and i > at + 1 else 0
+
+
+@inline
+def blank_at(html: Bytes, at: int, end: int, value: int, length: int, first: bool) -> int:
+    """The bytes of white space here, 0 for none; ``value``, ``length``: `reference`; ``first``: where no block is open, which
+    none is by a space without width or an ideographic one, either.
+    """
+    c = html[at]
+    if c <= 32:
+        return 1
+    if c == 38:
+        white = (
+            value == 32
+            or value == 160
+            or 9 <= value <= 13
+            or (first and (value == 0x200B or value == 0x3000 or value == 0xFEFF))
+        )
+        return length if white else 0
+    if c == 194:
+        return 2 if at + 1 < end and html[at + 1] == 160 else 0
+    if first and at + 2 < end:
+        d, e = html[at + 1], html[at + 2]
+        if (
+            (c == 0xE2 and d == 0x80 and e == 0x8B)
+            or (c == 0xE3 and d == 0x80 and e == 0x80)
+            or (c == 0xEF and d == 0xBB and e == 0xBF)
+        ):
+            return 3
+    return 0
+
+
+@inline
+def left_open(elements: Any, stack: Any, depth: int, tag: int, does: Any, bits: Any) -> int:
+    """How many elements are open where one begins: those that cannot hold it are ended."""
+    do = does[tag]
+    if do & (CELL | ROW):
+        k = depth - 1
+        while k > 0:
+            other = elements[stack[k], TAG]
+            if does[other] & TABLE or (does[other] & ROW and (do & CELL or (tag == TR and other != TR))):
+                return k + 1
+            k -= 1
+        return depth
+    if do & (PARAGRAPH | LINE) and not do & INLINE and elements[stack[depth - 1], TAG] == P:
+        depth -= 1
+    k = depth - 1
+    while do & ITEM and k > 0:
+        other = elements[stack[k], TAG]
+        if does[other] & ITEM and bits[other] == bits[tag]:
+            return k
+        if not does[other] & LOOSE:
+            break
+        k -= 1
+    return depth
+
+
+@inline
+def ended(elements: Any, stack: Any, depth: int, tag: int, does: Any) -> int:
+    """How many elements are open after a closing tag: none are closed across the cell or table that it stands in."""
+    k = depth - 1
+    while k > 0:
+        other = elements[stack[k], TAG]
+        if other == tag:
+            return k
+        if does[other] & TABLE or (does[other] & CELL and not does[tag] & (CELL | ROW | TABLE)):
+            return depth
+        k -= 1
+    return depth
+
+
+@kernel
+def read_blocks(
+    html: Bytes, tags: Any, numbers: Any, does: Any, bits: Any, names: Any, kinds: Any, keys: Any, groups: Any
+) -> Any:
+    """The text ``uint8[bytes]``, the blocks ``int64[B, 14]``, the elements ``int64[E, 5]``, a parent before its children."""
+    end = len(html)
+    out = np.empty(end + 1, np.uint8)
+    blocks = np.empty((min(MOST_BLOCKS, end + 1), 14), np.int64)
+    elements = np.empty((min(MOST_ELEMENTS, end // 3 + 2), 5), np.int64)
+    elements[0, :] = 0
+    elements[0, PARENT], elements[0, TAG] = -1, HTML
+    stack = np.zeros(DEPTH, np.int64)  # the rows of open elements
+    unclosed = np.zeros(len(does), np.bool_)
+    made, depth, over = 1, 1, 0
+    link, pre = 0, 0  # the depth that a link, or preformatted text, was opened at
+    n, b = 0, -1
+    open_, word, blank = False, False, True  # whether a block, a word is open, and a space has just been written
+    before, bullet, lines = 0, 0, 0
+    at = 0
+    while at < end:
+        c = html[at]
+        d = html[at + 1] if c == 60 and at + 1 < end else 0
+        shut = d == 47 and at + 2 < end and 97 <= html[at + 2] | 32 <= 122
+        if shut or 97 <= d | 32 <= 122:  # a tag
+            code, after = name_at(html, at + (2 if shut else 1), end)
+            own = after < end and html[after] == 45  # my-element is nobody's
+            tag = -1 if own else looked_up(tags, numbers, code)
+            do = does[tag] if tag >= 0 else 0
+            if shut or do & (SKIP | LINK | BREAK) or do == 0:
+                at = tag_end(html, after, end)
+                called, hidden = 0, False
+            else:
+                at, called, hidden = attributes(html, after, end, names, kinds, keys, groups)
+            if do & SKIP:
+                if not (shut or unclosed[tag] or (tag == SVG and html[at - 2] == 47)):
+                    stop = closing(html, at, end, code)
+                    unclosed[tag] = stop < 0
+                    if stop >= 0 or tag < ENDLESS:
+                        at = stop if stop >= 0 else end
+            elif do & LINK:
+                link = depth if not shut and has_href(html, after, at) else 0
+                if link and open_:
+                    blocks[b, LINKS] += 1
+            elif do & BREAK:
+                lines += 1
+                if lines == 2:
+                    open_, before = False, A_PARAGRAPH
+            elif do:
+                if do & (PARAGRAPH | LINE | CELL | ROW):
+                    open_, before = False, parted(before, do)
+                if shut:
+                    depth = ended(elements, stack, depth, tag, does) if over == 0 else depth
+                    over = max(0, over - 1)
+                else:
+                    depth = left_open(elements, stack, depth, tag, does, bits)
+                pre = 0 if pre > depth else pre
+                link = 0 if link > depth else link
+                bullet = 0 if bullet > depth else bullet
+                if not shut and not do & VOID:
+                    if depth >= DEPTH or made >= len(elements):
+                        over += 1
+                        continue
+                    parent = stack[depth - 1]
+                    element = elements[made]
+                    element[PARENT] = parent
+                    element[TAG] = tag
+                    element[INSIDE] = elements[parent, INSIDE] | bits[tag] | (HIDDEN if hidden else 0)
+                    element[CALLED] = called
+                    element[LEVEL] = depth
+                    stack[depth] = made
+                    made += 1
+                    depth += 1
+                    if do & PRE and not pre:
+                        pre = depth
+                    if do & ITEM:
+                        bullet = depth if elements[parent, TAG] == UL else 0
+            continue
+        if d == 33 or d == 47 or d == 63:  # <! </ <?
+            if at + 3 < end and d == 33 and html[at + 2] == 45 and html[at + 3] == 45:
+                at = comment_end(html, at + 3, end)
+            else:
+                while at < end and html[at] != 62:
+                    at += 1
+                at += 1
+            continue
+        value, length = reference(html, at, end) if c == 38 else (0, 0)
+        step = blank_at(html, at, end, value, length, not open_)
+        if step:
+            if open_ and (pre or not blank) and not (pre and c == 13 and at + 1 < end and html[at + 1] == 10):
+                out[n] = 32 if not pre or (c != 9 and c != 10 and c != 13) else 9 if c == 9 else 10
+                n += 1
+                blank = True
+            word = False
+            at += step
+            continue
+        if not open_:
+            word, open_ = False, True
+            if b + 1 < len(blocks):
+                b += 1
+                blocks[b, :] = 0
+                blocks[b, START] = n
+                blocks[b, ELEMENT] = stack[depth - 1]
+                blocks[b, BEFORE] = before if b else 0
+                blocks[b, BULLET] = bullet > 0
+                blocks[b, LINKS] = 1 if link else 0
+                before, bullet, lines = 0, 0, 0
+            else:
+                lines = 1
+        if lines:
+            n -= 1 if blank else 0
+            out[n] = 10
+            n += 1
+            blocks[b, LINES] += 1
+            lines = 0
+            word = False
+        row = blocks[b]
+        if length:  # one character
+            for _ in range(length):
+                out[n] = html[at]
+                n += 1
+                at += 1
+            row[END] = n
+            row[CHARACTERS] += 1
+            row[LINKED] += 1 if link else 0
+            row[WORDS] += 0 if word else 1
+            word, blank = True, False
+            continue
+        row[CAPITALS] += 65 <= c <= 90 and not word
+        stop = min(end, at + RUN)
+        counts = np.int64(0)
+        while True:  # a run of text, its first byte whatever it is
+            counts += COUNTS[c]
+            if c == 0xE3 and at + 2 < end and html[at + 1] == 0x80:  # the marks of Chinese and Japanese
+                row[STOPS] += html[at + 2] == 0x82
+                row[COMMAS] += html[at + 2] == 0x81
+            elif c == 0xEF and at + 2 < end and html[at + 1] == 0xBC:
+                row[COMMAS] += html[at + 2] == 0x8C
+            out[n] = c
+            n += 1
+            at += 1
+            if at == stop:
+                break
+            c = html[at]
+            if ENDS[c]:
+                break
+        characters, ideographs = counts & FIELD, counts >> 4 * FIELD_BITS
+        row[END] = n
+        row[CHARACTERS] += characters
+        row[LINKED] += characters if link else 0
+        row[STOPS] += counts >> FIELD_BITS & FIELD
+        row[COMMAS] += counts >> 2 * FIELD_BITS & FIELD
+        row[DIGITS] += counts >> 3 * FIELD_BITS & FIELD
+        others = characters > ideographs
+        row[WORDS] += ideographs + (others and not word)
+        word = word or others
+        blank = False
+    return out[:n], blocks[: b + 1], elements[:made]
+
+
+def blocks_of(html: bytes | memoryview) -> tuple[Any, Any, Any]:
+    """A page's text, blocks and elements (`read_blocks`); no blocks for an empty page."""
+    return read_blocks(np.frombuffer(html, np.uint8), *TAG_TABLE, DOES, BITS, *ATTRIBUTE_TABLE, *WORD_TABLE)  # type: ignore[no-any-return]

@@ -1,0 +1,136 @@
+"""Where a run is, told from its folder alone.
+
+Law: nothing but files of the run's folder is asked, so that anybody who sees the folder can see it: markers say what is done,
+``logs/`` what is under way and what failed (`pipeline.engines.work`). Nothing is changed.
+"""
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from goldwash.pipeline.flow import held_run
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.storage.locations import filesystem, join, read_json, read_text, sizes_in
+
+LOG_LINES = 5
+SHOWN = 3
+"""Failed tasks that are told in full."""
+
+State = Literal["finished", "under way", "failed", "stopped", "waiting"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed: its name, why, where, and the last lines of its log."""
+
+    task: str
+    why: str
+    host: str
+    log: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PassStatus:
+    """A pass of a stage: how many of its tasks are done, under way, failed; what the engine says of those that wait."""
+
+    part: str
+    engine: str
+    tasks: int
+    done: int
+    running: int
+    failed: int
+    queue: str = ""
+    alive: bool = True
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """A stage of a run."""
+
+    name: str
+    state: State
+    report: Report | None = None
+    passes: tuple[PassStatus, ...] = ()
+    failures: tuple[Failure, ...] = field(default=())
+
+
+def status(run: str) -> list[StageStatus]:
+    """Each stage of a run, in order; a `DataError` where the folder holds none."""
+    held = held_run(run)
+    told = []
+    for number, name in enumerate(held["order"]):
+        folder = held["stages"][number] if number < len(held["stages"]) else None
+        told.append(_stage(name, join(run, folder)) if folder else StageStatus(name, "waiting"))
+    return told
+
+
+def _stage(name: str, folder: str) -> StageStatus:
+    report = read_json(join(folder, "report.json"))
+    if report is not None:
+        return StageStatus(name, "finished", Report.from_dict(report["report"]))
+    passes, failures = [], []
+    for held in _passes(folder):
+        found, failed = _pass(folder, held)
+        passes.append(found)
+        failures += failed
+    state: State = "under way"
+    if passes and passes[-1].failed and not passes[-1].running:
+        state = "failed"
+    elif passes and not passes[-1].alive:
+        state = "stopped"
+    return StageStatus(name, state, None, tuple(passes), tuple(failures))
+
+
+def _passes(folder: str) -> list[dict[str, Any]]:
+    """What is told of a stage's passes, in the order of their beginnings."""
+    fs, path = filesystem(join(folder, "logs"))
+    try:
+        names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in fs.ls(path, detail=False)]
+    except FileNotFoundError:
+        return []
+    found = [read_json(join(folder, "logs", name, "pass.json")) for name in sorted(names)]
+    return sorted((f for f in found if f), key=lambda f: float(f["since"]))
+
+
+def _pass(folder: str, held: Mapping[str, Any]) -> tuple[PassStatus, list[Failure]]:
+    part, place = held["part"], join(folder, "logs", held["part"])
+    there = sizes_in(join(folder, "tasks"))
+    done = sum(name.startswith(f"{part}-") for name in there)
+    states = [read_json(join(place, "states", name)) for name in sizes_in(join(place, "states")) if name.endswith(".json")]
+    left = [s for s in states if s and f"{s['task']}.json" not in there]
+    failed = sorted((s for s in left if s.get("why")), key=lambda s: str(s["task"]))
+    queue = read_json(join(place, "queue.json")) or {"states": {}, "reasons": []}
+    words = [f"{n} {state.lower()}" for state, n in sorted(queue["states"].items())] + queue["reasons"]
+    found = PassStatus(
+        part, held["engine"], held["tasks"], done, len(left) - len(failed), len(failed), ", ".join(words), _alive(held)
+    )  # fmt: skip
+    return found, [_failure(place, state) for state in failed[:SHOWN]]
+
+
+def _alive(held: Mapping[str, Any]) -> bool:
+    """Whether the process that drives a pass may still run; known only of this machine's."""
+    if held["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(held["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _failure(place: str, state: Mapping[str, Any]) -> Failure:
+    log = join(place, "logs", f"task_{int(state['task'].rsplit('-', 1)[1]):05d}.log")
+    try:
+        lines = read_text(log).splitlines()[-LOG_LINES:]
+    except OSError:
+        lines = []
+    return Failure(str(state["task"]), str(state["why"]), str(state.get("host", "")), tuple(lines))
+
+
+def overall(stages: Sequence[StageStatus]) -> State:
+    """The run's own state: that of the first stage that is not finished."""
+    return next((stage.state for stage in stages if stage.state != "finished"), "finished")

@@ -1,0 +1,234 @@
+"""What other bounds would keep, told from columns without reading a text again.
+
+Law: the shards are those of ``goldwash stage heuristics --annotate``, or any with numeric columns. Where a stage's report lies
+beside them, its recipe's rules are the start, in their order, and ``--keep`` changes single bounds; else the given bounds are
+all there is. Documents are counted as the stage would drop them: by the first rule that they fail.
+
+The values after an edit are those of the edited text, so that a changed bound on lines is not answered here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from goldwash.filters.signal import Keep, Signal, SignalError, Values
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.stage import RecipeError, nearest
+from goldwash.pipeline.stages.heuristics import BOUNDS, Heuristics, Step
+from goldwash.pipeline.stages.quality import weights_in
+from goldwash.pipeline.storage.inputs import find_shards
+from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
+
+
+@dataclass
+class Rule:
+    """A rule's bounds, how many documents fail it, and how many it is the first to drop."""
+
+    name: str
+    keep: Keep | None
+    among: tuple[str, ...] = ()
+    changed: bool = False
+    failing: int = 0
+    dropped: int = 0
+
+    @property
+    def bounds(self) -> str:
+        """The bounds in words."""
+        return self.keep.bounds if self.keep else f"{self.name} among {', '.join(self.among)}"
+
+    def passes(self, values: Any) -> Any:
+        """Which values lie within."""
+        return self.keep.passes(values) if self.keep else np.isin(values, self.among)
+
+
+@dataclass
+class Answer:
+    """How many documents there are, how many would be kept, and by the recipe's own bounds; and what each rule does."""
+
+    documents: int
+    kept: int
+    kept_before: int | None
+    rules: list[Rule]
+
+
+def what_if(names: Sequence[str], settings: Sequence[str]) -> Answer:
+    """Count what the bounds keep; a `RecipeError` for a bound that cannot be, a `DataError` for a column that is not there."""
+    inputs = find_shards(names)
+    before = _recipe_rules(names)
+    rules = [replace(rule) for rule in before]
+    for text in settings:
+        _change(rules, text, bool(before))
+    if not rules:
+        raise RecipeError("there is no rule: give --keep NAME.min=VALUE, or shards that `stage heuristics --annotate` wrote")
+    answer = Answer(0, 0, 0 if before else None, rules)
+    for shard in inputs:
+        for columns, count in _columns(shard.path, sorted({rule.name for rule in [*rules, *before]})):
+            answer.documents += count
+            answer.kept += _counted(rules, columns, count)
+            if answer.kept_before is not None:
+                answer.kept_before += _counted([replace(rule) for rule in before], columns, count)
+    return answer
+
+
+def _recipe_rules(names: Sequence[str]) -> list[Rule]:
+    for name in names:
+        report = read_json(join(name, "report.json")) if not name.endswith(".parquet") else None
+        if report and report.get("stage") == Heuristics.name and report["config"].get("annotate"):
+            steps = Heuristics.of(report["config"]).plan
+            return [_rule(step) for step in steps if step.verb in ("keep", "keep_lost")]
+    return []
+
+
+def _rule(step: Step) -> Rule:
+    keep = replace(step.keep, signal=replace(step.keep.signal, name=step.rule)) if step.keep else None
+    return Rule(step.rule, keep, step.among)
+
+
+def _change(rules: list[Rule], text: str, from_recipe: bool) -> None:
+    key, equals, value = text.partition("=")
+    name, dot, bound = key.rpartition(".")
+    if not equals or not dot or bound not in BOUNDS:
+        raise RecipeError(f"--keep {text}: expected RULE.BOUND=NUMBER with one of {', '.join(BOUNDS)}, as word_count.min=100")
+    try:
+        number = float(value)
+        rule = next((rule for rule in rules if rule.name == name), None)
+        if rule is None:
+            if from_recipe:
+                raise RecipeError(f"--keep {text}: no rule is called {name!r}: {nearest(name, [r.name for r in rules])}")
+            rules.append(Rule(name, Keep(Signal(name, _column), **{bound: number}), changed=True))
+            return
+        if rule.keep is None:
+            raise RecipeError(f"--keep {text}: {name} has no bounds")
+        bounds: dict[str, Any] = {bound: number}
+        rule.keep, rule.changed = replace(rule.keep, **bounds), True
+    except (ValueError, SignalError) as error:
+        raise RecipeError(f"--keep {text}: {error}") from error
+
+
+def _column(texts: Texts) -> Values:
+    raise AssertionError("a column's values are read, not measured")
+
+
+def _counted(rules: Sequence[Rule], columns: dict[str, Any], count: int) -> int:
+    left = np.ones(count, bool)
+    for rule in rules:
+        failed = ~rule.passes(columns[rule.name])
+        rule.failing += int(failed.sum())
+        rule.dropped += int((left & failed).sum())
+        left &= ~failed
+    return int(left.sum())
+
+
+def _columns(location: str, names: list[str]) -> Iterator[tuple[dict[str, Any], int]]:
+    fs, path = filesystem(location)
+    with fs.open(path, "rb") as file:
+        parquet = pq.ParquetFile(file)
+        for name in names:
+            if name not in parquet.schema_arrow.names:
+                known = [n for n in parquet.schema_arrow.names if n not in ("id", "url", "text")]
+                raise DataError(f"{location} has no column {name!r}: {nearest(name, known)}")
+        for batch in parquet.iter_batches(65536, columns=names):
+            yield {name: _values(batch[name]) for name in names}, batch.num_rows
+
+
+def _values(column: Any) -> Any:
+    values = column.to_numpy(zero_copy_only=False)
+    return values if values.dtype.kind == "O" else values.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Top:
+    """A fraction of the highest scores: the lowest of them, and how many documents and bytes they are."""
+
+    fraction: float
+    threshold: float
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """What top fractions would keep, of how many documents and bytes."""
+
+    documents: int
+    bytes: int
+    tops: list[Top]
+
+
+def top_fractions(names: Sequence[str], fractions: Sequence[float], column: str, by: str = "documents") -> Fractions:
+    """What the stage quality would keep with other fractions, from its folder or from any scored shards.
+
+    12 bytes of memory a document. Raises `RecipeError` for a fraction that cannot be, `DataError` for a missing column.
+    """
+    for fraction in fractions:
+        if not 0 < fraction <= 1:
+            raise RecipeError(f"--fraction {fraction}: expected a number above 0 and up to 1")
+    parts = list(_scored(names, column, by))
+    values = np.concatenate([np.zeros(0, np.float32), *(p[0] for p in parts)])
+    sizes, weights = (np.concatenate([np.zeros(0, np.int64), *(p[k] for p in parts)]) for k in (1, 2))
+    total, everything = len(values), int(sizes.sum())
+    known = ~np.isnan(values)
+    values, sizes, weights = values[known], sizes[known], weights[known]
+    order = np.argsort(-values, kind="stable")
+    reached = np.cumsum(np.ones(len(order), np.int64) if by == "documents" else weights[order])
+    tops = []
+    for fraction in sorted(fractions):
+        if not len(order):
+            tops.append(Top(fraction, float("nan"), 0, 0))
+            continue
+        wanted = ceil(int(reached[-1]) * Fraction(str(fraction)))
+        count = int(np.searchsorted(reached, wanted)) + 1
+        threshold = values[order[count - 1]] if wanted else 1.0  # as the stage has it where nothing weighs anything
+        if by != "documents":  # equal scores go together, as the stage has it
+            count = int((values >= threshold).sum())
+        tops.append(Top(fraction, float(threshold), count, int(sizes[order[:count]].sum())))
+    return Fractions(total, everything, tops)
+
+
+def _scored(names: Sequence[str], column: str, by: str) -> Iterator[tuple[Any, Any, Any]]:
+    """Scores, bytes and weights by shard: of a quality stage's folder all that it scored, else what the shards have."""
+    for name in names:
+        report = read_json(join(name, "report.json")) if not name.endswith(".parquet") else None
+        inside = [f for f in (report or {}).get("others", {}) if f.startswith("scores/")]
+        files = sorted(_score_files(name)) if report and report.get("stage") == "quality" and not inside else inside
+        if files:
+            if by not in ("documents", "bytes", report["config"]["by"]):  # type: ignore[index]
+                raise DataError(f"{name} weighed documents by {report['config']['by']}, and not by {by}")  # type: ignore[index]
+            for file in files:
+                table = _table(join(name, file), None)
+                yield (
+                    table.column(0).to_numpy(),
+                    table.column(1).to_numpy(),
+                    table.column(1 if by in ("documents", "bytes") else 2).to_numpy(),
+                )
+            continue
+        for shard in find_shards([name]):
+            weigh = [] if by in ("documents", "bytes") else [by]
+            table = _table(shard.path, [column, "text", *weigh])
+            if not pa.types.is_floating(table[column].type) and not pa.types.is_integer(table[column].type):
+                raise DataError(f"{shard.path}, column {column}: expected numbers, found {table[column].type}")
+            sizes = np.asarray(pc.binary_length(table["text"]), np.int64)
+            values = np.asarray(pc.cast(table[column], pa.float32(), safe=False), np.float32)
+            yield values, sizes, weights_in(table, by, shard.path) if weigh else sizes
+
+
+def _score_files(folder: str) -> list[str]:
+    fs, path = filesystem(join(folder, "scores"))
+    return [f"scores/{p.rsplit('/', 1)[-1]}" for p in fs.glob(f"{path}/*.parquet")]
+
+
+def _table(location: str, columns: Sequence[str] | None) -> pa.Table:
+    fs, path = filesystem(location)
+    with fs.open(path, "rb") as file:
+        parquet = pq.ParquetFile(file)
+        for name in columns or ():
+            if name not in parquet.schema_arrow.names:
+                raise DataError(f"{location} has no column {name!r}; it has {', '.join(parquet.schema_arrow.names)}")
+        return parquet.read(columns=list(columns) if columns else None)

@@ -1,0 +1,1 @@
+"""Recipes: their files, their reader, and the user's own plug-ins."""

@@ -1,0 +1,162 @@
+"""Tasks and their markers: a task counts as done only when its marker exists, and the marker is written last."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from threading import Lock
+from typing import Any
+
+import pyarrow as pa
+
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.storage.atomic import write_json
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.locations import is_local, join, read_json, size_of, sizes_in
+from goldwash.pipeline.storage.parquet import DROPPED, ShardWriter
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of a stage's work, in plain values, so that it can be sent anywhere.
+
+    ``sources``: those of its inputs whose content was known when it was planned; they are looked at again before it begins.
+    ``memory``: bytes that it takes beyond what any task takes, as far as its stage knows. ``versions``: of what decides the
+    output's bytes, where it was planned.
+    """
+
+    stage: dict[str, Any]
+    inputs: tuple[str, ...]
+    out: str
+    index: int
+    fingerprint: str
+    part: str = "part"
+    extra: dict[str, Any] = field(default_factory=dict)
+    sources: tuple[Input, ...] = ()
+    memory: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name among the stage's tasks, as ``part-00003``."""
+        return f"{self.part}-{self.index:05d}"
+
+    @property
+    def marker(self) -> str:
+        """Where it says that it is done."""
+        return join(self.out, "tasks", f"{self.name}.json")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Task":
+        """The task that `to_dict` wrote."""
+        sources = tuple(Input(**source) for source in values["sources"])
+        return Task(**{**values, "inputs": tuple(values["inputs"]), "sources": sources})
+
+
+class TaskOutput:
+    """What a task writes: a shard of kept rows, one of dropped ones, perhaps others, and last its marker.
+
+    Used as a context: the files and the marker appear when the block ends well; after an error nothing does.
+    """
+
+    def __init__(self, task: Task, kept: pa.Schema | None, dropped: bool = True) -> None:
+        self.task, self.report, self.facts = task, Report(), dict[str, Any]()
+        self._writers: dict[str, ShardWriter] = {}
+        self._files: dict[str, Any] = {}
+        if kept is not None:
+            self.open("kept", f"{task.name}.parquet", kept)
+        if dropped:
+            self.open("dropped", f"dropped/{task.name}.parquet", DROPPED)
+
+    def open(self, name: str, file: str, schema: pa.Schema, dictionary: bool = True, group_rows: int | None = None) -> None:
+        """Add a shard to this task's output; ``dictionary`` false for columns of hashes, which never repeat.
+
+        ``group_rows``: rows of a row group, where readers look for a few rows of a sorted shard and pass over the others.
+        """
+        try:
+            self._writers[name] = ShardWriter(join(self.task.out, file), schema, dictionary, group_rows)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def __enter__(self) -> "TaskOutput":
+        return self
+
+    def write(self, name: str, table: pa.Table) -> None:
+        """Add rows to one of the shards."""
+        self._writers[name].write(table)
+
+    def close(self, name: str) -> None:
+        """Write the end of a shard that gets no more rows, so that a task of thousands of shards has few files open."""
+        writer = self._writers.pop(name)
+        try:
+            self._files[writer.location.removeprefix(self.task.out.rstrip("/") + "/")] = writer.commit()
+        except BaseException:
+            writer.abandon()
+            raise
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            for name in list(self._writers):
+                self.close(name)
+        except BaseException:  # a full disk, most often; what is renamed already does not count without its marker
+            self._abandon()
+            raise
+        marker = {
+            "fingerprint": self.task.fingerprint,
+            "files": self._files,
+            "report": self.report.to_dict(),
+            "facts": self.facts,
+        }
+        write_json(self.task.marker, marker)
+
+    def _abandon(self) -> None:
+        for writer in self._writers.values():
+            writer.abandon()
+
+
+def finished(task: Task) -> dict[str, Any] | None:
+    """A task's marker, if it is of this fingerprint and its files lie there in their full size; None else."""
+    return next(iter(finished_markers([task])))
+
+
+def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
+    """Of each task what `finished` says, in their order; folders are listed once, and markers that are there are read."""
+    listed: dict[str, dict[str, int]] = {}
+    lock = Lock()
+
+    def size(out: str, file: str) -> int | None:
+        folder, _, name = file.rpartition("/")
+        place = join(out, folder) if folder else out
+        if len(tasks) == 1:
+            return size_of(join(out, file))
+        with lock:  # each folder is listed by one of the threads
+            if place not in listed:
+                listed[place] = sizes_in(place)
+        return listed[place].get(name)
+
+    def marker_of(task: Task) -> dict[str, Any] | None:
+        if size(task.out, f"tasks/{task.name}.json") is None:
+            return None
+        marker = read_json(task.marker)
+        if marker is None or marker.get("fingerprint") != task.fingerprint:
+            return None
+        whole = all(size(task.out, file) == facts["bytes"] for file, facts in marker["files"].items())
+        return dict(marker) if whole else None
+
+    if all(is_local(task.out) for task in tasks):
+        yield from map(marker_of, tasks)
+        return
+    with ThreadPoolExecutor(TRANSFERS) as pool:  # a store answers slowly, but many at once
+        for some in range(0, len(tasks), 1000):
+            yield from pool.map(marker_of, tasks[some : some + 1000])
+
+
+TRANSFERS = 16
+"""Requests to a store that are under way at once."""

@@ -1,0 +1,150 @@
+"""What an engine is told, from a file and from the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from goldwash.pipeline.engines.settings import Local, Ray, Slurm, settings_of
+from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.stages import STAGES
+from goldwash.pipeline.storage.tasks import Task
+
+FILE = """
+slurm:
+  partition: cpu
+  memory_gb: 4
+  stages:
+    bloom: {memory_gb: 200, time: "48:00:00"}
+ray:
+  address: 10.0.0.1:6379
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "engine.yaml").write_text(FILE)
+    return str(tmp_path / "engine.yaml")
+
+
+def written(folder: Path, text: str) -> str:
+    (folder / "engine.yaml").write_text(text)
+    return str(folder / "engine.yaml")
+
+
+def task(memory: int) -> Task:
+    return Task({"name": "bloom"}, (), "out", 0, "i", memory=memory)
+
+
+def test_nothing_given_is_the_defaults():
+    assert settings_of("local") == Local()
+    assert settings_of("slurm") == Slurm()
+    assert settings_of("ray") == Ray()
+
+
+def test_a_file_has_a_part_for_each_engine(file):
+    slurm = settings_of("slurm", file)
+    assert isinstance(slurm, Slurm)
+    assert (slurm.partition, slurm.memory_gb, slurm.time) == ("cpu", 4, "24:00:00")
+    assert settings_of("ray", file) == Ray(address="10.0.0.1:6379")
+    assert settings_of("local", file) == Local()
+
+
+def test_what_is_given_wins_over_the_file(file):
+    slurm = settings_of("slurm", file, {"partition": "big", "bloom.memory_gb": 300, "minhash.cpus": 2})
+    assert isinstance(slurm, Slurm)
+    assert slurm.partition == "big"
+    assert slurm.stages == {"bloom": {"memory_gb": 300, "time": "48:00:00"}, "minhash": {"cpus": 2}}
+
+
+def test_a_file_is_not_changed_by_what_is_given(file):
+    settings_of("slurm", file, {"bloom.memory_gb": 300})
+    assert settings_of("slurm", file).stages["bloom"]["memory_gb"] == 200  # type: ignore[union-attr]
+
+
+def test_a_stage_has_what_is_said_of_it_and_else_what_is_said_of_all(file):
+    slurm = settings_of("slurm", file)
+    assert isinstance(slurm, Slurm)
+    bloom, extract = slurm.of_stage("bloom"), slurm.of_stage("extract")
+    assert (bloom.memory_gb, bloom.time, bloom.partition) == (200, "48:00:00", "cpu")
+    assert (extract.memory_gb, extract.time) == (4, "24:00:00")
+
+
+@pytest.mark.parametrize(
+    ("engine", "given", "message"),
+    [
+        ("slrum", {}, "no engine is called 'slrum': did you mean 'slurm'"),
+        ("kubernetes", {}, "no engine is called 'kubernetes': known: local, ray, slurm"),
+        ("slurm", {"partitoin": "cpu"}, "slurm settings: no key is called 'partitoin': did you mean 'partition'"),
+        ("local", {"partition": "cpu"}, "local settings: no key is called 'partition': known: workers"),
+        ("ray", {"adress": "auto"}, "ray settings: no key is called 'adress': did you mean 'address'"),
+        ("slurm", {"bloom.memory": 3}, "slurm settings of stage bloom: no key is called 'memory': did you mean 'memory_gb'"),
+        ("slurm", {"bloom.partition": "big"}, "slurm settings of stage bloom: no key is called 'partition': known: .*time"),
+        ("ray", {"bloom.time": "1:00:00"}, "ray settings of stage bloom: no key is called 'time'"),
+        ("slurm", {"cpus": "two"}, "slurm settings: cpus is 'two'; expected int"),
+        ("slurm", {"cpus": True}, "slurm settings: cpus is True; expected int"),
+        ("slurm", {"memory_gb": None}, "slurm settings: memory_gb is None; expected float"),
+        ("slurm", {"time": 3600}, "slurm settings: time is 3600; expected str"),
+        ("slurm", {"bloom.memory_gb": "much"}, "slurm settings of stage bloom: memory_gb is 'much'; expected float"),
+        ("slurm", {"sbatch": "--exclusive"}, "slurm settings: sbatch is '--exclusive'; expected"),
+        ("slurm", {"blom.cpus": 2}, "slurm settings: no stage is called 'blom': did you mean 'bloom'"),
+        ("local", {"bloom.workers": 2}, "local settings of stage bloom: no key is called 'workers'"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_nearest_name(engine, given, message):
+    with pytest.raises(RecipeError, match=message):
+        settings_of(engine, given=given, stages=list(STAGES))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("slrum: {partition: cpu}", r"engine\.yaml: no engine is called 'slrum': did you mean 'slurm'"),
+        ("partition: cpu", r"engine\.yaml: expected a part for each engine, as `slurm: \{partition: cpu\}`"),
+        ("- slurm", r"engine\.yaml: expected a part for each engine"),
+        ("", r"engine\.yaml: expected a part for each engine"),
+        ("slurm: {partition: [", r"engine\.yaml is not YAML"),
+        ("slurm: {stages: {bloom: 3}}", "stages is .*expected keys and values for each stage, as `bloom: "),
+        ("slurm: {stages: [bloom]}", "stages is .*expected keys and values"),
+        ("slurm: {stages: {blom: {cpus: 2}}}", "no stage is called 'blom': did you mean 'bloom'"),
+        ("slurm: {time: 4:00:00}", 'time is 14400; expected str, in quotes, as "4:00:00"'),
+    ],
+)
+def test_a_file_that_cannot_be(tmp_path, text, message):
+    with pytest.raises(RecipeError, match=message):
+        settings_of("slurm", written(tmp_path, text), stages=list(STAGES))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(RecipeError, match=r"no file of engine settings at .*none\.yaml"):
+        settings_of("slurm", str(tmp_path / "none.yaml"))
+
+
+def test_an_empty_part_is_the_defaults(tmp_path):
+    assert settings_of("ray", written(tmp_path, "ray:\n")) == Ray()
+    assert settings_of("slurm", written(tmp_path, "slurm:\n  stages:\n")) == Slurm()
+
+
+def test_memory_is_what_is_set_unless_a_stage_says_that_its_tasks_take_more():
+    slurm = Slurm(memory_gb=4)
+    assert slurm.memory_of([task(0), task(0)]) == 4096
+    assert slurm.memory_of([]) == 4096
+    assert slurm.memory_of([task(1 << 30), task(2 << 30)]) == 4096
+    assert slurm.memory_of([task(1 << 30), task(200 << 30)]) == 201 * 1024
+
+
+def test_memory_is_asked_for_in_whole_megabytes_and_never_too_little():
+    assert Slurm(memory_gb=0.0005).memory_of([task(0)]) == 1
+    assert Slurm(memory_gb=1).memory_of([task((5 << 30) + 1)]) == 6 * 1024 + 1
+
+
+def test_memory_of_a_stage_may_be_set(file):
+    slurm = settings_of("slurm", file)
+    assert isinstance(slurm, Slurm)
+    assert slurm.of_stage("bloom").memory_of([task(100 << 30)]) == 200 * 1024
+    assert slurm.of_stage("extract").memory_of([task(100 << 30)]) == 101 * 1024
+
+
+def test_the_command_line_refuses_a_stage_that_is_none(cli, tmp_path):
+    words = ("run", "sample", "--input", tmp_path, "--out", tmp_path / "run", "--on", "ray", "--with", "blom.cpus=2")
+    code, _, err = cli(*words)
+    assert (code, "did you mean 'bloom'" in err) == (1, True)

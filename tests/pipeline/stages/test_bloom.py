@@ -1,0 +1,203 @@
+# ruff: noqa: E501 -- tables
+
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.dedup.bloom import Pass, Sizing, false_positives, learn, ngram_count, run_pass, seen, sizing
+from goldwash.pipeline.stages.bloom import Bloom
+from goldwash.pipeline.storage.locations import DataError
+from tests.pipeline.conftest import here, rows, shard
+from tests.support import perfect_set
+
+ROOMY = sizing(10_000, 1e-4)
+"""For texts of a few hundred n-grams: no false positive is to be expected."""
+
+
+def ours(documents: list[str], parameters: Pass) -> list[perfect_set.Fate]:
+    texts = Texts.of(documents)
+    o = run_pass(texts, ROOMY.empty(), ROOMY.bits_per_ngram, parameters)
+    columns = (o.dropped.tolist(), list(o.texts), o.contained.tolist(), o.total.tolist(), o.removed_lines.tolist())
+    return [perfect_set.Fate(*values) for values in zip(*columns, strict=True)]
+
+
+def line(name: str, count: int = 20) -> str:
+    return " ".join(f"{name}{n}" for n in range(count))
+
+
+A, B, C = line("a"), line("b"), line("c")
+DROPPED = None
+
+GOLDEN = {
+    "1 the same again": ([f"{A}\n{B}", f"{A}\n{B}"], [f"{A}\n{B}", DROPPED], [(0, 16), (16, 16)]),
+    "2 half of it": ([f"{A}\n{B}", f"{A}\n{C}"], [f"{A}\n{B}", f"\n{C}"], [(0, 16), (8, 16)]),
+    "3 a line twice": ([f"{A}\n{A}\n{B}"], [f"{A}\n{B}"], [(8, 24)]),
+    "4 a line six times": (["\n".join([A] * 6 + [B])], [f"{A}\n{B}"], [(40, 56)]),
+    "5 short lines": (["\n".join(line(n, 5) for n in "abc")] * 2, ["\n".join(line(n, 5) for n in "abc")] * 2, [(0, 0)] * 2),
+    "6 thirteen tokens": ([line("a", 13)] * 2, [line("a", 13), DROPPED], [(0, 1), (1, 1)]),
+    "7 twelve tokens": ([line("a", 12)] * 2, [line("a", 12)] * 2, [(0, 0)] * 2),
+    "8a two more words": ([A, f"{A} z1 z2"], [A, f"{A} z1 z2"], [(0, 8), (8, 10)]),
+    "8b one more word": ([A, f"{A} z1"], [A, DROPPED], [(0, 8), (8, 9)]),
+}
+
+
+@pytest.mark.parametrize(("documents", "left", "counts"), GOLDEN.values(), ids=GOLDEN)
+def test_golden_cases(documents, left, counts):
+    for fates in (ours(documents, Pass()), perfect_set.run(documents, Pass())):
+        assert [DROPPED if fate.dropped else fate.text for fate in fates] == left
+        assert [(fate.contained, fate.total) for fate in fates] == counts
+
+
+def test_short_documents_are_taken_whole():
+    short = "\n".join(line(n, 5) for n in "abc")
+    fates = ours([short, short, line("a", 12), line("a", 12), "", ""], Pass(short_documents=True))
+    assert [fate.dropped for fate in fates] == [False, True, False, True, False, False]
+
+
+WORDS = st.sampled_from(["a", "b", "c", "d", "don't", "3.5", "é", ".", "--", "中文"])
+LINES = st.lists(WORDS, max_size=7).map(" ".join)
+DOCUMENTS = st.lists(st.lists(LINES, max_size=4).map("\n".join), max_size=8)
+PASSES = st.builds(
+    lambda mode, low, more, threshold, short: Pass(mode, low, low + more, threshold, short),
+    st.sampled_from(["both", "lines", "documents"]), st.integers(1, 3), st.integers(0, 2), st.sampled_from([0.0, 0.3, 0.5, 0.8, 1.0]),
+    st.booleans(),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(DOCUMENTS, PASSES)
+def test_the_filter_agrees_with_a_perfect_set(documents, parameters):
+    assert ours(documents, parameters) == perfect_set.run(documents, parameters)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(DOCUMENTS, PASSES)
+def test_the_filter_is_sized_for_every_ngram_that_is_looked_at(documents, parameters):
+    assert ngram_count(Texts.of(documents), parameters) == sum(fate.total for fate in perfect_set.run(documents, parameters))
+
+
+# --- the filter
+
+
+@pytest.mark.parametrize("promise", [0.1, 0.01, 0.001])
+def test_the_false_positive_rate_is_the_promised_one(promise):
+    count, looks = 20_000, 50_000
+    size = sizing(count, promise)
+    filter_, blocks = size.empty(), size.blocks
+    hashes = np.random.default_rng(7).integers(0, 2**64, count + looks, np.uint64)
+    for h in hashes[:count]:
+        learn(filter_, blocks, h, size.bits_per_ngram)
+    assert all(seen(filter_, blocks, h, size.bits_per_ngram) for h in hashes[:2000])
+    found = sum(int(seen(filter_, blocks, h, size.bits_per_ngram)) for h in hashes[count:])
+    expected = promise * looks
+    assert found <= expected + 4 * expected**0.5
+    assert found >= expected / 3, "the filter is far larger than its promise asks for"
+
+
+@pytest.mark.parametrize("promise", [0.5, 0.1, 0.01, 0.001, 0.0001])
+def test_sizing_keeps_the_promise_and_grows_with_the_ngrams(promise):
+    sizes = [sizing(n, promise) for n in (1, 10, 100, 1000, 10_000, 10**6, 10**9)]
+    assert [s.blocks for s in sizes] == sorted(s.blocks for s in sizes)
+    assert false_positives(10**6, sizes[-2].blocks, sizes[-2].bits_per_ngram) <= promise
+
+
+def test_sizing_grows_with_the_promise_and_is_near_the_classic_one():
+    blocks = [sizing(10**6, promise).blocks for promise in (0.1, 0.01, 0.001, 0.0001)]
+    assert blocks == sorted(blocks)
+    assert 1.199e9 <= sizing(10**9, 0.01).bytes <= 1.4e9
+    assert Sizing(3, 5).empty().nbytes == Sizing(3, 5).bytes == 192
+
+
+@pytest.mark.parametrize("rate", [0, 1, -0.5, 2])
+def test_a_rate_that_is_none(rate):
+    with pytest.raises(ValueError, match="expected a number between 0 and 1"):
+        sizing(10, rate)
+
+
+# --- the stage
+
+NUMBERED = [[f"{line(f'd{s}x{n}x')}\n{A}" for n in range(3)] for s in range(4)]
+
+
+def run_on(tmp_path, shards, **parameters):
+    inputs = [shard(tmp_path / "in" / f"{n}.parquet", texts) for n, texts in enumerate(shards)]
+    report = Bloom(**parameters)(inputs, str(tmp_path / "out"), here)
+    return report, rows(tmp_path / "out"), rows(tmp_path / "out", "dropped")
+
+
+def test_documents_are_filtered_over_shards_in_their_order(tmp_path):
+    report, kept, dropped = run_on(tmp_path, [["", f"{A}\n{B}"], [f"{A}\n{C}", f"{B}\n{A}", A]])
+    assert [(row["id"], row["text"], row["removed_line_count"]) for row in kept] == [
+        ("0-0", "", 0), ("0-1", f"{A}\n{B}", 0), ("1-0", f"\n{C}", 1)
+    ]  # fmt: skip
+    assert [(row["id"], row["dropped_by"], row["value"]) for row in dropped] == [
+        ("1-1", "contained_fraction", 1.0), ("1-2", "contained_fraction", 1.0)
+    ]  # fmt: skip
+    assert [(row["contained_ngram_count"], row["ngram_count"]) for row in kept] == [(0, 0), (0, 16), (8, 16)]
+    assert report.read.documents == 5
+    assert report.edited["duplicate_lines"].bytes == len(A)
+    assert report.notes == {"removed_lines": 1}
+
+
+def test_a_document_without_a_line_left_is_dropped(tmp_path):
+    _, kept, dropped = run_on(tmp_path, [[A, f"{A}\n ", B]], mode="lines")
+    assert [row["text"] for row in kept] == [A, B]
+    assert [(row["dropped_by"], row["value"]) for row in dropped] == [("no_line_left", 1.0)]
+
+
+def test_groups_know_nothing_of_each_other(tmp_path):
+    copies = [[A], [A], [A], [A], [B]]
+    _, kept, _ = run_on(tmp_path, copies, groups=2)
+    assert [row["id"] for row in kept] == ["0-0", "1-0", "4-0"]
+
+
+def test_more_groups_than_shards(tmp_path):
+    _, kept, _ = run_on(tmp_path, [[A], [A]], groups=7)
+    assert len(kept) == 2
+
+
+def test_each_group_of_a_stage_does_what_a_pass_over_its_shards_does(tmp_path):
+    _, kept, _ = run_on(tmp_path, NUMBERED, groups=2)
+    expected = {}
+    for group in range(2):
+        texts = [(f"{s}-{n}", text) for s in range(group, 4, 2) for n, text in enumerate(NUMBERED[s])]
+        fates = perfect_set.run([text for _, text in texts], Pass())
+        expected |= {id_: fate.text for (id_, _), fate in zip(texts, fates, strict=True) if not fate.dropped}
+    assert {row["id"]: row["text"] for row in kept} == expected
+
+
+def test_no_input_gives_no_output(tmp_path):
+    report, kept, dropped = run_on(tmp_path, [])
+    assert (report.read.documents, kept, dropped) == (0, [], [])
+
+
+@pytest.mark.parametrize(
+    ("shards", "memory", "cure"),
+    [(8, 10_000, r"give groups=\d"), (1, 1000, r"cut the input into at least \d+ shards and give groups=")],
+)
+def test_a_filter_that_memory_cannot_hold_is_refused_with_the_cure(tmp_path, monkeypatch, shards, memory, cure):
+    free = {"SC_AVPHYS_PAGES": 1, "SC_PAGE_SIZE": memory}
+    monkeypatch.setattr("os.sysconf", free.__getitem__)
+    texts = [" ".join(f"w{n}" for n in range(2000))]
+    with pytest.raises(DataError, match=rf"a Bloom filter for [\d,]+ n-grams takes .* GB are free: {cure}"):
+        run_on(tmp_path, [texts] * shards)
+
+
+def test_the_memory_is_told_before_it_is_taken(tmp_path):
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger = logging.getLogger("goldwash")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        run = lambda work, tasks: told.append(work.__name__) or here(work, tasks)  # noqa: E731
+        Bloom()([shard(tmp_path / "in.parquet", [A, B])], str(tmp_path / "out"), run)
+    finally:
+        logger.removeHandler(handler)
+    assert [told[0], told[2]] == ["count_shard", "filter_group"]
+    assert told[1].startswith("bloom: 16 n-grams in 1 groups; a worker takes 0.00 MB")

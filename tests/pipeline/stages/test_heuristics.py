@@ -1,0 +1,50 @@
+"""The loop of the heuristics stage: who is dropped by which rule, and what is measured of whom."""
+
+from typing import Any
+
+from goldwash.filters.signal import SIGNALS, per_text
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.stages.heuristics import Documents, clean, step_of
+
+
+def cleaned(steps: list[dict[str, Any]], texts: list[str], urls: list[str] | None = None) -> Documents:
+    return clean([step_of(step) for step in steps], Texts.of(texts), Texts.of(urls or [""] * len(texts)))
+
+
+def dropped(documents: Documents) -> list[tuple[str, list[int], list[float]]]:
+    return [(rule, rows.tolist(), values.tolist()) for rule, rows, values, _ in documents.drops]
+
+
+def test_only_what_is_left_is_measured() -> None:
+    seen: list[str] = []
+
+    @per_text
+    def watched(text: str) -> float:
+        """Characters; 0 for an empty text."""
+        seen.append(text)
+        return len(text)
+
+    steps = [
+        {"keep": "word_count", "min": 2},
+        {"keep": "watched", "max": 5},
+        {"keep": "digit_fraction", "max": 0},
+    ]
+    try:
+        documents = cleaned(steps, ["a b c", "a", "a b", "abcdefghij b c", "1 2 3"])
+    finally:
+        SIGNALS.pop("watched")
+    assert dropped(documents) == [("word_count", [1], [1]), ("watched", [3], [14.0]), ("digit_fraction", [4], [0.6])]
+    assert seen == ["a b c", "a b", "abcdefghij b c", "1 2 3"]
+    assert documents.rows.tolist() == [0, 2]
+
+
+def test_rules_of_both_columns() -> None:
+    steps = [{"keep": "word_count", "min": 2}, {"keep": "url_word_count", "phrases": ["bad"], "max": 0}]
+    documents = cleaned(steps, ["a", "a b", "a b"], ["x", "http://bad/", "http://good/"])
+    assert [rows for _, rows, _ in dropped(documents)] == [[0], [1]]
+
+
+def test_an_edit_that_empties_a_text_drops_it_under_its_name() -> None:
+    documents = cleaned([{"edit": "remove_urls"}, {"keep": "word_count", "min": 1}], ["http://a.com/b", "a b", ""])
+    assert [(rule, rows) for rule, rows, _ in dropped(documents)] == [("remove_urls", [0, 2])]
+    assert list(documents.texts) == ["a b"]
