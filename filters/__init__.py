@@ -1,7 +1,7 @@
 """What a text is like: texts, the kernels that cut and measure them, signals, keeps and edits.
 
 Law: imports nothing of classifiers and pipeline; importing it declares the signals and edits that come with goldwash.
-``from filters import per_text`` is all that a scientist's own filter needs.
+``from goldwash.filters import per_text`` is all that a scientist's own filter needs.
 """
 
 from goldwash.filters import edits, lines, links, phrases, repetition, url, words

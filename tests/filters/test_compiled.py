@@ -20,7 +20,7 @@ from tests.support import battery
 
 def in_another_process(**environment: str) -> object:
     told = subprocess.run(
-        [sys.executable, "-m", "tests.filters.battery"],
+        [sys.executable, "-m", "tests.support.battery"],
         env={**os.environ, **environment}, cwd=ROOT, capture_output=True, timeout=500, check=False,
     )  # fmt: skip
     assert told.returncode == 0, told.stderr.decode()[-3000:]

@@ -20,21 +20,6 @@ from goldwash.pipeline.stage import Work
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.tasks import Task, finished
 
-REAL = Path(os.environ.get("GOLDWASH_REAL") or Path(__file__).parents[3] / "shared" / "data")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not REAL.is_dir():
-        for item in items:
-            if "real" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason=f"no real pages at {REAL}: set GOLDWASH_REAL"))
-
-
-@pytest.fixture(scope="session")
-def real_pages() -> Path:
-    return REAL
-
-
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
     """A folder that is made once, whatever the number of xdist's workers."""

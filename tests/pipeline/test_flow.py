@@ -252,9 +252,9 @@ def test_a_lead_comes_to_no_stage_whose_inputs_have_not_begun(sample, tmp_path, 
 
 
 @pytest.mark.real
-def test_real_pages_are_accounted_for(real_pages, tmp_path):
-    archives = [real_pages / "pages" / name for name in ("public-002.warc.gz", "synthetic-000.warc.gz")]
-    mmlu = f"decontaminate.benchmarks={real_pages / 'mmlu' / 'test'}"
+def test_real_pages_are_accounted_for(real, tmp_path):
+    archives = [real / "pages" / name for name in ("public-002.warc.gz", "synthetic-000.warc.gz")]
+    mmlu = f"decontaminate.benchmarks={real / 'mmlu' / 'test'}"
     words = ("run", "baseline", "--input", *archives, "--out", "run", "--workers", "2", "--set", mmlu)
     goldwash(*words, cwd=tmp_path, timeout=300)
     ids = [id_ for id_, _ in fates_of(tmp_path / "run")]

@@ -88,10 +88,10 @@ class Judged:
 
 
 @pytest.fixture(scope="module")
-def judged(real_pages) -> Judged:
+def judged(real) -> Judged:
     rng = random.Random(6)
-    items = items_of(str(real_pages / "mmlu" / "test"))
-    table = pq.read_table(real_pages / "reference" / "heuristics.parquet", columns=["text", "language"]).to_pylist()
+    items = items_of(str(real / "mmlu" / "test"))
+    table = pq.read_table(real / "reference" / "heuristics.parquet", columns=["text", "language"]).to_pylist()
     texts = [row["text"] for row in table if row["language"] == "en" and len(row["text"]) > 200]
     by_length = sorted(range(len(texts)), key=lambda n: -len(texts[n]))
     pages = {"long document": by_length[:EACH]}
@@ -194,9 +194,9 @@ def test_boilerplate_by_the_number_of_documents(judged, measured):
                 assert values == told(set(measured[name, 0][0]), range(len(judged.texts)), judged.planted)
 
 
-def test_every_hit_in_pages_as_they_are(judged, real_pages):
+def test_every_hit_in_pages_as_they_are(judged, real):
     """All pages, in all languages, nothing planted. The hits are listed, and looked at, in docs/decontamination.md."""
-    texts = Texts.of(pq.read_table(real_pages / "reference" / "heuristics.parquet", columns=["text"])["text"].to_pylist())
+    texts = Texts.of(pq.read_table(real / "reference" / "heuristics.parquet", columns=["text"])["text"].to_pylist())
     hit = {}
     for name, bits in [*((name, 0) for name in RULES), ("ngram 13", 50), ("ngram 10", 50)]:
         needles = needles_of(judged.items, replace(RULES[name], min_information=bits))
@@ -209,7 +209,7 @@ def test_every_hit_in_pages_as_they_are(judged, real_pages):
     assert hit["ngram 8, coverage 0.7", 0] <= 1
 
 
-def test_beside_datatrove(judged, measured, real_pages, tmp_path, monkeypatch):
+def test_beside_datatrove(judged, measured, real, tmp_path, monkeypatch):
     """datatrove's indexer and filter (12-grams, queries too), on a part of the same pages, in the same run."""
     decont = pytest.importorskip("datatrove.pipeline.decont.n_grams")
     pytest.importorskip("spacy")
@@ -218,7 +218,7 @@ def test_beside_datatrove(judged, measured, real_pages, tmp_path, monkeypatch):
 
     without_lighteval(monkeypatch, decont)
     answers = {}
-    for path in sorted((real_pages / "mmlu" / "test").glob("*.csv")):
+    for path in sorted((real / "mmlu" / "test").glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
             for number, row in enumerate(csv.DictReader(file)):
                 answers[path.stem.removesuffix("_test"), number] = row[f"choice{row['answer']}"]

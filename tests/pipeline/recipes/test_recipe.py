@@ -161,7 +161,7 @@ def test_wrong_settings_and_skips(settings, skip, message):
 # --- a user's own filters
 
 SHOUTING = '''
-from filters import per_text
+from goldwash.filters import per_text
 
 @per_text
 def {name}(text: str) -> float:
@@ -210,7 +210,7 @@ def test_its_source_moves_the_identity(own, tmp_path):
         ("def broken(:", "SyntaxError"),
         ("1 / 0", "ZeroDivisionError"),
         ("raise SystemExit(3)", "SystemExit"),
-        ("from filters import per_text\n@per_text\ndef word_count(text: str) -> float:\n    return 1.0\n", "two are called word_count"),
+        ("from goldwash.filters import per_text\n@per_text\ndef word_count(text: str) -> float:\n    return 1.0\n", "two are called word_count"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_named(written, source, message):

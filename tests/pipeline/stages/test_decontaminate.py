@@ -166,8 +166,8 @@ def test_a_folder_is_read_file_by_file_in_order_and_by_its_name(tmp_path, monkey
 
 
 @pytest.mark.real
-def test_mmlu_is_read(real_pages):
-    items = items_of(str(real_pages / "mmlu"))
+def test_mmlu_is_read(real):
+    items = items_of(str(real / "mmlu"))
     assert len(items) > 1000
     assert all(item.question.strip() and len(item.options) == 4 for item in items)
     assert len({item.subject for item in items if not item.subject.endswith("_dev")}) == 10

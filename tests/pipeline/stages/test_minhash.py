@@ -319,9 +319,9 @@ def test_documents_meet_as_often_as_the_curve_says(notify):
 
 
 @pytest.fixture(scope="module")
-def truth(real_pages):
+def truth(real):
     """The texts, and their pairs that share a 5-gram: documents, documents, Jaccard similarity counted in whole numbers."""
-    texts = Texts.of(pq.read_table(real_pages / "reference" / "heuristics.parquet", columns=["text"])["text"])
+    texts = Texts.of(pq.read_table(real / "reference" / "heuristics.parquet", columns=["text"])["text"])
     hashes, bounds = kernels.shingle_hashes(texts, 5)
     _, columns = np.unique(hashes, return_inverse=True)
     held = sparse.csr_array((np.ones(len(columns), np.int32), columns, bounds), shape=(len(texts), columns.max() + 1))
@@ -374,10 +374,10 @@ def test_precision_and_recall_on_all_pairs_of_the_real_pages(truth, notify):
 
 @pytest.mark.real
 @pytest.mark.parametrize("check", [0.7, 0.9])
-def test_with_a_check_nothing_goes_that_is_not_near_what_stays(truth, real_pages, tmp_path, check):
+def test_with_a_check_nothing_goes_that_is_not_near_what_stays(truth, real, tmp_path, check):
     texts, one, other, similar = truth
     near = {frozenset(pair): s for *pair, s in zip(one.tolist(), other.tolist(), similar.tolist(), strict=True)}
-    file = real_pages / "reference" / "heuristics.parquet"
+    file = real / "reference" / "heuristics.parquet"
     report = MinHash(check=check)([Input(str(file), file.stat().st_size, "real", len(texts))], str(tmp_path), here)
     place = {row: n for n, row in enumerate(pq.read_table(file, columns=["id"])["id"].to_pylist())}
     kept, dropped = {place[row["id"]] for row in rows(tmp_path)}, rows(tmp_path, "dropped")

@@ -26,7 +26,7 @@ TEXTS = [
 ]  # fmt: skip
 MINE = '''
 import numpy as np
-from filters import per_text
+from goldwash.filters import per_text
 from filters.signal import signal
 
 @per_text

@@ -62,8 +62,8 @@ ONE_GZIP_MEMBER = {"example-bad-non-chunked.warc.gz"}
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", ODD)
-def test_odd_archives_give_their_records(real_pages: Path, name: str):
-    data = (real_pages / "archives" / name).read_bytes()
+def test_odd_archives_give_their_records(real: Path, name: str):
+    data = (real / "archives" / name).read_bytes()
     found = read(data)
     assert kinds(found) == ODD[name]
     for each in found:
@@ -77,8 +77,8 @@ def test_odd_archives_give_their_records(real_pages: Path, name: str):
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", sorted(ODD.keys() - ONE_GZIP_MEMBER))
-def test_a_range_request_fetches_the_record_again(real_pages: Path, name: str):
-    data = (real_pages / "archives" / name).read_bytes()
+def test_a_range_request_fetches_the_record_again(real: Path, name: str):
+    data = (real / "archives" / name).read_bytes()
     held = [f for f in read(data) if isinstance(f, Record)]
     for one, after in zip(held, [*held[1:], None], strict=True):
         assert after is None or one.offset + one.length <= after.offset
@@ -88,10 +88,10 @@ def test_a_range_request_fetches_the_record_again(real_pages: Path, name: str):
         assert again.id == one.id or one.kind == "warcinfo"
 
 
-def test_no_file_of_the_folder_is_forgotten(real_pages: Path):
-    if not real_pages.is_dir():
-        pytest.skip(f"no real pages at {real_pages}")
-    assert {p.name for p in (real_pages / "archives").iterdir()} == set(ODD)
+def test_no_file_of_the_folder_is_forgotten(real: Path):
+    if not real.is_dir():
+        pytest.skip(f"no real pages at {real}")
+    assert {p.name for p in (real / "archives").iterdir()} == set(ODD)
 
 
 # --- archives written here
