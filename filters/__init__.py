@@ -5,10 +5,10 @@ Law: imports nothing of classifiers and pipeline; importing it declares the sign
 """
 
 from goldwash.filters import edits, lines, links, phrases, repetition, url, words
-from goldwash.filters.signal import Edit, Keep, Signal, edit, per_text, signal
+from goldwash.filters.signal import Edit, Keep, Signal, edit, per_row, per_text, signal
 from goldwash.filters.texts import Texts
 
 __all__ = [
-    "Edit", "Keep", "Signal", "Texts", "edit", "edits", "lines", "links", "per_text", "phrases", "repetition", "signal", "url",
-    "words",
+    "Edit", "Keep", "Signal", "Texts", "edit", "edits", "lines", "links", "per_row", "per_text", "phrases", "repetition",
+    "signal", "url", "words",
 ]  # fmt: skip

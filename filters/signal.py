@@ -7,7 +7,7 @@ its neighbours, its row or its batch. nan means "this cannot be said of this tex
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar, overload
 
@@ -79,7 +79,14 @@ class Signal(Declared):
 
     __call__ = measure
 
+    def of_rows(self, rows: Sequence[Mapping[str, Any]]) -> Values:
+        """One number per document of a signal declared with `per_row`: ``float64[N]``."""
+        values = (self.function(row, **dict(self.parameters)) for row in rows)
+        return np.fromiter(values, np.float64, len(rows))
+
     def _measure(self, texts: Texts) -> Values:
+        if self.column == "row":
+            raise SignalError(f"signal {self.name} sees whole rows (per_row): it can be used in `keep` and `mark`, not here")
         values = np.asarray(self.function(texts, **dict(self.parameters)))
         if values.shape != (len(texts),) or values.dtype.kind not in "iufb":
             raise SignalError(
@@ -153,6 +160,19 @@ def per_text(function: Callable[..., float]) -> Signal:
     )
     measure.__wrapped__ = function  # type: ignore[attr-defined]
     return signal(measure)
+
+
+def per_row(function: Callable[..., float]) -> Signal:
+    """Declare a signal by a plain function of one document: a dictionary of its columns, ``text`` as it is at that step.
+
+    >>> @per_row
+    ... def title_fraction(row) -> float:
+    ...     return len(row["title"] or "") / max(len(row["text"]), 1)
+    >>> title_fraction.of_rows([{"title": "Gold", "text": "Gold pans"}]).tolist()
+    [0.4444444444444444]
+    >>> _ = SIGNALS.pop("title_fraction")
+    """
+    return _declare(SIGNALS, Signal(function.__name__, function, "row"))
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,11 @@ on; a folder of another fingerprint is never mixed with it.
 """
 
 import dataclasses
-import difflib
 import hashlib
 import importlib
 import json
 import socket
 import sys
-import types
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +23,12 @@ import pyarrow as pa
 
 from goldwash import __version__
 from goldwash.filters.jit import warm_up
+from goldwash.pipeline.code import code_digest
+from goldwash.pipeline.parameters import RecipeError as RecipeError
+from goldwash.pipeline.parameters import fits as fits
+from goldwash.pipeline.parameters import kind_name as kind_name
+from goldwash.pipeline.parameters import nearest as nearest
+from goldwash.pipeline.parameters import plain
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.storage.atomic import clear_halves, write_json
 from goldwash.pipeline.storage.inputs import Input
@@ -32,17 +36,6 @@ from goldwash.pipeline.storage.locations import DataError, join, read_json, size
 from goldwash.pipeline.storage.tasks import Task, finished_markers
 
 Work = Callable[[Task], None]
-
-
-class RecipeError(Exception):
-    """A recipe, or a stage's parameter, that cannot be; the message says which, where, and the nearest right one.
-
-    ``place``: the keys that lead to it within its stage, for who knows the file's lines.
-    """
-
-    def __init__(self, message: str, place: tuple[Any, ...] = ()) -> None:
-        super().__init__(message)
-        self.place = place
 
 
 class Run(Protocol):
@@ -57,10 +50,31 @@ class RunError(Exception):
     """Tasks that failed: which, why, and where their logs lie."""
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A hint for a misspelt name."""
-    close = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+@dataclass(frozen=True)
+class Load:
+    """What comes to a stage, as far as it can be known before a run."""
+
+    documents: float
+    text_bytes: float
+    inputs: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage takes and leaves, for estimates before a run."""
+
+    megabytes_per_second: float
+    """MB read per CPU-second: of HTML for a stage that reads archives, else of text."""
+    kept_fraction: float = 1.0
+    """Documents kept, of those read."""
+    temporary_bytes: float = 0.0
+    """Bytes per document that stay on disk beside the output until the run's folder is deleted."""
+    memory: float = 0.0
+    """Bytes that the largest task takes beyond what any task takes."""
+    tasks: int | None = None
+    """Tasks of the longest pass; None: one per input."""
+    advice: str = ""
+    """What to set where a task would be too large for an ordinary machine."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,14 @@ class Stage(ABC):
     def warm_up(self) -> None:  # noqa: B027  (a stage without kernels has nothing to warm_up)
         """Do the work on a sentence or two, so that kernels are compiled before workers need them."""
 
+    def notes(self) -> list[str]:
+        """Lines that a user must read before this stage starts, such as that its model is a toy; also kept in its report."""
+        return []
+
+    @abstractmethod
+    def cost(self, load: Load) -> Cost:
+        """What it takes and leaves, with the sources of the numbers in its docstring."""
+
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
         """What a document met here: ``(rule, value, bounds, passed)``, the document as it came in."""
         return []
@@ -100,7 +122,7 @@ class Stage(ABC):
                 raise RecipeError(f"stage {cls.name} has no parameter {key!r}: {nearest(key, list(fields))}", (key,))
             if not fits(value, fields[key]):
                 raise RecipeError(f"stage {cls.name}: {key} is {value!r}; expected {kind_name(fields[key])}", (key,))
-        return cls(**{key: _plain(value) for key, value in config.items()})
+        return cls(**{key: plain(value) for key, value in config.items()})
 
     def config(self) -> dict[str, Any]:
         """The parameters as plain values, from which `of` makes the stage again."""
@@ -110,46 +132,23 @@ class Stage(ABC):
         """What else decides the output: versions of packages, digests of models and lists."""
         return {}
 
-    def fingerprint(self, inputs: Sequence[Input]) -> str:
-        """A hash of the stage, of its inputs and of the versions that decide its output."""
-        facts = {
+    def code(self) -> str:
+        """A digest of the code that decides its output."""
+        return code_digest(type(self).__module__)
+
+    def fingerprint(self, inputs: Sequence[Input], with_code: bool = True) -> str:
+        """A hash of the stage, its parameters and inputs, and the code and versions that decide its output.
+
+        ``with_code`` False: the same whatever goldwash's code, to recognise a folder that an older version made.
+        """
+        facts: dict[str, Any] = {
             "stage": self.name,
             "config": self.config(),
-            "versions": {**self.versions(), "format": "3", "pyarrow": pa.__version__},
+            "versions": {**self.versions(), "format": "4", "pyarrow": pa.__version__},
             "inputs": [(i.stamp, i.rows) for i in inputs],
+            **({"code": self.code()} if with_code else {}),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _plain(value: Any) -> Any:
-    return tuple(_plain(v) for v in value) if isinstance(value, list | tuple) else value
-
-
-def fits(value: Any, kind: Any) -> bool:
-    """Whether a plain value is of a parameter's kind."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return any(fits(value, k) for k in arguments)
-    if origin is typing.Literal:
-        return value in arguments
-    if origin is tuple:
-        return isinstance(value, list | tuple) and all(fits(v, arguments[0]) for v in value)
-    if kind is Any:
-        return True
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if origin in (dict, Mapping):
-        return isinstance(value, Mapping)
-    return isinstance(value, kind)
-
-
-def kind_name(kind: Any) -> str:
-    """A parameter's kind in words."""
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of " + ", ".join(map(repr, typing.get_args(kind)))
-    return getattr(kind, "__name__", None) or str(kind).replace("typing.", "")
 
 
 class Tasks:
@@ -182,7 +181,8 @@ Kind = TypeVar("Kind", bound=Stage)
 def versions_here(stage: Stage) -> dict[str, str]:
     """What decides a stage's bytes on this machine, besides its parameters and inputs."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return {"goldwash": __version__, "Python": python, "pyarrow": pa.__version__, **stage.versions()}
+    versions = {"goldwash": __version__, "code": stage.code(), "Python": python, "pyarrow": pa.__version__}
+    return {**versions, **stage.versions()}
 
 
 def stage_of(task: Task, kind: type[Kind]) -> Kind:

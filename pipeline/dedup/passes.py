@@ -33,18 +33,15 @@ import pyarrow.parquet as pq
 from goldwash.filters.ngrams import hashes
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.components import link, pairs, settle
-from goldwash.pipeline.engines.work import beat
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of
+from goldwash.pipeline.stage import Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
 from goldwash.pipeline.storage.parquet import (
     dropped_table,
     not_read,
-    read_batches,
     schema_of,
-    texts_of,
     with_column,
     with_fields,
 )
@@ -149,6 +146,11 @@ class Copies(Stage):
         return [(self.rule, document[self.rule], f"one is kept: {kept['id']} {kept['url']}", False)]
 
 
+def passes_memory(load: Load) -> float:
+    """Bytes of the largest task: the pairs of a slice, or the components of all documents."""
+    return max(BYTES_PAIRED * min(load.documents, DOCUMENTS_A_TASK), BYTES_JOINED * load.documents)
+
+
 def starts_of(counts: Sequence[int]) -> Numbers:
     """The number of each shard's first document, and after them that of all: ``int64[shards + 1]``."""
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
@@ -167,16 +169,11 @@ def key_shard(task: Task) -> None:
         _check_score(stage, location)
     with TaskOutput(task, None, dropped=False) as output:
         output.open("keys", f"keys/{task.name}.parquet", schema, dictionary=False)
-        documents = 0
-        for table in read_batches(location):
-            texts = texts_of(table, "text", location)
+        for table, texts in output.batches(location):
             fixed = {"id": table["id"], "url": table["url"], "weight": pa.array(stage.weights(table, texts))}
             output.write("keys", pa.table({**fixed, **stage.keys(table, texts)}).select(schema.names))
-            documents += len(texts)
-            everything = Count(len(texts), texts.bytes)
-            output.report += Report(everything, everything)
-            beat(task, documents, output.report.read.bytes)
-        output.facts["documents"] = documents
+            output.count(texts)
+        output.facts["documents"] = output.report.read.documents
 
 
 def _check_score(stage: Copies, location: str) -> None:
@@ -306,8 +303,7 @@ def cut_shard(task: Task) -> None:
     ids = read_keys(task.inputs[1], stage, ["id"], end - start)["id"]
     row = 0
     with TaskOutput(task, with_fields(schema_of(location), copy_count=pa.int32())) as output:
-        for table in read_batches(location):
-            texts = texts_of(table, "text", location)
+        for table, texts in output.batches(location):
             if not table["id"].cast(pa.string()).equals(ids.slice(row, len(texts))):
                 raise DataError(f"{location} is not what it was when its keys were made: run again from the start")
             here = slice(row, row + len(texts))
@@ -324,7 +320,6 @@ def cut_shard(task: Task) -> None:
             lost = Count(len(gone), int(texts.byte_counts[gone].sum()))
             left = Count(len(kept), int(texts.byte_counts[kept].sum()))
             output.report += Report(Count(len(texts), texts.bytes), left, {stage.rule: lost} if len(gone) else {})
-            beat(task, output.report.read.documents, output.report.read.bytes)
     if row != end - start:
         raise DataError(f"{location} has {row} documents, and had {end - start} when its keys were made: run again")
 

@@ -23,16 +23,13 @@ from goldwash.pipeline.engines.work import (
     Failures,
     Look,
     WorkStep,
-    forget_states,
-    logs_of,
     missing_ranks,
     raise_failures,
-    read_state,
     record_pass,
-    write_state,
 )
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, Work, reports_of
+from goldwash.pipeline.storage.states import forget_states, logs_of, read_state, write_state
 from goldwash.pipeline.storage.tasks import Task
 
 

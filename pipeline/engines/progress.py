@@ -1,6 +1,6 @@
 """How far a run is: a bar on a terminal, plain lines in a log.
 
-Law: what is shown comes from the tasks' markers and from what they tell on the way (`pipeline.engines.work.beat`), so that it can
+Law: what is shown comes from the tasks' markers and from what they tell on the way (`pipeline.storage.states.heartbeat`), so that it can
 be shown by anybody who sees the output folder.
 """
 
@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from goldwash.pipeline.engines.work import logs_of
 from goldwash.pipeline.storage.locations import is_local, join, read_json, sizes_in
+from goldwash.pipeline.storage.states import logs_of
 from goldwash.pipeline.storage.tasks import Task, finished_markers
 
 

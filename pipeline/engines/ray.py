@@ -31,18 +31,14 @@ from goldwash.pipeline.engines.work import (
     Failures,
     Look,
     WorkStep,
-    forget_states,
-    log_of,
-    logs_of,
     missing_ranks,
     raise_failures,
-    read_state,
     record_pass,
-    write_state,
 )
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, RunError, Work, reports_of
 from goldwash.pipeline.storage.locations import filesystem, is_local, join
+from goldwash.pipeline.storage.states import forget_states, log_of, logs_of, read_state, write_state
 from goldwash.pipeline.storage.tasks import Task
 
 AHEAD = 4

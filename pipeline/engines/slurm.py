@@ -39,21 +39,18 @@ from goldwash.pipeline.engines.work import (
     Failures,
     Look,
     WorkStep,
-    forget_states,
-    logs_of,
     missing_ranks,
     name_of,
     raise_failures,
-    read_state,
     record_pass,
     unmarked,
     work_named,
-    write_state,
 )
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, RunError, Work, reports_of
 from goldwash.pipeline.storage.atomic import atomic_write, write_json
 from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, read_json
+from goldwash.pipeline.storage.states import forget_states, logs_of, read_state, write_state
 from goldwash.pipeline.storage.tasks import Task
 
 GONE = "Invalid job id"

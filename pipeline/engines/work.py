@@ -13,14 +13,12 @@ nothing: its engine notices, and tries `TRIES` times.
 """
 
 import importlib
-import json
 import os
 import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from datatrove.executor import base as stock
@@ -31,8 +29,9 @@ from goldwash.filters.fetch import FetchError
 from goldwash.pipeline.stage import RecipeError, RunError, Work
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import check_unchanged
-from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, read_json, sizes_in
+from goldwash.pipeline.storage.locations import DataError, join, sizes_in
 from goldwash.pipeline.storage.retry import ATTEMPTS, is_transient, pause
+from goldwash.pipeline.storage.states import begun, forget_state, log_of, logs_of, write_state
 from goldwash.pipeline.storage.tasks import Task, finished, finished_markers
 
 TRIES = 3
@@ -133,16 +132,6 @@ def why_failed(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" + ("" if known else f" ({where.filename}:{where.lineno})")
 
 
-def logs_of(task: Task) -> str:
-    """Where a pass of a stage keeps its logs: beside the output."""
-    return join(task.out, "logs", task.part)
-
-
-def log_of(task: Task, rank: int) -> str:
-    """A task's log."""
-    return join(logs_of(task), "logs", f"task_{rank:05d}.log")
-
-
 def missing_ranks(tasks: Sequence[Task]) -> list[int]:
     """The ranks whose markers are not there, or not of this fingerprint, or whose files are not all there."""
     return [rank for rank, marker in enumerate(finished_markers(tasks)) if marker is None]
@@ -175,68 +164,6 @@ def record_pass(work: Work, tasks: Sequence[Task], engine: str, **facts: Any) ->
     told = {"stage": first.stage["name"], "part": first.part, "work": name_of(work), "tasks": len(tasks), "engine": engine}
     told |= {"fingerprint": first.fingerprint, "since": time.time(), "host": socket.gethostname(), "pid": os.getpid()}
     write_json(join(logs_of(first), "pass.json"), {**told, **facts})
-
-
-# --- states: a task on its way
-
-
-def state_file(task: Task) -> str:
-    """Where a task that is not done says how it is."""
-    return join(logs_of(task), "states", f"{task.name}.json")
-
-
-def begun(task: Task) -> dict[str, Any]:
-    """Write down that a task is begun, once more."""
-    earlier = read_state(task)
-    state = {"task": task.name, "tries": int(earlier.get("tries", 0)) + 1, "host": socket.gethostname(), "pid": os.getpid()}
-    state |= {"since": time.time()}
-    write_state(task, state)
-    return state
-
-
-def write_state(task: Task, state: Mapping[str, Any]) -> None:
-    """Write down how a task is; a disk that is full says so by the task's own error."""
-    with suppress(OSError):
-        write_json(state_file(task), dict(state))
-
-
-def read_state(task: Task) -> dict[str, Any]:
-    """What was written down of a task last; nothing where it is done or has not begun."""
-    try:
-        return dict(read_json(state_file(task)) or {})
-    except DataError:
-        return {}
-
-
-def forget_state(task: Task) -> None:
-    """A task that is done, or shall begin afresh, has no state."""
-    fs, path = filesystem(state_file(task))
-    with suppress(FileNotFoundError, OSError):
-        fs.rm_file(path)
-
-
-def forget_states(tasks: Sequence[Task]) -> None:
-    """Let these tasks begin afresh."""
-    if tasks:
-        there = sizes_in(join(logs_of(tasks[0]), "states"))
-        for task in tasks:
-            if f"{task.name}.json" in there:
-                forget_state(task)
-
-
-_beats: dict[str, float] = {}
-
-
-def beat(task: Task, documents: int, bytes_: int) -> None:
-    """Tell how far a task is, for those who watch: once a second, and only where the output lies on a disk."""
-    if not is_local(task.out) or time.monotonic() - _beats.get(task.marker, -1.0) < 1:
-        return
-    _beats[task.marker] = time.monotonic()
-    file = Path(filesystem(state_file(task))[1])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_name(f".half-{os.getpid()}-{task.name}")
-    half.write_text(json.dumps({**read_state(task), "documents": documents, "bytes": bytes_}))
-    os.replace(half, file)
 
 
 Failures = dict[int, str]

@@ -23,13 +23,12 @@ from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.benchmarks import Item, items_of
 from goldwash.pipeline.decontamination.matching import Needles, Quote, Rule, document_counts, needles_of, quotes_of
 from goldwash.pipeline.decontamination.report import HITS, disclosed
-from goldwash.pipeline.engines.work import beat
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import RecipeError, Run, Stage, finish, markers_of, reports_of, stage_of, tasks_for
+from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, finish, markers_of, reports_of, stage_of, tasks_for
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import join, read_json
-from goldwash.pipeline.storage.parquet import dropped_table, read_batches, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.parquet import dropped_table, schema_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 RULE, COVERAGE = "benchmark_item_count", "benchmark_coverage"
@@ -84,6 +83,10 @@ class Decontaminate(Stage):
     def versions(self) -> dict[str, str]:
         """A digest of every benchmark's items."""
         return {f"benchmark {name}": _items_digest(name) for name in self.names}
+
+    def cost(self, load: Load) -> Cost:
+        """Measured with MMLU."""
+        return Cost(52.0)
 
     def warm_up(self) -> None:
         """Compile the kernels."""
@@ -158,12 +161,9 @@ def count_shard(task: Task) -> None:
     counts: Counter[int] = Counter()
     with TaskOutput(task, None, dropped=False) as output:
         _, needles = prepared(stage)
-        for table in read_batches(task.inputs[0]):
-            texts = texts_of(table, "text", task.inputs[0])
+        for _, texts in output.batches(task.inputs[0]):
             counts.update(document_counts(texts, needles))
-            everything = Count(len(texts), texts.bytes)
-            output.report += Report(everything, everything)
-            beat(task, output.report.read.documents, output.report.read.bytes)
+            output.count(texts)
         output.facts["documents"] = {str(needle): n for needle, n in sorted(counts.items())}
 
 
@@ -177,8 +177,7 @@ def clean_shard(task: Task) -> None:
         schema = with_fields(schema, **{RULE: pa.int64(), COVERAGE: pa.float64()})
     with TaskOutput(task, schema) as output:
         output.open("hits", f"hits/{task.name}.parquet", HITS)
-        for table in read_batches(location):
-            texts = texts_of(table, "text", location)
+        for table, texts in output.batches(location):
             quotes = quotes_of(texts, needles, ignored)
             kept, gone, report = _acted(stage, table, texts, quotes, items)
             output.write("kept", kept)
@@ -187,7 +186,6 @@ def clean_shard(task: Task) -> None:
             if quotes:
                 output.write("hits", _hits(table, output.report.read.documents, texts, quotes, items))
             output.report += report
-            beat(task, output.report.read.documents, output.report.read.bytes)
 
 
 def _hits(table: pa.Table, first: int, texts: Texts, quotes: Mapping[int, list[Quote]], items: Sequence[Item]) -> pa.Table:

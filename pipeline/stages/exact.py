@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 import pyarrow as pa
 
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.dedup.passes import Copies, check_keep
-from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.dedup.passes import Copies, check_keep, passes_memory
+from goldwash.pipeline.stage import Cost, Load, RecipeError
 
 TRACKING = ("utm_", "fbclid", "gclid", "msclkid", "mc_cid", "mc_eid", "igshid", "ref_src")
 """How the names of parameters begin that tell where a visitor comes from, and not what the page is."""
@@ -40,6 +40,10 @@ class Exact(Copies):
     def key_columns(self) -> tuple[tuple[str, int], ...]:
         """A key for the text, one for the URL."""
         return tuple((name, 16) for name in ("text_key", "url_key") if name.removesuffix("_key") in self.by)
+
+    def cost(self, load: Load) -> Cost:
+        """Measured (docs/clusters.md); pairs take 50 bytes per document of a slice, components 20 per document."""
+        return Cost(24.0, 0.9, 60.0, memory=passes_memory(load))
 
     def keys(self, table: pa.Table, texts: Texts) -> dict[str, pa.Array]:
         """128-bit hashes of what is compared."""

@@ -40,24 +40,34 @@ from goldwash.filters.lists import ListError
 from goldwash.filters.signal import Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.engines.isolation import Begin, isolated
-from goldwash.pipeline.engines.work import beat
 from goldwash.pipeline.html import decoding as pages
 from goldwash.pipeline.html.decoding import Undecodable, decoded, is_page
 from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
 from goldwash.pipeline.html.visible_text import visible
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import RecipeError, Run, Stage, finish, stage_of, tasks_for
-from goldwash.pipeline.stages.heuristics import Heuristics, Step, clean
+from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, finish, stage_of, tasks_for
+from goldwash.pipeline.stages.heuristics import Heuristics
+from goldwash.pipeline.steps import Step, clean
 from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.inputs import HTML_ENDINGS, Input
 from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.storage.parquet import BATCH_BYTES, DOCUMENT, DROPPED, with_fields
+from goldwash.pipeline.storage.states import heartbeat
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.warc.http import HEAD_BYTES, TooLarge, response
 from goldwash.pipeline.warc.records import Damage, Record, arc_id, records, wacz_records
 
 LOOK_BYTES = 1 << 12
 """Bytes of visible text that early rules look at: enough to tell a language, and more words than any page needs."""
+RATES = {
+    "blocks": 140.0,
+    "resiliparse": 65.0,
+    "resiliparse_all": 120.0,
+    "turbohtml": 110.0,
+    "turbohtml_all": 130.0,
+    "trafilatura": 8.0,
+}
+"""MB of HTML per CPU-second, by extractor."""
 DOCUMENTS = ("response", "conversion", "file")
 """The kinds of records that become documents."""
 
@@ -116,6 +126,10 @@ class Extract(Stage):
         packages = {name: version(name) for name in ("fastwarc", "resiliparse")}
         return {extractor: which, **packages, **(self.rules.versions() if self.early else {})}
 
+    def cost(self, load: Load) -> Cost:
+        """MB of HTML per CPU-second by extractor, measured on real pages (BENCHMARKS.md)."""
+        return Cost(RATES.get(self.extractor, 65.0))
+
     def warm_up(self) -> None:
         """Compile what the extractor and the early steps need."""
         self.extract("<p>gold")
@@ -144,7 +158,7 @@ def extract_archive(task: Task) -> None:
             output.write("kept", kept)
             output.write("dropped", dropped)
             output.report += report
-            beat(task, output.report.read.documents, output.report.read.bytes)
+            heartbeat(task, output.report.read.documents, output.report.read.bytes)
 
 
 def extracted(

@@ -23,11 +23,9 @@ import pyarrow as pa
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup import minhash as kernels
 from goldwash.pipeline.dedup.components import link, pairs, settle
-from goldwash.pipeline.dedup.passes import SURVIVORS, Copies, check_keep, rows_between, starts_of
-from goldwash.pipeline.engines.work import beat
-from goldwash.pipeline.stage import RecipeError, Run, Tasks, markers_of, stage_of
+from goldwash.pipeline.dedup.passes import SURVIVORS, Copies, check_keep, passes_memory, rows_between, starts_of
+from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Tasks, markers_of, stage_of
 from goldwash.pipeline.storage.locations import join
-from goldwash.pipeline.storage.parquet import read_batches, texts_of
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 DOCUMENTS_A_PART = 100_000
@@ -128,6 +126,10 @@ class MinHash(Copies):
         sets, bounds = kernels.shingle_hashes(texts, self.ngram)
         kernels.judged(np.sort(sets), bounds, 0.5, 2)
 
+    def cost(self, load: Load) -> Cost:
+        """Measured (docs/clusters.md); the share kept is that of DCLM's deduplication (2406.11794, figure 4)."""
+        return Cost(23.0, 0.69, 553.0, memory=passes_memory(load))
+
     def keys(self, table: pa.Table, texts: Texts) -> dict[str, pa.Array]:
         """Signatures by band; null for documents without a shingle."""
         bands, rows, count = self.layout
@@ -183,8 +185,7 @@ def collect_sets(task: Task) -> None:
     document, component = known["document"].to_numpy(), known["survivor"].to_numpy()
     row, found = start, [SETS.empty_table()]
     with TaskOutput(task, None, dropped=False) as output:
-        for table in read_batches(location):
-            texts = texts_of(table, "text", location)
+        for table, texts in output.batches(location):
             first, last = np.searchsorted(document, [row, row + len(texts)])
             here = slice(first, last)
             rows = document[here] - row
@@ -195,7 +196,7 @@ def collect_sets(task: Task) -> None:
             values = [component[here] % task.extra["parts"], component[here], document[here], stage.weights(table, texts)[rows]]
             found.append(pa.table([*map(pa.array, values), column], schema=SETS))
             row += len(texts)
-            beat(task, row - start, 0)
+            output.count(texts)
         table = pa.concat_tables(found).sort_by([("part", "ascending"), ("component", "ascending")])
         output.open("sets", f"sets/{task.name}.parquet", SETS, group_rows=max(1, -(-table.num_rows // GROUPS)))
         output.write("sets", table)

@@ -25,12 +25,11 @@ from goldwash.classifiers.quality import BETTER, scores
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.signal import SIGNALS, Signal
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.engines.work import beat
 from goldwash.pipeline.recipes.plugins import load_custom
-from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
 from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.parquet import DOCUMENT, read_batches, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.parquet import DOCUMENT, schema_of, texts_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 SIGNAL = "signal:"
@@ -111,6 +110,10 @@ class Score(Stage):
         models = [s for s in self.scorers if not s.place.startswith(SIGNAL)]
         return {f"model {s.name}": file_digest(language.located(s.place)) for s in models}
 
+    def cost(self, load: Load) -> Cost:
+        """Measured with one folded model; each further one takes as much again."""
+        return Cost(50.0 / max(len(self.models), 1))
+
     def warm_up(self) -> None:
         """Compile the kernels, and refuse a model that does not have the label that is asked of it."""
         for scorer in self.scorers:
@@ -129,15 +132,13 @@ def score_shard(task: Task) -> None:
     location = task.inputs[0]
     kinds = {name: column.type for s in stage.scorers for name, column in s.columns(TRIED, TRIED).items()}
     with TaskOutput(task, with_fields(schema_of(location), **kinds), dropped=False) as output:
-        for table in read_batches(location):
-            texts, urls = texts_of(table, "text", location), texts_of(table, "url", location)
+        for table, texts in output.batches(location):
+            urls = texts_of(table, "url", location)
             for scorer in stage.scorers:
                 for name, column in scorer.columns(texts, urls).items():
                     table = with_column(table, name, column)
             output.write("kept", table)
-            everything = Count(len(texts), texts.bytes)
-            output.report += Report(everything, everything)
-            beat(task, output.report.read.documents, output.report.read.bytes)
+            output.count(texts)
 
 
 def scorers_of(words: Sequence[str], label: str | None) -> dict[str, Any]:

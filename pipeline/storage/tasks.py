@@ -8,11 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from goldwash.pipeline.report import Report
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import is_local, join, read_json, size_of, sizes_in
-from goldwash.pipeline.storage.parquet import DROPPED, ShardWriter
+from goldwash.pipeline.storage.parquet import DROPPED, ShardWriter, read_batches, texts_of
+from goldwash.pipeline.storage.states import heartbeat
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,20 @@ class TaskOutput:
 
     def __enter__(self) -> "TaskOutput":
         return self
+
+    def batches(self, location: str) -> Iterator[tuple[pa.Table, Texts]]:
+        """The documents of a shard, as tables with their texts, in order; records progress after each batch.
+
+        The caller adds to `report` what became of a batch before it takes the next one.
+        """
+        for table in read_batches(location):
+            yield table, texts_of(table, "text", location)
+            heartbeat(self.task, self.report.read.documents, self.report.read.bytes)
+
+    def count(self, texts: Texts) -> None:
+        """Count a batch that a pass has read and that loses nothing."""
+        everything = Count(len(texts), texts.bytes)
+        self.report += Report(everything, everything)
 
     def write(self, name: str, table: pa.Table) -> None:
         """Add rows to one of the shards."""

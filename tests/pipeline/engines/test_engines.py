@@ -17,9 +17,10 @@ from goldwash.pipeline.engines.ray import RayExecutor, cluster_at, ray
 from goldwash.pipeline.engines.settings import Ray, Slurm
 from goldwash.pipeline.engines.slurm import SlurmExecutor, element, queued, slurm
 from goldwash.pipeline.engines.slurm_driver import names_of
-from goldwash.pipeline.engines.work import TRIES, missing_ranks, read_state
+from goldwash.pipeline.engines.work import TRIES, missing_ranks
 from goldwash.pipeline.inspect.status import overall, status
 from goldwash.pipeline.stage import RunError, reports_of
+from goldwash.pipeline.storage.states import read_state
 from tests.faults import campaign, digests, local_engine, undisturbed, until, workers
 from tests.faults import ray_engine as ray_faults
 from tests.faults import slurm_engine as slurm_faults

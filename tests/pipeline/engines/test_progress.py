@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from goldwash.pipeline.engines.progress import Bar, Watched
-from goldwash.pipeline.engines.work import beat
 from goldwash.pipeline.storage.locations import read_json
+from goldwash.pipeline.storage.states import heartbeat
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 
@@ -41,7 +41,7 @@ def test_a_bar_counts_what_unfinished_tasks_tell(tmp_path: Path) -> None:
     work = tasks(tmp_path)
     with Bar(work, Console(file=io.StringIO(), force_terminal=True, width=200)) as bar:
         finish(work[0])
-        beat(work[1], 5, 500)
+        heartbeat(work[1], 5, 500)
         deadline = time.monotonic() + 10
         while bar.documents < 12 and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -51,5 +51,5 @@ def test_a_bar_counts_what_unfinished_tasks_tell(tmp_path: Path) -> None:
 def test_beats_are_told_once_a_second(tmp_path: Path) -> None:
     task = tasks(tmp_path, 1)[0]
     for n in range(100):
-        beat(task, n, n)
+        heartbeat(task, n, n)
     assert read_json(f"{tmp_path}/logs/part/states/part-00000.json") == {"documents": 0, "bytes": 0}

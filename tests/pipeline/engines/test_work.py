@@ -20,7 +20,7 @@ from goldwash.filters.fetch import FetchError
 from goldwash.pipeline.engines import work
 from goldwash.pipeline.engines.local import LocalExecutor
 from goldwash.pipeline.engines.slurm import read_tasks, write_tasks
-from goldwash.pipeline.engines.work import finished, read_state, state_file, why_failed
+from goldwash.pipeline.engines.work import finished, why_failed
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import RunError, Tasks, stage_of
 from goldwash.pipeline.stages.extract import Extract
@@ -29,6 +29,7 @@ from goldwash.pipeline.storage import locations
 from goldwash.pipeline.storage.inputs import Input, check_unchanged, find_shards, input_at
 from goldwash.pipeline.storage.locations import DataError, sizes_in
 from goldwash.pipeline.storage.retry import ATTEMPTS, is_transient
+from goldwash.pipeline.storage.states import read_state, state_file
 from goldwash.pipeline.storage.tasks import Task, TaskOutput, finished_markers
 from tests.pipeline.conftest import here, rows, shard
 from tests.support.numbers import write_number

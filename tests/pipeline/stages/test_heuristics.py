@@ -4,7 +4,7 @@ from typing import Any
 
 from goldwash.filters.signal import SIGNALS, per_text
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.stages.heuristics import Documents, clean, step_of
+from goldwash.pipeline.steps import Documents, clean, step_of
 
 
 def cleaned(steps: list[dict[str, Any]], texts: list[str], urls: list[str] | None = None) -> Documents:

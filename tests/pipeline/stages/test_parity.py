@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from goldwash.pipeline.stages.heuristics import Heuristics, clean_table
-from goldwash.pipeline.storage.parquet import read_batches
+from goldwash.pipeline.stages.heuristics import Heuristics, cleaned
+from goldwash.pipeline.storage.parquet import read_batches, texts_of
 from tests.conftest import ROOT
 
 THEIRS = {
@@ -52,7 +52,7 @@ def test_every_decision_and_every_text(real: Path) -> None:
     stage = Heuristics.of({"steps": reference_steps(real / "reference" / "banned-words")})
     ours: dict[str, tuple[str | None, Any]] = {}
     for table in read_batches(file):
-        kept, drops, _ = clean_table(stage.plan, table, file)
+        kept, drops, _ = cleaned(stage, table, texts_of(table, "text", file), file)
         for gone in drops:
             for row in gone.to_pylist():
                 ours[row["id"]] = (row["dropped_by"], row["value"])

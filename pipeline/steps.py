@@ -1,0 +1,358 @@
+"""Steps: what a recipe says about cleaning, read strictly, and run on texts.
+
+Invariants: steps run in order, each on the documents that the earlier ones left. A document that fails a keep is dropped under
+the rule's name, with its value; an edit that empties a text drops the document under the edit's name. The documents that are
+left after the last step have every column of `columns_of`, even if there is none. A step is a mapping with one of these keys:
+
+``keep: SIGNAL``        with ``min``, ``max`` (inclusive), ``above``, ``below`` (strict); other keys are the signal's parameters
+``keep: column``        the same for a column of the shard or one that an earlier step added, given as ``name: COLUMN``;
+                        ``among: [...]`` instead of bounds for strings
+``keep: language``      ``among: [en]``, with ``sure: P`` to let pass what is labelled with less than that probability; also
+                        ``keep: language_probability`` with bounds
+``keep_lines: SIGNAL``  drops the lines that fail; options ``strip`` and ``empty`` (`filters.edits.KeepLines`)
+``edit: EDIT``          changes the text; other keys are the edit's parameters
+``label: language``     adds the columns ``language`` and ``language_probability`` (`classifiers.language`)
+``mark: SIGNAL``        remembers a signal's value at this point
+``keep_lost: SIGNAL``   bounds the fraction of a marked signal lost since: ``(then - now) / then``, nan where then was 0
+
+``as: NAME`` renames a rule in reports; the default is the name of its signal, column or edit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from goldwash.classifiers import language
+from goldwash.filters.edits import KeepLines
+from goldwash.filters.signal import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.parameters import RecipeError, nearest
+from goldwash.pipeline.report import Count
+from goldwash.pipeline.storage.locations import DataError
+
+BOUNDS = ("min", "max", "above", "below")
+LABELS: dict[str, pa.DataType] = {"language": pa.string(), "language_probability": pa.float64()}
+"""The columns that ``label: language`` adds."""
+
+Trace = Callable[[str, Any, str, bool], None]
+"""Called with each rule's name, value, bounds and whether the document passed."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a recipe: its verb, what it works on (a string names a column), the rule's name, bounds and options."""
+
+    verb: str
+    subject: Signal | Edit | KeepLines | str
+    rule: str
+    keep: Keep | None = None
+    among: tuple[str, ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def plan_of(steps: Sequence[Any]) -> tuple[Step, ...]:
+    """The steps of a recipe's list; a `RecipeError` gives the number of the wrong step and its place."""
+    plan = []
+    for number, values in enumerate(steps, 1):
+        try:
+            if not isinstance(values, Mapping):
+                raise RecipeError(f"expected a mapping such as {{keep: word_count, min: 50}}, found {values!r}")
+            plan.append(step_of(values))
+        except RecipeError as error:
+            raise RecipeError(f"heuristics, step {number}: {error}", ("steps", number - 1)) from error
+    _check_order(plan)
+    return tuple(plan)
+
+
+def _check_order(plan: Sequence[Step]) -> None:
+    marked: set[str] = set()
+    names: set[str] = set()
+    for number, step in enumerate(plan, 1):
+        if step.verb == "mark" and isinstance(step.subject, Signal):
+            marked.add(step.subject.name)
+        if step.verb == "keep_lost" and isinstance(step.subject, Signal) and step.subject.name not in marked:
+            raise RecipeError(f"heuristics, step {number}: put `mark: {step.subject.name}` before `keep_lost`")
+        if step.verb in ("mark", "label"):
+            continue
+        if step.rule in names:
+            raise RecipeError(f"heuristics, step {number}: a second rule is called {step.rule!r}; give this one `as: NAME`")
+        names.add(step.rule)
+
+
+def step_of(values: Mapping[str, Any]) -> Step:
+    """A step from a recipe's mapping; a `RecipeError` says what is wrong and suggests the nearest known name."""
+    verbs = [verb for verb in VERBS if verb in values]
+    if len(verbs) != 1:
+        raise RecipeError(f"a step needs exactly one of {', '.join(VERBS)}; found {dict(values)}")
+    verb = verbs[0]
+    name, rest = str(values[verb]), {k: v for k, v in values.items() if k not in (verb, "as")}
+    try:
+        step = _MAKERS[verb](name, rest)
+    except SignalError as error:
+        raise RecipeError(str(error)) from error
+    except TypeError as error:
+        raise RecipeError(f"{verb} {name}: {error}") from error
+    return replace(step, rule=str(values["as"])) if "as" in values else step
+
+
+def _keep(name: str, rest: dict[str, Any]) -> Step:
+    if name == "column" or name in LABELS:
+        return _keep_column(name, rest)
+    bounds = _bounds(name, rest)
+    signal = _signal(name, rest, (*SIGNALS, *LABELS, "column"))
+    return Step("keep", signal, name, Keep(signal, **bounds))
+
+
+def _keep_column(name: str, rest: dict[str, Any]) -> Step:
+    bounds = _bounds(name, rest)
+    column = str(rest.pop("name", "")) if name == "column" else name
+    if not column:
+        raise RecipeError("keep column: give the column's name, as {keep: column, name: language_score, min: 0.65}")
+    among, sure = tuple(map(str, rest.pop("among", ()))), rest.pop("sure", 0.0)
+    if rest or bool(among) == bool(bounds) or (sure and (not among or column != "language")):
+        sure_too = " (with `sure: P` or not)" if column == "language" else ""
+        raise RecipeError(f"keep {column}: give either `among: [...]`{sure_too} or bounds, and nothing else")
+    if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 1:
+        raise RecipeError(f"keep {column}: sure is {sure!r}; expected a probability")
+    keep = None if among else Keep(Signal(column, _from_column), **bounds)
+    return Step("keep", column, column, keep, among, (("sure", float(sure)),) if sure else ())
+
+
+def _keep_lines(name: str, rest: dict[str, Any]) -> Step:
+    bounds, options = _bounds(name, rest), {k: rest.pop(k) for k in ("strip", "empty") if k in rest}
+    return Step("keep_lines", KeepLines(Keep(_signal(name, rest), **bounds), **options), f"lines.{name}")
+
+
+def _keep_lost(name: str, rest: dict[str, Any]) -> Step:
+    bounds = _bounds(name, rest)
+    return Step("keep_lost", _signal(name, rest), f"lost.{name}", Keep(Signal("lost_fraction", _from_column), **bounds))
+
+
+def _mark(name: str, rest: dict[str, Any]) -> Step:
+    return Step("mark", _signal(name, rest), name)
+
+
+def _edit(name: str, rest: dict[str, Any]) -> Step:
+    if name not in EDITS:
+        raise RecipeError(f"no edit is called {name!r}: {nearest(name, list(EDITS))}")
+    return Step("edit", EDITS[name].bind(**rest), name)
+
+
+def _label(name: str, rest: dict[str, Any]) -> Step:
+    if name != "language":
+        raise RecipeError(f"no labeller is called {name!r}: known: language")
+    known = {"model": language.DEFAULT, "newlines": " "}
+    for key in rest:
+        if key not in known:
+            raise RecipeError(f"label language has no parameter {key!r}: {nearest(key, list(known))}")
+    return Step("label", name, name, options=tuple(sorted({**known, **rest}.items())))
+
+
+def _signal(name: str, parameters: dict[str, Any], known: Sequence[str] = ()) -> Signal:
+    if name not in SIGNALS:
+        raise RecipeError(f"no signal is called {name!r}: {nearest(name, known or list(SIGNALS))}")
+    return SIGNALS[name].bind(**parameters)
+
+
+def _bounds(name: str, rest: dict[str, Any]) -> dict[str, float]:
+    """The bounds of a step; removes them from its keys."""
+    bounds = {k: rest.pop(k) for k in BOUNDS if k in rest}
+    for key, value in bounds.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RecipeError(f"{name}: {key} is {value!r}; expected a number")
+    return {key: float(value) for key, value in bounds.items()}
+
+
+_MAKERS: dict[str, Callable[[str, dict[str, Any]], Step]] = {
+    "keep": _keep,
+    "keep_lines": _keep_lines,
+    "edit": _edit,
+    "label": _label,
+    "mark": _mark,
+    "keep_lost": _keep_lost,
+}
+
+VERBS = tuple(_MAKERS)
+
+
+def _from_column(texts: Texts) -> Values:
+    raise AssertionError("a column's values are looked up, not measured")
+
+
+def columns_of(plan: Sequence[Step], annotate: bool = False) -> dict[str, pa.DataType]:
+    """The columns that steps add: labels, and with ``annotate`` one float64 column per keep."""
+    added: dict[str, pa.DataType] = {}
+    for step in plan:
+        if step.verb == "label":
+            added |= LABELS
+        elif annotate and step.verb in ("keep", "keep_lost") and not isinstance(step.subject, str):
+            added[step.rule] = pa.float64()
+    return added
+
+
+@dataclass
+class Documents:
+    """Documents on their way through the steps: those that are left, and what happened to the others.
+
+    ``rows``: int64[N], the rows of the documents that are left among those that came. ``table``: the other columns, where there
+    are any; rows as they came.
+    """
+
+    texts: Texts
+    urls: Texts
+    rows: npt.NDArray[np.int64]
+    columns: dict[str, Any] = field(default_factory=dict)
+    table: pa.Table | None = None
+    annotate: bool = False
+    annotations: dict[str, Values] = field(default_factory=dict)
+    drops: list[tuple[str, npt.NDArray[np.int64], Values, list[str | None]]] = field(default_factory=list)
+    dropped: dict[str, Count] = field(default_factory=dict)
+    edited: dict[str, Count] = field(default_factory=dict)
+
+    def drop(self, rule: str, passed: npt.NDArray[np.bool_], values: Values) -> None:
+        """Drop the documents that did not pass; with ``annotate``, record the values instead."""
+        if self.annotate:
+            self.annotations[rule] = values
+            return
+        if passed.all():
+            return
+        gone = np.flatnonzero(~passed)
+        details = [self._detail(rule, row) for row in gone]
+        self.drops.append((rule, self.rows[gone], np.asarray(values, np.float64)[gone], details))
+        lost = Count(len(gone), int(self.texts.byte_counts[gone].sum()))
+        self.dropped[rule] = self.dropped.get(rule, Count()) + lost
+        left = np.flatnonzero(passed)
+        self.texts, self.urls, self.rows = self.texts.take(left), self.urls.take(left), self.rows[left]
+        self.columns = {name: values[left] for name, values in self.columns.items()}
+
+    def _detail(self, rule: str, row: Any) -> str | None:
+        return str(self.columns["language"][row]) if rule.startswith("language") and "language" in self.columns else None
+
+    def edit(self, rule: str, edit: Callable[[Texts], Texts]) -> None:
+        """Change the texts; drop the documents whose text is empty afterwards."""
+        before = self.texts
+        self.texts = edit(before)
+        if self.texts is not before:
+            resized = self.texts.byte_counts != before.byte_counts
+            if resized.any():
+                self.edited[rule] = self.edited.get(rule, Count()) + Count(int(resized.sum()), before.bytes - self.texts.bytes)
+        sizes = self.texts.byte_counts
+        if not self.annotate:
+            self.drop(rule, sizes > 0, np.zeros(len(sizes)))
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """A column of the documents that are left: one that a step added, else the shard's; null numbers are nan."""
+        if name in self.columns:
+            return np.asarray(self.columns[name])
+        if self.table is None or name not in self.table.column_names:
+            if name in LABELS:
+                raise RecipeError(f"keep {name}: no earlier step makes that column; put `label: language` before it")
+            known = ", ".join(self.table.column_names) if self.table is not None else "none"
+            raise DataError(f"keep column: there is no column {name!r}; the shard has: {known}")
+        values = self.table[name].take(pa.array(self.rows)).combine_chunks()
+        kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            return np.asarray(pc.fill_null(values.cast(pa.string()), "").to_pylist(), np.str_)
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+            raise DataError(f"keep column, {name}: expected numbers or strings, found {kind}")
+        return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+
+    def dictionaries(self) -> list[dict[str, Any]]:
+        """The documents that are left as dictionaries of their columns, ``text`` and labels as they are now."""
+        held = self.table.take(pa.array(self.rows)).to_pylist() if self.table is not None else [{} for _ in self.rows]
+        labels = {name: values.tolist() for name, values in self.columns.items() if name in LABELS}
+        return [
+            {**row, "url": url, "text": text, **{name: values[n] for name, values in labels.items()}}
+            for n, (row, url, text) in enumerate(zip(held, self.urls, self.texts, strict=True))
+        ]
+
+
+def clean(
+    steps: Sequence[Step],
+    texts: Texts,
+    urls: Texts,
+    trace: Trace | None = None,
+    annotate: bool = False,
+    table: pa.Table | None = None,
+) -> Documents:
+    """Take documents through the steps. ``trace`` gets each rule's value, bounds and verdict (for a single document)."""
+    documents = Documents(texts, urls, np.arange(len(texts)), table=table, annotate=annotate)
+    for step in steps:
+        if not len(documents.rows):
+            break
+        before, bytes_before = len(documents.rows), documents.texts.bytes
+        value = _take(step, documents)
+        if trace and value is not None:
+            trace(step.rule, value[0], step.keep.bounds if step.keep else _among(step), len(documents.rows) == before)
+        elif trace and step.verb in ("edit", "keep_lines"):
+            lost = bytes_before - documents.texts.bytes
+            trace(step.rule, lost, "bytes removed", len(documents.rows) == before)
+    if not len(documents.rows):
+        _fill(documents, steps)
+    return documents
+
+
+def _fill(documents: Documents, steps: Sequence[Step]) -> None:
+    """Add the columns of all steps where no document is left: later code need not care which step dropped the last one."""
+    for name, kind in columns_of(steps, documents.annotate).items():
+        empty = np.zeros(0, kind.to_pandas_dtype() if kind != pa.string() else np.str_)
+        (documents.columns if name in LABELS else documents.annotations)[name] = empty
+
+
+def _among(step: Step) -> str:
+    sure = dict(step.options).get("sure")
+    return f"{step.subject} among {', '.join(step.among)}" + (f", or probability below {sure:g}" if sure else "")
+
+
+def _labelled(step: Step, documents: Documents, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which labels are among those of a step, or not sure enough."""
+    passed = np.isin(values.astype(np.str_), step.among)
+    sure = dict(step.options).get("sure")
+    return passed | (documents.columns["language_probability"] < sure) if sure else passed
+
+
+def _take(step: Step, documents: Documents) -> Any:
+    """Run one step on the documents that are left; returns the values that a keep looked at."""
+    subject = step.subject
+    if step.verb == "label":
+        options = dict(step.options)
+        labels, probabilities = language.likeliest(documents.texts, options["model"], options["newlines"])
+        documents.columns |= {"language": labels, "language_probability": probabilities}
+        return None
+    if isinstance(subject, KeepLines | Edit):
+        documents.edit(step.rule, subject)
+        return None
+    if isinstance(subject, str):
+        return _take_column(step, subject, documents)
+    values = _measured(subject, documents)
+    if step.verb == "mark":
+        documents.columns[f"mark.{subject.name}"] = values
+        return None
+    if step.verb == "keep_lost":
+        then = documents.columns[f"mark.{subject.name}"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.where(then > 0, (then - values) / then, np.nan)
+    assert step.keep is not None
+    documents.drop(step.rule, step.keep.passes(values), values)
+    return values
+
+
+def _take_column(step: Step, name: str, documents: Documents) -> Any:
+    values = documents.column(name)
+    if step.keep is not None and values.dtype.kind == "U":
+        raise DataError(f"keep column, {name}: bounds need numbers, found strings; give `among: [...]`")
+    passed = step.keep.passes(values) if step.keep else _labelled(step, documents, values)
+    shown = values if values.dtype.kind in "fiu" else documents.columns.get(f"{name}_probability", np.zeros(len(values)))
+    documents.drop(step.rule, passed, shown)
+    return values
+
+
+def _measured(signal: Signal, documents: Documents) -> Values:
+    if signal.column == "row":
+        return signal.of_rows(documents.dictionaries())
+    return signal.measure(documents.urls if signal.column == "url" else documents.texts)
