@@ -65,6 +65,4 @@ def kind_name(kind: Any) -> str:
     """
     if typing.get_origin(kind) is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(kind)))
-    if typing.get_origin(kind) is not None:
-        return str(kind).replace("typing.", "")
     return getattr(kind, "__name__", None) or str(kind).replace("typing.", "")

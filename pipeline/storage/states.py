@@ -14,33 +14,51 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, read_json, sizes_in
 
-if TYPE_CHECKING:
-    from goldwash.pipeline.storage.tasks import Task
+
+class Task(Protocol):
+    """The names and places of a task (`pipeline.storage.tasks.Task`)."""
+
+    @property
+    def out(self) -> str:
+        """The stage's folder."""
+
+    @property
+    def part(self) -> str:
+        """The pass."""
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+
+    @property
+    def marker(self) -> str:
+        """The task's marker."""
+
 
 HEARTBEAT_SECONDS = 1.0
 
 
-def logs_of(task: "Task") -> str:
+def logs_of(task: Task) -> str:
     """The folder of a pass's logs and states, beside the output."""
     return join(task.out, "logs", task.part)
 
 
-def log_of(task: "Task", rank: int) -> str:
+def log_of(task: Task, rank: int) -> str:
     """A task's log file."""
     return join(logs_of(task), "logs", f"task_{rank:05d}.log")
 
 
-def state_file(task: "Task") -> str:
+def state_file(task: Task) -> str:
     """The state file of a task that is not done."""
     return join(logs_of(task), "states", f"{task.name}.json")
 
 
-def begun(task: "Task") -> dict[str, Any]:
+def begun(task: Task) -> dict[str, Any]:
     """Record that a task starts another attempt; returns the new state."""
     earlier = read_state(task)
     state = {"task": task.name, "tries": int(earlier.get("tries", 0)) + 1, "host": socket.gethostname(), "pid": os.getpid()}
@@ -49,13 +67,13 @@ def begun(task: "Task") -> dict[str, Any]:
     return state
 
 
-def write_state(task: "Task", state: Mapping[str, Any]) -> None:
+def write_state(task: Task, state: Mapping[str, Any]) -> None:
     """Write a task's state. A full disk is ignored here: the task's own error reports it."""
     with suppress(OSError):
         write_json(state_file(task), dict(state))
 
 
-def read_state(task: "Task") -> dict[str, Any]:
+def read_state(task: Task) -> dict[str, Any]:
     """A task's last state; empty if it is done, has not started, or its state file is broken."""
     try:
         return dict(read_json(state_file(task)) or {})
@@ -63,14 +81,14 @@ def read_state(task: "Task") -> dict[str, Any]:
         return {}
 
 
-def forget_state(task: "Task") -> None:
+def forget_state(task: Task) -> None:
     """Remove a task's state: it is done, or starts afresh."""
     fs, path = filesystem(state_file(task))
     with suppress(FileNotFoundError, OSError):
         fs.rm_file(path)
 
 
-def forget_states(tasks: Sequence["Task"]) -> None:
+def forget_states(tasks: Sequence[Task]) -> None:
     """Remove the states of tasks that start afresh."""
     if tasks:
         there = sizes_in(join(logs_of(tasks[0]), "states"))
@@ -82,7 +100,7 @@ def forget_states(tasks: Sequence["Task"]) -> None:
 _beats: dict[str, float] = {}
 
 
-def heartbeat(task: "Task", documents: int, bytes_: int) -> None:
+def heartbeat(task: Task, documents: int, bytes_: int) -> None:
     """Record a task's progress, at most once per second and only on a disk (a store would charge for each write)."""
     if not is_local(task.out) or time.monotonic() - _beats.get(task.marker, -HEARTBEAT_SECONDS) < HEARTBEAT_SECONDS:
         return

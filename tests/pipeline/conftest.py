@@ -20,6 +20,7 @@ from goldwash.pipeline.stage import Work
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.tasks import Task, finished
 
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
     """A folder that is made once, whatever the number of xdist's workers."""

@@ -23,6 +23,7 @@ CHANGES = {
     "heuristics": [
         {"steps": [{**STEP, "min": 2}]}, {"steps": [STEP, {"edit": "squeeze_newlines", "max": 2}]},
         {"use": [{"file": "nothing.py", "source": "x = 1"}]}, {"annotate": True},
+        {"max_text_bytes": 10},
     ],
     "bloom": [
         {"mode": "lines"}, {"min_n": 5}, {"max_n": 20}, {"threshold": 0.5}, {"false_positive_rate": 0.1}, {"groups": 2},

@@ -88,7 +88,7 @@ def test_a_task_that_always_kills_its_worker_fails_after_three_tries_and_the_oth
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    ("act", "why"), [("raise", r": the gold is gone"), ("fault", r": KeyError: 'a fault of ours' \(.*labour\.py:\d+\)")]
+    ("act", "why"), [("raise", r": the gold is gone"), ("fault", r": KeyError: 'a fault of ours' \(.*numbers\.py:\d+\)")]
 )
 def test_an_error_is_told_with_its_task_and_the_others_end_well(tmp_path, workers, act, why):
     tasks = tasks_in(tmp_path / "a", t1=act, t2=act)

@@ -1,9 +1,11 @@
 import pytest
 
 from goldwash.pipeline.html.extractors import EXTRACTORS
-from goldwash.pipeline.inspect.estimate import COSTS, PAGE_TEXT_BYTES, RATES, plan
+from goldwash.pipeline.inspect.estimate import PAGE_TEXT_BYTES, plan
 from goldwash.pipeline.recipes import recipe as recipes
+from goldwash.pipeline.stage import Load
 from goldwash.pipeline.stages import STAGES
+from goldwash.pipeline.stages.extract import RATES
 from goldwash.pipeline.storage.inputs import Input
 
 DUMP = [Input(f"https://a.example/{n}.warc.gz", 0, "") for n in range(90_000)]
@@ -13,10 +15,20 @@ def rows(*settings, inputs=DUMP, skip=()):
     return {row.stage: row for row in plan(recipes.load("sample", settings, skip), inputs)}
 
 
-def test_every_stage_has_a_cost():
-    assert set(COSTS) == set(STAGES)
-    assert all(cost.rate > 0 and 0 < cost.keeps <= 1 for cost in COSTS.values())
-    assert {"blocks", *RATES} == set(EXTRACTORS)
+NEEDED = {"score": {"models": {"quality": "signal:word_count"}}}
+"""Parameters of stages that have no defaults for all."""
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_has_a_cost(name):
+    cost = STAGES[name].of(NEEDED.get(name, {})).cost(Load(1000, 3e6, 4))
+    assert cost.megabytes_per_second > 0
+    assert 0 < cost.kept_fraction <= 1
+    assert cost.tasks is None or 1 <= cost.tasks <= 4
+
+
+def test_every_extractor_has_a_rate():
+    assert set(RATES) == set(EXTRACTORS)
 
 
 def test_archives_of_unknown_size_are_common_crawls():
@@ -24,10 +36,10 @@ def test_archives_of_unknown_size_are_common_crawls():
     assert list(planned) == ["extract", "heuristics", "minhash", "bloom", "quality", "decontaminate"]
     assert planned["extract"].documents == pytest.approx(3.05e9, rel=0.01)
     assert planned["extract"].tasks == 90_000
+    assert planned["bloom"].cpu_seconds == pytest.approx(planned["bloom"].read / 1e6 / 27)
     assert planned["minhash"].documents / planned["extract"].documents == pytest.approx(0.199)
     assert planned["decontaminate"].documents / planned["quality"].documents == pytest.approx(0.1)
     for row in planned.values():
-        assert row.cpu_seconds == pytest.approx(row.read / 1e6 / COSTS[row.stage].rate)
         assert row.longest_seconds == pytest.approx(row.cpu_seconds / row.tasks)
 
 
