@@ -1,53 +1,62 @@
 """Files that appear complete or not at all.
 
-Invariants: on a disk a file is written under a temporary name and renamed; in an object store it is written to an
-`anonymous_temp_file` and uploaded in one piece.
+Invariants: on a disk a file is written under a temporary name (``.half-*``) and renamed; in an object store it is written to an
+`anonymous_temp_file` and uploaded in one piece. The umask decides who may read it. A full, read-only or broken disk is a
+`StorageError` of one sentence.
 """
 
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from goldwash.pipeline.storage.failures import in_plain_words
 from goldwash.pipeline.storage.locations import filesystem, is_local
 from goldwash.pipeline.storage.retry import with_retries
 
 
 @contextmanager
 def atomic_write(location: str) -> Iterator[str]:
-    """A local temporary path; what is written there appears at the location when the block ends well, and never else."""
-    fs, path = filesystem(location)
+    """A local temporary path. Its content appears at the location when the block ends without an error, and only then."""
     if not is_local(location):
         with anonymous_temp_file() as half:
-            yield half
-            with_retries(lambda: fs.put_file(half, path))
+            with in_plain_words(location, writing=True, disk_only=True):
+                yield half
+            with in_plain_words(location, writing=True):
+                fs, path = filesystem(location)
+                with_retries(lambda: fs.put_file(half, path))
         return
+    path = filesystem(location)[1]
     folder = os.path.dirname(path)
-    os.makedirs(folder or ".", exist_ok=True)
-    handle, half = tempfile.mkstemp(prefix=".half-", dir=folder)
-    os.close(handle)
+    half = os.path.join(folder, f".half-{os.getpid()}-{secrets.token_hex(6)}")
+    with in_plain_words(location, writing=True):
+        os.makedirs(folder or ".", exist_ok=True)
+        os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
-        yield half
-        os.chmod(half, 0o644)
-        with open(half, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(half, path)
+        with in_plain_words(location, writing=True, disk_only=True):
+            yield half
+        with in_plain_words(location, writing=True):
+            with open(half, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(half, path)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(half)
 
 
 DESCRIPTORS = "/proc/self/fd"
-"""Where Linux shows a process the files that it has open, those without a name too."""
+"""Where Linux shows a process its open files, those without a name too."""
 
 
 @contextmanager
 def anonymous_temp_file() -> Iterator[str]:
-    """The path of an empty file in the machine's temporary folder; it is gone with the block, and on Linux with the process,
-    however that ends. Only this process and those that it forks can open it.
+    """The path of an empty file in the machine's temporary folder, which is removed at the end of the block.
+
+    On Linux it has no name and also goes with the process, however that ends; only this process and its forks can open it.
     """
     if os.path.isdir(DESCRIPTORS):
         with tempfile.TemporaryFile() as file:
@@ -58,7 +67,7 @@ def anonymous_temp_file() -> Iterator[str]:
 
 
 def clear_halves(folder: str) -> None:
-    """Remove the temporary files of writers that were killed, once nobody writes here any more."""
+    """Remove the temporary files of killed writers; call it only when nobody writes here any more."""
     if is_local(folder):
         for half in Path(filesystem(folder)[1]).rglob(".half-*"):
             half.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Locations: paths and URLs that fsspec understands, and what is at them.
 
 Invariants: nothing is written here. A location is a local path or any URL that fsspec knows (``s3://``, ``https://``, ``hf://``).
+A location that is kept, logged or shown has no credentials (`goldwash.credentials`); `filesystem` puts them back.
 """
 
 import json
@@ -11,26 +12,44 @@ from typing import Any
 
 import fsspec
 
+from goldwash.credentials import kept_apart as kept_apart
+from goldwash.credentials import shown as shown
+from goldwash.credentials import with_credentials
+from goldwash.pipeline.storage.failures import DataError as DataError
+from goldwash.pipeline.storage.failures import in_plain_words
 from goldwash.pipeline.storage.retry import with_retries
 
-
-class DataError(Exception):
-    """Input that cannot be used; the message says what was expected, what came, where, and the cure."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "http": {"client_kwargs": {"trust_env": True}},
+    "https": {"client_kwargs": {"trust_env": True}},
+    "gs": {"session_kwargs": {"trust_env": True}},
+    "gcs": {"session_kwargs": {"trust_env": True}},
+}
+"""Options of fsspec's file systems: aiohttp asks proxies (``http_proxy``) and reads ``.netrc`` only if it is told to."""
 
 
 def filesystem(location: str) -> tuple[Any, str]:
-    """The fsspec file system of a location, and the location's path in it."""
-    # a cached listing of a store does not know what another machine has put there since
-    options: dict[str, Any] = {} if is_local(location) else {"use_listings_cache": False}
+    """The fsspec file system of a location, and the location's path in it.
+
+    Raises `DataError` where no installed package knows the protocol.
+    """
+    options: dict[str, Any] = {}
+    if not is_local(location):
+        # a cached listing of a store does not know what another machine has written since
+        options = {"use_listings_cache": False, **OPTIONS.get(location.partition("://")[0], {})}
     try:
-        fs, path = fsspec.core.url_to_fs(location, **options)
-    except (ImportError, ValueError) as error:
-        raise DataError(f"{location}: {error}") from error
+        fs, path = fsspec.core.url_to_fs(with_credentials(location), **options)
+    except ImportError as error:
+        scheme = location.partition("://")[0]
+        cure = "pip install 'goldwash[s3]'" if scheme in ("s3", "s3a") else "install the package that it names"
+        raise DataError(f"{shown(location)} cannot be read: {error}. Cure: {cure}") from error
+    except ValueError as error:
+        raise DataError(f"{shown(location)}: {error}") from error
     return fs, path
 
 
 def is_local(location: str) -> bool:
-    """Whether a location lies on a disk of this machine (or one mounted on it)."""
+    """Whether a location is on a disk of this machine, or on one mounted there."""
     return "://" not in location or location.startswith("file://")
 
 
@@ -40,50 +59,59 @@ def join(folder: str, *parts: str) -> str:
 
 
 def exists(location: str) -> bool:
-    """Whether something lies at a location."""
-    fs, path = filesystem(location)
-    return bool(fs.exists(path))
+    """Whether there is a file or a folder at a location."""
+    with in_plain_words(location):
+        fs, path = filesystem(location)
+        return bool(with_retries(lambda: fs.exists(path)))
 
 
 def read_json(location: str) -> Any:
     """A JSON file's value; None where there is no file; `DataError` where it is broken."""
-    fs, path = filesystem(location)
 
     def content() -> Any:
+        fs, path = filesystem(location)
         with fs.open(path, "rb") as file:
             return json.load(file)
 
     try:
-        return with_retries(content)
-    except FileNotFoundError:
+        with in_plain_words(location):
+            return with_retries(content)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{location} is not whole JSON ({error}): delete it and run again") from error
 
 
 def read_text(location: str) -> str:
     """A text file's content."""
-    fs, path = filesystem(location)
-    with fs.open(path, "rb") as file:
-        return str(file.read(), "utf-8")
+
+    def content() -> str:
+        fs, path = filesystem(location)
+        with fs.open(path, "rb") as file:
+            return str(file.read(), "utf-8")
+
+    with in_plain_words(location):
+        return with_retries(content)
 
 
 def size_of(location: str) -> int | None:
     """A file's size in bytes; None where there is none."""
-    fs, path = filesystem(location)
     try:
-        return int(with_retries(lambda: fs.size(path)))
-    except FileNotFoundError:
+        with in_plain_words(location):
+            fs, path = filesystem(location)
+            return int(with_retries(lambda: fs.size(path)))
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
 def sizes_in(folder: str) -> dict[str, int]:
-    """The files right in a folder and their sizes in bytes; none where there is no folder."""
-    fs, path = filesystem(folder)
+    """The files right in a folder and their sizes in bytes; empty where there is no folder."""
     try:
-        if is_local(folder):
-            return dict(_entries(path))
-        found = with_retries(lambda: fs.ls(path, detail=True))
+        with in_plain_words(folder):
+            fs, path = filesystem(folder)
+            if is_local(folder):
+                return dict(_entries(path))
+            found = with_retries(lambda: fs.ls(path, detail=True))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in found if entry["type"] == "file"}
@@ -92,6 +120,6 @@ def sizes_in(folder: str) -> dict[str, int]:
 def _entries(folder: str) -> Iterator[tuple[str, int]]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):  # another task's half, renamed or removed meanwhile
+            with suppress(FileNotFoundError):  # another task's temporary file, renamed or removed meanwhile
                 if entry.is_file():
                     yield entry.name, entry.stat().st_size

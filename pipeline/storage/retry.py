@@ -1,7 +1,8 @@
-"""Which errors may be gone a moment later, and asking again.
+"""Classify transient errors, and retry what failed with one.
 
-Law: a store that answers 500, 503 or 429, a connection that broke and an I/O error of a shared disk may pass; what is not
-there, may not be read or is no such thing stays so, and is told at once.
+Invariants: a server that answers 500, 503 or 429, a broken connection and an I/O error of a shared disk are transient. A missing
+file, a refused permission and a wrong name are not, and are raised at once. Retries are not nested: an error that `with_retries`
+gave up on is `exhausted`, and no caller above retries it.
 """
 
 import errno
@@ -10,59 +11,78 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 ATTEMPTS = 4
-"""How often is asked, or a task begun, that meets errors that may pass; between: half a second, two, eight."""
+"""How often a request is sent, or a task begun, that fails with transient errors; the pauses are half a second, two, eight."""
 
-PASSING = {
-    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.EAGAIN,
-    errno.EBUSY, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EREMOTEIO,
+TRANSIENT = {
+    number
+    for name in (
+        "EIO", "ESTALE", "ETIMEDOUT", "ECONNRESET", "ECONNABORTED", "ECONNREFUSED", "EAGAIN", "EBUSY", "EHOSTUNREACH",
+        "ENETUNREACH", "ENETDOWN", "EREMOTEIO",
+    )
+    if (number := getattr(errno, name, None)) is not None
 }  # fmt: skip
+"""Error numbers of the system; some exist on Linux alone."""
 
-CONNECTIONS = ("ClientConnectionError", "ClientPayloadError", "HTTPClientError", "ConnectionError")
-"""Names of the errors of aiohttp and botocore that tell of a connection: neither package need be installed."""
+CONNECTIONS = ("ClientConnectionError", "ClientPayloadError", "HTTPClientError", "ConnectionError", "TransportError")
+"""Names of the connection errors of aiohttp, botocore and httpx: none of these packages need be installed."""
+
+CLIENTS = ("aiohttp", "botocore", "httpx", "huggingface_hub", "gcsfs", "requests", "urllib3")
 
 Answer = TypeVar("Answer")
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether an error, or one that caused it, is of a kind that may be gone a moment later."""
+    """Whether an error, or an error that caused it, may be gone a moment later."""
     seen = 0
     while error is not None and seen < 10:
-        if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in PASSING):
+        if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in TRANSIENT):
             return True
-        if type(error).__module__.startswith(("aiohttp", "botocore")):
-            status = _status_of(error)
+        if type(error).__module__.startswith(CLIENTS):
+            status = status_of(error)
             return status >= 500 or status == 429 if status is not None else _is_of_connections(error)
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
 
 
-def _status_of(error: BaseException) -> int | None:
-    """The HTTP status of an answer; None where there was none."""
-    response = getattr(error, "response", None)  # botocore's
-    if isinstance(response, Mapping):
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of a client's error; None where the server did not answer."""
+    response = getattr(error, "response", None)
+    if isinstance(response, Mapping):  # botocore
         found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    else:
-        found = getattr(error, "status", None)  # aiohttp's
+    else:  # httpx and requests; aiohttp
+        found = getattr(response, "status_code", None) or getattr(error, "status", None) or getattr(error, "code", None)
     return found if isinstance(found, int) else None
 
 
 def _is_of_connections(error: BaseException) -> bool:
-    """Whether one of these packages' errors, without an answer, tells of a connection and not of what was asked."""
     return any(kind.__name__ in CONNECTIONS for kind in type(error).__mro__)
 
 
 def pause(number: int) -> None:
-    """Wait, after the first time (0), the second, the third."""
+    """Wait after the first failure (0), the second, the third."""
     time.sleep(0.5 * 4**number)
 
 
-def with_retries(ask: Callable[[], Answer]) -> Answer:
-    """What a function gives, asked again after errors that may pass."""
-    for number in range(ATTEMPTS - 1):
+def with_retries(ask: Callable[[], Answer], transient: Callable[[BaseException], bool] = is_transient) -> Answer:
+    """The value of a function, which is called again after transient errors, `ATTEMPTS` times in all."""
+    for number in range(ATTEMPTS):
         try:
             return ask()
         except Exception as error:
-            if not is_transient(error):
+            if exhausted(error) or not transient(error):
+                raise
+            if number == ATTEMPTS - 1:
+                error.goldwash_exhausted = True  # type: ignore[attr-defined]
                 raise
             pause(number)
-    return ask()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def exhausted(error: BaseException | None) -> bool:
+    """Whether `with_retries` gave up on an error, or on an error that caused it."""
+    seen = 0
+    while error is not None and seen < 10:
+        if getattr(error, "goldwash_exhausted", False):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False

@@ -1,0 +1,86 @@
+"""Read Parquet: row group by row group, in tables bounded by bytes, with page checksums verified.
+
+Invariants: at most about `READ_BYTES` are unpacked at once, and never more than one row beyond `MOST_BYTES`, whatever the row
+groups are like. A file whose SHA-256 is known is verified before its first row is given.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from goldwash.pipeline.storage.failures import DataError, in_plain_words, is_of_disk
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.retry import is_transient
+from goldwash.pipeline.storage.verified import opened_file
+
+READ_BYTES = 1 << 17
+"""Bytes of a row group that are unpacked at once: rows are counted by a mean, and a run of long texts must not fill the memory."""
+
+MOST_BYTES = 64 << 20
+"""Bytes that the values of a batch may have at the most, where a dictionary stores a long value once for many rows."""
+
+
+class ParquetRows:
+    """An opened Parquet file."""
+
+    def __init__(self, source: Input, file: Any) -> None:
+        self._source = source
+        self._parquet = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
+        self.schema: pa.Schema = self._parquet.schema_arrow
+        metadata = self._parquet.metadata
+        first, last = source.groups or (0, metadata.num_row_groups)
+        if last > metadata.num_row_groups:
+            raise DataError(f"{source.path} has {metadata.num_row_groups} row groups, and had {last} when this work was planned")
+        self._groups = range(first, last)
+        self.first_row = sum(metadata.row_group(n).num_rows for n in range(first))
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The rows in order."""
+        for n in self._groups:
+            rows = rows_at_once(self._parquet.metadata.row_group(n))
+            for batch in self._parquet.iter_batches(rows, row_groups=[n], use_threads=False):
+                yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def opened(source: Input) -> Iterator[ParquetRows]:
+    """The rows of a Parquet file; `DataError` where it is missing, broken, or not the file that it was."""
+    try:
+        with in_plain_words(source.path):
+            try:
+                with opened_file(source) as file:
+                    yield ParquetRows(source, file)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+                if isinstance(error, DataError | FileNotFoundError | PermissionError) or is_of_disk(error):
+                    raise
+                if isinstance(error, IsADirectoryError):
+                    raise DataError(f"{source.path} cannot be read: {error}") from error
+                raise not_read(source.path, error, "write it again") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{source.path}: no such file") from error
+
+
+def not_read(location: str, error: Exception, cure: str) -> DataError:
+    """The error for a Parquet file that could not be read: it is corrupt, or its disk or store returned an I/O error."""
+    if is_transient(error):
+        return DataError(f"{location} could not be read ({error}): run again when its disk or store answers")
+    return DataError(f"{location} is not a whole Parquet file ({error}): {cure}")
+
+
+def rows_at_once(group: Any) -> int:
+    """Rows of a row group that have about `READ_BYTES`, by their mean, and cannot have more than `MOST_BYTES`: 1 to 1024."""
+    mean = max(int(group.total_byte_size) // max(int(group.num_rows), 1), 1)
+    repeated = sum(_longest_repeated(group.column(n)) for n in range(group.num_columns))
+    return max(1, min(1024, READ_BYTES // mean, MOST_BYTES // max(repeated, 1)))
+
+
+def _longest_repeated(column: Any) -> int:
+    """Bytes that one value of a dictionary may have: a dictionary of a megabyte can mean a megabyte in each row."""
+    coded = column.has_dictionary_page or any("DICTIONARY" in str(encoding) for encoding in column.encodings)
+    size = int(column.total_uncompressed_size)
+    if column.physical_type != "BYTE_ARRAY" or not coded:
+        return 0
+    return size if size <= 16 << 20 else 1 << 20  # where a chunk is larger, its dictionary was given up at a megabyte

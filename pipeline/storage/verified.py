@@ -1,0 +1,57 @@
+"""Open files whose SHA-256 is known, and refuse them when their bytes are others.
+
+Invariants: a file with a known digest is verified as a whole before a byte of it is used, once per process as long as its size
+and its time stay the same. A remote file is fetched once, and the bytes that were verified are the bytes that are read.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from goldwash.filters.fetch import file_digest
+from goldwash.pipeline.storage.downloads import local_copy
+from goldwash.pipeline.storage.failures import DataError, in_plain_words
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.locations import filesystem, is_local
+
+
+@contextmanager
+def opened_file(source: Input) -> Iterator[Any]:
+    """A file opened for reading bytes, verified where its digest is known.
+
+    Raises `DataError` where the content is another; ``FileNotFoundError`` where there is no file.
+    """
+    if source.sha256 is None:
+        fs, path = filesystem(source.path)
+        with fs.open(path, "rb") as file:
+            yield file
+        return
+    with local_copy(source.path) as path:
+        with in_plain_words(source.path):
+            found = file_digest(path) if is_local(source.path) else _digest(path)
+        if found != source.sha256:
+            raise changed(source, os.path.getsize(path))
+        with open(path, "rb") as file:
+            yield file
+
+
+@contextmanager
+def verified(location: str, facts: Any) -> Iterator[Any]:
+    """A file that a task wrote, opened for reading, verified against the ``bytes`` and ``sha256`` that its marker has of it."""
+    with opened_file(Input(location, int(facts["bytes"]), str(facts["sha256"]))) as file:
+        yield file
+
+
+def changed(source: Input, size: int) -> DataError:
+    """The error for a file whose content is another than it was."""
+    return DataError(
+        f"{source.path} is not what it was when this work was planned (it had {source.bytes:,} bytes, has {size:,}, "
+        "or the content is another): put the file back, or delete it if a stage of goldwash made it, and run again"
+    )
+
+
+def _digest(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
