@@ -142,7 +142,7 @@ def begin(recipe: Recipe, names: Sequence[str], out: str, until: str | None = No
     for stage in stages:
         stage.preflight()
     write_text(join(out, "recipe.yaml"), recipe.resolved())
-    write_json(join(out, INPUTS), [vars(i) for i in inputs])
+    write_json(join(out, INPUTS), [i.to_dict() for i in inputs])
     facts = {"goldwash": __version__, "recipe": recipe.name, "input": list(names), "on": on, "until": until}
     write_json(join(out, RUN), {**facts, "order": [stage.name for stage in stages], "stages": []})
     return Flow(replace(recipe, stages=tuple(stages)), out, inputs, until is None)

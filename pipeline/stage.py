@@ -145,7 +145,7 @@ class Stage(ABC):
             "stage": self.name,
             "config": self.config(),
             "versions": {**self.versions(), "format": "4", "pyarrow": pa.__version__},
-            "inputs": [(i.stamp, i.rows) for i in inputs],
+            "inputs": [i.identity() for i in inputs],
             **({"code": self.code()} if with_code else {}),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -249,7 +249,7 @@ def finish(
             "fingerprint": stage.fingerprint(inputs),
             "config": stage.config(),
             "versions": stage.versions(),
-            "inputs": [{**vars(i), "path": i.path.rstrip("/").rsplit("/", 1)[-1]} for i in inputs],
+            "inputs": [{**i.to_dict(), "path": i.path.rstrip("/").rsplit("/", 1)[-1]} for i in inputs],
             "report": report.to_dict(),
             "facts": dict(facts or {}),
             "shards": {file: size for file, size in files.items() if "/" not in file},

@@ -163,21 +163,21 @@ def _counts(task: Task) -> list[int]:
 
 def key_shard(task: Task) -> None:
     """Make the keys of a shard's documents."""
-    stage, location = stage_of(task, Copies), task.inputs[0]
+    stage = stage_of(task, Copies)
     schema = stage.key_schema()
     if stage.keep == "best":
-        _check_score(stage, location)
+        _check_score(stage, task.source)
     with TaskOutput(task, None, dropped=False) as output:
         output.open("keys", f"keys/{task.name}.parquet", schema, dictionary=False)
-        for table, texts in output.batches(location):
+        for table, texts in output.batches(task.source):
             fixed = {"id": table["id"], "url": table["url"], "weight": pa.array(stage.weights(table, texts))}
             output.write("keys", pa.table({**fixed, **stage.keys(table, texts)}).select(schema.names))
             output.count(texts)
         output.facts["documents"] = output.report.read.documents
 
 
-def _check_score(stage: Copies, location: str) -> None:
-    schema = schema_of(location)
+def _check_score(stage: Copies, source: Input) -> None:
+    schema, location = schema_of(source), source.path
     if stage.score not in schema.names:
         raise DataError(
             f"{location} has no column {stage.score!r}, by which stage {stage.name} shall keep the best: score the documents "
@@ -302,8 +302,8 @@ def cut_shard(task: Task) -> None:
     standing[document - start], counts[document - start] = survivor, copies
     ids = read_keys(task.inputs[1], stage, ["id"], end - start)["id"]
     row = 0
-    with TaskOutput(task, with_fields(schema_of(location), copy_count=pa.int32())) as output:
-        for table, texts in output.batches(location):
+    with TaskOutput(task, with_fields(schema_of(task.source), copy_count=pa.int32())) as output:
+        for table, texts in output.batches(task.source):
             if not table["id"].cast(pa.string()).equals(ids.slice(row, len(texts))):
                 raise DataError(f"{location} is not what it was when its keys were made: run again from the start")
             here = slice(row, row + len(texts))

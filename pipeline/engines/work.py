@@ -30,7 +30,7 @@ from goldwash.pipeline.stage import RecipeError, RunError, Work
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import check_unchanged
 from goldwash.pipeline.storage.locations import DataError, join, sizes_in
-from goldwash.pipeline.storage.retry import ATTEMPTS, is_transient, pause
+from goldwash.pipeline.storage.retry import ATTEMPTS, exhausted, is_transient, pause
 from goldwash.pipeline.storage.states import begun, forget_state, log_of, logs_of, write_state
 from goldwash.pipeline.storage.tasks import Task, finished, finished_markers
 
@@ -109,7 +109,7 @@ class Attempts:
                 stock.PipelineExecutor._run_for_rank(self, rank, local_rank=1)
             except Exception as error:
                 why = why_failed(error)
-                if number < ATTEMPTS - 1 and is_transient(error):
+                if number < ATTEMPTS - 1 and is_transient(error) and not exhausted(error):
                     write_state(task, {**state, "waits": why})
                     pause(number)
                     continue

@@ -142,7 +142,7 @@ def count_shard(task: Task) -> None:
     stage = stage_of(task, Bloom)
     with TaskOutput(task, None, dropped=False) as output:
         total = 0
-        for _, texts in output.batches(task.inputs[0]):
+        for _, texts in output.batches(task.source):
             total += ngram_count(texts, stage.parameters)
             output.count(texts)
         output.facts["ngrams"] = total
@@ -155,11 +155,11 @@ def filter_group(task: Task) -> None:
     _check_memory(size, task.extra["ngrams"], task.extra["all_shards"], stage.groups)
     filter_ = size.empty()
     with TaskOutput(task, None, dropped=False) as output:
-        for number, location in zip(task.extra["shards"], task.inputs, strict=True):
-            schema = with_fields(schema_of(location), **COLUMNS)
+        for number, source in zip(task.extra["shards"], task.sources, strict=True):
+            schema = with_fields(schema_of(source), **COLUMNS)
             output.open(f"kept{number}", f"part-{number:05d}.parquet", schema)
             output.open(f"dropped{number}", f"dropped/part-{number:05d}.parquet", DROPPED)
-            for table, texts in output.batches(location):
+            for table, texts in output.batches(source, dropped=f"dropped{number}"):
                 outcome = run_pass(texts, filter_, size.bits_per_ngram, stage.parameters)
                 kept, gone, report = _divided(table, texts, outcome)
                 output.write(f"kept{number}", kept)

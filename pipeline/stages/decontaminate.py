@@ -161,7 +161,7 @@ def count_shard(task: Task) -> None:
     counts: Counter[int] = Counter()
     with TaskOutput(task, None, dropped=False) as output:
         _, needles = prepared(stage)
-        for _, texts in output.batches(task.inputs[0]):
+        for _, texts in output.batches(task.source):
             counts.update(document_counts(texts, needles))
             output.count(texts)
         output.facts["documents"] = {str(needle): n for needle, n in sorted(counts.items())}
@@ -170,14 +170,14 @@ def count_shard(task: Task) -> None:
 def clean_shard(task: Task) -> None:
     """One shard in, one shard out, and its hits."""
     stage = stage_of(task, Decontaminate)
-    location, ignored = task.inputs[0], frozenset(task.extra["ignored"])
+    ignored = frozenset(task.extra["ignored"])
     items, needles = prepared(stage)
-    schema = schema_of(location)
+    schema = schema_of(task.source)
     if stage.action == "annotate":
         schema = with_fields(schema, **{RULE: pa.int64(), COVERAGE: pa.float64()})
     with TaskOutput(task, schema) as output:
         output.open("hits", f"hits/{task.name}.parquet", HITS)
-        for table, texts in output.batches(location):
+        for table, texts in output.batches(task.source):
             quotes = quotes_of(texts, needles, ignored)
             kept, gone, report = _acted(stage, table, texts, quotes, items)
             output.write("kept", kept)

@@ -152,7 +152,7 @@ def extract_archive(task: Task) -> None:
     with TaskOutput(task, stage.schema) as output, local_copy(archive) as path:
 
         def make(skip: Mapping[int, str], given: int, begin: Begin) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
-            return extracted(stage, archive, path, skip, given, begin)
+            return extracted(stage, task.source.name or archive, path, skip, given, begin)
 
         for kept, dropped, report in isolated(make, stage.max_page_seconds):
             output.write("kept", kept)
@@ -199,7 +199,8 @@ def _files(path: Path, archive: str) -> Iterator[Record]:
     files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.name.lower().endswith(HTML_ENDINGS))
     for file in files:
         data = file.read_bytes()
-        url = f"file:///{file.name if path.is_dir() else os.path.basename(archive)}"
+        name = file.name if path.is_dir() else os.path.basename(archive)
+        url = f"file:///{name.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')}"
         yield Record("file", 0, len(data), arc_id("", url, data), url, "", data, len(data))
 
 
@@ -403,7 +404,7 @@ class _Batch:
         """Where a record lies: its archive, or its file in a folder of them."""
         if record.kind != "file" or self.archive.lower().endswith(HTML_ENDINGS):
             return self.archive
-        return f"{self.archive.rstrip('/')}/{record.url.removeprefix('file:///')}"
+        return f"{self.archive}/{record.url.removeprefix('file:///')}".removeprefix("./")
 
     def _dropped(self) -> pa.Table:
         rows: list[dict[str, Any]] = [

@@ -121,9 +121,9 @@ def clean_shard(task: Task) -> None:
     """One shard in, one shard out."""
     stage = stage_of(task, Heuristics)
     location = task.inputs[0]
-    schema = with_fields(schema_of(location), **stage.columns())
+    schema = with_fields(schema_of(task.source), **stage.columns())
     with TaskOutput(task, schema) as output:
-        for table, texts in output.batches(location):
+        for table, texts in output.batches(task.source):
             kept, drops, report = (annotated if stage.annotate else cleaned)(stage, table, texts, location)
             for gone in drops:
                 output.write("dropped", gone)

@@ -180,12 +180,12 @@ def signatures_of(table: pa.Table) -> npt.NDArray[np.uint32]:
 def collect_sets(task: Task) -> None:
     """Write the shingles of a shard's documents that have a near copy, in the order of the parts that judge them."""
     stage = stage_of(task, MinHash)
-    start, location = task.extra["start"], task.inputs[0]
+    start = task.extra["start"]
     known = rows_between(task.inputs[1:], "document", start, task.extra["end"])
     document, component = known["document"].to_numpy(), known["survivor"].to_numpy()
     row, found = start, [SETS.empty_table()]
     with TaskOutput(task, None, dropped=False) as output:
-        for table, texts in output.batches(location):
+        for table, texts in output.batches(task.source):
             first, last = np.searchsorted(document, [row, row + len(texts)])
             here = slice(first, last)
             rows = document[here] - row

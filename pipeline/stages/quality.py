@@ -240,7 +240,7 @@ def score_shard(task: Task) -> None:
         output.open("scores", f"scores/{task.name}.parquet", schema)
         bins: list[Any] = [np.zeros(0, np.uint32)]
         sizes: list[Any] = [np.zeros(0, np.int64)]
-        for table, texts in output.batches(task.inputs[0]):
+        for table, texts in output.batches(task.source):
             values = scores(texts, model, stage.label)
             weights = _weights(table, texts, stage.by, task.inputs[0])
             output.write("scores", pa.table([pa.array(values), texts.byte_counts, weights], schema=schema))
@@ -293,7 +293,6 @@ def refine_shard(task: Task) -> None:
 def cut_shard(task: Task) -> None:
     """Keep a shard's documents above the threshold, and of those at it as many as this shard may."""
     stage = stage_of(task, Quality)
-    location = task.inputs[0]
     values = _scores(task.inputs[1]).column(0).to_numpy()
     threshold, quota = np.float32(task.extra["threshold"]), int(task.extra["quota"])
     passed = values >= threshold
@@ -301,8 +300,8 @@ def cut_shard(task: Task) -> None:
         ties = np.flatnonzero(values == threshold)
         passed[ties[quota:]] = False
     row = 0
-    with TaskOutput(task, with_fields(schema_of(location), **{stage.column: pa.float32()})) as output:
-        for table, texts in output.batches(location):
+    with TaskOutput(task, with_fields(schema_of(task.source), **{stage.column: pa.float32()})) as output:
+        for table, texts in output.batches(task.source):
             here = slice(row, row + len(texts))
             row += len(texts)
             kept, gone = np.flatnonzero(passed[here]), np.flatnonzero(~passed[here])

@@ -131,8 +131,8 @@ def score_shard(task: Task) -> None:
     stage = stage_of(task, Score)
     location = task.inputs[0]
     kinds = {name: column.type for s in stage.scorers for name, column in s.columns(TRIED, TRIED).items()}
-    with TaskOutput(task, with_fields(schema_of(location), **kinds), dropped=False) as output:
-        for table, texts in output.batches(location):
+    with TaskOutput(task, with_fields(schema_of(task.source), **kinds), dropped=False) as output:
+        for table, texts in output.batches(task.source):
             urls = texts_of(table, "url", location)
             for scorer in stage.scorers:
                 for name, column in scorer.columns(texts, urls).items():

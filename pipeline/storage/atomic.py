@@ -76,7 +76,11 @@ def clear_halves(folder: str) -> None:
 def write_json(location: str, value: Any) -> None:
     """Write a JSON file, whole."""
     with atomic_write(location) as half:
-        Path(half).write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        try:
+            data = json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:  # a file's name whose bytes are not UTF-8
+            data = json.dumps(value, indent=1).encode("ascii")
+        Path(half).write_bytes(data + b"\n")
 
 
 def write_text(location: str, text: str) -> None:

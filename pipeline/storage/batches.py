@@ -121,8 +121,8 @@ class _Columns:
             missing = name not in found.names and name not in paths
             if missing and (role == "text" or name != role):
                 raise DataError(
-                    f"{self._source.path} has no column {name!r} (it has: {', '.join(found.names) or 'none'}): say which column "
-                    f"holds the {role}, with --{role}-column NAME"
+                    f"{self._source.path} has no column {name!r} (it has: {', '.join(found.names) or 'none'}): say which "
+                    f"column holds the {role}, with --{role}-column NAME"
                 )
         named = {name: role for role, name in chosen.items()}
         out = []
@@ -169,8 +169,8 @@ class _Columns:
             if self._source.reading.on_null == "error":
                 first = row + int(np.flatnonzero(np.asarray(pc.is_null(columns["text"])))[0])
                 raise DataError(
-                    f"{self._source.path}, column {self._source.reading.text}: row {first} is null, and a document needs a text "
-                    "(an empty one is allowed): give --on-null drop or --on-null empty"
+                    f"{self._source.path}, column {self._source.reading.text}: row {first} is null, and a document needs a "
+                    "text (an empty one is allowed): give --on-null drop or --on-null empty"
                 )
             columns["text"] = pc.fill_null(columns["text"], "")
         return pa.table([columns[name] for name in self.schema.names], schema=self.schema)
@@ -194,8 +194,8 @@ class _Columns:
         if _is_binary(kind):
             return self._decoded(column.cast(pa.large_binary()), to, name, row)
         raise DataError(
-            f"{self._source.path}, column {name}: expected a column of strings, found {column.type}: cast it to string first, or "
-            f"name another column with --{role}-column"
+            f"{self._source.path}, column {name}: expected a column of strings, found {column.type}: cast it to string first, "
+            f"or name another column with --{role}-column"
         )
 
     def _decoded(self, column: Any, to: pa.DataType, name: str, row: int) -> Any:
@@ -261,4 +261,3 @@ def _plain(column: Any) -> Any:
     """A column of the type that `_plain_type` says."""
     kind = _plain_type(column.type)
     return column if kind == column.type else column.cast(kind)
-

@@ -59,7 +59,9 @@ def sentence_of(location: str, error: Exception, writing: bool = False) -> str |
         return f"{place} cannot be {act}: permission denied. Give this user access, or name another place"
     if is_transient(error):
         return f"{place} cannot be {act}: no answer ({_first_line(error)}). {_reach(location)}"
-    if isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "aiohttp", "httpx", "huggingface_hub", "gcsfs")):
+    if isinstance(error, OSError) or type(error).__module__.startswith(
+        ("botocore", "aiohttp", "httpx", "huggingface_hub", "gcsfs")
+    ):
         return f"{place} cannot be {act}: {_first_line(error)}"
     return None
 
@@ -69,7 +71,7 @@ NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRe
 """Errors of botocore and google-auth."""
 
 CREDENTIALS = {
-    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in; FSSPEC_S3_ANON=true reads public buckets",
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in (FSSPEC_S3_ANON=true: public buckets)",
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
     "gcs": "Set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
     "hf": "Set HF_TOKEN, or run `hf auth login`, and accept the dataset's conditions on its page",

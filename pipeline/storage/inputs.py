@@ -1,9 +1,14 @@
-"""What a run reads: archives or shards, from any way of naming them.
+"""Find what a run reads: archives or documents, from any way of naming them.
 
-Law: a name is a file, a glob, a folder, a list of paths (``warc.paths``, ``.paths.gz``, ``.txt``), a folder that a stage of
-ours has finished, or the same on any file system that fsspec knows; or a crawl of Common Crawl (``CC-MAIN-2024-10``), whose
-lists are fetched from `common_crawl`. The order is the names' order, sorted within a glob or folder. Nothing is opened but
-lists and reports. A folder without archives, but with HTML files, is one input; so is each folder below it.
+Invariants:
+
+* A name is a file, a glob, a folder, a list of paths (``warc.paths``, ``.paths.gz``, ``.txt``), a stage's folder, or one of
+  these on any file system that fsspec knows; a crawl of Common Crawl (``CC-MAIN-2024-10``), whose lists are fetched from
+  `common_crawl`; or a dataset of the Hugging Face hub (``hf://datasets/OWNER/NAME``). An existing file wins over a glob.
+* Inputs are in the order of the names, and sorted within a glob or folder. Names of files and folders that begin with ``_`` or
+  ``.`` are not data, and a folder of HTML files is one input, as is each folder below it.
+* Nothing is opened but lists, reports and the footers of large Parquet files. A file is named once: a second time is refused.
+* An input's ``name`` is unique among the inputs of a run and the same wherever the files are.
 
 A list or crawl may be followed by ``,limit=N`` (its first N), ``,sample=N`` (N of them, drawn by ``,seed=N``, in the list's
 order), and a crawl by ``,kind=wet`` (``warc`` by itself).
@@ -14,61 +19,34 @@ import hashlib
 import os
 import random
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from goldwash.filters.fetch import file_digest
 from goldwash.pipeline.storage.downloads import local_copy
-from goldwash.pipeline.storage.locations import DataError, exists, filesystem, is_local, join, read_json
-from goldwash.pipeline.storage.retry import is_transient, with_retries
-
-
-@dataclass(frozen=True)
-class Input:
-    """A file that is read: an archive or a shard. ``stamp`` changes with its content (size and time, or a digest)."""
-
-    path: str
-    bytes: int
-    stamp: str
-    rows: int | None = None
-
-
-def input_at(location: str) -> Input:
-    """A file as it is now: its size, and a stamp of its name, size and time; `DataError` where there is none."""
-    fs, path = filesystem(location)
-    try:
-        info = with_retries(lambda: fs.info(path))
-    except FileNotFoundError as error:
-        raise DataError(f"{location}: no such file") from error
-    if info["type"] == "directory" and is_local(location):  # of HTML files: what lies right in it
-        found = sorted((f.name, f.stat().st_size, f.stat().st_mtime) for f in os.scandir(path) if f.is_file())
-        stamp = hashlib.sha256(repr(found).encode()).hexdigest()
-        return Input(location, sum(size for _, size, _ in found), f"{location} {stamp}")
-    size = int(info.get("size") or 0)
-    stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
-    return Input(location, size, f"{location} {size} {stamp}")
-
-
-def check_unchanged(source: Input) -> None:
-    """Refuse a file that is not what it was when the work was planned: its digest, where that is known, or size and time.
-
-    A shard in a store is checked by its size alone (its pages have checksums of their own), and a file of which nothing is
-    known but its address not at all.
-    """
-    if source.stamp == source.path:
-        return
-    now = input_at(source.path)
-    if " " in source.stamp:
-        same = now.stamp == source.stamp
-    else:
-        same = now.bytes == source.bytes and (not is_local(source.path) or file_digest(source.path) == source.stamp)
-    if not same:
-        raise DataError(
-            f"{source.path} is not what it was when this work was planned (it had {source.bytes:,} bytes, has {now.bytes:,}, "
-            "or the content is another): put the file back, or delete it if a stage of goldwash made it, and run again"
-        )
-
+from goldwash.pipeline.storage.failures import in_plain_words
+from goldwash.pipeline.storage.formats import FORMATS, PACKINGS, Format, format_by_name, format_of, plain_name
+from goldwash.pipeline.storage.locations import (
+    DataError,
+    exists,
+    filesystem,
+    is_local,
+    join,
+    kept_apart,
+    read_json,
+    shown,
+)
+from goldwash.pipeline.storage.retry import with_retries
+from goldwash.pipeline.storage.source import PLAIN, Reading
+from goldwash.pipeline.storage.source import Input as Input
+from goldwash.pipeline.storage.verified import changed
 
 ARCHIVE_ENDINGS = (
     ".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz", ".arc.zst", ".arc.lz4", ".warc.wet", ".warc.wet.gz",
@@ -78,55 +56,226 @@ HTML_ENDINGS = (".html", ".htm", ".xhtml")
 LIST_ENDINGS = (".paths", ".paths.gz", ".txt")
 CRAWL = re.compile(r"CC-(?:MAIN|NEWS)-\d{4}-[\w-]+")
 CHOICE = re.compile(r",(limit|sample|seed|kind)=(\w+)")
+HUB = "hf://"
+SPLIT_BYTES = 256 << 20
+"""Parquet files above this are read by several tasks, each of some of the row groups."""
+NOT_DOCUMENTS = {
+    "report.json", "stage.json", "run.json", "inputs.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json",
+    "state.json", "config.json", "counts.json", "boilerplate.json",
+}  # fmt: skip
+"""Files beside documents that are none, though their ending is a format's: goldwash's own, and those of the hub's library."""
+
+Kind = Literal["archives", "documents"]
+
+
+def input_at(location: str) -> Input:
+    """A file as it is now: its size, and a stamp of its name, size and time.
+
+    Raises `DataError` where there is no file, or something that is none, such as a FIFO.
+    """
+    try:
+        with in_plain_words(location):
+            fs, path = filesystem(location)
+            if is_local(location):
+                return _local_input(location, path)
+            info = with_retries(lambda: fs.info(path))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"{shown(location)}: no such file") from error
+    place, size = shown(location), int(info.get("size") or 0)
+    stamp = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or ""
+    return Input(place, size, f"{place} {size} {stamp}")
+
+
+def _local_input(location: str, path: str) -> Input:
+    facts = os.stat(path)
+    if stat.S_ISDIR(facts.st_mode):  # of HTML files: those right in it
+        found = sorted((f.name, f.stat().st_size, f.stat().st_mtime) for f in os.scandir(path) if f.is_file())
+        stamp = hashlib.sha256(repr(found).encode("utf-8", "backslashreplace")).hexdigest()
+        return Input(location, sum(size for _, size, _ in found), f"{_printable(location)} {stamp}")
+    if not stat.S_ISREG(facts.st_mode):
+        kind = next((name for test, name in SPECIAL if test(facts.st_mode)), "something else")
+        raise DataError(f"{location} is {kind}: expected a file; write its content to a file and name that")
+    return Input(location, facts.st_size, f"{_printable(location)} {facts.st_size} {facts.st_mtime}")
+
+
+SPECIAL = (
+    (stat.S_ISFIFO, "a FIFO (a named pipe)"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a block device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def _printable(name: str) -> str:
+    """A name that is valid UTF-8: bytes of another encoding are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def check_unchanged(source: Input) -> None:
+    """Refuse a file that is not what it was when the work was planned: by its digest where that is known, or by size and time.
+
+    A file of which only the address is known is not checked. A shard in a store is checked by its size here, and by its digest
+    when it is read (`verified.opened_file`).
+    """
+    if source.stamp == source.path:
+        return
+    now = input_at(source.path)
+    if source.sha256 is None:
+        same = now.stamp == source.stamp
+    else:
+        path = filesystem(source.path)[1]
+        same = now.bytes == source.bytes and (not is_local(source.path) or file_digest(path) == source.sha256)
+    if not same:
+        raise changed(source, now.bytes)
 
 
 def common_crawl() -> str:
-    """Where Common Crawl's lists and archives lie: ``$GOLDWASH_COMMON_CRAWL``, as ``s3://commoncrawl/``, or its web server."""
-    return (os.environ.get("GOLDWASH_COMMON_CRAWL") or "https://data.commoncrawl.org").rstrip("/") + "/"
+    """Where Common Crawl's lists and archives are: ``$GOLDWASH_COMMON_CRAWL``, as ``s3://commoncrawl/``, or its web server."""
+    return kept_apart((os.environ.get("GOLDWASH_COMMON_CRAWL") or "https://data.commoncrawl.org").rstrip("/") + "/")
 
 
 def find_archives(names: Sequence[str]) -> list[Input]:
-    """The archives that these names mean; raises `DataError` where a name means none."""
-    return [found for name in names for found in _archives(name)]
+    """The archives of these names; raises `DataError` where a name has none."""
+    return _distinct(found for name in names for found in _archives(kept_apart(name)))
 
 
-def find_shards(names: Sequence[str]) -> list[Input]:
-    """The Parquet shards that these names mean; raises `DataError` where a name means none, or an unfinished stage."""
-    return [found for name in names for found in _shards(name)]
+def find_shards(names: Sequence[str], reading: Reading = PLAIN) -> list[Input]:
+    """The files of documents of these names: shards of a stage, Parquet, JSON lines, CSV, datasets of the hub.
+
+    Raises `DataError` where a name has none, an unfinished stage, or two formats. Large Parquet files are divided (`divided`).
+    """
+    found = _distinct(found for name in names for found in _shards(kept_apart(name)))
+    if reading != PLAIN:
+        found = [replace(source, reading=reading) for source in found]
+    return [part for source in found for part in divided(source)]
+
+
+def kind_of(names: Sequence[str]) -> Kind:
+    """Whether names mean archives or documents that are text already; `DataError` where they mean both, or neither."""
+    kinds: dict[Kind, str] = {}
+    for name in names:
+        kinds.setdefault(_kind_of(kept_apart(name)), shown(name))
+    if len(kinds) == 2:
+        raise DataError(
+            f"{kinds['archives']} holds archives and {kinds['documents']} documents that are text already: expected one kind; "
+            "give each its own run"
+        )
+    return next(iter(kinds), "archives")
+
+
+def _kind_of(name: str) -> Kind:
+    plain, choice = _chosen(name)
+    if choice or plain_name(plain).endswith((*LIST_ENDINGS, *ARCHIVE_ENDINGS, *HTML_ENDINGS)):
+        return "archives"
+    if name.startswith(HUB) or format_by_name(name) is not None or _is_stage(name):
+        return "documents"
+    if name.startswith(("http://", "https://")):
+        return "archives"
+    found = _list(name, lambda p: plain_name(p).endswith(ARCHIVE_ENDINGS) or _is_document(p))
+    archives = [p for p in found if plain_name(p).endswith(ARCHIVE_ENDINGS)]
+    shards = [p for p in found if plain_name(p).endswith(".parquet")]
+    if archives and shards:
+        raise DataError(
+            f"{name} holds archives ({_last(archives[0])}) and documents that are text already ({_last(shards[0])}): expected "
+            f"one kind; name the files that are meant, as '{name.rstrip('/')}/*.parquet'"
+        )
+    if found and not archives and len(found) == 1 and format_by_name(found[0]) is None:
+        return "archives"
+    return "documents" if found and not archives else "archives"
 
 
 def stage_shards(folder: str, report: Any) -> list[Input]:
     """The shards of a finished stage, from its report."""
-    return [Input(join(folder, f), s["bytes"], s["sha256"], s["rows"]) for f, s in sorted(report["shards"].items())]
+    return [Input(join(folder, f), s["bytes"], s["sha256"], s["rows"], f) for f, s in sorted(report["shards"].items())]
+
+
+def path_of(inputs: Iterable[Input], archive: str) -> str:
+    """Where the archive is that a document's column ``archive`` names; `DataError` where no input has this name.
+
+    A page of a folder of HTML files is named with its folder.
+    """
+    for source in inputs:
+        if source.name == archive:
+            return source.path
+        below = "" if source.name == "." else source.name + "/"
+        if is_local(source.path) and os.path.isdir(source.path) and archive.startswith(below):
+            wanted = archive.removeprefix(below)
+            for file in os.listdir(source.path):
+                if _printable(file) == wanted:
+                    return os.path.join(source.path, file)
+    raise DataError(f"{archive}: the run has read no archive of this name")
+
+
+# --- names: unique in a run, and the same wherever the files are
+
+
+def _distinct(inputs: Iterable[Input]) -> list[Input]:
+    """Inputs with names that are unique; `DataError` where a file is there twice."""
+    found = list(inputs)
+    seen: set[str] = set()
+    for source in found:
+        place = os.path.realpath(filesystem(source.path)[1]) if is_local(source.path) else source.path
+        if place in seen:
+            raise DataError(
+                f"{source.path} is named twice, and its documents would count twice: name it once (globs and folders must not "
+                "overlap)"
+            )
+        seen.add(place)
+    names = [source.name or _last(source.path) for source in found]
+    depth = 0
+    while len(set(names)) < len(names) and depth < 64:
+        depth += 1
+        taken = Counter(names)
+        names = [_longer(source, name) if taken[name] > 1 else name for source, name in zip(found, names, strict=True)]
+    return [source if source.name == name else replace(source, name=name) for source, name in zip(found, names, strict=True)]
+
+
+def _longer(source: Input, name: str) -> str:
+    """A name with one more folder before it."""
+    path = os.path.abspath(filesystem(source.path)[1]) if is_local(source.path) else source.path
+    above = path[: len(path) - len(name)].rstrip("/") if name != "." and path.endswith(name) else path
+    return f"{_printable(_last(above))}/{name}" if name != "." else _printable(_last(above))
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _below(base: str, path: str) -> str:
+    """A path as it is below a folder."""
+    return _printable(path[len(base) :].lstrip("/")) if path.startswith(base) and path != base else _printable(_last(path))
+
+
+# --- archives
 
 
 def _archives(name: str) -> Iterator[Input]:
     listed, choice = _chosen(name)
-    if listed.endswith(LIST_ENDINGS):
-        for path in _drawn(_listed(listed), choice):
-            yield Input(path, 0, path) if not is_local(path) else input_at(path)
+    if plain_name(listed).endswith(LIST_ENDINGS):
+        for path, own in _drawn(_listed(listed), choice):
+            yield replace(input_at(path), name=own) if is_local(path) else Input(path, 0, path, name=own)
         return
     if choice:
-        raise DataError(f"{name}: only of a list of paths, or of a crawl, can some be drawn")
-    found = list(_files(name, ARCHIVE_ENDINGS)) or _html(name)
+        raise DataError(f"{name}: only from a list of paths, or a crawl, can some be drawn")
+    found = list(_files(name, lambda p: plain_name(p).endswith(ARCHIVE_ENDINGS))) or _html(name)
     if not found:
         raise DataError(
             f"{name}: no archive there; expected files ending in {', '.join(ARCHIVE_ENDINGS)}, a list of paths, a crawl as "
             "CC-MAIN-2024-10, or a folder of HTML files"
         )
-    yield from found
+    yield from (source if is_local(source.path) else replace(source, name=source.path) for source in found)
 
 
 def _chosen(name: str) -> tuple[str, dict[str, str]]:
-    """A name without what it says of how many are wanted, and that; a crawl's name becomes its list's."""
+    """A name without the part that says how many are wanted, and that part; a crawl's name becomes its list's."""
     plain = CHOICE.sub("", name)
     choice = dict(CHOICE.findall(name))
-    if CRAWL.fullmatch(plain):
+    if CRAWL.fullmatch(plain) and not (is_local(plain) and os.path.exists(plain)):
         return f"{common_crawl()}crawl-data/{plain}/{choice.pop('kind', 'warc')}.paths.gz", choice
     return (plain, choice) if name != plain and name.startswith(plain) else (name, {})
 
 
-def _drawn(paths: list[str], choice: dict[str, str]) -> list[str]:
+def _drawn(paths: list[tuple[str, str]], choice: dict[str, str]) -> list[tuple[str, str]]:
     """The paths that are wanted, in their order; a `DataError` where a number is none."""
     try:
         numbers = {key: int(value) for key, value in choice.items()}
@@ -139,26 +288,27 @@ def _drawn(paths: list[str], choice: dict[str, str]) -> list[str]:
 
 
 def _html(name: str) -> list[Input]:
-    """Folders of HTML files, each an input, or one such file; none elsewhere than on a disk."""
+    """Folders of HTML files, each an input, or one such file; on local disks only."""
     if not is_local(name):
         return []
     _, path = filesystem(name)
     if os.path.isfile(path):
-        return [input_at(path)] if path.lower().endswith(HTML_ENDINGS) else []
+        return [replace(input_at(path), name=_last(path))] if path.lower().endswith(HTML_ENDINGS) else []
     inputs = []
     for folder, folders, files in os.walk(path):
-        folders.sort()
+        folders[:] = sorted(f for f in folders if f[0] not in "._")
         if any(file.lower().endswith(HTML_ENDINGS) for file in files):
-            inputs.append(input_at(folder))
+            below = os.path.relpath(folder, path)
+            inputs.append(replace(input_at(folder), name=_printable(below)))
     return inputs
 
 
-def _listed(name: str) -> list[str]:
-    """The paths of a list; Common Crawl's relative ones get its address."""
+def _listed(name: str) -> list[tuple[str, str]]:
+    """The paths of a list, and their names; Common Crawl's relative ones get its address and keep their names."""
     try:
         with local_copy(name) as path, open(path, "rb") as file:
             data = file.read()
-        text = (gzip.decompress(data) if name.endswith(".gz") else data).decode("utf-8")
+        text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such list of archives") from error
     except DataError as error:
@@ -168,37 +318,191 @@ def _listed(name: str) -> list[str]:
     paths = [line.strip() for line in text.splitlines() if line.strip()]
     if not paths:
         raise DataError(f"{name} is an empty list: it names no archive")
-    return [common_crawl() + p if p.startswith(("crawl-data/", "cc-index/")) else p for p in paths]
+    known = common_crawl()
+    return [
+        (known + p, p) if p.startswith(("crawl-data/", "cc-index/")) else (kept_apart(p), "" if is_local(p) else shown(p))
+        for p in paths
+    ]
+
+
+# --- documents
 
 
 def _shards(name: str) -> Iterator[Input]:
-    report = read_json(join(name, "report.json")) if not name.endswith(".parquet") else None
-    if report is not None and "shards" in report:
-        yield from stage_shards(name, report)
+    if name.startswith(HUB):
+        yield from _of_hub(name)
         return
-    if not name.endswith(".parquet") and exists(join(name, "stage.json")):
-        raise DataError(f"{name} holds an unfinished stage: finish it by running it again, then read it")
-    found = list(_files(name, (".parquet",)))
+    kind = format_by_name(name)
+    if kind is None:
+        report = read_json(join(name, "report.json"))
+        if report is not None and "shards" in report:
+            yield from stage_shards(name, report)
+            return
+        if exists(join(name, "stage.json")):
+            raise DataError(f"{name} holds an unfinished stage: finish it by running it again, then read it")
+    found = list(_files(name, _is_document))
     if not found:
-        raise DataError(f"{name}: no Parquet shard there; expected .parquet files, a folder of them, or a stage's folder")
-    yield from found
+        raise DataError(f"{name}: no documents there; expected {_ENDINGS} files, a folder of them, or a stage's folder")
+    yield from _of_one_format(name, found)
 
 
-def _files(name: str, endings: tuple[str, ...]) -> Iterator[Input]:
-    if name.startswith(("http://", "https://")) and name.endswith(endings):
-        yield input_at(name)  # a web server knows of no folders
-        return
-    fs, path = filesystem(name)
+def _is_stage(name: str) -> bool:
+    return exists(join(name, "stage.json")) or "shards" in (read_json(join(name, "report.json")) or {})
+
+
+def _is_document(path: str) -> bool:
+    return format_by_name(path) is not None and plain_name(path) not in NOT_DOCUMENTS
+
+
+_ENDINGS = ", ".join(ending for kind in FORMATS for ending in kind.endings) + f" (also {', '.join(PACKINGS[1:3])})"
+
+
+def _of_one_format(name: str, found: list[Input]) -> list[Input]:
+    """The inputs of a name, all of one format; ``.json`` files beside others describe them and are left out."""
+    kinds: dict[str, list[Input]] = {}
+    for source in found:
+        kinds.setdefault(_format(source).name, []).append(source)
+    if len(kinds) > 1:
+        others = [s for s in found if not plain_name(s.path).endswith(".json")]
+        if len({_format(s).name for s in others}) == 1:
+            return others
+        held = ", ".join(f"{kind} ({_last(sources[0].path)})" for kind, sources in kinds.items())
+        raise DataError(f"{name} holds files of several formats: {held}: name those that are meant, as '{name}/*.parquet'")
+    return found
+
+
+def _format(source: Input) -> Format:
+    return format_of(source.path)
+
+
+SPLITS = ("train", "test", "validation", "valid", "dev", "val")
+
+
+def _of_hub(name: str) -> Iterator[Input]:
+    """The files of a dataset of the hub, or of a path or glob in it; `DataError` where it has several splits."""
+    parts = name.removeprefix(HUB).rstrip("/").split("/")
+    if parts[0] != "datasets" or len(parts) < 3:
+        raise DataError(f"{name}: expected hf://datasets/OWNER/NAME, a folder, a file or a glob in it")
+    found = list(_files(name, _is_document))
+    if not found:
+        raise DataError(f"{name}: no documents there; expected {_ENDINGS} files in the dataset")
+    splits = {split: source.path for source in found for split in SPLITS if _has_split(source.path, split)}
+    if len(parts) == 3 and len(splits) > 1:
+        examples = ", ".join(sorted(splits.values()))
+        raise DataError(
+            f"{name} has the splits {', '.join(sorted(splits))}: name the files that are meant, as one of {examples}"
+        )
+    yield from _of_one_format(name, found)
+
+
+def _has_split(path: str, split: str) -> bool:
+    """Whether a path names a split, as the hub's files do: ``data/train-00000-of-00001.parquet``, ``test/a.jsonl``."""
+    return any(re.match(rf"{split}([-_.]|$)", part.lower()) for part in path.split("/")[5:])
+
+
+def divided(source: Input) -> list[Input]:
+    """A large Parquet file as ranges of its row groups, each of about `SPLIT_BYTES`; any other file as it is.
+
+    The ranges depend on the file alone, so that the tasks, and their output, do not depend on the number of workers.
+    """
+    if source.bytes <= SPLIT_BYTES or _format(source).name != "Parquet":
+        return [source]
     try:
-        if any(c in path for c in "*?["):
-            paths = sorted(p for p in fs.glob(path) if not fs.isdir(p))
-        elif fs.isdir(path):
-            paths = sorted(p for p in fs.find(path) if p.endswith(endings) and "/.half-" not in p)
-        else:
-            paths = [path] if fs.exists(path) else []
-    except Exception as error:
-        if not isinstance(error, OSError) and not is_transient(error):
+        with in_plain_words(source.path):
+            fs, path = filesystem(source.path)
+            with fs.open(path, "rb") as file:
+                metadata = pq.read_metadata(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, DataError):
             raise
-        raise DataError(f"{name} cannot be listed: {error}") from error
-    for p in paths:
-        yield input_at(fs.unstrip_protocol(p) if not is_local(name) else p)
+        raise DataError(f"{source.path} is not a whole Parquet file ({error}): write it again") from error
+    parts = min(-(-source.bytes // SPLIT_BYTES), metadata.num_row_groups)
+    if parts <= 1:
+        return [source]
+    sizes = [metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)]
+    total, reached, edges = sum(sizes), 0, [0]
+    for n, size in enumerate(sizes, 1):
+        reached += size
+        if reached * parts >= total * len(edges) and n < len(sizes):
+            edges.append(n)
+    edges.append(len(sizes))
+    ranges = [(a, b) for a, b in pairwise(edges) if b > a]
+    rows = [sum(metadata.row_group(n).num_rows for n in range(a, b)) for a, b in ranges]
+    shares = [source.bytes * sum(sizes[a:b]) // max(total, 1) for a, b in ranges]
+    return [
+        replace(source, bytes=share if source.sha256 is None else source.bytes, rows=count, groups=(a, b))
+        for (a, b), count, share in zip(ranges, rows, shares, strict=True)
+    ]
+
+
+# --- files
+
+
+def _files(name: str, wanted: Any) -> Iterator[Input]:
+    """The files of a name that are wanted, with their names below what was named."""
+    if name.startswith(("http://", "https://")):
+        if wanted(name):
+            yield replace(input_at(name), name=_printable(_last(name.partition("?")[0])))  # a web server has no folders
+        return
+    for path in _list(name, wanted):
+        fs, base = filesystem(name)
+        location = path if is_local(name) else shown(fs.unstrip_protocol(path))
+        yield replace(input_at(location), name=_below(_base(base, fs), path))
+
+
+def _base(path: str, fs: Any) -> str:
+    """The folder below which the files of a name have their names: the folder itself, or what is before a wildcard."""
+    path = path.rstrip("/")
+    if any(c in path for c in "*?["):
+        fixed = re.split(r"[*?\[]", path, maxsplit=1)[0]
+        if not fs.exists(path):
+            return fixed.rpartition("/")[0]
+    return path
+
+
+def _list(name: str, wanted: Any) -> list[str]:
+    """The paths of a name on its file system, sorted: an existing file, the wanted files of a folder, or those of a glob."""
+    with in_plain_words(name):
+        fs, path = filesystem(name)
+        try:
+            return with_retries(lambda: _listing(fs, path, is_local(name), wanted))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def _listing(fs: Any, path: str, local: bool, wanted: Any) -> list[str]:
+    if local:
+        if os.path.isdir(path):
+            return sorted(_walk(path, wanted))
+        if os.path.lexists(path):
+            return [path]
+    elif fs.isdir(path):
+        return sorted(p for p in fs.find(path) if wanted(p) and not _is_hidden(p[len(path) :]))
+    elif fs.exists(path):
+        return [path]
+    if any(c in path for c in "*?["):
+        base = re.split(r"[*?\[]", path, maxsplit=1)[0].rpartition("/")[0]
+        return sorted(p for p in fs.glob(path) if not fs.isdir(p) and not _is_hidden(p[len(base) :]))
+    return []
+
+
+def _walk(folder: str, wanted: Any) -> Iterator[str]:
+    """The wanted files below a folder of a disk; links to folders are followed, but not in a circle."""
+    seen = set[str]()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        place = os.path.realpath(here)
+        if place in seen:
+            folders[:] = []
+            continue
+        seen.add(place)
+        folders[:] = [f for f in folders if f[0] not in "._"]
+        yield from (os.path.join(here, file) for file in files if file[0] not in "._" and wanted(file))
+
+
+def _is_hidden(below: str) -> bool:
+    """Whether a part of a path below the folder that was named begins with ``_`` or ``.``.
+
+    >>> _is_hidden("/.snapshot/hourly.0/a.parquet"), _is_hidden("/b/a_.parquet")
+    (True, False)
+    """
+    return any(part[:1] in ("_", ".") for part in below.split("/") if part)

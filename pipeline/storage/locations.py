@@ -1,7 +1,7 @@
 """Locations: paths and URLs that fsspec understands, and what is at them.
 
-Invariants: nothing is written here. A location is a local path or any URL that fsspec knows (``s3://``, ``https://``, ``hf://``).
-A location that is kept, logged or shown has no credentials (`goldwash.credentials`); `filesystem` puts them back.
+Invariants: nothing is written here. A location is a local path or any URL that fsspec knows (``s3://``, ``https://``,
+``hf://``). A location that is kept, logged or shown has no credentials (`goldwash.credentials`); `filesystem` puts them back.
 """
 
 import json

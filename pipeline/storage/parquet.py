@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from goldwash.pipeline.storage.atomic import atomic_write
 from goldwash.pipeline.storage.batches import BATCH_BYTES as BATCH_BYTES
+from goldwash.pipeline.storage.batches import NULL_TEXT as NULL_TEXT
 from goldwash.pipeline.storage.batches import read_batches as read_batches
 from goldwash.pipeline.storage.batches import schema_of as schema_of
 from goldwash.pipeline.storage.failures import in_plain_words

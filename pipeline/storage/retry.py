@@ -1,8 +1,8 @@
 """Classify transient errors, and retry what failed with one.
 
-Invariants: a server that answers 500, 503 or 429, a broken connection and an I/O error of a shared disk are transient. A missing
-file, a refused permission and a wrong name are not, and are raised at once. Retries are not nested: an error that `with_retries`
-gave up on is `exhausted`, and no caller above retries it.
+Invariants: a server that answers 500, 503 or 429, a broken connection and an I/O error of a shared disk are transient. A
+missing file, a refused permission and a wrong name are not, and are raised at once. Retries are not nested: an error that
+`with_retries` gave up on is `exhausted`, and no caller above retries it.
 """
 
 import errno

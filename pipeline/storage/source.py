@@ -1,7 +1,7 @@
 """`Input`: one file that a stage reads, with how it is to be read; plain values, so that it travels with a task.
 
-Invariants: `identity` changes with whatever decides the documents that the file gives: its content, its columns' meaning, the part
-of it that is read, and the name that made-up ids are made of.
+Invariants: `identity` changes with whatever decides the documents that the file gives: its content, its columns' meaning, the
+part of it that is read, and the name that made-up ids are made of.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ OnNull = Literal["error", "drop", "empty"]
 class Reading:
     """Which columns hold the text, the id and the URL, and what becomes of a null text.
 
-    A name with points, as ``metadata.url``, is a field inside an object. ``on_null``: ``error`` refuses the file, ``drop`` drops
-    the document by the rule ``null_text``, ``empty`` makes it an empty text.
+    A name with points, as ``metadata.url``, is a field inside an object. ``on_null``: ``error`` refuses the file, ``drop``
+    drops the document by the rule ``null_text``, ``empty`` makes it an empty text.
     """
 
     text: str = "text"
@@ -32,9 +32,9 @@ PLAIN = Reading()
 class Input:
     """A file that is read: an archive, or a file of documents.
 
-    ``stamp`` changes with its content: the SHA-256 of a shard that a stage wrote, else name, size and time. ``name`` is what the
-    file is called in ids and in the column ``archive``: its path below the folder that was named, or its URL. ``groups`` is a
-    range of a Parquet file's row groups, from the first to before the last; None is all of them.
+    ``stamp`` changes with its content: the SHA-256 of a shard that a stage wrote, else name, size and time. ``name`` is what
+    the file is called in ids and in the column ``archive``: its path below the folder that was named, or its URL. ``groups``
+    is a range of a Parquet file's row groups, from the first to before the last; None is all of them.
     """
 
     path: str

@@ -1,7 +1,7 @@
 """Tables of documents: their columns, and columns added or replaced.
 
-Invariants: a column that came with the user's files (`INPUT_COLUMN` marks its field) is never overwritten: when a stage makes one
-of the same name, the user's is kept as ``input_NAME``. Where that name is taken too, the column that has it is replaced.
+Invariants: a column that came with the user's files (`INPUT_COLUMN` marks its field) is never overwritten: when a stage makes
+one of the same name, the user's is kept as ``input_NAME``. Where that name is taken too, the column that has it is replaced.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ DOCUMENT = pa.schema(
         ("text", pa.large_string()),
     ]
 )
-"""The columns of every document: WARC-Record-ID, target URI, WARC-Date, the archive with the record's offset and length in it (to
-fetch it again), the response's status, and the page's own title and language (null where it has none)."""
+"""The columns of every document: WARC-Record-ID, target URI, WARC-Date, the archive with the record's offset and length in it
+(to fetch it again), the response's status, and the page's own title and language (null where it has none)."""
 
 DROPPED = pa.schema(
     [("id", pa.string()), ("url", pa.string()), ("dropped_by", pa.string()), ("value", pa.float64()), ("detail", pa.string())]

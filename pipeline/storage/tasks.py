@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -13,7 +14,7 @@ from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import is_local, join, read_json, size_of, sizes_in
-from goldwash.pipeline.storage.parquet import DROPPED, ShardWriter, read_batches, texts_of
+from goldwash.pipeline.storage.parquet import DROPPED, NULL_TEXT, ShardWriter, dropped_table, read_batches, texts_of
 from goldwash.pipeline.storage.states import heartbeat
 
 
@@ -43,13 +44,18 @@ class Task:
         return f"{self.part}-{self.index:05d}"
 
     @property
+    def source(self) -> Input:
+        """The one file of documents that it reads, with how it is read."""
+        return self.sources[0] if self.sources else Input(self.inputs[0], 0, self.inputs[0])
+
+    @property
     def marker(self) -> str:
         """Where it says that it is done."""
         return join(self.out, "tasks", f"{self.name}.json")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        return {**asdict(replace(self, sources=())), "sources": [source.to_dict() for source in self.sources]}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Task":
@@ -87,14 +93,24 @@ class TaskOutput:
     def __enter__(self) -> "TaskOutput":
         return self
 
-    def batches(self, location: str) -> Iterator[tuple[pa.Table, Texts]]:
+    def batches(self, source: str | Input, dropped: str = "dropped") -> Iterator[tuple[pa.Table, Texts]]:
         """The documents of a shard, as tables with their texts, in order; records progress after each batch.
 
-        The caller adds to `report` what became of a batch before it takes the next one.
+        The caller adds to `report` what became of a batch before it takes the next one. Documents whose text is null, and that
+        the user wants dropped, go to the shard ``dropped`` here, in a pass that has one.
         """
-        for table in read_batches(location):
+        location = source if isinstance(source, str) else source.path
+        for table in read_batches(source, on_dropped=partial(self._drop_nulls, dropped)):
             yield table, texts_of(table, "text", location)
             heartbeat(self.task, self.report.read.documents, self.report.read.bytes)
+
+    def _drop_nulls(self, dropped: str, table: pa.Table) -> None:
+        if dropped in self._writers:
+            n = table.num_rows
+            self.write(dropped, dropped_table(table["id"], table["url"], NULL_TEXT, [float("nan")] * n, [None] * n))
+            self.report += Report(Count(n, 0), Count(), {NULL_TEXT: Count(n, 0)})
+        else:
+            self.report += Report(notes={NULL_TEXT: table.num_rows})
 
     def count(self, texts: Texts) -> None:
         """Count a batch that a pass has read and that loses nothing."""

@@ -13,8 +13,8 @@ from typing import Any
 from goldwash.filters.fetch import file_digest
 from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
-from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.locations import filesystem, is_local
+from goldwash.pipeline.storage.source import Input
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 Invariants:
 
-* `kept_apart` takes the credentials out of a URL and keeps them in the environment variable `VARIABLE` of this process, so that
-  workers on this machine inherit them. They are written to no file. Processes of other machines and later runs do not have them.
+* `kept_apart` takes the credentials out of a URL and keeps them in the environment variable `VARIABLE` of this process, so
+  that workers on this machine inherit them. They are written to no file. Processes of other machines and later runs do not
+  have them.
 * `with_credentials` puts them back, for the file system or the client that opens the URL and for nothing else.
 * Credentials are ``user:password@`` before a host, and the parameters of signed URLs (`SECRET_PARAMETERS`).
 * Imports the standard library only, and no room of goldwash, so that every room can use it.

@@ -18,6 +18,7 @@ import pytest
 from goldwash.pipeline.flow import begin, run_recipe
 from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.storage.atomic import write_json
+from goldwash.pipeline.storage.inputs import Input, path_of
 from goldwash.pipeline.warc.records import Record, records
 from tests.pipeline.conftest import goldwash, here, rows
 
@@ -126,8 +127,10 @@ def test_the_run_says_what_it_made(sample_run):
 
 
 def test_documents_know_where_they_come_from(sample_run):
+    inputs = [Input(**values) for values in json.loads((sample_run / "inputs.json").read_text())]
     for row in rows(sample_run / "dataset")[::5]:
-        with open(str(row["archive"]), "rb") as file:
+        assert row["archive"] in [f"sample-{n:05d}.warc.gz" for n in range(4)]
+        with open(path_of(inputs, str(row["archive"])), "rb") as file:
             file.seek(row["offset"])
             (record,) = [r for r in records(io.BytesIO(file.read(row["length"])), row["length"]) if isinstance(r, Record)]
         assert (record.id, record.url, record.date) == (row["id"], row["url"], row["date"])

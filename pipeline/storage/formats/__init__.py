@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.formats import delimited, json_lines, parquet_rows
-from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.locations import filesystem, shown
+from goldwash.pipeline.storage.source import Input
 
 
 class Rows(Protocol):
@@ -69,7 +69,9 @@ def format_by_name(location: str) -> Format | None:
     """
     name = plain_name(location)
     for kind in FORMATS:
-        if name.endswith(tuple(ending + packing for ending in kind.endings for packing in (PACKINGS if kind.packed else ("",)))):
+        if name.endswith(
+            tuple(ending + packing for ending in kind.endings for packing in (PACKINGS if kind.packed else ("",)))
+        ):
             return kind
     return None
 

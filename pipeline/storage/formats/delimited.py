@@ -1,8 +1,9 @@
 """Read CSV and TSV: a header, then a record per row, plain or packed.
 
-Invariants: fields may hold separators, quotes and line breaks, and be of any length. A file is read twice, once for the kinds of
-its columns: a column whose fields are all whole numbers is int64, one of numbers is double (an empty field is null in both), and
-any other, and the text, id and URL, is string (an empty field is an empty string). A record with more or fewer fields than the header is an error.
+Invariants: fields may hold separators, quotes and line breaks, and be of any length. A file is read twice, once for the kinds
+of its columns: a column whose fields are all whole numbers is int64, one of numbers is double (an empty field is null in
+both), and any other, and the text, id and URL, is string (an empty field is an empty string). A record with more or fewer
+fields than the header is an error.
 """
 
 import csv

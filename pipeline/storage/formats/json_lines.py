@@ -1,7 +1,7 @@
 """Read JSON lines: an object per line, plain or packed.
 
-Invariants: a file is read twice, once for the kinds of its columns and once for its rows, so that a column has one type from the
-first row to the last. The types of the columns:
+Invariants: a file is read twice, once for the kinds of its columns and once for its rows, so that a column has one type from
+the first row to the last. The types of the columns:
 
 ======================================  ==============================================
 values                                  column

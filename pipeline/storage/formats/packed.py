@@ -60,13 +60,13 @@ def unpacked(file: Any) -> Any:
     first = file.read(6)
     file.seek(0)
     if first.startswith(b"\x1f\x8b"):
-        return io.BufferedReader(gzip.GzipFile(fileobj=file, mode="rb"), BUFFER)  # type: ignore[arg-type]
+        return io.BufferedReader(gzip.GzipFile(fileobj=file, mode="rb"), BUFFER)
     if first.startswith(b"\x28\xb5\x2f\xfd") or (first[1:4] == b"\x2a\x4d\x18" and 0x50 <= first[0] <= 0x5F):
         return io.BufferedReader(Unpacked(file), BUFFER)
     if first.startswith(b"BZh"):
-        return io.BufferedReader(bz2.BZ2File(file), BUFFER)  # type: ignore[arg-type]
+        return io.BufferedReader(bz2.BZ2File(file), BUFFER)
     if first.startswith(b"\xfd7zXZ\x00"):
-        return io.BufferedReader(lzma.LZMAFile(file), BUFFER)  # type: ignore[arg-type]
+        return io.BufferedReader(lzma.LZMAFile(file), BUFFER)
     return file
 
 

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goldwash.pipeline.storage.failures import DataError, in_plain_words, is_of_disk
-from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.retry import is_transient
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.verified import opened_file
 
 READ_BYTES = 1 << 17
-"""Bytes of a row group that are unpacked at once: rows are counted by a mean, and a run of long texts must not fill the memory."""
+"""Bytes of a row group that are unpacked at once: rows are counted by a mean, and a run of long texts must not fill the
+memory."""
 
 MOST_BYTES = 64 << 20
 """Bytes that the values of a batch may have at the most, where a dictionary stores a long value once for many rows."""
@@ -33,7 +34,9 @@ class ParquetRows:
         metadata = self._parquet.metadata
         first, last = source.groups or (0, metadata.num_row_groups)
         if last > metadata.num_row_groups:
-            raise DataError(f"{source.path} has {metadata.num_row_groups} row groups, and had {last} when this work was planned")
+            raise DataError(
+                f"{source.path} has {metadata.num_row_groups} row groups, and had {last} when this work was planned"
+            )
         self._groups = range(first, last)
         self.first_row = sum(metadata.row_group(n).num_rows for n in range(first))
 

@@ -248,16 +248,16 @@ def test_a_missing_id_is_made_of_file_and_row_and_a_missing_url_is_empty(tmp_pat
     assert set(schema_of(str(path)).names) == {"text", "id", "url"}
 
 
-def test_null_urls_and_ids_are_empty(tmp_path):
+def test_a_null_id_is_made_up_and_a_null_url_is_empty(tmp_path):
     pq.write_table(pa.table({"text": ["x", "y"], "url": ["u", None], "id": [None, "i"]}), tmp_path / "a.parquet")
     table = pa.concat_tables(read(tmp_path / "a.parquet"))
     assert table["url"].to_pylist() == ["u", ""]
-    assert table["id"].to_pylist() == ["", "i"]
+    assert table["id"].to_pylist() == ["a.parquet#0", "i"]
 
 
 def test_text_without_a_column_named_so(tmp_path):
     pq.write_table(pa.table({"content": ["x"]}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet has no column 'text' \(it has: content\): rename"):
+    with pytest.raises(DataError, match=r"a\.parquet has no column 'text' \(it has: content\): say which .*--text-column"):
         read(tmp_path / "a.parquet")
 
 
@@ -273,7 +273,7 @@ def test_texts_come_in_many_arrow_types(tmp_path, kind):
 @pytest.mark.parametrize(
     ("column", "why"),
     [
-        (pa.array(["x", None]), "row 1 is null"),
+        (pa.array(["x", None]), "row 1 is null, and a document needs a text"),
         (pa.array([1, 2]), "expected a column of strings, found int64"),
         (
             pa.Array.from_buffers(
