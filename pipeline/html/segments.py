@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from goldwash.filters.bits import find
 from goldwash.filters.cut import Bytes
 from goldwash.filters.jit import inline, kernel
-from goldwash.pipeline.html.visible_text import name_at, tag_end
+from goldwash.pipeline.html.visible_text import closing, comment_end, name_at, tag_end
 
 DEPTH = 512
 """Open elements that are kept account of."""
@@ -261,28 +260,6 @@ def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any
         elif kind == UNSHOWN:
             hidden = True
     return end, mask, hidden
-
-
-@inline
-def closing(html: Bytes, at: int, end: int, name: Any) -> int:
-    """Where the closing tag of an element begins; -1 where it is not closed."""
-    while at + 2 < end:
-        at = find(html, at, end, 60)
-        if at + 2 < end and html[at + 1] == 47 and name_at(html, at + 2, end)[0] == name:
-            return at
-        at += 1
-    return -1
-
-
-@inline
-def comment_end(html: Bytes, at: int, end: int) -> int:
-    """After the --> that ends a comment, looked for from its second hyphen on; ``end`` where it is not ended."""
-    while at < end:
-        at = find(html, at, end, 62) + 1
-        last = at - 3 if at <= end and html[at - 2] == 33 else at - 2  # --!> ends it, too
-        if at <= end and html[last] == 45 and html[last - 1] == 45:
-            return at
-    return end
 
 
 @inline

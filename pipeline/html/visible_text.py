@@ -1,26 +1,28 @@
-"""A page's visible text by a light look: a pass over its bytes, without a tree.
+"""A page's visible text for early rules: one pass over its bytes, without a tree.
 
-Law: what a page shows is in it, and little else: markup, comments, scripts and styles are left out, a tag or a run of white
-space is one space, a character reference an apostrophe (``&nbsp;`` a space). It is there to be measured, so that pages that
-cannot be kept need not be parsed; what an extractor finds in a page is nearly always a part of it. Bytes are UTF-8, or the
-bytes of another charset as they are.
+Invariants: comments, scripts, styles and drawings end where `pipeline.html.segments` ends them, so that what the block reader
+shows is here too, and little else. A tag or a run of white space becomes one space, a character reference an apostrophe
+(``&nbsp;`` a space). The text is measured, not kept: a page that fails wide bounds here need not be parsed. Bytes are UTF-8, or
+those of another charset as they are. Linear in the page's length.
 """
 
 from typing import Any
 
 import numpy as np
 
+from goldwash.filters.bits import find
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.texts import Texts
 
 SKIPPED = ("script", "style", "svg", "template")
-"""Elements whose content is not shown."""
+"""Elements whose content is not shown. The first two hide all that follows if they are not closed; the others do not."""
+ENDLESS, SVG = 2, SKIPPED.index("svg")
 
 
 @inline
 def name_at(html: Bytes, at: int, end: int) -> Any:
-    """A tag's name as a number, eight letters at the most in small letters; and where it ends."""
+    """A tag's name as a number (its first eight letters, in lower case), and where it ends."""
     code = np.uint64(0)
     while at < end and html[at] > 47 and html[at] != 62:  # > ends it, and / or a space
         if code < np.uint64(1) << np.uint64(56):
@@ -31,7 +33,7 @@ def name_at(html: Bytes, at: int, end: int) -> Any:
 
 @inline
 def tag_end(html: Bytes, at: int, end: int) -> Any:
-    """After the > that ends a tag: one in a quoted value does not; ``end`` where there is none."""
+    """After the > that ends a tag, which one in a quoted value does not; ``end`` if there is none."""
     quote = 0
     before = 0
     while at < end:
@@ -50,30 +52,30 @@ def tag_end(html: Bytes, at: int, end: int) -> Any:
 
 
 @inline
-def found(html: Bytes, at: int, end: int, a: int, b: int, c: int) -> Any:
-    """After the first place where these three bytes stand; ``end`` where they do not."""
+def closing(html: Bytes, at: int, end: int, name: Any) -> int:
+    """Where the closing tag of an element begins; -1 if it is not closed."""
     while at + 2 < end:
-        if html[at] == a and html[at + 1] == b and html[at + 2] == c:
-            return at + 3
+        at = find(html, at, end, 60)
+        if at + 2 < end and html[at + 1] == 47 and name_at(html, at + 2, end)[0] == name:
+            return at
         at += 1
-    return end
+    return -1
 
 
 @inline
-def closed(html: Bytes, at: int, end: int, name: Any) -> Any:
-    """After the closing tag of an element; ``end`` where it is not closed."""
-    while at + 2 < end:
-        if html[at] == 60 and html[at + 1] == 47:
-            code, after = name_at(html, at + 2, end)
-            if code == name:
-                return tag_end(html, after, end)
-        at += 1
+def comment_end(html: Bytes, at: int, end: int) -> int:
+    """After the ``-->`` or ``--!>`` that ends a comment, searched from its second hyphen on; ``end`` if it is not ended."""
+    while at < end:
+        at = find(html, at, end, 62) + 1
+        last = at - 3 if at <= end and html[at - 2] == 33 else at - 2
+        if at <= end and html[last] == 45 and html[last - 1] == 45:
+            return at
     return end
 
 
 @kernel
 def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any, most: int) -> Any:
-    """The pages' visible texts one after the other, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
+    """The pages' visible texts, concatenated, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
     size = 0
     for row in range(len(starts)):
         size += ends[row] - starts[row] + 1
@@ -83,21 +85,30 @@ def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any, most: int)
     for row in range(len(starts)):
         at, end = starts[row], ends[row]
         blank = True
+        unclosed = 0
         full = n + most
         while at < end and (n < full or html[at] & 192 == 128):  # never within a character
             c = html[at]
-            if c == 60 and at + 1 < end and 97 <= html[at + 1] | 32 <= 122:  # < and a letter
-                code, at = name_at(html, at + 1, end)
+            d = html[at + 1] if c == 60 and at + 1 < end else 0
+            shut = d == 47 and at + 2 < end and 97 <= html[at + 2] | 32 <= 122
+            if shut or 97 <= d | 32 <= 122:  # a tag
+                code, at = name_at(html, at + (2 if shut else 1), end)
+                own = at < end and html[at] == 45  # svg-icon is a custom element
                 at = tag_end(html, at, end)
+                if shut or own:
+                    code = np.uint64(0)
                 for k in range(len(skipped)):
                     if code == skipped[k]:
-                        at = closed(html, at, end, code)
+                        if not (unclosed >> k & 1 or (k == SVG and html[at - 2] == 47)):
+                            stop = closing(html, at, end, code)
+                            unclosed |= (1 if stop < 0 else 0) << k
+                            at = stop if stop >= 0 else end if k < ENDLESS else at
                         break
-            elif c == 60 and at + 1 < end and (html[at + 1] == 33 or html[at + 1] == 47 or html[at + 1] == 63):  # <! </ <?
-                if at + 3 < end and html[at + 1] == 33 and html[at + 2] == 45 and html[at + 3] == 45:
-                    at = found(html, at + 2, end, 45, 45, 62)
+            elif d == 33 or d == 47 or d == 63:  # <! </ <?
+                if at + 3 < end and d == 33 and html[at + 2] == 45 and html[at + 3] == 45:
+                    at = comment_end(html, at + 3, end)
                 else:
-                    at = tag_end(html, at + 1, end)
+                    at = min(end, find(html, at, end, 62) + 1)
             elif c == 38:  # &
                 stop = min(end, at + 10)
                 after = at + 1
@@ -128,7 +139,7 @@ def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any, most: int)
 
 
 def visible(pages: Texts, most: int = 1 << 40) -> Texts:
-    """The visible texts of pages, of each the first ``most`` bytes or so; "" for an empty page.
+    """The visible texts of pages, of each the first ``most`` bytes or a few more; "" for an empty page.
 
     >>> [*visible(Texts.of(['<title>Gold</title><p class="a>b">in the<br>pan<script>if (a<b)</script> &amp; more', ""]))]
     ["Gold in the pan ' more", '']

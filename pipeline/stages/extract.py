@@ -16,6 +16,7 @@ a rule of ``early``     the URL, or the text that a light look finds in the page
 ``time_limit``          the page took longer than ``max_page_seconds``
 ``crash``               the page killed the process that read it, twice
 ``extraction_error``    the extractor failed
+``not_text``            a conversion record of another type than text or HTML
 ``no_text``             no text was found (``keep_empty: true`` keeps such pages, as the reference does)
 ======================  =============================================================================
 
@@ -40,8 +41,16 @@ from goldwash.filters.lists import ListError
 from goldwash.filters.signal import Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.engines.isolation import Begin, isolated
-from goldwash.pipeline.html import decoding as pages
-from goldwash.pipeline.html.decoding import Undecodable, decoded, is_page
+from goldwash.pipeline.html.decoding import (
+    FIRST,
+    HTML_TYPES,
+    VAGUE_TYPES,
+    Undecodable,
+    content_type,
+    decoded,
+    is_page,
+    title_and_language,
+)
 from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
 from goldwash.pipeline.html.visible_text import visible
 from goldwash.pipeline.report import Count, Report
@@ -225,6 +234,8 @@ class _Page:
     reason: str = ""
     value: float | None = None
     detail: str | None = None
+    plain: bool = False
+    """Whether the record holds a text, not HTML."""
     done: bool = False
     size: int = 0
     """Bytes that count as read."""
@@ -293,12 +304,18 @@ class _Batch:
         if not record.id:
             record.id = arc_id(record.date, record.url, block)
         if record.kind != "response":
-            page = _Page(number, record, None, {"content-type": "text/html"}, block)
+            page = _Page(number, record, None, _conversion_headers(record), block)
+            kind = content_type(page.headers)
+            page.plain = record.kind == "conversion" and kind not in HTML_TYPES
             if record.size > most:
                 page.drop("too_large", float(record.size))
+            elif page.plain and not _is_text(kind, block):
+                page.drop("not_text", None, kind)
             return page
         try:
             found = response(block, most)
+            for fault in found.faults:
+                self._note(fault)
             if record.size > len(block):
                 raise TooLarge
         except TooLarge as error:
@@ -320,11 +337,19 @@ class _Batch:
             for page in self._left():
                 self._decode(page)
             self.begin(-1)
-            self._judge(looks, visible(_texts([page.utf8 for page in self._left()]), LOOK_BYTES))
+            self._judge(looks, self._looks())
         for page in self._left():
             if not page.done:
                 self._extract(page)
         return self._kept(), self._dropped(), self._report()
+
+    def _looks(self) -> Texts:
+        """What early rules look at: visible texts of pages, and plain texts as they are."""
+        left = self._left()
+        if not any(page.plain for page in left):
+            return visible(_texts([page.utf8 for page in left]), LOOK_BYTES)
+        shown = iter(visible(_texts([page.utf8 for page in left if not page.plain]), LOOK_BYTES))
+        return _texts([_first(page.utf8) if page.plain else next(shown).encode() for page in left])
 
     def _left(self) -> list[_Page]:
         return [page for page in self.pages if not page.reason]
@@ -344,8 +369,9 @@ class _Batch:
     def _decode(self, page: _Page) -> None:
         self.begin(page.number)
         body, page.body = page.body, b""
-        if page.record.kind == "conversion":
-            page.text = page.utf8 = str(body, "utf-8", "replace").encode()
+        if page.plain:
+            page.utf8 = decoded(body, page.headers)[1]
+            page.text = bytes(page.utf8)
             page.language = page.record.headers.get("WARC-Identified-Content-Language")
             if not page.text and not self.stage.keep_empty:
                 page.drop("no_text")
@@ -355,7 +381,7 @@ class _Batch:
         except Undecodable as error:
             page.drop("undecodable", None, str(error))
             return
-        page.title, page.language = pages.title(text), pages.declared_language(text)
+        page.title, page.language = title_and_language(page.utf8)
         page.html = page.utf8 if self.stage.extract in OF_UTF8 else text
 
     def _extract(self, page: _Page) -> None:
@@ -428,6 +454,22 @@ class _Batch:
         markup = {"markup": Count(len(kept), html - text)} if kept else {}
         read = Count(len(self.pages), sum(page.size for page in self.pages))
         return Report(read, Count(len(kept), text), dropped, markup, self.notes)
+
+
+def _conversion_headers(record: Record) -> dict[str, str]:
+    """The header of what a record other than a response holds; a file without one is HTML, a conversion a text."""
+    named = next((value for name, value in record.headers.items() if name.lower() == "content-type"), "")
+    return {"content-type": named or ("text/html" if record.kind == "file" else "text/plain")}
+
+
+def _is_text(kind: str, block: bytes) -> bool:
+    """Whether a conversion record holds a text: by its media type, or where that says nothing by the lack of zero bytes."""
+    return kind.startswith("text/") or (kind in (*VAGUE_TYPES, "application/warc-record") and b"\0" not in block[:FIRST])
+
+
+def _first(utf8: bytes | memoryview) -> bytes:
+    """The first `LOOK_BYTES` of a text, without half a character."""
+    return bytes(utf8[:LOOK_BYTES]).decode("utf-8", "ignore").encode()
 
 
 def _json(headers: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwash.pipeline.html.decoding import Undecodable, content_type, decoded, is_page, title
+from goldwash.pipeline.html.decoding import Undecodable, content_type, decoded, is_page, title_and_language
 from goldwash.pipeline.html.extractors import EXTRACTORS, OF_UTF8
 from goldwash.pipeline.stages.extract import Extract, text_of
 from goldwash.pipeline.warc.records import Record
@@ -88,7 +88,7 @@ def test_what_comes_before_a_tag_is_looked_at_once(payload, page):
 
 
 def test_a_number_too_large_for_a_character_costs_itself():
-    assert title("<title>a &#" + "1" * 5000 + "; b</title>") == "a \ufffd b"
+    assert title_and_language(b"<title>a &#" + b"1" * 5000 + b"; b</title>")[0] == "a \ufffd b"
     page = b"<title>&#" + b"1" * 5000 + b"</title><p>gold"
     assert text_of(Extract(), response(page, header("utf-8"))) == ("gold", "")
 

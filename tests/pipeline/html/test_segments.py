@@ -328,7 +328,7 @@ def drawn(count: int) -> list[Any]:
 
 @pytest.mark.parametrize(("setting", "count"), [("NUMBA_DISABLE_JIT", 200), ("NUMBA_BOUNDSCHECK", 3000)])
 def test_kernels_say_the_same_interpreted_and_stay_within_bounds(setting: str, count: int, tmp_path: Path) -> None:
-    program = f"import json; from tests.pipeline.test_blocks import drawn; print(json.dumps(drawn({count})))"
+    program = f"import json; from tests.pipeline.html.test_segments import drawn; print(json.dumps(drawn({count})))"
     environment = {**os.environ, setting: "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     told = subprocess.run(
         [sys.executable, "-c", program],
