@@ -1,62 +1,149 @@
-"""A run on Slurm that needs nobody: a job a stage, submitted at once, each waiting for the one before it.
+"""A run on Slurm that needs nobody: one driver job per stage, submitted at once, each waiting for the one before it.
 
-Law: a lead is a small job that does one stage as any driver does (`pipeline.flow`), on the engine that submits arrays. The
-process that submits the leads may go away; whoever sees the run's folder can tell where it is (`pipeline.inspect.status`). What is
-queued already is not submitted again.
+Invariants: a driver job does one stage as any driver does (`pipeline.flow`), on the engine that submits arrays. The process that
+submits the jobs may go away; whoever sees the run's folder can see where the run is (`pipeline.inspect.status`). Jobs that are in
+the queue are not submitted again. Where Slurm allows fewer jobs than a run has stages, a driver job submits the one after it.
+
+``logs/driver-NN.json``  of a stage's driver job: its job, host and process, and why it failed
 """
 
+import dataclasses
 import hashlib
+import os
+import re
+import shlex
+import socket
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from goldwash.pipeline.engines import slurm as engine
-from goldwash.pipeline.engines.settings import Slurm, settings_of
-from goldwash.pipeline.flow import Flow, held_run, planned, resumed
+from goldwash.pipeline.engines import slurm_commands as commands
+from goldwash.pipeline.engines.settings import settings_of
+from goldwash.pipeline.engines.slurm import Slurm
+from goldwash.pipeline.flow import Flow, Step, held_run, planned, resumed
 from goldwash.pipeline.inspect.status import StageStatus, overall, status
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import RunError, Work
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.locations import DataError, join, read_json
 from goldwash.pipeline.storage.tasks import Task
+from goldwash.text_output import printable
 
 Notify = Callable[[str], None]
 
+SCRIPT = """
+trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
+{environment}
+for try in 1 2 3; do
+    {python} -m goldwash drive {run} {number} &
+    driver=$!
+    wait $driver
+    while kill -0 $driver 2>/dev/null; do wait $driver; done    # a signal ends the waiting, not the driver
+    wait $driver
+    code=$?
+    [ $code -lt 128 ] && exit $code
+done
+exit $code
+"""
+"""A driver job: begun again if it was killed; queued again by itself shortly before its time is over."""
+
+
+def walk(settings: Slurm, begin: Callable[[], Flow], run: str, notify: Notify, detach: bool) -> Sequence[Step]:
+    """Submit a run's driver jobs and follow them; its steps once it is finished, none if ``detach``."""
+    engine.check_path(run)
+    engine.check_cluster(settings)
+    flow = resumed(run) if waiting(run) else begin()
+    names = submit(flow, settings, notify)
+    notify(f"the run goes on without this process; to see it: goldwash status {shlex.quote(printable(run))}")
+    if detach:
+        return []
+    follow(run, names, settings, notify)
+    return [Step(made, "", report, False) for made, report in zip(flow.recipe.stages, flow.reports(), strict=True)]
+
 
 def names_of(run: str) -> list[str]:
-    """The names of a run's leads, in order."""
+    """The names of a run's driver jobs, in order."""
     key = hashlib.sha256(engine.whole(run).encode()).hexdigest()[:8]
-    return [f"goldwash-{key}-{number:02d}-{name}" for number, name in enumerate(held_run(run)["order"], 1)]
+    order = [re.sub(r"[^\w.-]", "_", name, flags=re.ASCII) for name in held_run(run)["order"]]
+    return [f"goldwash-{key}-{number:02d}-{name}" for number, name in enumerate(order, 1)]
 
 
 def waiting(run: str) -> list[str]:
-    """The leads of a run that wait or run already: what they read of its folder must not be written anew."""
+    """The driver jobs of a run that are in the queue: the files that they read must not be written anew."""
     try:
         names = names_of(run)
     except DataError:
         return []
-    return [name for name in names if engine.queued(name)]
+    return [name for name in names if commands.queued(name, _held(run).clusters)]
+
+
+def _held(run: str) -> Slurm:
+    """The settings with which a run was submitted; the defaults if it was not."""
+    held = read_json(join(run, "engine.json")) or {"slurm": {}}
+    settings = settings_of("slurm", given={key: value for key, value in held["slurm"].items() if key != "stages"})
+    assert isinstance(settings, Slurm)
+    return dataclasses.replace(settings, stages=held["slurm"].get("stages", {}))
 
 
 def submit(flow: Flow, settings: Slurm, notify: Notify) -> list[str]:
-    """Submit a lead for each stage that is not finished; the jobs' names."""
-    engine.check_cluster(settings)
+    """Submit a driver job for each stage that is not finished, as many as Slurm allows; the names of all of them."""
     names = names_of(flow.out)
     if queued := waiting(flow.out):
         notify(f"this run is in the queue already ({', '.join(queued)}): nothing is submitted again")
         return queued
-    write_json(join(flow.out, "engine.json"), {"slurm": dict(vars(settings))})
+    write_json(join(flow.out, "engine.json"), {"slurm": dataclasses.asdict(settings)})
     finished = len(_finished(flow))
-    job: str | None = None
-    for number in range(finished + 1, len(names) + 1):
-        job = engine.lead(settings, flow.out, number, names[number - 1], job)
-        notify(f"submitted {names[number - 1]}: job {job}")
-    if job is None:
+    _submit_from(flow.out, settings, finished + 1, None, notify)
+    if finished == len(names):
         flow.end()
     return names[finished:]
 
 
+def _submit_from(run: str, settings: Slurm, number: int, job: str | None, notify: Notify) -> None:
+    """Submit the driver jobs of a stage and of those after it, each to wait for the one before, the first for ``job``."""
+    names, first = names_of(run), job
+    for n in range(number, len(names) + 1):
+        try:
+            job = submit_driver(settings, run, n, names[n - 1], job)
+        except commands.LimitError as error:
+            if job is first and first is None:
+                raise
+            notify(f"{error}\nthe driver job of {held_run(run)['order'][n - 2]} will submit the one after it")
+            return
+        notify(f"submitted {names[n - 1]}: job {job}")
+
+
+def submit_driver(settings: Slurm, run: str, number: int, name: str, after: str | None) -> str:
+    """Submit the driver job of a stage; returns the job.
+
+    It starts when the job ``after`` has ended well and is cancelled if that one fails. Slurm queues it again when its node is
+    lost, and it goes on with what is missing.
+    """
+    logs = engine.whole(engine.slurm_logs(run))
+    Path(logs).mkdir(parents=True, exist_ok=True)
+    options = {
+        "partition": settings.partition,
+        "time": settings.time,
+        "cpus-per-task": "1",
+        "mem": f"{round(settings.driver_memory_gb * 1024)}M",
+        "output": f"{logs.replace('%', '%%')}/{name}.out",
+        "open-mode": "append",
+        "signal": "B:USR1@120",
+        "requeue": "",
+        "kill-on-invalid-dep": "yes",
+        **({"dependency": f"afterok:{after.partition(';')[0]}"} if after else {}),
+        **settings.options(),
+    }
+    body = SCRIPT.format(
+        environment=settings.environment, python=engine.python_of(settings), run=shlex.quote(engine.whole(run)), number=number
+    )
+    return commands.submit(name, body, options, settings.clusters)
+
+
 def _finished(flow: Flow) -> Sequence[str]:
-    """The first stages of a run that are finished, which are written down as its."""
+    """The first stages of a run that are finished, recorded as its stages."""
     done = []
     for number, step in enumerate(planned(flow.recipe, flow.inputs, flow.out), 1):
         if not step.reused:
@@ -70,39 +157,82 @@ def _nothing(work: Work, tasks: Sequence[Task]) -> Report:
     raise AssertionError("a stage that is finished has nothing to do")
 
 
-def lead(run: str, number: int, notify: Notify) -> None:
-    """Do one stage of a run, and after the last one the dataset: what a lead's job does."""
-    flow = resumed(run)
-    held = read_json(join(run, "engine.json"))["slurm"]
-    settings = settings_of("slurm", given=held)
-    assert isinstance(settings, Slurm)
-    flow.step(number, engine.slurm(settings), notify)
+# --- in a driver job
+
+
+def drive(run: str, number: int, notify: Notify) -> None:
+    """Do one stage of a run, and after the last one the dataset. An error is recorded in the run's folder."""
+    file = join(run, "logs", f"driver-{number:02d}.json")
+    facts: dict[str, Any] = {"stage": number, "host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+    facts["job"] = os.environ.get("SLURM_JOB_ID", "")
+    write_json(file, facts)
+    try:
+        _drive(run, number, notify)
+    except Exception as error:
+        write_json(file, {**facts, "why": printable(str(error) or type(error).__name__)})
+        raise
+    write_json(file, {**facts, "ended": time.time()})
+
+
+def _drive(run: str, number: int, notify: Notify) -> None:
+    flow, settings = resumed(run), _held(run)
+    while True:
+        try:
+            flow.step(number, engine.slurm(settings), notify)
+            break
+        except commands.LimitError:
+            if not _give_way(run, number, settings, notify):
+                raise
     if number == len(flow.recipe.stages):
         flow.end()
+    elif not commands.queued(names_of(run)[number], settings.clusters):
+        _submit_from(run, settings, number + 1, os.environ.get("SLURM_JOB_ID"), notify)
 
 
-def follow(run: str, names: Sequence[str], notify: Notify, seconds: float) -> None:
-    """Tell what happens until the run is finished; a `RunError` where it stops before."""
-    told: dict[str, str] = {}
+def _give_way(run: str, number: int, settings: Slurm, notify: Notify) -> bool:
+    """Take the last driver job out of the queue, so that Slurm takes an array in its place; False if none waits."""
+    for name in reversed(names_of(run)[number:]):
+        for job in commands.queued(name, settings.clusters):
+            notify(f"Slurm takes no more jobs: {name} (job {job}) is cancelled, and submitted again after this stage")
+            commands.cancel(job)
+            return True
+    return False
+
+
+def driver_failure(run: str, number: int) -> str:
+    """Why the driver job of a stage failed; "" if it did not, or has not said so."""
+    return str((read_json(join(run, "logs", f"driver-{number:02d}.json")) or {}).get("why", ""))
+
+
+# --- following
+
+
+def follow(run: str, names: Sequence[str], settings: Slurm, notify: Notify) -> None:
+    """Report each change until the run is finished; a `RunError` if it stops before, or if Slurm no longer answers."""
+    shown: dict[str, str] = {}
     while True:
-        left = [name for name in names if engine.queued(name)]
+        try:
+            queued = any(commands.queued(name, settings.clusters, settings.controller_seconds) for name in reversed(names))
+        except commands.ControllerError as error:
+            raise RunError(f"{error}; the run goes on without this process: goldwash status {shlex.quote(run)}") from error
         stages = status(run)
         for stage in stages:
             line = in_words(stage)
-            if stage.state != "waiting" and told.get(stage.name) != line:
-                told[stage.name] = line
+            if stage.state != "waiting" and shown.get(stage.name) != line:
+                shown[stage.name] = line
                 notify(line)
-        if not left:
+        if not queued:
             break
-        time.sleep(seconds)
+        time.sleep(settings.poll_seconds)
     if overall(stages) != "finished":
-        stopped = next(stage for stage in stages if stage.state != "finished")
-        why = "; ".join(f"{f.task}: {f.why}" for f in stopped.failures) or (
-            f"its job has ended and says nothing in {run} (can its node see that folder?)"
-        )
-        raise RunError(
-            f"{stopped.name} is not finished: {why}; Slurm's logs: {engine.slurm_logs(run)}; see goldwash status {run}"
-        )
+        raise RunError(_why_stopped(run, stages))
+
+
+def _why_stopped(run: str, stages: Sequence[StageStatus]) -> str:
+    number, stopped = next((n, stage) for n, stage in enumerate(stages, 1) if stage.state != "finished")
+    why = "; ".join(f"{f.task}: {f.why}" for f in stopped.failures) or driver_failure(run, number)
+    why = why or f"its job has ended and says nothing in {run} (can its node see that folder?)"
+    return f"{stopped.name} is not finished: {why}; Slurm's logs: {engine.slurm_logs(run)}; see goldwash status {shlex.quote(run)}"
 
 
 def in_words(stage: StageStatus) -> str:

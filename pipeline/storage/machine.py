@@ -1,6 +1,6 @@
 """The processors and the memory that this process may use, on Linux, in containers, in a Slurm job and on macOS.
 
-Invariants: the smallest of all limits counts: affinity, cgroup quotas (v1 and v2, of every enclosing group), Slurm's allocation.
+Invariants: the smallest limit counts: affinity, cgroup quotas (v1 and v2, of every enclosing group), Slurm's allocation.
 A limit that cannot be read is no limit; nothing here raises. ``root`` is the folder in which ``/proc`` and ``/sys`` are; tests
 give another one.
 
