@@ -1,5 +1,6 @@
-"""Engines: each a function that returns a `pipeline.stage.Run`, on datatrove's executor of that name.
+"""Engines: how tasks are run, on this machine, on Slurm and on Ray, each on datatrove's executor of that name.
 
-Law: an engine knows tasks and markers and nothing of stages; a stage knows `Run` and nothing of engines. Whether a task is done
-is said by its marker alone: datatrove's own completion files know nothing of parameters or of files that are gone.
+Invariants: an engine knows tasks and markers and nothing of stages; a stage knows `pipeline.stage.Run` and nothing of
+engines. A task's marker alone says whether it is done: datatrove's completion files know nothing of parameters or of missing
+files. A new engine is one file with its settings and a line in `settings.ENGINES`.
 """

@@ -1,49 +1,71 @@
-"""Run tasks in processes of this machine, on datatrove's `LocalPipelineExecutor`.
+"""The local engine: tasks in processes of this machine, on datatrove's `LocalPipelineExecutor`.
 
-Law: a worker that dies is noticed, its task is tried again (three times in all), the others go on, and at the end the run
-fails if a task is missing. The stock executor's pool waits for ever for a worker that was killed (python/cpython issue 96062)
-and stops everybody's work when one raises; only the loop over ranks is ours.
+Invariants: a worker that dies is noticed, its task is tried again (three times in all), the others go on, and at the end the
+run fails if a task is missing. (The stock executor's pool waits for ever for a worker that was killed, python/cpython issue
+96062, and stops all work when one raises; only the loop over ranks is ours.) A worker dies with its driver, however that
+ends. With one worker, or one task, the work is done in this process.
 """
 
 import multiprocessing
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, ClassVar
 
 from datatrove.executor.local import LocalPipelineExecutor
 
-from goldwash.pipeline.engines.progress import Progress, silent
+from goldwash.pipeline.engines.lifeline import die_with_parent
+from goldwash.pipeline.engines.progress import Shown, silent
+from goldwash.pipeline.engines.settings import Settings
+from goldwash.pipeline.engines.task_log import capture_output
 from goldwash.pipeline.engines.work import (
     MEMORY,
     TRIES,
     Attempts,
     Failures,
-    Look,
+    Poll,
     WorkStep,
     missing_ranks,
+    nothing,
     raise_failures,
     record_pass,
 )
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, Work, reports_of
+from goldwash.pipeline.storage.machine import processors
 from goldwash.pipeline.storage.states import forget_states, logs_of, read_state, write_state
 from goldwash.pipeline.storage.tasks import Task
 
+END_SECONDS = 5.0
+"""How long a worker may take to end before it is killed."""
 
-def local(workers: int = 0, progress: Callable[[Sequence[Task]], Progress] = silent) -> Run:
-    """Run tasks in ``workers`` processes (0: one a core)."""
-    workers = workers or os.cpu_count() or 1
+
+@dataclass(frozen=True)
+class Local(Settings):
+    """This machine."""
+
+    engine: ClassVar[str] = "local"
+    workers_key: ClassVar[str] = "workers"
+    workers: int = 0
+    """Processes; 0 is one per processor that this process may use."""
+
+    def start(self, progress: Shown = silent) -> Run:
+        """The engine of these settings."""
+        return local(self.workers, progress)
+
+
+def local(workers: int = 0, progress: Shown = silent) -> Run:
+    """An engine that runs tasks in ``workers`` processes (0: one per processor that this process may use)."""
+    workers = workers or processors()
 
     def run(work: Work, tasks: Sequence[Task]) -> Report:
         ranks = missing_ranks(tasks)
         if ranks:
             record_pass(work, tasks, "local", workers=workers)
             forget_states([tasks[rank] for rank in ranks])
-            with progress(tasks) as bar:
-                LocalExecutor(work, tasks, workers).run(ranks, bar.look)
+            with progress(tasks) as shown:
+                LocalExecutor(work, tasks, workers).run(ranks, shown.poll)
         return reports_of(tasks)
 
     return run
@@ -53,6 +75,8 @@ def local(workers: int = 0, progress: Callable[[Sequence[Task]], Progress] = sil
 class _Worker:
     process: Any
     pipe: Connection
+    lifeline: Connection
+    """Closed when this process ends, which ends the worker."""
     rank: int | None = None
 
 
@@ -63,21 +87,21 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
         self.work_tasks = dict(enumerate(tasks))
         super().__init__([WorkStep(work, self.work_tasks)], tasks=len(tasks), workers=workers, logging_dir=logs_of(tasks[0]))
 
-    def run(self, ranks: Sequence[int], look: Look = lambda: None) -> None:
-        """Do these tasks; raises `RunError` where one cannot be finished."""
+    def run(self, ranks: Sequence[int], poll: Poll = nothing) -> None:
+        """Do these tasks; raises `RunError` if one cannot be finished."""
         alone = self.workers == 1 or len(ranks) == 1
-        raise_failures(self.work_tasks, self._here(ranks, look) if alone else self._in_processes(ranks, look))
+        raise_failures(self.work_tasks, self._here(ranks, poll) if alone else self._in_processes(ranks, poll))
 
-    def _here(self, ranks: Sequence[int], look: Look) -> Failures:
+    def _here(self, ranks: Sequence[int], poll: Poll) -> Failures:
         failures = {}
         for rank in ranks:
-            look()
+            poll()
             if why := self.attempt(rank):
                 failures[rank] = why
-        look()
+        poll()
         return failures
 
-    def _in_processes(self, ranks: Sequence[int], look: Look) -> Failures:
+    def _in_processes(self, ranks: Sequence[int], poll: Poll) -> Failures:
         for name, value in MEMORY.items():
             os.environ.setdefault(name, value)
         context = multiprocessing.get_context("forkserver")
@@ -93,26 +117,26 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
                         worker.rank = waiting.pop()
                         worker.pipe.send(worker.rank)
                 wait([thing for w in workers for thing in (w.pipe, w.process.sentinel)], timeout=0.5)
-                look()
-                for worker in workers:
+                poll()
+                for worker in workers[:]:
                     self._listen(worker, workers, waiting, tries, failures)
         finally:
-            for worker in workers:
-                worker.process.terminate()
-                worker.process.join()
+            _end(workers)
         return failures
 
     def _hire(self, context: Any) -> _Worker:
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(self, theirs), daemon=True)
+        end, lifeline = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(self, theirs, end), daemon=True)
         process.start()
         theirs.close()
-        return _Worker(process, ours)
+        end.close()
+        return _Worker(process, ours, lifeline)
 
     def _listen(
         self, worker: _Worker, workers: list[_Worker], waiting: list[int], tries: dict[int, int], failures: Failures
     ) -> None:
-        """Take a worker's answer, or notice that it is gone and put its task back."""
+        """Take a worker's answer, or notice that it is dead and put its task back."""
         rank = worker.rank
         try:
             if rank is not None and worker.pipe.poll():
@@ -141,10 +165,25 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
         write_state(task, {**read_state(task), "task": task.name, "why": failures[rank]})
 
 
-def _work(executor: LocalExecutor, pipe: Connection) -> None:
-    """A worker's life: a rank comes, why it failed (or None) goes, until the other end is gone."""
+def _end(workers: Sequence[_Worker]) -> None:
+    """End workers, whatever they are doing."""
+    for worker in workers:
+        worker.process.terminate()
+    for worker in workers:
+        worker.process.join(END_SECONDS)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.pipe.close()
+        worker.lifeline.close()
+
+
+def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection) -> None:
+    """A worker's life: receive a rank, send why it failed (or None), until the driver has ended."""
+    die_with_parent(lifeline)
+    capture_output()
     try:
         while True:
             pipe.send(executor.attempt(pipe.recv()))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        sys.exit(0)
+    except (EOFError, BrokenPipeError):
+        return

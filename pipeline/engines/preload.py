@@ -1,9 +1,8 @@
-"""What this machine's workers are forked from: imported once, by the fork server, before it forks the first of them.
+"""Preloaded by the fork server, so that local workers share imports and compiled kernels copy-on-write.
 
-Law: what workers need is loaded here, so that they share it. That is numba above all: when it loads its first kernel, LLVM
-reads 50 MB of its own code and leaves 25 MB behind. A forked worker shares what was made, and code that it does not run itself
-is no part of its memory; each further kernel that a worker loads would cost it 10 MB of LLVM's code, so that the kernels of
-scoring, of which as many workers run as there are cores, are loaded here too.
+Invariants: modules and kernels that workers need are loaded here. That is numba above all: when it loads its first kernel,
+LLVM reads 50 MB of its own code and leaves 25 MB behind, and each further kernel that a worker loads itself would cost it 10
+MB of LLVM's code. Hence the kernels of scoring, of which as many workers run as there are processors, are loaded here too.
 """
 
 import gc
@@ -14,4 +13,4 @@ from goldwash.pipeline.stages.quality import Quality
 
 compile_kernels(Quality())
 Quality().warm_up()
-gc.freeze()  # the collector writes to what it looks at, and a page that is written to is shared no more
+gc.freeze()  # the collector writes to the objects that it visits, and a page that is written to is no longer shared

@@ -1,118 +1,246 @@
-"""How far a run is: a bar on a terminal, plain lines in a log.
+"""How far a run is: a bar on a terminal, a line a minute where output goes to a file.
 
-Law: what is shown comes from the tasks' markers and from what they tell on the way (`pipeline.storage.states.heartbeat`), so that it can
-be shown by anybody who sees the output folder.
+Invariants: numbers come from the tasks' markers and states (`pipeline.storage.states`), so that anybody who sees the output
+folder can show them. While tasks run, folders are listed by name, and only markers that are new are read. A task counts by
+the bytes of its inputs, and by how far it has read them. Times left are estimates: of a pass from its own speed, of the run
+from the costs that its stages declare and the speed so far.
 """
 
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from goldwash.pipeline.storage.locations import is_local, join, read_json, sizes_in
+from goldwash.pipeline.storage.locations import DataError, is_local, join, names_in, read_json
 from goldwash.pipeline.storage.states import logs_of
 from goldwash.pipeline.storage.tasks import Task, finished_markers
+from goldwash.text_output import printable
+
+BAR_SECONDS, LINE_SECONDS = 0.5, 60.0
+"""How often a bar moves, and a line is printed."""
+
+COUNTING_SHARE = 0.05
+"""The most of a processor that counting may take: it is done less often where folders are large."""
+
+TEXT_RATIO = 4.0
+"""Bytes of text or HTML per byte of a compressed input, until finished tasks say better."""
+
+NARROW, WIDE = 70, 110
+"""Columns of a terminal below which there is no bar, and above which there are documents and the time left for the run."""
+
+PASSES = {
+    "keys": "hashing documents",
+    "pairs": "finding candidate pairs",
+    "components": "joining pairs into clusters",
+    "sets": "collecting the texts of clusters",
+    "judged": "comparing copies",
+    "count": "counting",
+    "group": "filling Bloom filters",
+    "scores": "scoring",
+    "ties": "ranking equal scores",
+    "part": "writing shards",
+}
+"""Passes in words; a name that is not here is shown as it is."""
 
 
-class Progress(Protocol):
-    """A context that is asked to look from time to time."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
-    def look(self) -> None:
-        """Count, and show it, if the last time is long enough ago."""
-
-
-class Silent:
-    """Shows nothing."""
+class Progress:
+    """A context around a pass; this one shows nothing."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
-    def look(self) -> None:
-        """Nothing."""
+    def poll(self) -> None:
+        """Called by the engine from time to time."""
+
+
+Shown = Callable[[Sequence[Task]], Progress]
+"""Makes the progress of a pass."""
 
 
 def silent(tasks: Sequence[Task]) -> Progress:
     """A `Progress` that shows nothing."""
-    return Silent()
+    return Progress()
 
 
-class Watched:
-    """Counts what tasks have done, when they begin and when they have ended."""
+@dataclass
+class Course:
+    """A run's stages with the seconds that each is expected to take, in order, and what the run has taken so far.
 
-    def __init__(self, tasks: Sequence[Task], console: Console) -> None:
-        self.tasks, self.console = list(tasks), console
-        self.began = time.monotonic()
+    Only the ratios of these seconds count: the machine's speed is learned on the way.
+    """
+
+    stages: Sequence[tuple[str, float]] = ()
+    began: float = field(default_factory=time.monotonic)
+
+    def title(self, stage: str, part: str) -> str:
+        """As ``stage 2 of 6, minhash: comparing copies``."""
+        names = [name for name, _ in self.stages]
+        place = f"stage {names.index(stage) + 1} of {len(names)}, " if stage in names and len(names) > 1 else ""
+        passes = f": {PASSES.get(part, printable(part))}" if part != "part" else ""
+        return f"{place}{printable(stage)}{passes}"
+
+    def seconds_left(self, stage: str, spent: float, left: float) -> float | None:
+        """Seconds left for the run, given those that this pass has taken and has left; None where that is unknown."""
+        names = [name for name, _ in self.stages]
+        if stage not in names:
+            return None
+        here = names.index(stage)
+        later = sum(seconds for _, seconds in self.stages[here + 1 :])
+        expected = self.stages[here][1]
+        return left + later * ((spent + left) / expected) if expected > 0 else None
+
+
+@dataclass(frozen=True)
+class Count:
+    """How far a pass is."""
+
+    tasks: int = 0
+    documents: int = 0
+    bytes: int = 0
+    fraction: float = 0.0
+
+
+class Counter:
+    """Counts a pass's tasks, from markers and states."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = list(tasks)
+        self.weights = [max(1, sum(source.bytes for source in task.sources)) for task in tasks]
+        self.ahead = {f"{task.name}.json": n for n, task in enumerate(tasks)}
         self.finished: dict[int, tuple[int, int]] = {}
-        self.ahead = dict(enumerate(self.tasks))
-        self.title = f"{tasks[0].stage['name']} ({tasks[0].part})" if tasks[0].part != "part" else tasks[0].stage["name"]
-        self.before = (0, 0)
-        self.documents = self.bytes = 0
 
-    def __enter__(self) -> Self:
-        self._count()
-        self.before = (self.documents, self.bytes)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._count()
-        seconds = max(time.monotonic() - self.began, 1e-3)
-        done = self.bytes - self.before[1]
-        read = (
-            f"{self.documents:,} documents  {done / 1e6 / seconds:.1f} MB/s  " if self.documents else ""
-        )  # not all passes read
-        self.console.print(
-            f"{self.title:24s} {len(self.finished)}/{len(self.tasks)} tasks  {read}{seconds:.1f} s", highlight=False
-        )
-
-    def look(self) -> None:
-        """Nothing between the first and the last line of a log."""
-
-    def _count(self) -> None:
-        out, documents, bytes_ = self.tasks[0].out, 0, 0
-        there = sizes_in(join(out, "tasks"))
-        new = [n for n, task in self.ahead.items() if f"{task.name}.json" in there]
+    def count(self) -> Count:
+        """How far the pass is now."""
+        first = self.tasks[0]
+        there = names_in(join(first.out, "tasks"))
+        new = [n for name, n in self.ahead.items() if name in there]
         for n, marker in zip(new, finished_markers([self.tasks[n] for n in new]), strict=True):
             if marker is not None:
                 read = marker["report"]["read"]
                 self.finished[n] = (read["documents"], read["bytes"])
-                del self.ahead[n]
-        for file in sizes_in(join(logs_of(self.tasks[0]), "states")) if is_local(out) else ():
-            if not file.startswith(".half-"):
-                told = read_json(join(logs_of(self.tasks[0]), "states", file)) or {}
-                documents += told.get("documents", 0)
-                bytes_ += told.get("bytes", 0)
-        self.documents = documents + sum(d for d, _ in self.finished.values())
-        self.bytes = bytes_ + sum(b for _, b in self.finished.values())
+                del self.ahead[f"{self.tasks[n].name}.json"]
+        documents, bytes_ = (sum(pair[k] for pair in self.finished.values()) for k in (0, 1))
+        weight = float(sum(self.weights[n] for n in self.finished))
+        ratio = bytes_ / weight if bytes_ else TEXT_RATIO
+        for n, state in self._states():
+            documents += state.get("documents", 0)
+            bytes_ += state.get("bytes", 0)
+            weight += self.weights[n] * self._fraction(n, state, ratio)
+        return Count(len(self.finished), documents, bytes_, weight / sum(self.weights))
+
+    def _states(self) -> list[tuple[int, dict[str, Any]]]:
+        """The numbers and states of tasks that have started and are not done."""
+        if not is_local(self.tasks[0].out):
+            return []
+        folder, found = join(logs_of(self.tasks[0]), "states"), []
+        for name in names_in(folder) & self.ahead.keys():
+            try:
+                found.append((self.ahead[name], read_json(join(folder, name)) or {}))
+            except DataError:
+                continue
+        return found
+
+    def _fraction(self, number: int, state: dict[str, Any], ratio: float) -> float:
+        """How much of its inputs a task has read."""
+        if "fraction" in state:
+            return float(min(1.0, max(0.0, state["fraction"])))
+        sources = self.tasks[number].sources
+        rows = [source.rows for source in sources]
+        if sources and all(rows):
+            return float(min(0.99, state.get("documents", 0) / sum(r or 0 for r in rows)))
+        return float(min(0.99, state.get("bytes", 0) / (self.weights[number] * ratio))) if sources else 0.0
 
 
-class Bar(Watched):
-    """The same with a bar that moves, twice a second, whatever the one who runs the tasks is doing."""
+class Lines(Progress):
+    """A line a minute, and one at the end of the pass."""
 
-    def __init__(self, tasks: Sequence[Task], console: Console) -> None:
-        super().__init__(tasks, console)
-        columns: list[Any] = [
-            TextColumn("{task.description:24s}"), BarColumn(), TextColumn("{task.completed}/{task.total} tasks"),
-            TextColumn("{task.fields[documents]:,} documents {task.fields[rate]:.1f} MB/s"), TimeRemainingColumn(),
-        ]  # fmt: skip
-        self.bar = RichProgress(*columns, console=console, transient=True)
-        self.row = self.bar.add_task(self.title, total=len(tasks), documents=0, rate=0.0)
+    seconds = LINE_SECONDS
+
+    def __init__(self, tasks: Sequence[Task], console: Console, course: Course | None = None) -> None:
+        self.tasks, self.console, self.course = list(tasks), console, course or Course()
+        self.counter = Counter(tasks)
+        self.title = self.course.title(str(tasks[0].stage["name"]), tasks[0].part)
+        self.began = time.monotonic()
+        self.before = self.now = Count()
         self.stop = threading.Event()
-        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread = threading.Thread(target=self._watch, daemon=True, name="progress")
+
+    def __enter__(self) -> Self:
+        self.before = self.now = self.counter.count()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+        self.now = self.counter.count()
+        seconds = time.monotonic() - self.began
+        self._print(f"{self.title:24s} {self._tasks()}{self._read()}  {seconds:.1f} s")
+
+    def _watch(self) -> None:
+        pause = self.seconds
+        while not self.stop.wait(pause):
+            began = time.monotonic()
+            try:
+                self.now = self.counter.count()
+            except OSError:  # a disk or store that is away for a moment; the engine notices if it stays so
+                continue
+            finally:
+                pause = max(self.seconds, (time.monotonic() - began) / COUNTING_SHARE)
+            self._show()
+
+    def _show(self) -> None:
+        self._print(
+            ", ".join([self.title, f"{self.now.fraction:.0%}", self._tasks().strip() + self._read(), *self._left(run=True)])
+        )
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _tasks(self) -> str:
+        return f"{self.now.tasks}/{len(self.tasks)} tasks"
+
+    def _read(self) -> str:
+        """Documents and speed; "" for a pass that reads no documents."""
+        seconds = max(time.monotonic() - self.began, 1e-3)
+        rate = (self.now.bytes - self.before.bytes) / 1e6 / seconds
+        return f"  {self.now.documents:,} documents  {rate:.1f} MB/s" if self.now.documents else ""
+
+    def _left(self, run: bool) -> list[str]:
+        """The time left for this pass and for the run, in words."""
+        spent, made = time.monotonic() - self.began, self.now.fraction - self.before.fraction
+        if made <= 0 or self.now.fraction >= 1:
+            return []
+        left = spent * (1 - self.now.fraction) / made
+        whole = self.course.seconds_left(str(self.tasks[0].stage["name"]), spent, left) if run else None
+        return [f"{in_words(left)} left"] + ([f"the run: {in_words(whole)}"] if whole is not None else [])
+
+
+class Bar(Lines):
+    """A bar that moves twice a second, whatever the driver is doing; the line at the end stays."""
+
+    seconds = BAR_SECONDS
+
+    def __init__(self, tasks: Sequence[Task], console: Console, course: Course | None = None) -> None:
+        super().__init__(tasks, console, course)
+        bar = [BarColumn(bar_width=None if console.width < WIDE else 40)] if console.width >= NARROW else []
+        text = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[said]}", markup=False)
+        self.bar = RichProgress(text[0], *bar, text[1], console=console, transient=True, expand=console.width < WIDE)
+        self.row = self.bar.add_task(self._short(), total=1.0, said="")
 
     def __enter__(self) -> Self:
         super().__enter__()
+        self._show()
         self.bar.start()
-        self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,19 +249,42 @@ class Bar(Watched):
         self.bar.stop()
         super().__exit__()
 
-    def look(self) -> None:
-        """Nothing: a thread looks."""
+    def _short(self) -> str:
+        """The title, as long as the terminal has room for it."""
+        most = max(10, self.console.width // 2)
+        return self.title if len(self.title) <= most else self.title[: most - 1] + "…"
 
-    def _watch(self) -> None:
-        while not self.stop.wait(0.5):
-            self._count()
-            seconds = max(time.monotonic() - self.began, 1e-3)
-            rate = (self.bytes - self.before[1]) / 1e6 / seconds
-            self.bar.update(self.row, completed=len(self.finished), documents=self.documents, rate=rate)
+    def _show(self) -> None:
+        wide = self.console.width >= WIDE
+        words = [
+            f"{self.now.fraction:4.0%}",
+            *([self._tasks() + self._read()] if self.console.width >= NARROW and wide else []),
+        ]
+        self.bar.update(self.row, completed=self.now.fraction, said="  ".join([*words, *self._left(run=wide)]))
 
 
-def shown(console: Console | None = None) -> Callable[[Sequence[Task]], Progress]:
-    """A bar where standard error is a terminal, plain lines elsewhere."""
+def in_words(seconds: float) -> str:
+    """A time left, as exact as it is known.
+
+    >>> in_words(20), in_words(400), in_words(9000), in_words(200_000)
+    ('under a minute', '7 min', '2 h 30 min', '2 days 7 h')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return "under a minute"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} day{'s' if hours >= 48 else ''} {hours % 24} h"
+
+
+def shown(console: Console | None = None, stages: Sequence[tuple[str, float]] = ()) -> Shown:
+    """A bar where standard error is a terminal, plain lines elsewhere.
+
+    ``stages``: the stages of the run, in order, with the CPU seconds that each is expected to take.
+    """
     console = console or Console(stderr=True)
-    kind = Bar if sys.stderr.isatty() else Watched
-    return lambda tasks: kind(tasks, console)
+    kind, course = Bar if sys.stderr.isatty() else Lines, Course(stages)
+    return lambda tasks: kind(tasks, console, course)

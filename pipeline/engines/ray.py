@@ -1,60 +1,79 @@
-"""Run tasks on a Ray cluster, on datatrove's `RayPipelineExecutor`.
+"""The Ray engine: its settings, and the process that speaks with the cluster, watched by this one.
 
-Law: what cannot work is said before the first task: an address that does not answer, a node that cannot see the output, has
-another Python or no goldwash, a task that is larger than any node. Tasks are plain Ray tasks, so that Ray notices a worker or a
-node that dies (the stock executor puts a process pool into an actor, and waits for ever for a child that was killed); such a
-task is begun again, three times in all. The others go on, and at the end the run fails if a task is missing (the stock one
-says nothing of it).
+Invariants: Ray's client runs in a process of its own, the agent (`ray_agent`): with a head that is frozen, killed or of
+another version the client hangs, prints C++ traces, or ends its process, and then this process kills the agent and says what
+happened. Every wait has a bound, which its error names. The agent dies with this process, and its tasks with it.
 """
 
-import importlib
-import importlib.metadata
-import logging
+import atexit
+import json
+import multiprocessing
 import os
+import re
+import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NoReturn
 
-from datatrove.executor.ray import RayPipelineExecutor
-
-from goldwash import __version__
-from goldwash.pipeline.engines.progress import Progress, silent
-from goldwash.pipeline.engines.settings import Ray
-from goldwash.pipeline.engines.work import (
-    MEMORY,
-    TRIES,
-    Attempts,
-    Failures,
-    Look,
-    WorkStep,
-    missing_ranks,
-    raise_failures,
-    record_pass,
-)
+from goldwash.pipeline.engines.progress import Shown, silent
+from goldwash.pipeline.engines.settings import Cluster
+from goldwash.pipeline.engines.work import Poll, missing_ranks, name_of, nothing, raise_failures, record_pass
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, RunError, Work, reports_of
-from goldwash.pipeline.storage.locations import filesystem, is_local, join
-from goldwash.pipeline.storage.states import forget_states, log_of, logs_of, read_state, write_state
+from goldwash.pipeline.storage.states import forget_states
 from goldwash.pipeline.storage.tasks import Task
+from goldwash.text_output import printable
 
-AHEAD = 4
-"""Tasks that are handed to Ray for each processor that it has: enough to keep it busy, few enough for the driver's memory."""
+START_SECONDS = 120.0
+"""How long the agent may take to start, on a busy machine or a slow disk."""
 
-CLOCKS = 300.0
-"""Seconds that clocks may differ; files and markers do not depend on them, requests to a store do."""
+ANSWER_SECONDS = 30.0
+"""How long an address may take to answer: first the connection, then the head itself."""
 
-ANSWER_SECONDS = 10.0
-"""How long an address may take to answer."""
-CLUSTER_SECONDS = 10.0
-"""How often it is asked whether the cluster is still the one that this driver joined."""
+JOIN_SECONDS = 120.0
+"""How long joining a cluster, or starting a local one, may take."""
+
+NODES_SECONDS = 150.0
+"""How long nodes may take to answer what they are asked before the first task."""
+
+SILENT_SECONDS = 60.0
+"""How long the head may be silent during a run. It is asked every `ray_agent.ASK_SECONDS`."""
+
+END_SECONDS = 10.0
+"""How long the agent may take to end."""
+
+START = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv.pop(1))
+from goldwash.pipeline.engines.ray_agent import main
+main()
+"""
+"""The agent's program: ``-m`` would put the current folder, where a user's files are, before the packages."""
+
+AGAIN = "what is finished is kept, and the same command goes on from there"
 
 
-def ray(settings: Ray, progress: Callable[[Sequence[Task]], Progress] = silent) -> Run:
-    """Run tasks on a Ray cluster, and wait for them."""
+@dataclass(frozen=True)
+class Ray(Cluster):
+    """A Ray cluster: its head's HOST:PORT, ``auto`` for the one that this machine belongs to, ``local`` for one of its
+    own."""
+
+    engine: ClassVar[str] = "ray"
+    address: str = "auto"
+
+    def start(self, progress: Shown = silent) -> Run:
+        """The engine of these settings."""
+        return ray(self, progress)
+
+
+def ray(settings: Ray, progress: Shown = silent) -> Run:
+    """An engine that runs tasks on a Ray cluster and waits for them."""
     connect(settings)
 
     def run(work: Work, tasks: Sequence[Task]) -> Report:
@@ -62,209 +81,178 @@ def ray(settings: Ray, progress: Callable[[Sequence[Task]], Progress] = silent) 
         if ranks:
             forget_states([tasks[rank] for rank in ranks])
             record_pass(work, tasks, "ray", address=settings.address)
-            executor = RayExecutor(work, tasks, settings.of_stage(str(tasks[0].stage["name"])))
-            executor.check_nodes()
-            with progress(tasks) as bar:
-                executor.run(ranks, bar.look)
+            agent = connect(settings)
+            agent.begin(work, tasks, settings.of_stage(str(tasks[0].stage["name"])))
+            with progress(tasks) as shown:
+                agent.run(ranks, shown.poll)
         return reports_of(tasks)
 
     return run
 
 
-def connect(settings: Ray) -> None:
-    """Join the cluster, unless this process has; a `RunError` where there is none."""
-    try:
-        import ray as engine
-    except ImportError as error:
-        raise RunError("Ray is not installed: pip install 'goldwash[ray]'") from error
-    if engine.is_initialized():
-        return
-    host, _, port = settings.address.rpartition(":")
-    if host:
-        if not port.isdigit() or "/" in host:
-            raise RunError(f"{settings.address} is no address of a Ray head: expected HOST:PORT, auto or local")
-        try:
-            socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
-        except OSError as error:
-            raise RunError(
-                f"no Ray head answers at {settings.address} ({error}): start one there (`ray start --head`), or give its "
-                "address with --ray-address"
-            ) from error
-    try:
-        # a local cluster of its own: "auto" would join what a head that was killed has left behind
-        engine.init(
-            address=settings.address, runtime_env={"env_vars": MEMORY}, log_to_driver=False, logging_level=logging.ERROR,
-            configure_logging=False,
-            **({"include_dashboard": False} if settings.address == "local" else {}),
+_agents: dict[str, "Agent"] = {}
+
+
+def connect(settings: Ray) -> "Agent":
+    """The agent that has joined the cluster at this address; a `RunError` if there is none, or if it does not answer."""
+    agent = _agents.get(settings.address)
+    if agent is None or agent.process.poll() is not None:
+        agent = _agents[settings.address] = Agent(settings)
+    return agent
+
+
+@atexit.register
+def disconnect() -> None:
+    """End all agents of this process."""
+    while _agents:
+        _agents.popitem()[1].close()
+
+
+class Agent:
+    """The process that speaks with a cluster, and what comes from it."""
+
+    def __init__(self, settings: Ray) -> None:
+        _check_address(settings.address)
+        self.address = settings.address
+        self.printed = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the agent
+        self.pipe, theirs = multiprocessing.Pipe()
+        lifeline, self.lifeline = multiprocessing.Pipe(duplex=False)
+        descriptors = (theirs.fileno(), lifeline.fileno())
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START, json.dumps(sys.path), *map(str, descriptors)],
+            stdin=subprocess.DEVNULL, stdout=self.printed, stderr=self.printed, pass_fds=descriptors, start_new_session=True,
         )  # fmt: skip
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise RunError(f"Ray cannot be reached at {settings.address} ({str(error).strip().splitlines()[0]})") from error
+        theirs.close()
+        lifeline.close()
+        self.heard = time.monotonic()
+        self.answered = False
+        try:
+            self._join(settings)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _join(self, settings: Ray) -> None:
+        self._receive("started", START_SECONDS, "starting Ray's client")
+        self._send("join", asdict(settings))
+        if settings.address not in ("auto", "local"):
+            self._receive("answered", ANSWER_SECONDS, f"the Ray head at {self.address}")
+        self.address = self._receive("joined", JOIN_SECONDS, f"joining the Ray cluster at {self.address}")
+        self.answered, self.heard = True, time.monotonic()
+
+    def begin(self, work: Work, tasks: Sequence[Task], settings: Ray) -> None:
+        """Tell the agent a pass, and have it ask each node whether it can do the work."""
+        self.tasks = dict(enumerate(tasks))
+        self._send("pass", (name_of(work), list(tasks), asdict(settings)))
+        self._receive("nodes", NODES_SECONDS, f"the nodes of the Ray cluster at {self.address}")
+
+    def run(self, ranks: Sequence[int], poll: Poll = nothing) -> None:
+        """Do these tasks of the pass; raises `RunError` if one cannot be finished, or if the cluster is lost."""
+        self._send("run", list(ranks))
+        failures = self._receive("ended", None, f"the Ray cluster at {self.address}", poll)
+        raise_failures(self.tasks, failures)
+
+    def _send(self, kind: str, value: Any) -> None:
+        try:
+            self.pipe.send((kind, value))
+        except (BrokenPipeError, ConnectionResetError):
+            self._lost()
+
+    def _receive(self, wanted: str, seconds: float | None, what: str, poll: Poll = nothing) -> Any:
+        """The value of the next message of a kind; raises `RunError` if it does not come in time, or never will."""
+        until = time.monotonic() + seconds if seconds is not None else None
+        while True:
+            poll()
+            now = time.monotonic()
+            if until is not None and now > until:
+                self._give_up(f"{what} has not answered for {seconds:.0f} s")
+            if self.answered and now - self.heard > SILENT_SECONDS:
+                self._give_up(
+                    f"the Ray head at {self.address} has not answered for {SILENT_SECONDS:.0f} s: it is frozen or away"
+                )
+            try:
+                if not self.pipe.poll(0.5):
+                    continue
+                kind, value = self.pipe.recv()
+            except (EOFError, ConnectionResetError):
+                self._lost()
+            if kind == "alive":
+                self.heard = time.monotonic()
+            elif kind == "refused":
+                self.kill()
+                raise RunError(value)
+            elif kind == wanted:
+                return value
+
+    def _give_up(self, why: str) -> NoReturn:
+        self.kill()
+        raise RunError(f"{why}; see whether it runs (`ray status`), or start it again; {AGAIN}")
+
+    def _lost(self) -> NoReturn:
+        """The agent has ended by itself: Ray's client ends its process where it has lost the cluster."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_SECONDS)
+        self.kill()
+        how = _how_it_ended(self.process.returncode)
+        raise RunError(
+            f"the connection to the Ray cluster at {self.address} is lost ({how}; {_last_words(self._text())}): its head has "
+            f"ended, or cannot be reached. Start it again; {AGAIN}"
+        )
+
+    def _text(self) -> str:
+        self.printed.seek(0)
+        return self.printed.read().decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Leave the cluster, in `END_SECONDS` at the most."""
+        with suppress(OSError):
+            self.pipe.send(("leave", None))
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the agent at once, with the local cluster that it may have started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.pipe.close()
+        self.lifeline.close()
 
 
-def cluster_at(address: str) -> str | None:
-    """Which cluster answers at an address now; None where none does, or this Ray does not say."""
+def _check_address(address: str) -> None:
+    """Refuse an address that is none, or where nothing listens."""
+    if address in ("auto", "local"):
+        return
     host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise RunError(f"{printable(address)} is no address of a Ray head: expected HOST:PORT, auto or local")
     try:
-        socket.create_connection((host, int(port)), 1.0).close()
-        client = importlib.import_module("ray._raylet").GcsClient(address=address)
-        return str(client.cluster_id.hex())
-    except Exception:  # no part of Ray's public interface: what it raises, and whether it is there, may change
-        return None
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise RunError(
+            f"no Ray head answers at {printable(address)} ({error}): start one there (`ray start --head`), or give its address "
+            "with --ray-address"
+        ) from error
 
 
-def look_round(place: str) -> dict[str, Any]:
-    """What a node says of itself; run there without any module of ours."""
-    found = {"host": socket.gethostname(), "python": sys.version.split()[0], "time": time.time(), "sees": place == ""}
-    try:
-        found["goldwash"] = importlib.metadata.version("goldwash")
-    except importlib.metadata.PackageNotFoundError:
-        found["goldwash"] = None
-    return {**found, "sees": place == "" or os.path.exists(place)}
+TELLING = r"fail|error|lost|died|exit|terminat|mismatch|unreachable"
 
 
-class RayExecutor(Attempts, RayPipelineExecutor):  # type: ignore[misc]
-    """datatrove's Ray executor with markers, and with plain tasks that are watched."""
-
-    def __init__(self, work: Work, tasks: Sequence[Task], settings: Ray) -> None:
-        self.work_tasks: Mapping[int, Task] = dict(enumerate(tasks))
-        with warnings.catch_warnings(), _quiet():
-            super().__init__(
-                [],
-                tasks=len(tasks),
-                workers=settings.at_once or -1,
-                cpus_per_task=settings.cpus,
-                mem_per_cpu_gb=settings.memory_of(tasks) / 1024 / settings.cpus,
-                logging_dir=logs_of(tasks[0]),
-            )
-        self.work, self.settings = work, settings
-
-    def attempt_task(self, rank: int, task: Task) -> str | None:
-        """Do one task in this process, which has got that one alone; why it failed, or None."""
-        self.work_tasks = {rank: task}
-        self.pipeline = [WorkStep(self.work, self.work_tasks)]
-        return self.attempt(rank)
-
-    def check_nodes(self) -> None:
-        """Ask each node whether it can do the work; a `RunError` says which cannot, and the cure."""
-        import ray as engine
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
-
-        nodes = [node for node in engine.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
-        memory = int(self.mem_per_cpu_gb * self.cpus_per_task * 2**30)
-        fitting = [
-            node for node in nodes
-            if node["Resources"].get("memory", 0) >= memory and node["Resources"]["CPU"] >= self.cpus_per_task
-        ]  # fmt: skip
-        stage = self.work_tasks[0].stage["name"]
-        if not fitting:
-            most = max((node["Resources"].get("memory", 0) for node in nodes), default=0)
-            raise RunError(
-                f"no node of the Ray cluster has {self.cpus_per_task} CPUs and {memory / 2**30:.1f} GB for a task of {stage}; "
-                f"the largest of {len(nodes)} has {most / 2**30:.1f} GB: give --with {stage}.memory_gb=..., or larger nodes"
-            )
-        place = logs_of(self.work_tasks[0])
-        seen = os.path.abspath(filesystem(join(place, "pass.json"))[1]) if is_local(place) else ""
-        ask = engine.remote(num_cpus=0, max_retries=TRIES)(look_round)
-        asked = [ask.options(scheduling_strategy=On(node["NodeID"], soft=False)).remote(seen) for node in nodes]
-        try:
-            answers = engine.get(asked, timeout=120)
-        except engine.exceptions.RayError as error:
-            why = str(error).strip().splitlines()[0]
-            raise RunError(
-                f"a node of the Ray cluster does not answer ({type(error).__name__}: {why}): see `ray status`"
-            ) from error
-        for said in answers:
-            self.check_node(said, seen)
-
-    def check_node(self, said: Mapping[str, Any], place: str) -> None:
-        """Refuse a node by what it said of itself."""
-        behind = time.time() - said["time"]
-        if abs(behind) > CLOCKS:
-            raise RunError(
-                f"the clock of {said['host']} is {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead'}: a store refuses "
-                "requests of such a clock; synchronise it (NTP)"
-            )
-        if not said["sees"]:
-            raise RunError(
-                f"{said['host']} cannot see {place}: --out must be on a disk that all nodes share, or in a store (s3://)"
-            )
-        if said["python"].rsplit(".", 1)[0] != sys.version.split()[0].rsplit(".", 1)[0]:
-            raise RunError(f"{said['host']} has Python {said['python']}, this machine {sys.version.split()[0]}: use the same")
-        if said["goldwash"] != __version__:
-            have = f"goldwash {said['goldwash']}" if said["goldwash"] else "no goldwash"
-            raise RunError(
-                f"{said['host']} has {have}, this machine {__version__}: install the same in the Python that Ray uses"
-            )
-
-    def run(self, ranks: Sequence[int], look: Look = lambda: None) -> None:
-        """Do these tasks; raises `RunError` where one cannot be finished."""
-        import ray as engine
-
-        options = {
-            "num_cpus": self.cpus_per_task, "memory": int(self.mem_per_cpu_gb * self.cpus_per_task * 2**30), "max_retries": 0,
-        }  # fmt: skip
-        remote = engine.remote(**options)(RayExecutor.attempt_task)
-        tasks, self.work_tasks = self.work_tasks, {}  # what each worker gets is the executor without its tasks
-        shared = engine.put(self)
-        self.work_tasks = tasks
-        waiting, tries, failures = list(reversed(ranks)), dict.fromkeys(ranks, 0), Failures()
-        running: dict[Any, int] = {}
-        most = min(self.workers, AHEAD * max(1, int(engine.cluster_resources().get("CPU", 1))))
-        address = engine.get_runtime_context().gcs_address
-        joined, asked = cluster_at(address), time.monotonic()
-        while waiting or running:
-            if time.monotonic() - asked > CLUSTER_SECONDS:
-                self.check_cluster(address, joined)
-                asked = time.monotonic()
-            while waiting and len(running) < most:
-                rank = waiting.pop()
-                running[remote.remote(shared, rank, tasks[rank])] = rank
-            ended, _ = engine.wait(list(running), timeout=0.5)
-            look()
-            for reference in ended:
-                self._listen(reference, running.pop(reference), waiting, tries, failures)
-        raise_failures(tasks, failures)
-
-    def check_cluster(self, address: str, joined: str | None) -> None:
-        """Refuse a cluster that was started anew under this driver, which would wait for its tasks for ever."""
-        now = cluster_at(address)
-        if joined and now and now != joined:
-            raise RunError(
-                f"another Ray cluster answers at {address} than the one that this run joined: its head was started anew. Give "
-                "the same command again; what is done stays done"
-            )
-
-    def _listen(self, reference: Any, rank: int, waiting: list[int], tries: dict[int, int], failures: Failures) -> None:
-        """Take a task's answer, or notice that its worker is gone and put it back."""
-        import ray as engine
-
-        try:
-            if why := engine.get(reference):
-                failures[rank] = why
-            return
-        except engine.exceptions.RayTaskError as error:  # not what the task met, which it tells, but its frame
-            failures[rank] = str(error.cause).strip().splitlines()[-1]
-        except engine.exceptions.RayError as error:
-            tries[rank] += 1
-            if tries[rank] < TRIES:
-                waiting.append(rank)
-                return
-            why = str(error).strip().splitlines()[0]
-            failures[rank] = (
-                f"its worker was killed {TRIES} times ({type(error).__name__}: {why}): out of memory is the usual cause; give "
-                f"--with {self.work_tasks[rank].stage['name']}.memory_gb=..., or smaller inputs"
-            )
-        task = self.work_tasks[rank]
-        write_state(task, {**read_state(task), "task": task.name, "why": failures[rank], "log": log_of(task, rank)})
+def _how_it_ended(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"Ray's client ended with exit code {code}"
+    return f"Ray's client was ended by {signal.Signals(-code).name}"
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without datatrove's warning that the logs lie on a disk: whether all nodes see it is asked of them."""
-    from loguru import logger
+def _last_words(text: str) -> str:
+    """The line of what Ray's client printed that says most: the last that is not part of a trace.
 
-    logger.disable("datatrove.executor.ray")
-    try:
-        yield
-    finally:
-        logger.enable("datatrove.executor.ray")
+    >>> _last_words("[2026 C 1 2] gcs_rpc_client.h:1: Failed to connect to GCS within 60 s\\n*** Trace ***\\n  @ 0x7f abc\\n")
+    'Failed to connect to GCS within 60 s'
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    telling = [line for line in lines if line and not re.match(r"(@|\*|/|File |Traceback|\^|PC:|0x|#\d|$)", line)]
+    marked = [line for line in telling if re.search(TELLING, line, re.IGNORECASE)]
+    last = (marked or telling or ["it printed nothing"])[-1]
+    return printable(re.sub(r"^(?:\x1b\[\d+m|\([^)]*\) )*\[[^\]]*\]\s*(?:\([^)]*\)\s*)?(?:[\w./]+:\d+:\s*)?", "", last), 300)

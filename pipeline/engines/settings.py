@@ -1,6 +1,8 @@
-"""What an engine is told: partition, time, memory and the like, from a small YAML file or ``KEY=VALUE``.
+"""Engines' settings: the table of engines, and how settings are read from a small YAML file or ``KEY=VALUE``.
 
-Law: read strictly, as recipes are. A file has a part for each engine that it speaks of::
+Invariants: settings are read strictly, as recipes are. An engine is one file with a frozen dataclass of its settings, whose
+`start` returns the engine; it is listed in `ENGINES`, or by an installed package in the entry points ``goldwash.engines``,
+and is imported when it is named. A file of settings has a part for each engine that it speaks of::
 
     slurm:
       partition: cpu
@@ -14,46 +16,72 @@ Law: read strictly, as recipes are. A file has a part for each engine that it sp
     local:
       workers: 8
 
-``stages`` has what is different for one stage. What a stage says that its tasks take (`Task.memory`) is asked for at the least.
+``stages`` has what is different for one stage. A task gets at least the memory that its stage says it takes (`Task.memory`).
 """
 
 import dataclasses
+import importlib
 import math
 import typing
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import yaml
 
-from goldwash.pipeline.stage import RecipeError, fits, kind_name, nearest
+from goldwash.pipeline.engines.progress import Shown, silent
+from goldwash.pipeline.parameters import RecipeError, fits, kind_name, nearest
+from goldwash.pipeline.stage import Run
 from goldwash.pipeline.storage.tasks import Task
 
+if TYPE_CHECKING:
+    from goldwash.pipeline.flow import Flow, Step
+
+ENGINES = {
+    "local": "goldwash.pipeline.engines.local:Local",
+    "slurm": "goldwash.pipeline.engines.slurm:Slurm",
+    "ray": "goldwash.pipeline.engines.ray:Ray",
+}
+"""The engines and their settings, as ``module:class``."""
+
 STAGED = ("time", "cpus", "memory_gb", "at_once", "sbatch")
-"""What may differ from stage to stage."""
+"""Settings that may differ from stage to stage."""
 
 
 @dataclass(frozen=True)
-class Local:
-    """This machine."""
-
-    engine: ClassVar[str] = "local"
-    workers: int = 0
-    """Processes; 0 is one a core."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What Slurm and Ray have in common."""
+class Settings(ABC):
+    """The settings of an engine. Subclasses are frozen dataclasses, listed in `ENGINES`."""
 
     engine: ClassVar[str]
+    workers_key: ClassVar[str] = "at_once"
+    """The setting that ``--workers`` gives."""
+
+    @abstractmethod
+    def start(self, progress: Shown = silent) -> Run:
+        """The engine of these settings; a `RunError` says why it cannot work here."""
+
+    def walk(
+        self, begin: Callable[[], "Flow"], run: str, progress: Shown, notify: Callable[[str], None], detach: bool
+    ) -> Sequence["Step"]:
+        """Do a whole run, whose folder is ``run``; its steps. ``detach``: only submit it, where an engine can."""
+        if detach:
+            raise RecipeError("--detach is for --on slurm: other engines end with the process that drives them")
+        return begin().walk(self.start(progress), notify)
+
+
+@dataclass(frozen=True)
+class Cluster(Settings):
+    """The settings that clusters have in common."""
+
     cpus: int = 1
-    """Processors a task; a task uses one, more of them buy memory where a cluster sells it by the processor."""
+    """Processors per task. A task uses one; more of them buy memory where a cluster sells it by the processor."""
     memory_gb: float = 4.0
-    """Memory a task."""
+    """Memory per task."""
     at_once: int = 0
-    """Tasks (of Slurm: elements of an array) that run at the same time, at the most; 0 is no limit."""
+    """The most tasks (on Slurm: elements of an array) that run at the same time; 0 is no limit."""
     stages: Mapping[str, Any] = field(default_factory=dict)
 
     def of_stage(self, name: str) -> Self:
@@ -61,55 +89,38 @@ class Cluster:
         return dataclasses.replace(self, **self.stages.get(name, {}))
 
     def memory_of(self, tasks: Sequence[Task]) -> int:
-        """MB a task: what is set, or a GB more than what the stage says that the largest takes."""
-        said = max((task.memory for task in tasks), default=0)
-        return math.ceil(max(self.memory_gb * 1024, said / 2**20 + 1024 if said else 0))
+        """MB per task: the setting, or 1 GB more than the stage says that the largest task takes."""
+        most = max((task.memory for task in tasks), default=0)
+        return math.ceil(max(self.memory_gb * 1024, most / 2**20 + 1024 if most else 0))
 
 
-@dataclass(frozen=True)
-class Slurm(Cluster):
-    """A Slurm cluster. ``environment`` is a shell command that puts goldwash's Python first on the path."""
-
-    engine: ClassVar[str] = "slurm"
-    partition: str = ""
-    time: str = "24:00:00"
-    array: int = 1000
-    """Elements of a job array, at the most (the cluster's MaxArraySize); more tasks than that share elements."""
-    environment: str = ""
-    account: str = ""
-    qos: str = ""
-    sbatch: Mapping[str, Any] = field(default_factory=dict)
-    """Further options of sbatch, as {constraint: icelake}."""
-    lead_memory_gb: float = 4.0
-    """Memory of the jobs that lead the stages."""
-    poll_seconds: float = 5.0
-    late_seconds: float = 60.0
-    """How long a shared disk may take to show what another machine has written."""
+def engine_names() -> list[str]:
+    """The engines that can be named, those of installed packages too."""
+    return [*ENGINES, *(point.name for point in entry_points(group="goldwash.engines") if point.name not in ENGINES)]
 
 
-@dataclass(frozen=True)
-class Ray(Cluster):
-    """A Ray cluster: its head's HOST:PORT, ``auto`` for the one that this machine belongs to, ``local`` for one of its own."""
-
-    engine: ClassVar[str] = "ray"
-    address: str = "auto"
-
-
-Engine = Local | Slurm | Ray
-ENGINES: dict[str, type[Local] | type[Slurm] | type[Ray]] = {kind.engine: kind for kind in (Local, Slurm, Ray)}
+def settings_class(engine: str) -> type[Settings]:
+    """The settings of an engine; a `RecipeError` with the nearest name if there is none of that name."""
+    if engine in ENGINES:
+        module, _, name = ENGINES[engine].partition(":")
+        found: type[Settings] = getattr(importlib.import_module(module), name)
+        return found
+    for point in entry_points(group="goldwash.engines", name=engine):
+        other: type[Settings] = point.load()
+        return other
+    raise RecipeError(f"no engine is called {engine!r}: {nearest(engine, engine_names())}")
 
 
 def settings_of(
     engine: str, file: str | None = None, given: Mapping[str, Any] | None = None, stages: Sequence[str] | None = None
-) -> Engine:
+) -> Settings:
     """An engine's settings from a file and from ``KEY`` or ``STAGE.KEY`` with values; the latter win.
 
-    ``stages``: the names that a stage may have, where they are known. Raises `RecipeError` on an unknown engine, key or stage,
-    and on a value of the wrong kind.
+    ``stages``: the names that a stage may have, where they are known. Raises `RecipeError` on an unknown engine, key or
+    stage, and on a value of the wrong kind.
     """
-    if engine not in ENGINES:
-        raise RecipeError(f"no engine is called {engine!r}: {nearest(engine, list(ENGINES))}")
-    values: dict[str, Any] = dict(_parts(file)[engine]) if file else {}
+    kind = settings_class(engine)
+    values: dict[str, Any] = dict(_parts(file).get(engine) or {}) if file else {}
     values["stages"] = _stages(values.get("stages") or {}, f"{engine} settings")
     for key, value in (given or {}).items():
         stage, dot, name = key.rpartition(".")
@@ -117,7 +128,6 @@ def settings_of(
             values["stages"].setdefault(stage, {})[name] = value
         else:
             values[key] = value
-    kind = ENGINES[engine]
     if not values["stages"]:
         del values["stages"]
     for name, stage in values.get("stages", {}).items():
@@ -133,14 +143,17 @@ def _parts(file: str) -> dict[str, dict[str, Any]]:
         values = yaml.safe_load(Path(file).read_text("utf-8"))
     except FileNotFoundError as error:
         raise RecipeError(f"no file of engine settings at {file}") from error
+    except OSError as error:
+        raise RecipeError(f"{file} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{file} is not YAML: {error}") from error
     if not isinstance(values, dict) or not all(isinstance(part or {}, dict) for part in values.values()):
         raise RecipeError(f"{file}: expected a part for each engine, as `slurm: {{partition: cpu}}`")
+    known = engine_names()
     for key in values:
-        if key not in ENGINES:
-            raise RecipeError(f"{file}: no engine is called {key!r}: {nearest(str(key), list(ENGINES))}")
-    return {engine: values.get(engine) or {} for engine in ENGINES}
+        if key not in known:
+            raise RecipeError(f"{file}: no engine is called {key!r}: {nearest(str(key), known)}")
+    return {engine: part or {} for engine, part in values.items()}
 
 
 def _stages(values: Any, what: str) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The Slurm engine: its settings, and what cannot work, refused before anything is submitted.
 
-Invariants: passes are job arrays (`slurm_array`); a whole run is a chain of driver jobs that need nobody (`slurm_driver`). Paths
-and values never reach a shell unquoted; the few that Slurm cannot take are refused by name.
+Invariants: passes are job arrays (`slurm_array`); a whole run is a chain of driver jobs that need nobody (`slurm_driver`).
+Paths and values never reach a shell unquoted; the few that Slurm cannot take are refused by name.
 """
 
 import dataclasses
@@ -60,7 +60,9 @@ class Slurm(Cluster):
                 why = "goldwash sets it" if option in OURS else "expected the long name of an option, without dashes"
                 raise RecipeError(f"slurm settings, sbatch: {printable(option)!r} cannot be given: {why}")
             if re.search(r"[\x00-\x1f\x7f]", value):
-                raise RecipeError(f"slurm settings: {option} is {printable(value)!r}; control characters cannot be given to sbatch")
+                raise RecipeError(
+                    f"slurm settings: {option} is {printable(value)!r}; control characters cannot be given to sbatch"
+                )
         if self.array < 1 or self.poll_seconds <= 0:
             raise RecipeError(f"slurm settings: array is {self.array}, poll_seconds {self.poll_seconds}; expected more than 0")
 
@@ -71,7 +73,9 @@ class Slurm(Cluster):
 
     def options(self) -> dict[str, str]:
         """The account, the quality of service and the further options of sbatch, as text."""
-        plain = {key: "" if value in (None, "", True) else str(value) for key, value in self.sbatch.items() if value is not False}
+        plain = {
+            key: "" if value in (None, "", True) else str(value) for key, value in self.sbatch.items() if value is not False
+        }
         named = {"account": self.account, "qos": self.qos}
         return {**{key: value for key, value in named.items() if value}, **plain}
 

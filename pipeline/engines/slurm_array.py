@@ -1,9 +1,9 @@
 """A pass as a job array, on datatrove's `SlurmPipelineExecutor`.
 
-Invariants: what is missing when an array has ended is submitted again, until workers have been killed `TRIES` times; arrays that
-Slurm preempted or whose node failed do not count. An array that an earlier driver has submitted is waited for, not submitted
-twice. An array that is larger than the cluster's limits (MaxArraySize, MaxSubmitJobs) is submitted with fewer elements, each of
-which does more tasks. What an element needs is JSON in the pass's ``logs/``, read by ``python -m
+Invariants: what is missing when an array has ended is submitted again, until workers have been killed `TRIES` times; arrays
+that Slurm preempted or whose node failed do not count. An array that an earlier driver has submitted is waited for, not
+submitted twice. An array that is larger than the cluster's limits (MaxArraySize, MaxSubmitJobs) is submitted with fewer
+elements, each of which does more tasks. What an element needs is JSON in the pass's ``logs/``, read by ``python -m
 goldwash.pipeline.engines.slurm_array``: the stock executor's pickle belongs to one Python version, and is rewritten under an
 array that waits. (The stock one also drops an element's other tasks when one raises.)
 
@@ -132,7 +132,9 @@ class SlurmExecutor(Attempts, SlurmPipelineExecutor):  # type: ignore[misc]
                 {"ranks": list(ranks), "each": each, "settings": asdict(self.settings)},
             )
             try:
-                return commands.submit(self.job_name, self._script(number), self.get_sbatch_args(elements), self.settings.clusters)
+                return commands.submit(
+                    self.job_name, self._script(number), self.get_sbatch_args(elements), self.settings.clusters
+                )
             except commands.LimitError:
                 if elements == 1:
                     raise
@@ -142,7 +144,7 @@ class SlurmExecutor(Attempts, SlurmPipelineExecutor):  # type: ignore[misc]
         """What an element runs, by datatrove's template, whose own ``#SBATCH`` lines `slurm_commands.submit` writes."""
         values = " ".join(f"{name}={value}" for name, value in MEMORY.items())
         folder = shlex.quote(whole(self.folder))
-        words = f"{values} {python_of(self.settings)} -m goldwash.pipeline.engines.slurm_array {folder} {number}"
+        words = f"{values} {python_of(self.settings)} -P -m goldwash.pipeline.engines.slurm_array {folder} {number}"
         contents: str = self.get_launch_file_contents({}, words)
         return contents.removeprefix("#!/bin/bash\n")
 

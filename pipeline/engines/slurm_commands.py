@@ -5,7 +5,8 @@ Invariants:
 * Settings win: the variables with which a user's environment, or an enclosing job, changes these commands are removed.
 * A controller that is busy or away is asked again for `PATIENCE` seconds, and each call has a bound; then `ControllerError`.
 * Output is read by pattern, so that a line that a plug-in prints is not taken for an answer.
-* Values go into a script's ``#SBATCH`` lines only if they are plain; all others are arguments of sbatch, which needs no quoting.
+* Values go into a script's ``#SBATCH`` lines only if they are plain; all others are arguments of sbatch, which needs no
+  quoting.
 
 A job is its number, or ``NUMBER;CLUSTER`` where Slurm names a cluster (a federation, or ``sbatch: {clusters: ...}``).
 """
@@ -105,7 +106,8 @@ def submit(name: str, body: str, options: Mapping[str, str], clusters: str = "",
     """Submit a script as a job called ``name``; returns the job.
 
     ``options``: sbatch's long options and their values, "" for one without a value. ``body``: the script without its
-    ``#SBATCH`` lines. A job that a controller took although it did not answer in time is found by its name, not submitted twice.
+    ``#SBATCH`` lines. A job that a controller took although it did not answer in time is found by its name, not submitted
+    twice.
     """
     plain = {key: value for key, value in options.items() if PLAIN.fullmatch(value)}
     others = [f"--{key}={value}" for key, value in options.items() if key not in plain]
@@ -119,7 +121,9 @@ def submit(name: str, body: str, options: Mapping[str, str], clusters: str = "",
         if not BUSY.search(err):
             raise _refusal(err or out, options)
         if time.monotonic() + pause > until:
-            raise ControllerError(f"sbatch: Slurm's controller has not answered for {patience:.0f} s ({printable(_last_line(err))})")
+            raise ControllerError(
+                f"sbatch: Slurm's controller has not answered for {patience:.0f} s ({printable(_last_line(err))})"
+            )
         time.sleep(pause)
         pause = min(2 * pause, 15.0)
         if taken := queued(name, clusters, patience):

@@ -1,8 +1,9 @@
 """A run on Slurm that needs nobody: one driver job per stage, submitted at once, each waiting for the one before it.
 
-Invariants: a driver job does one stage as any driver does (`pipeline.flow`), on the engine that submits arrays. The process that
-submits the jobs may go away; whoever sees the run's folder can see where the run is (`pipeline.inspect.status`). Jobs that are in
-the queue are not submitted again. Where Slurm allows fewer jobs than a run has stages, a driver job submits the one after it.
+Invariants: a driver job does one stage as any driver does (`pipeline.flow`), on the engine that submits arrays. The process
+that submits the jobs may go away; whoever sees the run's folder can see where the run is (`pipeline.inspect.status`). Jobs
+that are in the queue are not submitted again. Where Slurm allows fewer jobs than a run has stages, a driver job submits the
+one after it.
 
 ``logs/driver-NN.json``  of a stage's driver job: its job, host and process, and why it failed
 """
@@ -37,7 +38,7 @@ SCRIPT = """
 trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
 {environment}
 for try in 1 2 3; do
-    {python} -m goldwash drive {run} {number} &
+    {python} -P -m goldwash drive {run} {number} &
     driver=$!
     wait $driver
     while kill -0 $driver 2>/dev/null; do wait $driver; done    # a signal ends the waiting, not the driver
@@ -232,7 +233,9 @@ def _why_stopped(run: str, stages: Sequence[StageStatus]) -> str:
     number, stopped = next((n, stage) for n, stage in enumerate(stages, 1) if stage.state != "finished")
     why = "; ".join(f"{f.task}: {f.why}" for f in stopped.failures) or driver_failure(run, number)
     why = why or f"its job has ended and says nothing in {run} (can its node see that folder?)"
-    return f"{stopped.name} is not finished: {why}; Slurm's logs: {engine.slurm_logs(run)}; see goldwash status {shlex.quote(run)}"
+    return (
+        f"{stopped.name} is not finished: {why}; Slurm's logs: {engine.slurm_logs(run)}; see goldwash status {shlex.quote(run)}"
+    )
 
 
 def in_words(stage: StageStatus) -> str:
