@@ -38,6 +38,11 @@ def code_digest(module: str) -> str:
     return hashlib.sha256(json.dumps([(n, sources[n][0]) for n in sorted(seen)]).encode()).hexdigest()[:16]
 
 
+def forget_sources() -> None:
+    """Read the sources anew at the next digest: for a process that was forked from one that had read them."""
+    _sources.cache_clear()
+
+
 @cache
 def _sources() -> dict[str, tuple[str, list[str]]]:
     """Each module's digest and imports. Parsing all of them takes half a second, so the result is cached on disk."""

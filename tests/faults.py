@@ -124,7 +124,7 @@ def kill_worker(out: Path, chance: random.Random) -> bool:
 
 def kill_driver(out: Path, chance: random.Random) -> bool:
     """Kill the process that was begun by hand."""
-    found = processes("pipeline run", str(out))
+    found = processes("goldwash run", str(out))
     return bool(found) and strike(found[0])
 
 
@@ -137,7 +137,7 @@ def slurm_engine(cluster: SlurmCluster) -> Engine:
     """A cluster of two nodes; a node's daemon that is killed comes back after a moment."""
 
     def kill_lead(out: Path, chance: random.Random) -> bool:
-        found = processes("pipeline lead", str(out))
+        found = processes("goldwash drive", str(out))
         return bool(found) and strike(chance.choice(found))
 
     def kill_daemon(out: Path, chance: random.Random) -> bool:
@@ -154,7 +154,7 @@ def slurm_engine(cluster: SlurmCluster) -> Engine:
         "partition=gold",
         "poll_seconds=0.5",
         "memory_gb=1",
-        "lead_memory_gb=1",
+        "driver_memory_gb=1",
         "late_seconds=5",
         "array=3",
     )

@@ -19,11 +19,13 @@ from goldwash.filters.fetch import FetchError
 from goldwash.filters.lists import ListError
 from goldwash.filters.signal import EDITS, SIGNALS, SignalError
 from goldwash.pipeline import flow
-from goldwash.pipeline.engines.settings import Engine, Local, Ray, Slurm, settings_of
+from goldwash.pipeline.engines.progress import shown
+from goldwash.pipeline.engines.settings import Screen, settings_class, settings_of
+from goldwash.pipeline.engines.settings import Settings as EngineSettings
 from goldwash.pipeline.inspect import summary as funnel
 from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import ReportError
-from goldwash.pipeline.stage import RecipeError, Run, RunError
+from goldwash.pipeline.stage import RecipeError, RunError
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.locations import DataError
 
@@ -104,13 +106,8 @@ def run(
     if dry_run:
         _print_plan(loaded, input, out_folder, until)
         return
-    if detach and not isinstance(settings, Slurm):
-        raise RecipeError("--detach is for --on slurm: other engines end with the process that drives them")
-    steps = (
-        _lead(loaded, input, out_folder, until, settings, detach)
-        if isinstance(settings, Slurm)
-        else flow.begin(loaded, input, out_folder, until, on).walk(_run_on(settings), _notify)
-    )
+    screen = Screen(shown(err, _planned_seconds(loaded, input, until)), _notify)
+    steps = settings.walk(lambda: flow.begin(loaded, input, out_folder, until, on), out_folder, screen, detach)
     if detach:
         return
     out.print()
@@ -118,33 +115,23 @@ def run(
     _print_end(loaded, out_folder, until)
 
 
-def _lead(
-    loaded: recipes.Recipe, names: Sequence[str], folder: str, until: str | None, settings: Slurm, detach: bool
-) -> list[flow.Step]:
-    """Submit a run to Slurm and follow it; its steps, once it is finished."""
-    from goldwash.pipeline.engines import slurm_driver as leads
-    from goldwash.pipeline.engines.slurm import check_cluster
+def _planned_seconds(loaded: recipes.Recipe, names: Sequence[str], until: str | None) -> list[tuple[str, float]]:
+    """The stages of a run, and the CPU seconds that each is expected to take."""
+    from goldwash.pipeline.inspect.estimate import plan
 
-    check_cluster(settings)
-    begun = flow.resumed(folder) if leads.waiting(folder) else flow.begin(loaded, names, folder, until, "slurm")
-    jobs = leads.submit(begun, settings, _notify)
-    _notify(f"the run goes on without this process: goldwash status {folder}")
-    if detach:
-        return []
-    leads.follow(folder, jobs, _notify, settings.poll_seconds)
-    reports = begun.reports()
-    return [flow.Step(made, "", report, False) for made, report in zip(begun.recipe.stages, reports, strict=True)]
+    rows = [(row.stage, row.cpu_seconds) for row in plan(loaded, flow.found_inputs(loaded, names))]
+    return rows[: [name for name, _ in rows].index(until) + 1] if until in dict(rows) else rows
 
 
 @app.command(hidden=True)
-def lead(
+def drive(
     run_folder: Annotated[str, typer.Argument(metavar="RUN", help="The run's folder.")],
     number: Annotated[int, typer.Argument(help="The stage's number, from 1.")],
 ) -> None:
-    """Do one stage of a run that was submitted to Slurm; jobs call it."""
-    from goldwash.pipeline.engines import slurm_driver as leads
+    """Do one stage of a run that was submitted to Slurm; its driver jobs call this."""
+    from goldwash.pipeline.engines import slurm_driver
 
-    leads.lead(run_folder, number, _notify)
+    slurm_driver.drive(run_folder, number, _notify)
 
 
 @app.command()
@@ -187,7 +174,7 @@ def stage(
 
     made = _one_stage(name, recipe, [*set, *(["annotate=true"] if annotate else [])])
     inputs = find_archives(input) if made.makes_documents else find_shards(input)
-    engine_run = _run_on(_settings(on, engine, with_, ray_address, workers))
+    engine_run = _settings(on, engine, with_, ray_address, workers).start(shown(err))
     step = flow.run_stage(made, inputs, out_folder, engine_run, _notify)
     funnel.show([step], out)
     out.print(f"\nkept:    {out_folder}/part-*.parquet\ndropped: {out_folder}/dropped/part-*.parquet", highlight=False)
@@ -261,7 +248,9 @@ def score(
 
     used = [packed(name, Path.cwd()) for name in use]
     made = STAGES["score"].of({"models": scorers_of(models, label), "use": used})
-    step = flow.run_stage(made, find_shards(input), out_folder, _run_on(Local(workers)), _notify)
+    step = flow.run_stage(
+        made, find_shards(input), out_folder, settings_of("local", given={"workers": workers}).start(shown(err)), _notify
+    )
     funnel.show([step], out)
 
 
@@ -425,33 +414,14 @@ def _one_stage(name: str, recipe: str, settings: Sequence[str]) -> Any:
     return STAGES[name].of({**config, **dict(map(recipes.parsed_setting, settings))})
 
 
-def _settings(on: str, file: str | None, given: Sequence[str], ray_address: str | None, workers: int) -> Engine:
+def _settings(on: str, file: str | None, given: Sequence[str], ray_address: str | None, workers: int) -> EngineSettings:
     """The engine's settings, from the file and the options."""
     values = dict(map(recipes.parsed_setting, given))
     if ray_address is not None:
         values["address"] = ray_address
-    if workers and on == "local":
-        values["workers"] = workers
-    elif workers:
-        values["at_once"] = workers
+    if workers:
+        values[settings_class(on).workers_key] = workers
     return settings_of(on, file, values, list(STAGES))
-
-
-def _run_on(settings: Engine) -> Run:
-    """The engine of these settings, with its progress shown."""
-    from goldwash.pipeline.engines.progress import shown
-
-    if isinstance(settings, Slurm):
-        from goldwash.pipeline.engines.slurm import slurm
-
-        return slurm(settings, shown(err))
-    if isinstance(settings, Ray):
-        from goldwash.pipeline.engines.ray import ray
-
-        return ray(settings, shown(err))
-    from goldwash.pipeline.engines.local import local
-
-    return local(settings.workers, shown(err))
 
 
 def _log_to_stderr() -> None:

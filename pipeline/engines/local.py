@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from datatrove.executor.local import LocalPipelineExecutor
 
+from goldwash.pipeline.code import forget_sources
 from goldwash.pipeline.engines.lifeline import die_with_parent
 from goldwash.pipeline.engines.progress import Shown, silent
 from goldwash.pipeline.engines.settings import Settings
@@ -182,6 +183,7 @@ def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection) -> No
     """A worker's life: receive a rank, send why it failed (or None), until the driver has ended."""
     die_with_parent(lifeline)
     capture_output()
+    forget_sources()  # those that the fork server has read may be older than the code that this worker imports
     try:
         while True:
             pipe.send(executor.attempt(pipe.recv()))

@@ -67,6 +67,10 @@ class Ray(Cluster):
     engine: ClassVar[str] = "ray"
     address: str = "auto"
 
+    def check(self) -> None:
+        """Fail if no Ray head answers."""
+        connect(self)
+
     def start(self, progress: Shown = silent) -> Run:
         """The engine of these settings."""
         return ray(self, progress)

@@ -63,13 +63,24 @@ class Settings(ABC):
     def start(self, progress: Shown = silent) -> Run:
         """The engine of these settings; a `RunError` says why it cannot work here."""
 
-    def walk(
-        self, begin: Callable[[], "Flow"], run: str, progress: Shown, notify: Callable[[str], None], detach: bool
-    ) -> Sequence["Step"]:
-        """Do a whole run, whose folder is ``run``; its steps. ``detach``: only submit it, where an engine can."""
+    def check(self) -> None:  # noqa: B027  (this machine can always be reached)
+        """Fail if the engine cannot be reached, or if it cannot do what these settings say; nothing is started."""
+
+    def walk(self, begin: Callable[[], "Flow"], run: str, screen: "Screen", detach: bool = False) -> Sequence["Step"]:
+        """Do a whole run, whose folder is ``run``; its steps. ``detach``: submit it and return no step, where an engine can."""
         if detach:
             raise RecipeError("--detach is for --on slurm: other engines end with the process that drives them")
-        return begin().walk(self.start(progress), notify)
+        return begin().walk(self.start(screen.progress), screen.notify)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a command shows while a run is under way."""
+
+    progress: Shown = silent
+    notify: Callable[[str], None] = lambda line: None
+    kept: Callable[[str], None] = lambda line: None
+    """Told what stays behind from now on if the command is interrupted."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Invariants: passes are job arrays (`slurm_array`); a whole run is a chain of dri
 Paths and values never reach a shell unquoted; the few that Slurm cannot take are refused by name.
 """
 
-import dataclasses
 import os
 import re
 import shlex
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from goldwash.pipeline.engines import slurm_commands as commands
 from goldwash.pipeline.engines.progress import Shown, silent
-from goldwash.pipeline.engines.settings import Cluster
+from goldwash.pipeline.engines.settings import Cluster, Screen
 from goldwash.pipeline.engines.work import missing_ranks
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import RecipeError, Run, RunError, Work, reports_of
@@ -83,13 +82,15 @@ class Slurm(Cluster):
         """The engine of these settings."""
         return slurm(self, progress)
 
-    def walk(
-        self, begin: Callable[[], "Flow"], run: str, progress: Shown, notify: Callable[[str], None], detach: bool
-    ) -> Sequence["Step"]:
+    def check(self) -> None:
+        """Fail if Slurm cannot be reached, or has no such partition."""
+        check_cluster(self)
+
+    def walk(self, begin: Callable[[], "Flow"], run: str, screen: Screen, detach: bool = False) -> Sequence["Step"]:
         """Submit a run's driver jobs, and follow them unless ``detach``."""
         from goldwash.pipeline.engines.slurm_driver import walk
 
-        return walk(self, begin, run, notify, detach)
+        return walk(self, begin, run, screen, detach)
 
 
 def slurm(settings: Slurm, progress: Shown = silent) -> Run:
@@ -146,8 +147,3 @@ def slurm_logs(out: str) -> str:
 def whole(location: str) -> str:
     """A location that means the same in any folder."""
     return os.path.abspath(filesystem(location)[1]) if is_local(location) else location
-
-
-def settings_dict(settings: Slurm) -> dict[str, Any]:
-    """The settings as plain values."""
-    return dataclasses.asdict(settings)

@@ -141,7 +141,7 @@ def directives(options: Mapping[str, str]) -> str:
 
 
 def _refusal(said: str, options: Mapping[str, str]) -> RunError:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [re.sub(r"^sbatch: (error|fatal): ", "", line.strip()) for line in said.splitlines() if line.strip()]
     why = printable(lines[-1] if lines else "it said nothing")
     if len(lines) > 1 and lines[-2] not in why:  # the name of a limit is in the line before the general one
         why = f"{why} ({printable(lines[-2])})"

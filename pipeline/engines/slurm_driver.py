@@ -21,7 +21,7 @@ from typing import Any
 
 from goldwash.pipeline.engines import slurm as engine
 from goldwash.pipeline.engines import slurm_commands as commands
-from goldwash.pipeline.engines.settings import settings_of
+from goldwash.pipeline.engines.settings import Screen, settings_of
 from goldwash.pipeline.engines.slurm import Slurm
 from goldwash.pipeline.flow import Flow, Step, held_run, planned, resumed
 from goldwash.pipeline.inspect.status import StageStatus, overall, status
@@ -51,16 +51,18 @@ exit $code
 """A driver job: begun again if it was killed; queued again by itself shortly before its time is over."""
 
 
-def walk(settings: Slurm, begin: Callable[[], Flow], run: str, notify: Notify, detach: bool) -> Sequence[Step]:
+def walk(settings: Slurm, begin: Callable[[], Flow], run: str, screen: Screen, detach: bool) -> Sequence[Step]:
     """Submit a run's driver jobs and follow them; its steps once it is finished, none if ``detach``."""
     engine.check_path(run)
     engine.check_cluster(settings)
     flow = resumed(run) if waiting(run) else begin()
-    names = submit(flow, settings, notify)
-    notify(f"the run goes on without this process; to see it: goldwash status {shlex.quote(printable(run))}")
+    names = submit(flow, settings, screen.notify)
+    goes_on = f"the run goes on without this process; to see it: goldwash status {shlex.quote(printable(run))}"
+    screen.notify(goes_on)
+    screen.kept(goes_on)
     if detach:
         return []
-    follow(run, names, settings, notify)
+    follow(run, names, settings, screen.notify)
     return [Step(made, "", report, False) for made, report in zip(flow.recipe.stages, flow.reports(), strict=True)]
 
 

@@ -36,6 +36,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from goldwash.filters.lists import ListError
 from goldwash.filters.signal import Signal
@@ -167,7 +168,13 @@ def extract_archive(task: Task) -> None:
             output.write("kept", kept)
             output.write("dropped", dropped)
             output.report += report
-            heartbeat(task, output.report.read.documents, output.report.read.bytes)
+            heartbeat(task, output.report.read.documents, output.report.read.bytes, _reached(kept, task.sources[0].bytes))
+
+
+def _reached(kept: pa.Table, size: int) -> float | None:
+    """How much of an archive of ``size`` bytes has been read when these documents are written; None where that is unknown."""
+    last = pc.max(kept["offset"]).as_py() if kept.num_rows else None
+    return last / size if last is not None and size else None
 
 
 def extracted(

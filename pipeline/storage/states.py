@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from goldwash.pipeline.storage.atomic import write_json
-from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, read_json, sizes_in
+from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, names_in, read_json
 
 
 class Task(Protocol):
@@ -91,7 +91,7 @@ def forget_state(task: Task) -> None:
 def forget_states(tasks: Sequence[Task]) -> None:
     """Remove the states of tasks that start afresh."""
     if tasks:
-        there = sizes_in(join(logs_of(tasks[0]), "states"))
+        there = names_in(join(logs_of(tasks[0]), "states"))
         for task in tasks:
             if f"{task.name}.json" in there:
                 forget_state(task)
@@ -100,13 +100,18 @@ def forget_states(tasks: Sequence[Task]) -> None:
 _beats: dict[str, float] = {}
 
 
-def heartbeat(task: Task, documents: int, bytes_: int) -> None:
-    """Record a task's progress, at most once per second and only on a disk (a store would charge for each write)."""
+def heartbeat(task: Task, documents: int, bytes_: int, fraction: float | None = None) -> None:
+    """Record a task's progress, at most once per second and only on a disk (a store would charge for each write).
+
+    ``fraction``: how much of its inputs the task has read, 0 to 1, where it knows; else it is estimated from the documents and
+    bytes of text that it has read.
+    """
     if not is_local(task.out) or time.monotonic() - _beats.get(task.marker, -HEARTBEAT_SECONDS) < HEARTBEAT_SECONDS:
         return
     _beats[task.marker] = time.monotonic()
     file = Path(filesystem(state_file(task))[1])
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_name(f".half-{os.getpid()}-{task.name}")
-    half.write_text(json.dumps({**read_state(task), "documents": documents, "bytes": bytes_}))
+    read = {"documents": documents, "bytes": bytes_, **({} if fraction is None else {"fraction": fraction})}
+    half.write_text(json.dumps({**read_state(task), **read}))
     os.replace(half, file)

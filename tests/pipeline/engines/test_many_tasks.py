@@ -11,12 +11,12 @@ import pytest
 
 from goldwash.pipeline import stage
 from goldwash.pipeline.engines import work
-from goldwash.pipeline.engines.slurm import read_tasks, write_tasks
+from goldwash.pipeline.engines.slurm_array import read_tasks, write_tasks
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Tasks, Work, done, finish, reports_of
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.stages.minhash import MinHash
-from goldwash.pipeline.storage import atomic, locations
+from goldwash.pipeline.storage import atomic, locations, states
 from goldwash.pipeline.storage import tasks as tasks_
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import join
@@ -51,9 +51,9 @@ class Asked:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.count = Counter[str]()
-        for name in ("sizes_in", "read_json", "size_of", "write_json"):
+        for name in ("names_in", "sizes_in", "read_json", "size_of", "write_json"):
             counted = self._counted(name, getattr(locations if hasattr(locations, name) else atomic, name))
-            for module in (locations, atomic, tasks_, stage, work):
+            for module in (locations, atomic, tasks_, states, stage, work):
                 if hasattr(module, name):
                     patch.setattr(module, name, counted)
         self.since = time.perf_counter()
@@ -88,8 +88,8 @@ def test_a_pass_over_ten_thousand_shards_lists_folders_and_reads_each_marker_onc
 
     work.record_pass(mark, tasks, "local")
     assert asked.told("record_pass") == {"write_json": 1}
-    work.forget_states(tasks)
-    assert asked.told("forget_states") == {"sizes_in": 1}
+    states.forget_states(tasks)
+    assert asked.told("forget_states") == {"names_in": 1}
 
     for task in tasks:
         mark(task)
@@ -98,7 +98,7 @@ def test_a_pass_over_ten_thousand_shards_lists_folders_and_reads_each_marker_onc
     assert work.missing_ranks(tasks) == []
     assert asked.told("missing_ranks, all done") == {"sizes_in": 1, "read_json": MANY}
     assert work.unmarked(tasks) == 0
-    assert asked.told("unmarked") == {"sizes_in": 1}
+    assert asked.told("unmarked") == {"names_in": 1}
     assert reports_of(tasks).read == Count(3 * MANY, 9 * MANY)
     assert asked.told("reports_of") == {"sizes_in": 1, "read_json": MANY}
     finish(made, given, out, tasks)
@@ -108,7 +108,7 @@ def test_a_pass_over_ten_thousand_shards_lists_folders_and_reads_each_marker_onc
 
     write_tasks(mark, tasks)
     asked.told("write_tasks")
-    found = read_tasks(work.logs_of(tasks[0]), [MANY - 1])
+    found = read_tasks(states.logs_of(tasks[0]), [MANY - 1])
     assert found == (mark, {MANY - 1: tasks[-1]})
     assert asked.told("read_tasks, the last one") == {}
 

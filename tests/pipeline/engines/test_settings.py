@@ -1,11 +1,19 @@
 """What an engine is told, from a file and from the command line."""
 
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from goldwash.pipeline.engines.settings import Local, Ray, Slurm, settings_of
-from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.engines import settings as settings_module
+from goldwash.pipeline.engines.local import Local
+from goldwash.pipeline.engines.progress import Shown, silent
+from goldwash.pipeline.engines.ray import Ray
+from goldwash.pipeline.engines.settings import Screen, Settings, engine_names, settings_of
+from goldwash.pipeline.engines.slurm import Slurm
+from goldwash.pipeline.stage import RecipeError, Run, RunError
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.tasks import Task
 
@@ -148,3 +156,58 @@ def test_the_command_line_refuses_a_stage_that_is_none(cli, tmp_path):
     words = ("run", "sample", "--input", tmp_path, "--out", tmp_path / "run", "--on", "ray", "--with", "blom.cpus=2")
     code, _, err = cli(*words)
     assert (code, "did you mean 'bloom'" in err) == (1, True)
+
+
+# --- the table of engines
+
+
+@dataclass(frozen=True)
+class Elsewhere(Settings):
+    """An engine of another package."""
+
+    engine: ClassVar[str] = "elsewhere"
+    queue: str = ""
+
+    def start(self, progress: Shown = silent) -> Run:
+        """No engine at all."""
+        raise RunError(f"no queue {self.queue}")
+
+
+def test_an_installed_package_adds_an_engine(monkeypatch):
+    point = EntryPoint("elsewhere", "tests.pipeline.engines.test_settings:Elsewhere", "goldwash.engines")
+    monkeypatch.setattr(settings_module, "entry_points", lambda **wanted: EntryPoints([point]).select(**wanted))
+    assert engine_names() == ["local", "slurm", "ray", "elsewhere"]
+    found = settings_of("elsewhere", given={"queue": "q"})
+    with pytest.raises(RunError, match="no queue q"):
+        found.start()
+    with pytest.raises(RecipeError, match="did you mean 'elsewhere'"):
+        settings_of("elsewher")
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_an_engine_that_needs_its_driver_cannot_be_left(engine):
+    with pytest.raises(RecipeError, match="--detach is for --on slurm"):
+        settings_of(engine).walk(lambda: pytest.fail("nothing is begun"), "run", Screen(), detach=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sbatch": {"array": "0-3"}}, "'array' cannot be given: goldwash sets it"),
+        ({"sbatch": {"dependency": "singleton"}}, "'dependency' cannot be given: goldwash sets it"),
+        ({"sbatch": {"--exclusive": ""}}, "'--exclusive' cannot be given: expected the long name of an option, without dashes"),
+        ({"sbatch": {"a\nb": ""}}, r"'a\\+nb' cannot be given: expected the long name"),
+        ({"partition": "gold\nrm"}, "partition is .*control characters cannot be given to sbatch"),
+        ({"sbatch": {"comment": "a\nb"}}, "comment is .*control characters"),
+        ({"array": 0}, "array is 0.*expected more than 0"),
+        ({"poll_seconds": 0}, "poll_seconds 0.*expected more than 0"),
+    ],
+)
+def test_settings_that_sbatch_cannot_take(given, message):
+    with pytest.raises(RecipeError, match=message):
+        settings_of("slurm", given=given)
+
+
+def test_further_options_of_sbatch_are_text():
+    slurm = Slurm(account="a", sbatch={"nice": 0, "exclusive": "", "requeue": None, "hold": True, "spread-job": False})
+    assert slurm.options() == {"account": "a", "nice": "0", "exclusive": "", "requeue": "", "hold": ""}

@@ -19,13 +19,13 @@ import pytest
 from goldwash.filters.fetch import FetchError
 from goldwash.pipeline.engines import work
 from goldwash.pipeline.engines.local import LocalExecutor
-from goldwash.pipeline.engines.slurm import read_tasks, write_tasks
+from goldwash.pipeline.engines.slurm_array import read_tasks, write_tasks
 from goldwash.pipeline.engines.work import finished, why_failed
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import RunError, Tasks, stage_of
 from goldwash.pipeline.stages.extract import Extract
 from goldwash.pipeline.stages.heuristics import Heuristics
-from goldwash.pipeline.storage import locations
+from goldwash.pipeline.storage import locations, states
 from goldwash.pipeline.storage.inputs import Input, check_unchanged, find_shards, input_at
 from goldwash.pipeline.storage.locations import DataError, sizes_in
 from goldwash.pipeline.storage.retry import ATTEMPTS, is_transient
@@ -190,7 +190,7 @@ def test_states_are_forgotten_where_tasks_begin_afresh(tmp_path):
     tasks = [task_in(tmp_path, n) for n in range(3)]
     for task in tasks:
         attempted(task, [DataError("no")])
-    work.forget_states(tasks[:2])
+    states.forget_states(tasks[:2])
     assert [read_state(task).get("tries") for task in tasks] == [None, None, 1]
 
 
@@ -314,7 +314,7 @@ def test_a_task_is_the_same_after_a_way_through_json():
 def test_tasks_are_the_same_after_a_way_through_a_file(tmp_path):
     tasks = [full_task(n, str(tmp_path)) for n in range(30)]
     write_tasks(write_number, tasks)
-    folder = work.logs_of(tasks[0])
+    folder = states.logs_of(tasks[0])
     assert read_tasks(folder, [3, 29, 0]) == (write_number, {n: tasks[n] for n in (0, 3, 29)})
 
 
@@ -323,7 +323,7 @@ def test_ten_thousand_tasks_do_not_repeat_what_they_share(tmp_path):
     for count in (1, 10_000):
         tasks = [full_task(n, str(tmp_path / str(count))) for n in range(count)]
         write_tasks(write_number, tasks)
-        text = Path(work.logs_of(tasks[0]), "tasks.jsonl").read_text()
+        text = Path(states.logs_of(tasks[0]), "tasks.jsonl").read_text()
         assert text.count('"word_count"') == 50
         sizes[count] = len(text)
     assert sizes[10_000] < sizes[1] + 10_000 * 400

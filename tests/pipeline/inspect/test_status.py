@@ -140,7 +140,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 from pipeline.run.local import local
-from tests.pipeline.labour import write_number
+from tests.support.numbers import write_number
 from tests.pipeline.test_status import tasks_of
 
 if __name__ == "__main__":
