@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from datatrove.executor.local import LocalPipelineExecutor
 
+from goldwash.credentials import VARIABLE as CREDENTIALS
 from goldwash.pipeline.code import forget_sources
 from goldwash.pipeline.engines.lifeline import die_with_parent
 from goldwash.pipeline.engines.progress import Shown, silent
@@ -128,7 +129,7 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
     def _hire(self, context: Any) -> _Worker:
         ours, theirs = context.Pipe()
         end, lifeline = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(self, theirs, end), daemon=True)
+        process = context.Process(target=_work, args=(self, theirs, end, os.environ.get(CREDENTIALS, "")), daemon=True)
         process.start()
         theirs.close()
         end.close()
@@ -179,9 +180,11 @@ def _end(workers: Sequence[_Worker]) -> None:
         worker.lifeline.close()
 
 
-def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection) -> None:
+def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection, credentials: str) -> None:
     """A worker's life: receive a rank, send why it failed (or None), until the driver has ended."""
     die_with_parent(lifeline)
+    if credentials:  # the fork server may have started before they were known
+        os.environ[CREDENTIALS] = credentials
     capture_output()
     forget_sources()  # those that the fork server has read may be older than the code that this worker imports
     try:

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from goldwash.credentials import VARIABLE as CREDENTIALS
 from goldwash.pipeline.stage import RunError
 from goldwash.text_output import printable
 
@@ -45,7 +46,8 @@ PLAIN = re.compile(r"[\w.,:;/=@%+~^-]*")
 """Values that mean themselves in an ``#SBATCH`` line."""
 
 KEEP = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
-FORGET = ("SLURM_", "SBATCH_", "SQUEUE_", "SINFO_", "SCONTROL_", "SCANCEL_")
+FORGET = ("SLURM_", "SBATCH_", "SQUEUE_", "SINFO_", "SCONTROL_", "SCANCEL_", CREDENTIALS)
+"""Variables that are removed. Slurm keeps the environment of a job in files, where credentials must not be."""
 
 
 class ControllerError(RunError):
@@ -57,7 +59,7 @@ class LimitError(RunError):
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without the variables that change Slurm's commands, or describe an enclosing job."""
+    """This process's environment without `FORGET`: what changes Slurm's commands, and what describes an enclosing job."""
     return {name: value for name, value in os.environ.items() if name in KEEP or not name.startswith(FORGET)}
 
 

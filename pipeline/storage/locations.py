@@ -127,10 +127,11 @@ def _entries(folder: str) -> Iterator[tuple[str, int]]:
 
 def names_in(folder: str) -> set[str]:
     """The names of all that is right in a folder, without asking for sizes; empty if there is no such folder."""
-    fs, path = filesystem(folder)
-    try:
-        if is_local(folder):
-            return set(os.listdir(path))
-        return {name.rstrip("/").rsplit("/", 1)[-1] for name in with_retries(lambda: fs.ls(path, detail=False))}
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
+    with in_plain_words(folder):
+        fs, path = filesystem(folder)
+        try:
+            if is_local(folder):
+                return set(os.listdir(path))
+            return {name.rstrip("/").rsplit("/", 1)[-1] for name in with_retries(lambda: fs.ls(path, detail=False))}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
