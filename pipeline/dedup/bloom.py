@@ -25,6 +25,12 @@ from goldwash.filters.texts import Texts
 BLOCK_BITS = 512
 WORDS = BLOCK_BITS // 64
 
+LEAST_RATE = 1e-9
+"""The lowest false-positive rate that 64-bit hashes can keep: among 10^9 n-grams two share a hash with a probability of 5e-11 each."""
+
+MOST_BLOCKS = (1 << 32) - 1
+"""What `block_of` can address: 275 GB."""
+
 LINES, DOCUMENTS, BOTH = 0, 1, 2
 MODES = {"lines": LINES, "documents": DOCUMENTS, "both": BOTH}
 
@@ -52,8 +58,8 @@ def sizing(ngrams: int, false_positive_rate: float) -> Sizing:
     >>> sizing(10**9, 0.01).bytes / 10**9 < 1.4
     True
     """
-    if not 0 < false_positive_rate < 1:
-        raise ValueError(f"the false-positive rate is {false_positive_rate}: expected a number between 0 and 1")
+    if not LEAST_RATE <= false_positive_rate < 1:
+        raise ValueError(f"the false-positive rate is {false_positive_rate}: expected {LEAST_RATE} or more and less than 1")
     best: Sizing | None = None
     for bits in range(max(1, round(-log(false_positive_rate, 2)) - 2), round(-log(false_positive_rate, 2)) + 3):
         low, high = 1, max(2, ceil(ngrams * 64 / BLOCK_BITS))
@@ -66,7 +72,7 @@ def sizing(ngrams: int, false_positive_rate: float) -> Sizing:
             else:
                 high = middle
         if best is None or high < best.blocks:
-            best = Sizing(high, min(bits, 14))
+            best = Sizing(high, bits)
     assert best is not None
     return best
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.dedup.bloom import Outcome, Pass, Sizing, ngram_count, run_pass, sizing
+from goldwash.pipeline.dedup.bloom import LEAST_RATE, MOST_BLOCKS, Outcome, Pass, Sizing, ngram_count, run_pass, sizing
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
 from goldwash.pipeline.storage.inputs import Input
@@ -61,7 +61,7 @@ class Bloom(Stage):
             "groups": (self.groups >= 1, "1 or more"),
             "min_n": (1 <= self.min_n <= self.max_n, f"1 to max_n, which is {self.max_n}"),
             "threshold": (0 <= self.threshold <= 1, "0 to 1"),
-            "false_positive_rate": (0 < self.false_positive_rate < 1, "more than 0 and less than 1"),
+            "false_positive_rate": (LEAST_RATE <= self.false_positive_rate < 1, f"{LEAST_RATE} or more and less than 1"),
         }
         for name, (right, expected) in sound.items():
             if not right:

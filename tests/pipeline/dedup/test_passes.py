@@ -23,7 +23,7 @@ from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import RecipeError, Run, Stage, Work
 from goldwash.pipeline.stages import minhash
-from goldwash.pipeline.stages.exact import Exact, normal_text, normal_url
+from goldwash.pipeline.stages.exact import Exact
 from goldwash.pipeline.stages.minhash import MinHash, signatures_of
 from goldwash.pipeline.storage import tasks as disk
 from goldwash.pipeline.storage.inputs import Input
@@ -229,64 +229,6 @@ def test_by_text_and_url_copies_hang_together(on):
 
 def test_no_url_is_nobodys_copy(on):
     assert len(on(Exact(by=("url",)), [[A, A, A]], [{"url": ["", None, " "]}])[1]) == 3
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("a  b", " a\tb\n", True),
-        ("STRASSE", "straße", True),
-        ("Cafe\u0301", "CAF\u00c9", True),
-        ("\u212b", "\u00e5", True),
-        ("a\u00a0b\u2003c", "A b C", True),
-        ("", " \n\u3000", True),
-        ("\ufb01", "fi", True),
-        ("a b", "ab", False),
-        ("caf\u00e9", "cafe", False),
-        ("a.", "a", False),
-        ("x\u00b2", "x2", False),
-    ],
-)
-def test_texts_that_are_the_same(one, other, same):
-    assert (normal_text(one) == normal_text(other)) is same
-
-
-SAME = [
-    ("http://a.example", "https://www.a.example/", "HTTPS://WWW.A.Example:443/#x", "//a.example", "http://a.example:80", "http://a.example./", "http://u:p@a.example/", "http://a.example/?", " http://a.example/ "),
-    ("http://a.example/b/c", "http://a.example/b/c/", "http://a.example/%62/c", "http://a.example/b/c?#", "http://a.example/b/c?utm_source=x&fbclid=1", "http://a.example/b/c?UTM_Medium=y", "http://a.example/b/c?&"),
-    ("http://a.example/?a=1&b=2", "http://a.example/?b=2&a=1", "http://a.example/?b=2&gclid=x&a=1", "http://a.example?a=1&b=%32"),
-    ("http://a.example/?q", "http://a.example/?q="),
-    ("http://a.example/x y", "http://a.example/x%20y"),
-    ("http://a.example/?q=x+y", "http://a.example/?q=x%20y"),
-    ("http://a.example/caf\u00e9", "http://a.example/caf%C3%A9", "http://a.example/caf%c3%a9"),
-    ("http://b\u00fccher.example/", "http://B\u00dcCHER.example"),
-    ("http://[::1]/", "http://[::1]:80"),
-]  # fmt: skip
-OTHERS = [
-    "http://b.example", "http://a.example:8080/", "http://a.example:443/", "http://a.example/B/c", "http://a.example/b//c", "http://a.example/b",
-    "http://a.example/?a=1", "http://a.example/?a=1&a=1", "http://a.example/?a=2&b=1", "http://a.example/?b=2&a=1&c=", "http://a.example/?utm=1",
-    "http://a.example/caf%E9", "http://a.example/caf%E8", "http://a.example/?q=%E9", "http://a.example/?q=%E8", "http://a.example/?q=%EF%BF%BD",
-    "http://[::1]:8080/", "http://[::1:8080]/", "http://sub.a.example/", "http://www.www.a.example/", "http://www./",
-    "http://a.example/b%3Fc", "http://a.example/b?c", "http://a.example/b%23c", "http://a.example/100%25", "http://a.example/100%2525",
-    "http://a.example:99999/", "http://a.example:x/", "http://[::1/", "http://a\u2100b.example/", "http:", "http://", "mailto:a@a.example", "nothing at all", "%", "dns:a.example",
-]  # fmt: skip
-"""URLs of which no two are the same."""
-
-
-@pytest.mark.parametrize("urls", SAME, ids=lambda urls: urls[0])
-def test_urls_that_are_the_same(urls):
-    assert {normal_url(url) for url in urls} == {normal_url(urls[0])}
-
-
-def test_urls_that_are_not_the_same():
-    normal = [normal_url(url) for url in [*OTHERS, *(urls[0] for urls in SAME)]]
-    assert sorted(url for url in set(normal) if normal.count(url) > 1) == []
-    assert "" not in normal
-
-
-@given(st.text() | st.lists(st.sampled_from(["http:", "/", "//", "a", "[", "]", ":", "@", "%", "%E9", "?", "&", "=", "#", "www.", "\u2100", "\0", " "]), max_size=12).map("".join))  # fmt: skip
-def test_any_url_has_a_key(url):
-    assert isinstance(normal_url(url).encode("utf-8", "surrogatepass"), bytes)
 
 
 # --- slices, parts, workers

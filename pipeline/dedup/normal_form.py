@@ -1,0 +1,199 @@
+"""The normal form of a text and of a URL: `exact` treats two of them as the same if their normal forms are equal.
+
+Invariants:
+
+* Texts: NFC, case-folded, runs of white space become one space, none at the ends. An empty result has no key.
+* A long text is digested piece by piece, which bounds memory; the digest does not depend on the pieces.
+* URLs are parsed by the WHATWG rules (ada): host in lower-case Punycode (UTS 46), default port, dot segments, backslashes.
+  Then `normal_url` removes the parts that do not identify the page; its docstring lists the rules. Two URLs that differ in any
+  other way stay different.
+
+Sources: the URL Standard (https://url.spec.whatwg.org/), RFC 3986 section 6.2.2 (escapes), UTS 46 (hosts).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from hashlib import blake2b
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from ada_url import URL
+
+TRACKING = frozenset(
+    {
+        "_ga",
+        "_gac",
+        "_gl",
+        "_hsenc",
+        "_hsmi",
+        "_openstat",
+        "dclid",
+        "epik",
+        "fb_action_ids",
+        "fb_action_types",
+        "fb_source",
+        "fbclid",
+        "gad_campaignid",
+        "gad_source",
+        "gbraid",
+        "gclid",
+        "gclsrc",
+        "hsa_acc",
+        "hsa_ad",
+        "hsa_cam",
+        "hsa_grp",
+        "hsa_kw",
+        "hsa_la",
+        "hsa_mt",
+        "hsa_net",
+        "hsa_ol",
+        "hsa_src",
+        "hsa_tgt",
+        "hsa_ver",
+        "igsh",
+        "igshid",
+        "li_fat_id",
+        "mc_cid",
+        "mc_eid",
+        "mkt_tok",
+        "msclkid",
+        "mtm_campaign",
+        "mtm_cid",
+        "mtm_content",
+        "mtm_group",
+        "mtm_keyword",
+        "mtm_kwd",
+        "mtm_medium",
+        "mtm_placement",
+        "mtm_source",
+        "oly_anon_id",
+        "oly_enc_id",
+        "pk_campaign",
+        "pk_cid",
+        "pk_content",
+        "pk_keyword",
+        "pk_kwd",
+        "pk_medium",
+        "pk_source",
+        "ref_src",
+        "s_kwcid",
+        "srsltid",
+        "ttclid",
+        "twclid",
+        "vero_conv",
+        "vero_id",
+        "wbraid",
+        "wickedid",
+        "yclid",
+        "ysclid",
+    }
+)
+"""Query parameters that identify a visitor, a click or a campaign, by their whole name in lower case."""
+
+TRACKING_FAMILY = "utm_"
+"""The prefix of Google Analytics' parameters, whose names a site may choose."""
+
+PIECE = 1 << 20
+"""Characters of a text that are normalised at once."""
+
+KEY_BYTES = 16
+
+_CUT = re.compile(r"[ \n](?=[A-Za-z0-9])")
+_SLASH = re.compile("%2f", re.IGNORECASE)
+_SAFE = "!$&'()*,:;=@+-._~"
+"""Characters of a path segment that mean the same whether they are escaped or not."""
+
+
+def normal_text(text: str) -> str:
+    """A text in its normal form.
+
+    >>> normal_text("  Cafe\\u0301 \\n AU  lait ")
+    'café au lait'
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return " ".join(text.casefold().split())
+
+
+def text_key(text: str) -> bytes | None:
+    """The BLAKE2b digest of a text's normal form, 16 bytes; None if that is empty."""
+    if len(text) <= PIECE:
+        return _digest(normal_text(text))
+    digest, empty = blake2b(digest_size=KEY_BYTES), True
+    for piece in pieces(text, PIECE):
+        if normal := normal_text(piece):
+            digest.update(("" if empty else " ").encode() + normal.encode("utf-8", "surrogatepass"))
+            empty = False
+    return None if empty else digest.digest()
+
+
+def url_key(url: str | None) -> bytes | None:
+    """The BLAKE2b digest of a URL's normal form, 16 bytes; None for an empty or missing URL."""
+    return _digest(normal_url(url))
+
+
+def _digest(value: str) -> bytes | None:
+    return blake2b(value.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest() if value else None
+
+
+def pieces(text: str, size: int) -> Iterator[str]:
+    """A text cut where neither NFC nor case folding looks across: behind white space and before an ASCII letter or digit.
+
+    A piece is longer than ``size`` if there is no such place.
+    """
+    begin = 0
+    while begin < len(text):
+        found = _CUT.search(text, begin + size)
+        end = found.end() if found else len(text)
+        yield text[begin:end]
+        begin = end
+
+
+def normal_url(url: str | None) -> str:
+    """A URL in its normal form; one that is no absolute URL with a host stays as it is, stripped; ``''`` for None.
+
+    Beyond parsing: ``http`` and ``https`` are one; "www.", user and password, a dot behind the host, slashes at the end of
+    the path and an empty query are removed. Escapes in a path are decoded, except ``%2F`` and characters that a URL cannot hold
+    or that would end the path. Query parameters are sorted by name; those of one name keep their order; `TRACKING` ones go.
+    A fragment is removed unless it is a route of a client-side application (``#!`` or ``#/``).
+
+    >>> normal_url("HTTPS://www.Example.com:443/a%7Eb/./c/?utm_source=x&b=2&a=1#top")
+    'example.com/a~b/c?a=1&b=2'
+    >>> normal_url("http://b\\u00fccher.example/wiki/AC%2fDC#!/r\\u00edo")
+    'xn--bcher-kva.example/wiki/AC%2FDC#!/r%C3%ADo'
+    """
+    url = (url or "").strip()
+    try:
+        parsed = URL(f"http:{url}" if url.startswith("//") else url)
+        host = parsed.hostname.removeprefix("www.").rstrip(".")
+    except ValueError:  # no URL, or characters that have no UTF-8
+        return url
+    if not host:
+        return url
+    scheme = "" if parsed.protocol in ("http:", "https:") else f"{parsed.protocol}//"
+    port = f":{parsed.port}" if parsed.port else ""
+    path = "%2F".join(_unescaped(part, f"/{_SAFE}") for part in _SLASH.split(parsed.pathname)).rstrip("/")
+    return scheme + host + port + path + _query(parsed.search) + _route(parsed.hash)
+
+
+def _unescaped(part: str, safe: str) -> str:
+    """Decode escapes of letters, digits and ``safe``; write all others in capitals. Bytes need not be UTF-8."""
+    return quote_from_bytes(unquote_to_bytes(part), safe)
+
+
+def _query(search: str) -> str:
+    pairs = [tuple(_field(part) for part in pair.split("=", 1)) for pair in search.removeprefix("?").split("&") if pair]
+    kept = sorted((pair for pair in pairs if not _tracks(pair[0].lower())), key=lambda pair: pair[0])
+    return "?" + "&".join(f"{pair[0]}={pair[1] if len(pair) > 1 else ''}" for pair in kept) if kept else ""
+
+
+def _field(part: str) -> str:
+    return quote_from_bytes(unquote_to_bytes(part.replace("+", " ")), "-._~").replace("%20", "+")
+
+
+def _tracks(name: str) -> bool:
+    return name in TRACKING or name.startswith(TRACKING_FAMILY)
+
+
+def _route(fragment: str) -> str:
+    return f"#{_unescaped(fragment[1:], '/?' + _SAFE)}" if fragment.startswith(("#!", "#/")) and len(fragment) > 2 else ""
