@@ -26,7 +26,7 @@ BLOCK_BITS = 512
 WORDS = BLOCK_BITS // 64
 
 LEAST_RATE = 1e-9
-"""The lowest false-positive rate that 64-bit hashes can keep: among 10^9 n-grams two share a hash with a probability of 5e-11 each."""
+"""The lowest rate that 64-bit hashes can keep: one of 10^9 n-grams has the hash of a new one with a probability of 5e-11."""
 
 MOST_BLOCKS = (1 << 32) - 1
 """What `block_of` can address: 275 GB."""

@@ -1,42 +1,40 @@
-"""bloom: take out lines and documents that have stood in earlier documents.
+"""bloom: remove lines and documents that occurred in earlier documents.
 
-Law: two passes. The first counts the n-grams of each shard; the second takes each group's shards, in the order of the input,
-through one filter that is sized from that count. Shard ``i`` belongs to group ``i % groups``, so that what is dropped depends
-on the input and the parameters alone. What a document lost stands in its columns ``ngram_count``, ``contained_ngram_count`` and
-``removed_line_count``.
+Invariants:
 
-Dropped by ``contained_fraction`` (the share of its n-grams seen before is above the threshold) or by ``no_line_left``.
+* The first pass counts each shard's n-grams. The second takes each group's shards, in the order of the input, through one
+  filter that is sized from those counts.
+* Shard ``i`` belongs to group ``i % groups``: what is dropped depends on the input and the parameters alone.
+* A kept document's losses are in its columns ``ngram_count``, ``contained_ngram_count`` and ``removed_line_count``.
+
+Rules: ``contained_fraction`` (more than ``threshold`` of its n-grams occurred before), ``no_line_left``, ``too_large``.
 """
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from goldwash.filters.edits import stripped
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.bloom import LEAST_RATE, MOST_BLOCKS, Outcome, Pass, Sizing, ngram_count, run_pass, sizing
+from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import DataError
-from goldwash.pipeline.storage.parquet import (
-    DROPPED,
-    dropped_table,
-    schema_of,
-    with_column,
-    with_fields,
-)
+from goldwash.pipeline.storage.machine import available_memory
+from goldwash.pipeline.storage.parquet import DROPPED, dropped_table, schema_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 log = logging.getLogger("goldwash")
 
 COLUMNS = {"ngram_count": pa.int64(), "contained_ngram_count": pa.int64(), "removed_line_count": pa.int64()}
-
 
 WORD_BYTES = 6.0
 LARGE_TASK = 64e9
@@ -45,7 +43,7 @@ LARGE_TASK = 64e9
 
 @dataclass(frozen=True)
 class Bloom(Stage):
-    """Take out lines and documents that have stood in earlier documents, with a Bloom filter of n-grams."""
+    """Remove lines and documents that occurred in earlier documents, with a Bloom filter of n-grams."""
 
     name: ClassVar[str] = "bloom"
     mode: Literal["both", "lines", "documents"] = "both"
@@ -55,11 +53,13 @@ class Bloom(Stage):
     false_positive_rate: float = 0.01
     groups: int = 1
     short_documents: bool = False
+    max_text_bytes: int = MAX_TEXT_BYTES
 
     def __post_init__(self) -> None:
         sound = {
             "groups": (self.groups >= 1, "1 or more"),
             "min_n": (1 <= self.min_n <= self.max_n, f"1 to max_n, which is {self.max_n}"),
+            "max_text_bytes": (self.max_text_bytes >= 1, "1 or more"),
             "threshold": (0 <= self.threshold <= 1, "0 to 1"),
             "false_positive_rate": (LEAST_RATE <= self.false_positive_rate < 1, f"{LEAST_RATE} or more and less than 1"),
         }
@@ -106,6 +106,13 @@ class Bloom(Stage):
         members = range(group, len(counts), self.groups)
         ngrams = sum(counts[i] for i in members)
         size, sources = sizing(max(1, ngrams), self.false_positive_rate), [tasks.inputs[i] for i in members]
+        if size.blocks > MOST_BLOCKS:
+            need = -(-size.blocks * self.groups // MOST_BLOCKS)
+            raise RecipeError(
+                f"stage bloom: a filter for {ngrams:,} n-grams takes {size.bytes / 1e9:,.0f} GB; expected at most "
+                f"{MOST_BLOCKS * 64 / 1e9:,.0f} GB: give groups={need} or more",
+                ("groups",),
+            )
         facts: dict[str, Any] = {"sizing": vars(size), "shards": list(members), "ngrams": ngrams, "all_shards": len(counts)}
         return tasks.one("group", group, sources=sources, memory=size.bytes, **facts)
 
@@ -123,17 +130,15 @@ class Bloom(Stage):
 
 
 def _check_memory(size: Sizing, ngrams: int, shards: int, groups: int) -> None:
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if size.bytes <= 0.9 * free:
+    """Refuse a filter that does not fit into this machine's memory, with the number of groups that would."""
+    available = available_memory()
+    if available is None or size.bytes <= 0.9 * available:
         return
-    need = -(-size.bytes * groups // int(0.8 * free))
-    cure = (
-        f"give groups={min(need, shards)}"
-        if shards >= need
-        else f"cut the input into at least {need} shards and give groups={need}"
-    )
+    need = -(-size.bytes * groups // max(1, int(0.8 * available)))
+    cure = f"give groups={need}" if shards >= need else f"cut the input into at least {need} shards and give groups={need}"
     raise DataError(
-        f"a Bloom filter for {ngrams:,} n-grams takes {size.bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free: {cure}"
+        f"a Bloom filter for {ngrams:,} n-grams takes {size.bytes / 1e9:.1f} GB, and {available / 1e9:.1f} GB of memory are "
+        f"available: {cure}, or run on a larger machine (other groups give another output)"
     )
 
 
@@ -142,8 +147,8 @@ def count_shard(task: Task) -> None:
     stage = stage_of(task, Bloom)
     with TaskOutput(task, None, dropped=False) as output:
         total = 0
-        for _, texts in output.batches(task.source):
-            total += ngram_count(texts, stage.parameters)
+        for table, texts in output.batches(task.source):
+            total += ngram_count(without_large(table, texts, stage.max_text_bytes).texts, stage.parameters)
             output.count(texts)
         output.facts["ngrams"] = total
 
@@ -160,43 +165,42 @@ def filter_group(task: Task) -> None:
             output.open(f"kept{number}", f"part-{number:05d}.parquet", schema)
             output.open(f"dropped{number}", f"dropped/part-{number:05d}.parquet", DROPPED)
             for table, texts in output.batches(source, dropped=f"dropped{number}"):
-                outcome = run_pass(texts, filter_, size.bits_per_ngram, stage.parameters)
-                kept, gone, report = _divided(table, texts, outcome)
+                sifted = without_large(table, texts, stage.max_text_bytes)
+                outcome = run_pass(sifted.texts, filter_, size.bits_per_ngram, stage.parameters)
+                kept, gone, report = _divided(sifted.table, sifted.texts, outcome)
                 output.write(f"kept{number}", kept)
-                for part in gone:
+                for part in [*gone, *([sifted.gone] if sifted.gone is not None else [])]:
                     output.write(f"dropped{number}", part)
-                output.report += report
+                output.report += report + sifted.report
             output.close(f"kept{number}")
             output.close(f"dropped{number}")
 
 
 def _divided(table: pa.Table, before: Texts, outcome: Outcome) -> tuple[pa.Table, list[pa.Table], Report]:
-    """The kept documents with their columns, the dropped ones, the report."""
+    """The kept documents with their columns, the dropped ones, and the report."""
     texts = outcome.texts
-    blank = (texts.byte_counts == 0) | _blank(texts)
-    blank &= ~outcome.dropped & (outcome.removed_lines > 0)
-    kept = np.flatnonzero(~outcome.dropped & ~blank)
-    gone, dropped = [], {}
+    blank = ~outcome.dropped & (outcome.removed_lines > 0) & (stripped(texts).byte_counts == 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = outcome.contained / outcome.total
+    gone, dropped = [], {}
     for rule, mask in (("contained_fraction", outcome.dropped), ("no_line_left", blank)):
         rows = np.flatnonzero(mask)
         if len(rows):
             gone.append(dropped_table(table["id"].take(rows), table["url"].take(rows), rule, share[rows], [None] * len(rows)))
             dropped[rule] = Count(len(rows), int(before.byte_counts[rows].sum()))
+    kept = np.flatnonzero(~outcome.dropped & ~blank)
     result = with_column(table.take(kept), "text", texts.take(kept).to_arrow())
     columns = (outcome.total, outcome.contained, outcome.removed_lines)
     for name, values in zip(COLUMNS, columns, strict=True):
         result = with_column(result, name, pa.array(values[kept]))
-    kept_bytes, all_bytes = int(texts.byte_counts[kept].sum()), int(before.byte_counts[kept].sum())
-    lines = int(outcome.removed_lines[kept].sum())
-    edited = {"duplicate_lines": Count(int((outcome.removed_lines[kept] > 0).sum()), all_bytes - kept_bytes)}
+    return result, gone, _report(before, texts, kept, dropped, outcome.removed_lines)
+
+
+def _report(
+    before: Texts, after: Texts, kept: npt.NDArray[np.int64], dropped: dict[str, Count], removed: npt.NDArray[np.int64]
+) -> Report:
+    kept_bytes, all_bytes = int(after.byte_counts[kept].sum()), int(before.byte_counts[kept].sum())
+    lines = int(removed[kept].sum())
+    edited = {"duplicate_lines": Count(int((removed[kept] > 0).sum()), all_bytes - kept_bytes)} if lines else {}
     notes = {"removed_lines": lines} if lines else {}
-    report = Report(Count(len(before), before.bytes), Count(len(kept), kept_bytes), dropped, edited if lines else {}, notes)
-    return result, gone, report
-
-
-def _blank(texts: Texts) -> Any:
-    from goldwash.filters.edits import stripped
-
-    return stripped(texts).byte_counts == 0
+    return Report(Count(len(before), before.bytes), Count(len(kept), kept_bytes), dropped, edited, notes)

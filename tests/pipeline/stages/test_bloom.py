@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.bloom import Pass, Sizing, false_positives, learn, ngram_count, run_pass, seen, sizing
+from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.stages import bloom
 from goldwash.pipeline.stages.bloom import Bloom
 from goldwash.pipeline.storage.locations import DataError
 from tests.pipeline.conftest import here, rows, shard
@@ -181,11 +183,29 @@ def test_no_input_gives_no_output(tmp_path):
     [(8, 10_000, r"give groups=\d"), (1, 1000, r"cut the input into at least \d+ shards and give groups=")],
 )
 def test_a_filter_that_memory_cannot_hold_is_refused_with_the_cure(tmp_path, monkeypatch, shards, memory, cure):
-    free = {"SC_AVPHYS_PAGES": 1, "SC_PAGE_SIZE": memory}
-    monkeypatch.setattr("os.sysconf", free.__getitem__)
+    monkeypatch.setattr(bloom, "available_memory", lambda: memory)
     texts = [" ".join(f"w{n}" for n in range(2000))]
-    with pytest.raises(DataError, match=rf"a Bloom filter for [\d,]+ n-grams takes .* GB are free: {cure}"):
+    with pytest.raises(DataError, match=rf"a Bloom filter for [\d,]+ n-grams takes .* GB of memory are available: {cure}"):
         run_on(tmp_path, [texts] * shards)
+
+
+def test_a_filter_that_fits_or_a_machine_that_does_not_say(tmp_path, monkeypatch):
+    for memory in (1_000_000, None):
+        monkeypatch.setattr(bloom, "available_memory", lambda memory=memory: memory)
+        assert len(run_on(tmp_path / str(memory), [[A], [B]])[1]) == 2
+
+
+def test_a_filter_that_cannot_be_addressed_is_refused_before_it_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(bloom, "MOST_BLOCKS", 3)
+    with pytest.raises(RecipeError, match=r"expected at most 0 GB: give groups=\d+ or more"):
+        run_on(tmp_path, [[" ".join(f"w{n}" for n in range(2000))]])
+
+
+def test_a_text_that_is_too_large_is_dropped_and_counted(tmp_path):
+    report, kept, dropped = run_on(tmp_path, [[A, A + " " * 500, B]], max_text_bytes=len(A) + 100)
+    assert [row["text"] for row in kept] == [A, B]
+    assert [(row["dropped_by"], row["value"]) for row in dropped] == [("too_large", len(A) + 500)]
+    assert (report.dropped["too_large"].documents, report.dropped["too_large"].bytes) == (1, len(A) + 500)
 
 
 def test_the_memory_is_told_before_it_is_taken(tmp_path):
