@@ -1,7 +1,7 @@
-"""What a run will take: tasks, documents, CPU time, memory and disk by stage, before anything is done.
+"""Estimate what a run will take: tasks, documents, CPU time, memory and disk per stage, before anything is done.
 
-Law: an estimate, from the input's sizes, from rates that were measured, and from the shares that stages kept where it was
-published; what comes from where is said beside it (`SOURCES`). Nothing of the input is opened.
+Invariants: the input is not opened; its sizes, measured rates and published shares (`Stage.cost`) are all that is used.
+`SOURCES` says which number comes from where.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,19 @@ from goldwash.pipeline.storage.inputs import Input
 
 WARC_BYTES, PAGE_WARC_BYTES, PAGE_HTML_BYTES, PAGE_TEXT_BYTES = 1_050_000_000, 31_000, 148_000, 3_250
 SHARD_TEXT_RATIO = 2.5
-"""Bytes of text in a byte of a Parquet shard (zstd)."""
-
-WORD_BYTES = 6.0
+"""Bytes of text per byte of a Parquet shard (zstd)."""
 BASE_BYTES = 0.8e9
 """Memory of any task: Python, its packages, kernels, a batch and a row group."""
 
 SOURCES = """\
 an archive of unknown size: 1.05 GB, 33,900 pages of 148 kB, as in Common Crawl's CC-MAIN-2024-10 (3.16 billion pages, 425 TiB)
-text: 3.2 kB a page (DCLM, 2406.11794); kept: heuristics 19.9%, deduplication 69% of what it reads (the same, figure 4)
-MB a CPU-second: as measured on one core (BENCHMARKS.md; docs/clusters.md has the passes of a whole dump)"""
+text: 3.2 kB per page (DCLM, 2406.11794); kept: heuristics 19.9%, deduplication 69% of what it reads (the same, figure 4)
+MB per CPU-second: measured on one core (BENCHMARKS.md; docs/clusters.md has the passes of a whole dump)"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A stage of a plan: sizes in bytes, of HTML for what extract reads, else of text; ``written`` with temporary files."""
+    """A stage of a plan. Sizes in bytes: ``read`` of HTML for a stage that reads archives, else of text."""
 
     stage: str
     tasks: int
@@ -38,12 +36,13 @@ class Row:
     longest_seconds: float
     memory: float
     written: float
+    """Temporary files included."""
     cure: str = ""
-    """What to set where a task would be too large for a usual machine."""
+    """What to set if a task is too large for an ordinary machine."""
 
 
 def plan(recipe: Recipe, inputs: Sequence[Input]) -> list[Row]:
-    """What each stage of a recipe will take on these inputs."""
+    """The cost of each stage of a recipe on these inputs."""
     documents, text = _documents(recipe.stages[0], inputs)
     rows = []
     for stage in recipe.stages:
@@ -58,7 +57,7 @@ def plan(recipe: Recipe, inputs: Sequence[Input]) -> list[Row]:
 
 
 def _documents(first: Stage, inputs: Sequence[Input]) -> tuple[float, float]:
-    """Documents and bytes of text, by the inputs' sizes."""
+    """Documents and bytes of text, from the inputs' sizes."""
     size = sum(i.bytes or WARC_BYTES for i in inputs)
     if not first.makes_documents:
         text = size * SHARD_TEXT_RATIO

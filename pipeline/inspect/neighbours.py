@@ -1,13 +1,16 @@
 """The nearest documents of a text, by the signatures that a `minhash` stage left.
 
-Law: every signature of the run is compared, band or no band, and the best ``count`` are shown with datasketch's estimate and,
-where the text can still be read, the counted Jaccard similarity of the shingles. Memory is bounded by one shard of keys.
+Invariants: every signature of the run is compared, whether or not it shares a band, and the best ``count`` are shown with
+datasketch's estimate and, where the text can still be read, the counted Jaccard similarity of the shingles. Memory is bounded
+by one shard of keys. What the question was understood as (an id, a URL, a file, a text) is always reported.
 """
 
-from collections.abc import Iterator, Mapping
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +21,21 @@ from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup import minhash as kernels
 from goldwash.pipeline.dedup.passes import read_keys
 from goldwash.pipeline.flow import run_folders
+from goldwash.pipeline.inspect.explain import PROPOSED, SEEN, names_of
 from goldwash.pipeline.stages.minhash import MinHash, signatures_of
+from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
+from goldwash.text_output import printable
+
+TOKEN = re.compile(r"(?=.*[0-9A-Za-z])[!-~]+")
+"""One word of ASCII: an id, an address or a file's name, and no text."""
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A document, how near it is (estimated; counted, or None where its text is not at hand), and the bands that they share."""
+    """A document, its similarity (estimated; counted, or None where its text is not at hand), and the number of shared
+    bands.
+    """
 
     id: str
     url: str
@@ -33,19 +44,27 @@ class Neighbour:
     bands: int
 
 
-def near(run: str, id_or_text: str, count: int = 10) -> list[Neighbour]:
-    """The documents nearest to one of the run, to a text, or to a text file's content; a `DataError` where none can be told.
+def _silent(line: str) -> None:
+    """Nobody is told."""
 
-    ``run`` is a run's folder, or that of a finished minhash stage (whose dropped documents' texts are not at hand).
+
+def near(
+    run: str, asked: str, count: int = 10, as_text: bool = False, notify: Callable[[str], None] = _silent
+) -> list[Neighbour]:
+    """The documents nearest to a document of the run (by id or URL), to a text file's content, or to a text.
+
+    ``run``: a run's folder, or that of a finished minhash stage (where the texts of dropped documents are not at hand).
+    ``as_text``: ``asked`` is the text itself. Raises `DataError` where it is no known document and no text.
     """
-    folder, stage, before = _stage_of(run)
+    folder, stage, before = _stage_of(located(run))
     shards = _key_files(folder)
-    text = _text_of(id_or_text, stage, shards, [*before, *_kept(folder)])
+    own_id, text, meaning = _understood(asked, stage, shards, [*before, *_kept(folder)], as_text)
+    notify(f"understood as {meaning}")
     bands, rows, permutations = stage.layout
     signed, shingles = kernels.signatures(Texts.of([text]), stage.ngram, kernels.permutations(permutations, stage.seed))
     if shingles[0] == 0:
-        raise DataError("the text has no word: nothing can be near it")
-    asked = kernels.as_minhash(signed[0], stage.seed)
+        raise DataError("the text has no words: nothing can be near it")
+    signature_asked = kernels.as_minhash(signed[0], stage.seed)
     best: list[tuple[float, int, int, str, str, Any]] = []
     for number, file in enumerate(shards):
         names = ["id", "url", *(name for name, _ in stage.key_columns), *(name for name, _ in stage.more_columns())]
@@ -57,14 +76,14 @@ def near(run: str, id_or_text: str, count: int = 10) -> list[Neighbour]:
         share[np.asarray(table["shingle_count"]) == 0] = 0
         for row in np.argsort(-share, kind="stable")[: count + 1]:
             id_, url = table["id"][row].as_py(), table["url"][row].as_py()
-            if share[row] > 0 and id_ != id_or_text:
+            if share[row] > 0 and id_ != own_id:
                 best.append((-float(share[row]), number, int(row), id_, url, held[row]))
         best = sorted(best, key=lambda b: b[:3])[:count]
     texts = dict(_texts({b[3] for b in best}, [*before, *_kept(folder)]))
     own = _set(text, stage.ngram)
     found = []
     for _, _, _, id_, url, signature in best:
-        estimated = float(asked.jaccard(kernels.as_minhash(signature, stage.seed)))
+        estimated = float(signature_asked.jaccard(kernels.as_minhash(signature, stage.seed)))
         counted = float(kernels.similarity(own, _set(texts[id_], stage.ngram))) if id_ in texts else None
         met = (signature[: bands * rows] == signed[0][: bands * rows]).reshape(bands, rows).all(axis=1)
         found.append(Neighbour(id_, url, estimated, counted, int(met.sum())))
@@ -85,7 +104,7 @@ def _stage_of(run: str) -> tuple[str, MinHash, list[str]]:
         if report["stage"] == MinHash.name:
             return folder, MinHash.of(report["config"]), before
         before = [join(folder, name) for name in sorted(report["shards"])]
-    raise DataError(f"{run} has no finished stage minhash, whose signatures are what is compared: run one with that stage")
+    raise DataError(f"{run} has no finished stage minhash, whose signatures are compared: run a recipe with that stage")
 
 
 def _key_files(folder: str) -> list[str]:
@@ -98,28 +117,78 @@ def _kept(folder: str) -> list[str]:
     return [join(folder, name) for name in sorted(report["shards"])]
 
 
-def _text_of(asked: str, stage: MinHash, keys: list[str], shards: list[str]) -> str:
-    """The text of a document of this id, of a file, or the words themselves."""
-    for file in keys:
-        if pc.any(pc.equal(read_keys(file, stage, ["id"])["id"], asked)).as_py():
-            texts = dict(_texts({asked}, shards))
-            if asked not in texts:
-                raise DataError(
-                    f"{asked} is known, but its text is not at hand: give the run's folder, not the stage's, or the text itself"
-                )
-            return texts[asked]
-    if asked.startswith(("urn:uuid:", "<urn:uuid:")):
-        raise DataError(f"{asked}: the stage minhash met no document of this id")
+def _understood(asked: str, stage: MinHash, keys: list[str], shards: list[str], as_text: bool) -> tuple[str | None, str, str]:
+    """The id of the document that is meant (None: it is no document), the text, and the meaning in words."""
+    if as_text:
+        return None, asked, f"a text of {len(asked.split()):,} words"
+    names = names_of(asked)
+    found = _document(names, stage, keys)
+    if found is not None:
+        id_, url = found
+        texts = dict(_texts({id_}, shards))
+        if id_ not in texts:
+            raise DataError(
+                f"{printable(asked)} is known, but its text is not at hand: give the run's folder, not the stage's, or the "
+                "text itself"
+            )
+        return id_, texts[id_], f"document {printable(id_)} {printable(url)}"
+    content = _content(asked)
+    if content is not None:
+        return None, content, f"the text file {printable(asked)}"
+    if TOKEN.fullmatch(asked) or asked.startswith(("http://", "https://", "urn:", "<urn:")):
+        _refuse(asked, stage, keys)
+    return None, asked, f"a text of {len(asked.split()):,} words"
+
+
+def _content(path: str) -> str | None:
+    """The text of a file; None where there is no such file."""
     try:
-        return Path(asked).read_text("utf-8") if Path(asked).is_file() else asked
-    except OSError:  # a text too long for a file's name
-        return asked
+        return Path(path).read_text("utf-8") if Path(path).is_file() else None
     except UnicodeDecodeError as error:
-        raise DataError(f"{asked} is not a UTF-8 text file ({error})") from error
+        raise DataError(f"{printable(path)} is not a UTF-8 text file ({error})") from error
+    except (OSError, ValueError):  # a text too long for a file's name, or with a NUL
+        return None
+
+
+def _refuse(asked: str, stage: MinHash, keys: list[str]) -> NoReturn:
+    """Raise a `DataError` about a name that no document has: what it was understood as, and the nearest names."""
+    kind = "URL" if "://" in asked else "id, URL or file name"
+    close = _nearest(asked, stage, keys)
+    hint = f"did you mean {', '.join(close)}?" if close else "no name there is like it."
+    raise DataError(
+        f"{printable(asked)} was understood as an {kind}: the stage minhash met no document of this id or URL, and there is no "
+        f"such file; {hint} To compare the words themselves, give --text"
+    )
+
+
+def _document(names: list[str], stage: MinHash, keys: list[str]) -> tuple[str, str] | None:
+    """The id and URL of the first document with one of these ids or URLs; an id wins over a URL."""
+    by_url = None
+    wanted = pa.array(names, pa.string())
+    for file in keys:
+        table = read_keys(file, stage, ["id", "url"])
+        for column in ("id", "url"):
+            rows = table.filter(pc.is_in(table[column], wanted)).slice(0, 1).to_pylist()
+            if rows and column == "id":
+                return str(rows[0]["id"]), str(rows[0]["url"])
+            if rows and by_url is None:
+                by_url = str(rows[0]["id"]), str(rows[0]["url"])
+    return by_url
+
+
+def _nearest(asked: str, stage: MinHash, keys: list[str]) -> list[str]:
+    """The ids or URLs that are most like a name, of the first `SEEN` documents."""
+    column = "url" if "://" in asked else "id"
+    names: list[str] = []
+    for file in keys:
+        names += [str(name) for name in read_keys(file, stage, [column])[column].to_pylist() if name]
+        if len(names) >= SEEN:
+            break
+    return [printable(name, 200) for name in difflib.get_close_matches(asked, dict.fromkeys(names[:SEEN]), PROPOSED, 0.6)]
 
 
 def _texts(ids: set[str], shards: list[str]) -> Iterator[tuple[str, str]]:
-    """The texts of documents, from the shards that have them and are still there; the first that has one is believed."""
+    """The texts of documents, each from the first shard that has it; shards that are gone are passed over."""
     left = set(ids)
     for shard in shards:
         if not left:

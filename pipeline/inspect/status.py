@@ -1,7 +1,7 @@
-"""Where a run is, told from its folder alone.
+"""Where a run, or a single stage, is.
 
-Law: nothing but files of the run's folder is asked, so that anybody who sees the folder can see it: markers say what is done,
-``logs/`` what is under way and what failed (`pipeline.engines.work`). Nothing is changed.
+Invariants: reads only the files of its folder, so that anybody who sees the folder can ask; changes nothing. Markers say what
+is done, ``logs/`` what is under way and what failed (`goldwash.pipeline.engines.work`).
 """
 
 import os
@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from goldwash.pipeline.flow import held_run
 from goldwash.pipeline.report import Report
+from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.locations import filesystem, join, read_json, read_text, sizes_in
 
 LOG_LINES = 5
 SHOWN = 3
-"""Failed tasks that are told in full."""
+"""Failed tasks that are shown in full."""
 
 State = Literal["finished", "under way", "failed", "stopped", "waiting"]
 
@@ -33,7 +34,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class PassStatus:
-    """A pass of a stage: how many of its tasks are done, under way, failed; what the engine says of those that wait."""
+    """A pass of a stage: how many of its tasks are done, running and failed. ``queue``: what the engine reports of waiting
+    ones.
+    """
 
     part: str
     engine: str
@@ -47,7 +50,7 @@ class PassStatus:
 
 @dataclass(frozen=True)
 class StageStatus:
-    """A stage of a run."""
+    """A stage of a run; ``report`` once it is finished."""
 
     name: str
     state: State
@@ -57,13 +60,29 @@ class StageStatus:
 
 
 def status(run: str) -> list[StageStatus]:
-    """Each stage of a run, in order; a `DataError` where the folder holds none."""
+    """Each stage of a run, in order; of a single stage's folder, that stage. A `DataError` where the folder holds neither."""
+    run = located(run)
+    alone = stage_in(run)
+    if alone is not None:
+        return [_stage(alone, run)]
     held = held_run(run)
-    told = []
+    found = []
     for number, name in enumerate(held["order"]):
         folder = held["stages"][number] if number < len(held["stages"]) else None
-        told.append(_stage(name, join(run, folder)) if folder else StageStatus(name, "waiting"))
-    return told
+        found.append(_stage(name, join(run, folder)) if folder else StageStatus(name, "waiting"))
+    return found
+
+
+def stage_in(folder: str) -> str | None:
+    """The name of the stage whose own folder this is; None for a run's folder, or anything else."""
+    held = read_json(join(folder, "stage.json"))
+    return str(held["stage"]) if isinstance(held, dict) and "stage" in held else None
+
+
+def folders(run: str) -> list[str]:
+    """The folders of a run's stages that have begun; of a single stage's folder, that one."""
+    run = located(run)
+    return [run] if stage_in(run) is not None else [join(run, folder) for folder in held_run(run)["stages"]]
 
 
 def _stage(name: str, folder: str) -> StageStatus:
@@ -84,7 +103,7 @@ def _stage(name: str, folder: str) -> StageStatus:
 
 
 def _passes(folder: str) -> list[dict[str, Any]]:
-    """What is told of a stage's passes, in the order of their beginnings."""
+    """The records of a stage's passes, in the order in which they began."""
     fs, path = filesystem(join(folder, "logs"))
     try:
         names = [entry.rstrip("/").rsplit("/", 1)[-1] for entry in fs.ls(path, detail=False)]
@@ -110,7 +129,7 @@ def _pass(folder: str, held: Mapping[str, Any]) -> tuple[PassStatus, list[Failur
 
 
 def _alive(held: Mapping[str, Any]) -> bool:
-    """Whether the process that drives a pass may still run; known only of this machine's."""
+    """Whether the process that drives a pass may still run; on another machine that is not known."""
     if held["host"] != socket.gethostname():
         return True
     try:

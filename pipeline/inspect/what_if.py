@@ -1,10 +1,12 @@
-"""What other bounds would keep, told from columns without reading a text again.
+"""Count what other bounds, or other fractions of a score, would keep: from columns, without reading a text again.
 
-Law: the shards are those of ``goldwash stage heuristics --annotate``, or any with numeric columns. Where a stage's report lies
-beside them, its recipe's rules are the start, in their order, and ``--keep`` changes single bounds; else the given bounds are
-all there is. Documents are counted as the stage would drop them: by the first rule that they fail.
+Invariants:
 
-The values after an edit are those of the edited text, so that a changed bound on lines is not answered here.
+* The shards are those of ``goldwash stage heuristics --annotate``, or any with numeric columns. Beside an annotating stage's
+  report its recipe's rules are the start, in their order, and ``--keep`` changes single bounds; without one the given bounds
+  are the rules.
+* Documents are counted as the stage would drop them: by the first rule that they fail.
+* A value after an edit is that of the edited text, so a changed bound on lines cannot be answered here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ from goldwash.pipeline.stage import RecipeError, nearest
 from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.stages.quality import weights_in
 from goldwash.pipeline.steps import BOUNDS, Step
+from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
 
@@ -51,7 +54,9 @@ class Rule:
 
 @dataclass
 class Answer:
-    """How many documents there are, how many would be kept, and by the recipe's own bounds; and what each rule does."""
+    """The documents, how many would be kept, how many by the recipe's own bounds (None without a recipe), and each rule's
+    part.
+    """
 
     documents: int
     kept: int
@@ -60,14 +65,17 @@ class Answer:
 
 
 def what_if(names: Sequence[str], settings: Sequence[str]) -> Answer:
-    """Count what the bounds keep; a `RecipeError` for a bound that cannot be, a `DataError` for a column that is not there."""
+    """Count what the bounds keep; a `RecipeError` for a bound that is wrong, a `DataError` for a column that is missing."""
+    names = list(map(located, names))
     inputs = find_shards(names)
     before = _recipe_rules(names)
     rules = [replace(rule) for rule in before]
     for text in settings:
         _change(rules, text, bool(before))
     if not rules:
-        raise RecipeError("there is no rule: give --keep NAME.min=VALUE, or shards that `stage heuristics --annotate` wrote")
+        raise RecipeError(
+            "there are no rules: give --keep NAME.min=VALUE, or a folder that `stage heuristics --annotate` wrote"
+        )
     answer = Answer(0, 0, 0 if before else None, rules)
     for shard in inputs:
         for columns, count in _columns(shard.path, sorted({rule.name for rule in [*rules, *before]})):
@@ -164,10 +172,11 @@ class Fractions:
 
 
 def top_fractions(names: Sequence[str], fractions: Sequence[float], column: str, by: str = "documents") -> Fractions:
-    """What the stage quality would keep with other fractions, from its folder or from any scored shards.
+    """What the quality stage would keep with other fractions, from its folder or from any scored shards.
 
-    12 bytes of memory a document. Raises `RecipeError` for a fraction that cannot be, `DataError` for a missing column.
+    Takes 12 bytes of memory per document. Raises `RecipeError` for a fraction outside (0, 1], `DataError` for a missing column.
     """
+    names = list(map(located, names))
     for fraction in fractions:
         if not 0 < fraction <= 1:
             raise RecipeError(f"--fraction {fraction}: expected a number above 0 and up to 1")
@@ -186,15 +195,17 @@ def top_fractions(names: Sequence[str], fractions: Sequence[float], column: str,
             continue
         wanted = ceil(int(reached[-1]) * Fraction(str(fraction)))
         count = int(np.searchsorted(reached, wanted)) + 1
-        threshold = values[order[count - 1]] if wanted else 1.0  # as the stage has it where nothing weighs anything
-        if by != "documents":  # equal scores go together, as the stage has it
+        threshold = values[order[count - 1]] if wanted else 1.0  # as the stage does if all weights are 0
+        if by != "documents":  # equal scores stay together, as in the stage
             count = int((values >= threshold).sum())
         tops.append(Top(fraction, float(threshold), count, int(sizes[order[:count]].sum())))
     return Fractions(total, everything, tops)
 
 
 def _scored(names: Sequence[str], column: str, by: str) -> Iterator[tuple[Any, Any, Any]]:
-    """Scores, bytes and weights by shard: of a quality stage's folder all that it scored, else what the shards have."""
+    """Scores, bytes and weights per shard: of a quality stage's folder, of all documents scored; else of those in the
+    shards.
+    """
     for name in names:
         report = read_json(join(name, "report.json")) if not name.endswith(".parquet") else None
         inside = [f for f in (report or {}).get("others", {}) if f.startswith("scores/")]

@@ -1,7 +1,11 @@
-"""A recipe file to stages.
+"""A recipe file becomes stages.
 
-Law: a recipe is read strictly. An unknown key, a misspelt signal, ``min`` above ``max`` is a `RecipeError` with the file, the
-line and the nearest right name. What a recipe resolves to is plain values that make the same stages again.
+Invariants:
+
+* A recipe is read strictly. An unknown key, a misspelt signal, ``min`` above ``max`` is a `RecipeError` with the file, the line
+  and the nearest known name.
+* A recipe resolves to plain values that make the same stages again.
+* A recipe may have two stages of one name; they are then called ``NAME#1`` and ``NAME#2`` wherever a stage is named.
 
 ::
 
@@ -13,32 +17,44 @@ line and the nearest right name. What a recipe resolves to is plain values that 
           steps:
             - {keep: word_count, min: 50}
 
-or, another recipe with some parameters changed::
+or another recipe with some changes (docs/recipes.md; `goldwash.pipeline.recipes.changes` has the names of steps)::
 
     extends: baseline
     change:
       quality: {fraction: 0.2}
-    insert:                       # items that come before those of a list
+      heuristics:
+        steps:
+          fasttext_word_count: {min: 20}        # one step
+    insert:                                     # items that come before those of a list
       heuristics:
         steps: [{keep: url_host_count, hosts: [example.com], max: 0}]
-    without: [decontaminate]
+    without: [decontaminate, heuristics.steps.symbol_word_ratio]
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from goldwash.pipeline.recipes.plugins import load_custom, packed
-from goldwash.pipeline.stage import RecipeError, Stage, nearest
+from goldwash.pipeline.parameters import RecipeError, nearest
+from goldwash.pipeline.recipes import FOLDER, changes
+from goldwash.pipeline.recipes import names as names
+from goldwash.pipeline.recipes.plugins import declared_names, load_custom, packed
+from goldwash.pipeline.recipes.reading import Lines, read, text_of
+from goldwash.pipeline.recipes.reading import parsed_setting as parsed_setting
+from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
 
-FOLDER = Path(__file__).parent
 KEYS = ("description", "extends", "use", "stages", "change", "insert", "without")
 
-Lines = dict[tuple[Any, ...], int]
+Notify = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +66,30 @@ class Recipe:
     stages: tuple[Stage, ...]
 
     def resolved(self) -> str:
-        """The recipe as YAML with every parameter: what is stored beside the output."""
+        """The recipe as YAML with every parameter, as it is stored beside the output."""
         stages = [{stage.name: stage.config()} for stage in self.stages]
         return yaml.safe_dump(
             {"description": self.description, "stages": stages}, sort_keys=False, allow_unicode=True, width=120
         )
 
+    def stage_names(self) -> list[str]:
+        """Each stage's name, with ``#1``, ``#2`` where a name is there twice."""
+        return changes.stage_names([{stage.name: {}} for stage in self.stages])
+
+    def number(self, name: str) -> int:
+        """The number of the stage of this name, from 0; a `RecipeError` gives the choices."""
+        try:
+            return changes.number_of([{stage.name: {}} for stage in self.stages], name)
+        except RecipeError as error:
+            raise RecipeError(str(error).replace("the recipe", f"recipe {self.name}", 1)) from error
+
     def stage(self, name: str) -> Stage:
-        """The stage of this name; a `RecipeError` where the recipe has none."""
-        for stage in self.stages:
-            if stage.name == name:
-                return stage
-        raise RecipeError(f"recipe {self.name} has no stage {name!r}: {nearest(name, [s.name for s in self.stages])}")
+        """The stage of this name; a `RecipeError` gives the choices."""
+        return self.stages[self.number(name)]
+
+    def until(self, name: str | None) -> tuple[Stage, ...]:
+        """The stages up to the one of this name, itself included; None: all."""
+        return self.stages if name is None else self.stages[: self.number(name) + 1]
 
 
 def unresolved(name: str, text: str) -> Recipe:
@@ -71,107 +99,139 @@ def unresolved(name: str, text: str) -> Recipe:
     return Recipe(name, values["description"], tuple(STAGES[stage].of(config) for stage, config in stages))
 
 
-def names() -> list[str]:
-    """The recipes that come with goldwash."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+def load(
+    name: str, settings: Sequence[str] = (), skip: Sequence[str] = (), keeps: Sequence[str] = (), notify: Notify = _silent
+) -> Recipe:
+    """The recipe of a name or path.
 
-
-def load(name: str, settings: Sequence[str] = (), skip: Sequence[str] = ()) -> Recipe:
-    """The recipe of a name or path, with ``stage.key=value`` settings, less the stages that are skipped."""
-    path = _located(name)
-    values, lines = _values(path)
+    ``settings``: ``STAGE.PARAMETER=VALUE``. ``skip``: stages that are left out. ``keeps``: ``RULE.BOUND=NUMBER``.
+    """
+    path = located(name)
+    values, lines = _values(path, ())
     stages = values["stages"]
     for text in settings:
-        _set(stages, text)
-    for stage in skip:
-        if stage not in [_only(s, path, lines, n)[0] for n, s in enumerate(stages)]:
-            raise RecipeError(f"--skip {stage}: the recipe has no such stage")
-    made = [_stage(s, path, lines, n) for n, s in enumerate(stages)]
-    left = tuple(s for s in made if s.name not in set(skip))
+        changes.set_parameter(stages, text)
+    for text in keeps:
+        changes.keep(stages, text, notify)
+    numbers = {_skipped(stages, text) for text in skip}
+    _pack_use(values, path, lines)
+    made = tuple(_stage(s, path, lines, n) for n, s in enumerate(stages))
+    left = tuple(stage for n, stage in enumerate(made) if n not in numbers)
     if not left:
         raise RecipeError(f"--skip {' --skip '.join(skip)}: no stage of {path} is left")
-    return Recipe(path.stem, str(values.get("description", "")), left)
+    return Recipe(path.stem, str(values.get("description") or ""), left)
 
 
-def parsed_setting(text: str) -> tuple[str, Any]:
-    """``key=value`` with the value read as YAML."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set {text}: expected key=value")
+def _skipped(stages: changes.Stages, name: str) -> int:
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {text}: the value is not YAML ({error})") from error
+        return changes.number_of(stages, name)
+    except RecipeError as error:
+        raise RecipeError(f"--skip {name}: {str(error).replace('the recipe has no stage', 'no such stage as', 1)}") from error
 
 
-def _located(name: str, folder: Path = Path()) -> Path:
+def stage_alone(
+    name: str, recipe: str, settings: Sequence[str] = (), keeps: Sequence[str] = (), notify: Notify = _silent
+) -> Stage:
+    """One stage with a recipe's parameters (or its defaults, where the recipe has no such stage) and ``PARAMETER=VALUE``."""
+    kind, _, _ = name.partition("#")
+    if kind not in STAGES:
+        raise RecipeError(f"no stage is called {kind!r}: {nearest(kind, list(STAGES))}; there are {', '.join(STAGES)}")
+    path = located(recipe)
+    values, lines = _values(path, ())
+    there = kind in [next(iter(stage)) for stage in values["stages"]]
+    config = changes.parameters_of(values["stages"], name) if there else {}
+    values["stages"] = [{kind: {**config, **dict(map(parsed_setting, settings))}}]
+    for text in keeps:
+        changes.keep(values["stages"], text, notify)
+    _pack_use(values, path, lines)
+    return _stage(values["stages"][0], path, {}, 0)
+
+
+def source(name: str) -> str:
+    """A recipe's file as it is, comments included."""
+    return text_of(located(name))
+
+
+def located(name: str, folder: Path = Path()) -> Path:
+    """The file of a recipe's name or path; a `RecipeError` suggests the nearest known name."""
     path = folder / name
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
+        if not path.exists():
             raise RecipeError(f"no recipe at {path}")
         return path
     path = FOLDER / f"{name}.yaml"
-    if not path.is_file():
+    if name not in names():
         raise RecipeError(f"no recipe is called {name!r}: {nearest(name, names())}; or give the path of a .yaml file")
     return path
 
 
-def _values(path: Path) -> tuple[dict[str, Any], Lines]:
-    """A recipe's values, with what it extends put in, and the lines of its own keys."""
-    try:
-        text = path.read_text("utf-8")
-        node = yaml.compose(text, yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {error}") from error
+def _values(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]:
+    """A recipe's values, with those of the recipe that it extends, and the lines of its own keys.
+
+    ``use`` is a list of files and modules as they travel.
+    """
+    values, lines = read(path)
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: expected a mapping with `stages`, found {type(values).__name__}")
-    lines = _lines(node)
     for key in values:
         if key not in KEYS:
-            raise RecipeError(f"{path}, line {lines[(key,)]}: no key is called {key!r}: {nearest(str(key), KEYS)}")
+            raise RecipeError(f"{path}{_at(lines, (str(key),))}: no key is called {key!r}: {nearest(str(key), KEYS)}")
+    values["use"] = _packed(values, path, lines)
     if "extends" in values:
-        values, lines = _extended(values, path, lines)
+        return _extended(values, path, lines, above), lines
+    for key in ("change", "insert", "without"):
+        if key in values:
+            raise RecipeError(f"{path}{_at(lines, (key,))}: `{key}` is for a recipe that has `extends`")
     if not isinstance(values.get("stages"), list) or not values["stages"]:
         raise RecipeError(f"{path}: `stages` must be a list of at least one stage")
     values["stages"] = [dict([_only(stage, path, lines, n)]) for n, stage in enumerate(values["stages"])]
-    _pack_use(values, path, lines)
     return values, lines
 
 
-def _extended(values: dict[str, Any], path: Path, lines: Lines) -> tuple[dict[str, Any], Lines]:
+def _extended(values: dict[str, Any], path: Path, lines: Lines, above: tuple[Path, ...]) -> dict[str, Any]:
     if "stages" in values:
-        raise RecipeError(f"{path}, line {lines[('stages',)]}: a recipe that extends another has `change`, not `stages`")
-    located = _located(str(values["extends"]), path.parent)
-    if located == path:
-        raise RecipeError(f"{path}, line {lines[('extends',)]}: a recipe cannot extend itself")
-    base, _ = _values(located)
-    changes = values.get("change") or {}
-    _expect_mapping(changes, path, lines, ("change",))
-    for name, change in changes.items():
-        _expect_mapping(change or {}, path, lines, ("change", name))
-        _named(base, name, path, lines, "change").update(change or {})
-    for name, lists in (values.get("insert") or {}).items():
-        _insert(_named(base, name, path, lines, "insert"), name, lists or {}, path)
-    for name in values.get("without") or []:
-        base["stages"].remove(next(s for s in base["stages"] if _named(base, name, path, lines, "without") is s.get(name)))
-    return {**base, **{k: v for k, v in values.items() if k in ("description", "use")}}, {}
+        raise RecipeError(f"{path}{_at(lines, ('stages',))}: a recipe that extends another has `change`, not `stages`")
+    chain = (*above, path.resolve())
+    base_path = located(str(values["extends"]), path.parent)
+    if base_path.resolve() in chain:
+        if base_path.resolve() == path.resolve():
+            raise RecipeError(f"{path}{_at(lines, ('extends',))}: a recipe cannot extend itself")
+        circle = " -> ".join(file.name for file in (*chain[chain.index(base_path.resolve()) :], base_path))
+        raise RecipeError(f"{path}{_at(lines, ('extends',))}: recipes extend each other in a circle: {circle}")
+    base, _ = _values(base_path, chain)
+    stages = base["stages"]
+    for key, act in (("change", changes.change), ("insert", changes.insert)):
+        _expect_mapping(values.get(key) or {}, path, lines, (key,))
+        for name, parameters in (values.get(key) or {}).items():
+            _expect_mapping(parameters or {}, path, lines, (key, name))
+            with_place = _Placed(path, lines, (key, str(name)))
+            with with_place:
+                act(changes.parameters_of(stages, str(name)), parameters or {})
+    removed = values.get("without") or []
+    if not isinstance(removed, list):
+        raise RecipeError(f"{path}{_at(lines, ('without',))}: without must be a list of stages and steps, found {removed!r}")
+    for n, name in enumerate(removed):
+        with _Placed(path, lines, ("without", n)):
+            changes.without(stages, str(name))
+    if not stages:
+        raise RecipeError(f"{path}{_at(lines, ('without',))}: no stage is left")
+    use = [*base["use"], *(item for item in values["use"] if item not in base["use"])]
+    return {**base, "description": values.get("description", base.get("description")), "use": use}
 
 
-def _named(base: dict[str, Any], name: str, path: Path, lines: Lines, key: str) -> dict[str, Any]:
-    for stage in base["stages"]:
-        if name in stage:
-            return stage[name]  # type: ignore[no-any-return]
-    known = [next(iter(s)) for s in base["stages"]]
-    raise RecipeError(f"{path}{_at(lines, (key, name))}: the recipe it extends has no stage {name!r}: {nearest(name, known)}")
+class _Placed:
+    """A context that adds a file and a line to a `RecipeError`."""
 
+    def __init__(self, path: Path, lines: Lines, place: tuple[Any, ...]) -> None:
+        self.path, self.lines, self.place = path, lines, place
 
-def _insert(stage: dict[str, Any], name: str, lists: dict[str, Any], path: Path) -> None:
-    """Put items before those of a stage's lists."""
-    for key, items in lists.items():
-        if not isinstance(items, list) or not isinstance(stage.get(key), list):
-            raise RecipeError(f"{path}: insert {name}.{key}: expected a list to put before the one that is there")
-        stage[key] = [*items, *stage[key]]
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RecipeError):
+            place = (*self.place, *error.place)
+            told = str(error).replace("the recipe has", "the recipe it extends has", 1)
+            raise RecipeError(f"{self.path}{_at(self.lines, place)}: {'.'.join(map(str, self.place[:1]))}: {told}") from error
 
 
 def _expect_mapping(value: Any, path: Path, lines: Lines, place: tuple[Any, ...]) -> None:
@@ -179,37 +239,50 @@ def _expect_mapping(value: Any, path: Path, lines: Lines, place: tuple[Any, ...]
         raise RecipeError(f"{path}{_at(lines, place)}: {place[-1]} must be a mapping of names and values, found {value!r}")
 
 
-def _pack_use(values: dict[str, Any], path: Path, lines: Lines) -> None:
-    """Put the user's files into the stages that run them, so that the recipe can travel."""
-    if not values.get("use"):
-        return
-    names_ = values.pop("use")
+def _packed(values: Mapping[str, Any], path: Path, lines: Lines) -> list[dict[str, str]]:
+    """The user's files and modules as they travel with the recipe."""
+    given = values.get("use") or []
     try:
-        if not isinstance(names_, list):
-            raise RecipeError(f"`use` must be a list of files or modules, found {names_!r}")
-        used = [packed(str(name), path.parent) for name in names_]
+        if not isinstance(given, list):
+            raise RecipeError(f"`use` must be a list of files or modules, found {given!r}")
+        used = [packed(str(name), path.parent) for name in given]
         load_custom(used)
     except RecipeError as error:
         raise RecipeError(f"{path}{_at(lines, ('use',))}: {error}") from error
-    for stage in values["stages"]:
-        for name in ("heuristics", "score"):
-            if name in stage:
-                stage[name]["use"] = used
+    return used
 
 
-def _lines(node: Any, at: tuple[Any, ...] = ()) -> Lines:
-    found: Lines = {at: node.start_mark.line + 1} if node is not None else {}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            found |= _lines(value, (*at, key.value))
-            found[(*at, key.value)] = key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for n, value in enumerate(node.value):
-            found |= _lines(value, (*at, n))
-    return found
+def _pack_use(values: dict[str, Any], path: Path, lines: Lines) -> None:
+    """Put the user's files into each stage that uses what they declare.
+
+    A stage takes them if it has a parameter ``use``. A file goes only where one of its names is mentioned, so that an edited
+    filter redoes no stage that does not run it.
+    """
+    used = values["use"]
+    for stage in values["stages"] if used else ():
+        name, config = next(iter(stage.items()))
+        if "use" in {field.name for field in dataclasses.fields(STAGES[name])}:
+            config = dict(config or {})
+            wanted = [item for item in used if _mentions(config, declared_names(item))]
+            own = list(config.get("use") or [])
+            if wanted or own:
+                config["use"] = [*own, *(item for item in wanted if item not in own)]
+            stage[name] = config
+
+
+def _mentions(value: Any, names_: frozenset[str] | None) -> bool:
+    """Whether a value holds one of these names; None: names that are not known, so that it may."""
+    if names_ is None:
+        return True
+    if isinstance(value, Mapping):
+        return any(_mentions(v, names_) for v in value.values())
+    if isinstance(value, list | tuple):
+        return any(_mentions(v, names_) for v in value)
+    return isinstance(value, str) and any(name in value for name in names_)
 
 
 def _only(values: Any, path: Path, lines: Lines, n: int) -> tuple[str, dict[str, Any]]:
+    """A stage's name and parameters from an item of ``stages``."""
     if isinstance(values, str):
         values = {values: {}}
     if not isinstance(values, Mapping) or len(values) != 1:
@@ -223,26 +296,22 @@ def _only(values: Any, path: Path, lines: Lines, n: int) -> tuple[str, dict[str,
     return str(name), dict(config or {})
 
 
-def _stage(values: Any, path: Path, lines: Lines, n: int) -> Stage:
-    name, config = _only(values, path, lines, n)
+def _stage(values: Mapping[str, Any], path: Path, lines: Lines, n: int) -> Stage:
+    name, config = next(iter(values.items()))
     try:
-        return STAGES[name].of(config)
+        return STAGES[name].of(config or {})
     except RecipeError as error:
-        place = ("stages", n, name, *error.place)
-        raise RecipeError(f"{path}{_at(lines, place)}: {error}") from error
+        places = [("stages", n, name, *error.place), ("change", name, *error.place), ("insert", name, *error.place)]
+        shown = next((_at(lines, place) for place in places if _known(lines, place)), "")
+        raise RecipeError(f"{path}{shown}: {error}") from error
+
+
+def _known(lines: Lines, place: tuple[Any, ...]) -> bool:
+    return place[:2] in lines or place[:3] in lines
 
 
 def _at(lines: Lines, place: tuple[Any, ...]) -> str:
+    """The line of the innermost known key of a place, in words; "" where none is known."""
     while place and place not in lines:
         place = place[:-1]
     return f", line {lines[place]}" if place in lines and place else ""
-
-
-def _set(stages: list[Any], text: str) -> None:
-    key, value = parsed_setting(text)
-    stage, dot, parameter = key.partition(".")
-    matches = [s for s in stages if isinstance(s, dict) and stage in s]
-    if not dot or not matches:
-        known = [next(iter(s)) for s in stages if isinstance(s, dict)]
-        raise RecipeError(f"--set {text}: expected STAGE.PARAMETER=VALUE, with one of the stages {', '.join(known)}")
-    matches[0][stage] = {**(matches[0][stage] or {}), parameter: value}

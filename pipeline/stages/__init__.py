@@ -6,8 +6,10 @@ workers know of it. A file is imported when its stage is asked for, so that a wo
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from goldwash.pipeline.stage import Stage
+if TYPE_CHECKING:  # the names alone must cost nothing: `goldwash --help` lists them
+    from goldwash.pipeline.stage import Stage
 
 CLASSES = {
     "extract": "Extract",
@@ -22,8 +24,8 @@ CLASSES = {
 """What each stage's class is called, in the order of the flow."""
 
 
-class _Stages(Mapping[str, type[Stage]]):
-    def __getitem__(self, name: str) -> type[Stage]:
+class _Stages(Mapping[str, "type[Stage]"]):
+    def __getitem__(self, name: str) -> "type[Stage]":
         class_ = CLASSES[name]
         kind: type[Stage] = getattr(import_module(f"goldwash.pipeline.stages.{name}"), class_)
         return kind
@@ -38,5 +40,5 @@ class _Stages(Mapping[str, type[Stage]]):
         return name in CLASSES
 
 
-STAGES: Mapping[str, type[Stage]] = _Stages()
+STAGES: "Mapping[str, type[Stage]]" = _Stages()
 """Every stage by its name, in the order of the flow."""

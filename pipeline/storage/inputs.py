@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goldwash.filters.fetch import file_digest
+from goldwash.pipeline.storage.addresses import check_not_twice, located
 from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import in_plain_words
 from goldwash.pipeline.storage.formats import FORMATS, PACKINGS, Format, format_by_name, format_of, plain_name
@@ -144,7 +145,8 @@ def find_shards(names: Sequence[str], reading: Reading = PLAIN) -> list[Input]:
 
     Raises `DataError` where a name has none, an unfinished stage, or two formats. Large Parquet files are divided (`divided`).
     """
-    found = _distinct(found for name in names for found in _shards(kept_apart(name)))
+    found = _distinct(found for name in names for found in _shards(located(kept_apart(name))))
+    check_not_twice(source.path for source in found)
     if reading != PLAIN:
         found = [replace(source, reading=reading) for source in found]
     return [part for source in found for part in divided(source)]
@@ -154,7 +156,7 @@ def kind_of(names: Sequence[str]) -> Kind:
     """Whether names mean archives or documents that are text already; `DataError` where they mean both, or neither."""
     kinds: dict[Kind, str] = {}
     for name in names:
-        kinds.setdefault(_kind_of(kept_apart(name)), shown(name))
+        kinds.setdefault(_kind_of(located(kept_apart(name))), shown(name))
     if len(kinds) == 2:
         raise DataError(
             f"{kinds['archives']} holds archives and {kinds['documents']} documents that are text already: expected one kind; "

@@ -9,8 +9,9 @@ import fasttext
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.main import get_command
 
-from goldwash.pipeline.cli.app import app, spread
+from goldwash.pipeline.cli.app import app, several, spread
 from goldwash.pipeline.stages import STAGES
 from tests.pipeline.conftest import goldwash, rows, shard
 from tests.support.archives import gzipped, warc
@@ -64,17 +65,25 @@ def test_the_installed_script():
     assert done.stdout.startswith("goldwash ")
 
 
-def test_several_words_may_follow_an_option():
-    assert spread(["train", "--positive", "a", "b", "--negative", "c"]) == [
-        "train",
-        "--positive",
-        "a",
-        "--positive",
-        "b",
-        "--negative",
-        "c",
-    ]
-    assert spread(["run", "r", "--input", "a", "--out", "b", "c"]) == ["run", "r", "--input", "a", "--out", "b", "c"]
+def spread_words(line):
+    """A command line as `main` rewrites it."""
+    words = line.split()
+    return " ".join(spread(words, several(get_command(app).commands, words)))
+
+
+def test_several_words_may_follow_an_option_of_a_list():
+    assert spread_words("train --positive a b --negative c") == "train --positive a --positive b --negative c"
+    assert spread_words("run r --input a --out b c") == "run r --input a --out b c"
+    assert spread_words("run r --keep a.min=1 b.max=2 --skip x y") == "run r --keep a.min=1 --keep b.max=2 --skip x --skip y"
+    assert spread_words("what-if a b --fraction 0.1 0.2") == "what-if a b --fraction 0.1 --fraction 0.2"
+    assert spread_words("--version a b") == "--version a b"
+
+
+def test_every_option_of_a_list_says_that_several_may_follow():
+    for name, command in get_command(app).commands.items():
+        for parameter in command.params:
+            if getattr(parameter, "multiple", False):
+                assert "Several may follow" in parameter.help, (name, parameter.name)
 
 
 @pytest.mark.parametrize(

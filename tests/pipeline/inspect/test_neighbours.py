@@ -128,11 +128,11 @@ def test_texts_that_were_removed_are_not_at_hand(made, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("", "the text has no word: nothing can be near it"),
-        ("... !?", "the text has no word"),
-        ("0-10", "the text has no word"),
-        ("urn:uuid:00000000-0000-0000-0000-000000000000", "the stage minhash met no document of this id"),
-        ("<urn:uuid:0>", "the stage minhash met no document of this id"),
+        ("", "the text has no words: nothing can be near it"),
+        ("... !?", "the text has no words"),
+        ("0-10", "the text has no words"),
+        ("urn:uuid:00000000-0000-0000-0000-000000000000", "the stage minhash met no document of this id or URL"),
+        ("<urn:uuid:0>", "the stage minhash met no document of this id or URL"),
     ],
 )
 def test_what_nothing_can_be_near(made, asked, message):
@@ -193,7 +193,7 @@ def test_goldwash_near_a_stage_and_near_nothing(cli, stage):
 
 
 def test_goldwash_near_tells_what_it_cannot_do_in_one_line(cli, made, tmp_path):
-    for words, message in (((made, "..."), "the text has no word"), ((tmp_path, "gold"), "is no run")):
+    for words, message in (((made, "..."), "the text has no words"), ((tmp_path, "gold"), "is no run")):
         code, printed, error = cli("near", *words)
         assert code == 1
         assert message in error

@@ -95,8 +95,8 @@ def test_failed_tasks_are_told_with_their_reasons_and_the_ends_of_their_logs(tmp
     assert code == 1
     assert "heuristics: failed, part 4/6 tasks done, 0 running, 2 failed" in printed
     assert "  part-00001 failed (on " in printed
-    assert "    | pipeline.shards.DataError: the gold is gone" in printed
-    assert "failed: what is finished is kept; the same `goldwash run` goes on from there" in printed
+    assert "    | goldwash.pipeline.storage.locations.DataError: the gold is gone" in printed
+    assert "failed: what is finished is kept; give the same command again to go on from there" in printed
 
 
 def test_of_many_failed_tasks_the_first_are_told_in_full(tmp_path):
@@ -139,9 +139,9 @@ def test_passes_are_told_in_the_order_of_their_beginnings(tmp_path):
 DRIVER = """
 import sys
 from pathlib import Path
-from pipeline.run.local import local
+from goldwash.pipeline.engines.local import local
 from tests.support.numbers import write_number
-from tests.pipeline.test_status import tasks_of
+from tests.pipeline.inspect.test_status import tasks_of
 
 if __name__ == "__main__":
     local(2)(write_number, tasks_of(Path(sys.argv[1]), "01-extract-a", 400, **{f"t{n}": "wait" for n in range(400)}))
@@ -152,7 +152,7 @@ def test_a_run_is_under_way_until_its_driver_is_killed_and_then_it_has_stopped(t
     run = run_of(tmp_path / "run", "01-extract-a")
     (tmp_path / "driver.py").write_text(DRIVER)
     words = [sys.executable, str(tmp_path / "driver.py"), str(run)]
-    root = str(Path(__file__).resolve().parents[3])
+    root = os.pathsep.join([str(Path(__file__).resolve().parents[3]), *sys.path])
     driver = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": root}, start_new_session=True)
     try:
         end = time.monotonic() + 60

@@ -124,5 +124,5 @@ def test_bounds_that_cannot_be(annotated: str, settings: list[str], message: str
 def test_a_column_that_is_not_there(shard: str) -> None:
     with pytest.raises(DataError, match="has no column 'word_count'"):
         what_if([shard], ["word_count.min=3"])
-    with pytest.raises(RecipeError, match="there is no rule"):
+    with pytest.raises(RecipeError, match="there are no rules"):
         what_if([shard], [])

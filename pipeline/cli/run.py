@@ -1,0 +1,94 @@
+"""``goldwash run``: a whole recipe, on this machine or a cluster."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from goldwash.pipeline.cli import interruption
+from goldwash.pipeline.cli.engines import engine_settings, progress
+from goldwash.pipeline.cli.options import AllowEmpty, EngineFile, Inputs, Keep, On, Out, RayAddress, Set, With, Workers
+from goldwash.pipeline.cli.summaries import show_end, show_notes, show_plan, show_steps
+from goldwash.pipeline.cli.terminal import command, notify, say
+from goldwash.pipeline.recipes import names
+
+if TYPE_CHECKING:
+    from goldwash.pipeline.engines.settings import Settings
+    from goldwash.pipeline.recipes.recipe import Recipe
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help=f"A recipe's name ({', '.join(names())}) or the path of a .yaml file.")],
+    input: Inputs,
+    out_folder: Out,
+    workers: Workers = 0,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage.")] = None,
+    skip: Annotated[list[str], typer.Option(help="Leave a stage out. Several may follow.")] = [],  # noqa: B006
+    keep: Keep = [],  # noqa: B006
+    set: Set = [],  # noqa: B006
+    on: On = "local",
+    engine: EngineFile = None,
+    with_: With = [],  # noqa: B006
+    ray_address: RayAddress = None,
+    detach: Annotated[bool, typer.Option("--detach", help="On Slurm: submit the jobs and return.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, and do nothing.")] = False,
+    allow_empty: AllowEmpty = False,
+) -> None:
+    """Run a whole recipe, or go on with a run that stopped."""
+    from goldwash.pipeline import flow
+    from goldwash.pipeline.engines.settings import Screen
+    from goldwash.pipeline.recipes.recipe import load
+
+    loaded = load(recipe, set, skip, keep, notify)
+    settings = engine_settings(on, engine, with_, ray_address, workers)
+    if dry_run:
+        _dry_run(loaded, settings, input, out_folder, until)
+        return
+    status = f"{command()} status {shlex.quote(out_folder)}"
+    interruption.keeps(
+        f"What is finished in {out_folder} is kept: give the same command again to go on from there. `{status}` says how far it is."
+    )
+    show_notes(loaded.until(until))
+    screen = Screen(progress(_expected_seconds(loaded, input, until)), notify, interruption.keeps)
+    steps = settings.walk(lambda: flow.begin(loaded, input, out_folder, until, on), out_folder, screen, detach)
+    if detach:
+        return
+    say()
+    show_steps(steps)
+    show_end(loaded, steps, out_folder, until is None, command())
+
+
+def _expected_seconds(loaded: "Recipe", inputs: Sequence[str], until: str | None) -> list[tuple[str, float]]:
+    """The stages of a run, and the CPU seconds that each is expected to take."""
+    from goldwash.pipeline import flow
+    from goldwash.pipeline.inspect.estimate import plan
+
+    rows = plan(loaded, flow.found_inputs(loaded, inputs))
+    return [(row.stage, row.cpu_seconds) for row in rows][: len(loaded.until(until))]
+
+
+def _dry_run(loaded: "Recipe", settings: "Settings", inputs: Sequence[str], folder: str, until: str | None) -> None:
+    """Check what a run would refuse, then print the plan."""
+    from goldwash.pipeline import flow
+
+    found = flow.found_inputs(loaded, inputs)
+    settings.check()
+    for stage in loaded.until(until):
+        stage.preflight()
+    show_notes(loaded.until(until))
+    show_plan(loaded, found, folder, until)
+
+
+@app.command(hidden=True)
+def drive(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="The run's folder.")],
+    number: Annotated[int, typer.Argument(help="The stage's number, from 1.")],
+) -> None:
+    """Do one stage of a run that was submitted to Slurm; its driver jobs call this."""
+    from goldwash.pipeline.engines import slurm_driver
+
+    slurm_driver.drive(run_folder, number, notify)

@@ -1,0 +1,87 @@
+"""``goldwash stage``: one stage alone, on the user's own shards."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from goldwash.pipeline.cli import interruption
+from goldwash.pipeline.cli.engines import engine_settings, progress
+from goldwash.pipeline.cli.options import AllowEmpty, EngineFile, Inputs, Keep, On, Out, RayAddress, Set, With, Workers
+from goldwash.pipeline.cli.summaries import show_notes, show_steps
+from goldwash.pipeline.cli.terminal import command, notify, say
+from goldwash.pipeline.stages import CLASSES
+
+if TYPE_CHECKING:
+    from goldwash.pipeline.stage import Stage
+
+app = typer.Typer()
+
+
+class StageCommand(TyperCommand):
+    """The command, whose help shows the parameters of the stage that is named before ``--help``."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the stage's parameters: name, kind, default and meaning."""
+        super().format_epilog(ctx, formatter)
+        name = ctx.params.get("name")
+        if name not in CLASSES:
+            return
+        from goldwash.pipeline.inspect.parameters import parameters_of
+        from goldwash.pipeline.stages import STAGES
+
+        with formatter.section(f"Parameters of {name} (--set PARAMETER=VALUE)"):
+            formatter.write_dl(
+                [(p.name, f"{p.meaning} [{p.kind}; default: {p.default}]".strip()) for p in parameters_of(STAGES[name])]
+            )
+
+
+@app.command(cls=StageCommand)
+def stage(
+    name: Annotated[
+        str,
+        typer.Argument(is_eager=True, help=f"One of: {', '.join(CLASSES)}. `goldwash stage NAME --help` shows its parameters."),
+    ],
+    input: Inputs,
+    out_folder: Out,
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="The recipe whose parameters the stage has: a name or a path.")
+    ] = "baseline",
+    workers: Workers = 0,
+    keep: Keep = [],  # noqa: B006
+    set: Set = [],  # noqa: B006
+    on: On = "local",
+    engine: EngineFile = None,
+    with_: With = [],  # noqa: B006
+    ray_address: RayAddress = None,
+    annotate: Annotated[
+        bool, typer.Option("--annotate", help="heuristics: write each rule's value as a column and drop nothing.")
+    ] = False,
+    allow_empty: AllowEmpty = False,
+) -> None:
+    """Run one stage alone on your own shards, with a recipe's parameters."""
+    from goldwash.pipeline import flow
+    from goldwash.pipeline.storage.inputs import find_archives, find_shards
+
+    made = one_stage(name, recipe, [*set, *(["annotate=true"] if annotate else [])], keep)
+    inputs = find_archives(input) if made.makes_documents else find_shards(input)
+    settings = engine_settings(on, engine, with_, ray_address, workers)
+    settings.check()
+    interruption.keeps(
+        f"What is finished in {shlex.quote(out_folder)} is kept: give the same command again to go on from there."
+    )
+    show_notes([made])
+    step = flow.run_stage(made, inputs, out_folder, settings.start(progress()), notify)
+    show_steps([step])
+    say()
+    say(f"kept:    {out_folder}/part-*.parquet")
+    say(f"dropped: {out_folder}/dropped/part-*.parquet")
+    say(f"why a document was dropped: {command()} explain {shlex.quote(out_folder)} ID")
+
+
+def one_stage(name: str, recipe: str, settings: list[str], keeps: list[str]) -> "Stage":
+    """The stage of a recipe, or with default parameters where the recipe has none; settings and bounds applied."""
+    from goldwash.pipeline.recipes.recipe import stage_alone
+
+    return stage_alone(name, recipe, settings, keeps, notify)

@@ -1,0 +1,93 @@
+"""The plan before a run, and the summary and advice after it."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from goldwash.pipeline.cli.terminal import Column, Row, notify, say, show_table
+
+if TYPE_CHECKING:
+    from goldwash.pipeline.flow import Step
+    from goldwash.pipeline.recipes.recipe import Recipe
+    from goldwash.pipeline.stage import Stage
+    from goldwash.pipeline.storage.inputs import Input
+
+SUMMARY = (
+    Column("stage / rule"), Column("documents", True), Column("of stage", True, 1), Column("of all", True, 2),
+    Column("bytes", True, 3), Column("time", True, 4),
+)  # fmt: skip
+PLAN = (
+    Column("stage"), Column("tasks", True, 2), Column("documents", True), Column("reads", True, 4), Column("CPU time", True),
+    Column("longest task", True, 5), Column("memory per task", True, 1), Column("writes", True, 3), Column("state", False, 6),
+)  # fmt: skip
+STYLES = {"reads": "bold", "dropped": "", "edited": "dim", "keeps": "green"}
+
+
+def show_notes(stages: "Sequence[Stage]") -> None:
+    """Print what a user must know before these stages start, such as that a model is a toy."""
+    for stage in stages:
+        for line in stage.notes():
+            notify(f"note: {line}")
+
+
+def show_steps(steps: "Sequence[Step]") -> None:
+    """Print the summary, its legend, and the damage that was found in the inputs."""
+    from goldwash.pipeline.inspect.summary import LEGEND, damage_in, damage_lines, lines, size
+
+    rows = []
+    for line in lines(steps):
+        documents, bytes_ = f"{line.count.documents:,}", size(line.count.bytes)
+        if line.kind == "edited":
+            rows.append(Row((f"  ~ {line.name}", f"({documents})", "", "", f"-{bytes_}", ""), STYLES[line.kind]))
+            continue
+        name = {"reads": f"{line.name} reads", "dropped": f"  - {line.name}", "keeps": "  keeps"}[line.kind]
+        rows.append(Row((name, documents, line.of_stage, line.of_all, bytes_, line.time), STYLES[line.kind]))
+    show_table(SUMMARY, rows)
+    if any(step.report and (step.report.dropped or step.report.edited) for step in steps):
+        say(LEGEND)
+    for sentence in damage_lines(damage_in([step.folder for step in steps])):
+        notify(sentence)
+
+
+def show_end(loaded: "Recipe", steps: "Sequence[Step]", folder: str, whole: bool, command: str) -> None:
+    """Print where the dataset is, how to ask further, and the notes of the stages that ran."""
+    say()
+    if whole:
+        say(f"the dataset: {folder}/dataset/part-*.parquet")
+    say(f"why a page was dropped: {command} explain {shlex.quote(folder)} URL")
+    for step in steps:
+        for line in step.stage.notes():
+            say(f"note: {line}")
+    if loaded.name == "sample" and whole:
+        say(f"on your own crawl: {command} run baseline --input 'crawl/*.warc.gz' --out runs/first")
+
+
+def show_plan(loaded: "Recipe", inputs: "Sequence[Input]", folder: str, until: str | None) -> None:
+    """Print what a run would take, stage by stage, and which stages are finished already."""
+    from goldwash.pipeline import flow
+    from goldwash.pipeline.inspect.estimate import SOURCES, plan
+    from goldwash.pipeline.inspect.summary import duration, size
+
+    known = sum(i.bytes for i in inputs)
+    unknown = sum(not i.bytes for i in inputs)
+    sizes = size(known) + (f" and {unknown:,} of unknown size" if unknown else "")
+    say(f"recipe {loaded.name}: {len(inputs):,} inputs, {sizes}; output in {folder}")
+    say()
+    estimates = plan(loaded, inputs)
+    rows = []
+    for row, step in zip(estimates, flow.planned(loaded, inputs, folder, until), strict=False):
+        state = f"finished, will be reused: {step.folder}" if step.reused else f"to do: {step.folder}".removesuffix(": ")
+        cells = (
+            row.stage, f"{row.tasks:,}", f"{row.documents:,.0f}", size(row.read), duration(row.cpu_seconds),
+            duration(row.longest_seconds), size(row.memory), size(row.written), state,
+        )  # fmt: skip
+        rows.append(Row(cells))
+    show_table(PLAN, rows)
+    say()
+    shown = estimates[: len(rows)]
+    say(f"{duration(sum(row.cpu_seconds for row in shown))} of CPU time in all. An estimate:")
+    for line in SOURCES.splitlines():
+        say(line)
+    for row in shown:
+        if row.cure:
+            say(f"note: {row.cure}")
