@@ -50,7 +50,8 @@ def run(
         return
     status = f"{command()} status {shlex.quote(out_folder)}"
     interruption.keeps(
-        f"What is finished in {out_folder} is kept: give the same command again to go on from there. `{status}` says how far it is."
+        f"What is finished in {out_folder} is kept: give the same command again to go on from there. "
+        f"`{status}` says how far it is."
     )
     show_notes(loaded.until(until))
     screen = Screen(progress(_expected_seconds(loaded, input, until)), notify, interruption.keeps)
