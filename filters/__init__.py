@@ -5,7 +5,7 @@ Law: imports nothing of classifiers and pipeline; importing it declares the sign
 """
 
 from goldwash.filters import edits, lines, links, phrases, repetition, url, words
-from goldwash.filters.signal import Edit, Keep, Signal, edit, per_row, per_text, signal
+from goldwash.filters.signals import Edit, Keep, Signal, edit, per_row, per_text, signal
 from goldwash.filters.texts import Texts
 
 __all__ = [

@@ -1,23 +1,21 @@
-"""What a code point is: tables that the kernels look characters up in.
+"""Properties of code points, as tables for the kernels.
 
-Law: facts only, made from the Unicode data of the running Python (``str.isalpha`` and its kin, so that a kernel agrees with
-what a plain-Python rule would say) and of the ``regex`` package (word-break properties, Unicode Standard Annex 29). Each
-table has a row a code point (``[0x110000]``), and is made once a machine, then mapped from disk and shared by workers.
+Invariants: the tables hold facts only, from the Unicode data of the running Python (``str.isalpha`` and so on, so that a kernel
+agrees with a rule in plain Python) and of the ``regex`` package (word-break properties, Unicode Standard Annex 29). Each table
+has one row per code point (``[0x110000]``). It is made once per machine, then mapped from disk and shared by workers.
 """
 
-import os
 import sys
-import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import regex
 
+from goldwash.filters.cache import put
 from goldwash.filters.jit import cache_folder
 
 Table = npt.NDArray[Any]
@@ -40,7 +38,7 @@ _PROPERTIES = {
     "WB=ExtendNumLet": EXTEND_NUM_LET, "WB=WSegSpace": W_SEG_SPACE,
 }  # fmt: skip
 
-# Planes 4 to 13 hold nothing, 15 and 16 are for private use: no class and no break property there.
+# Planes 4 to 13 are unassigned, 15 and 16 are for private use: they have no class and no break property.
 _ASSIGNED = (range(0xD800), range(0xE000, 0x34000), range(0xE0000, 0xE1000))
 
 
@@ -85,7 +83,7 @@ def _make_word_breaks() -> Table:
 
 
 HARD = 0xFFFFFFFF
-"""In `folds()`: a character that has no single one to stand for it, or that may join the one before."""
+"""In `folds()`: a character that folds to several characters, or that may combine with the one before it."""
 
 
 def _make_folds() -> Table:
@@ -99,37 +97,36 @@ def _make_folds() -> Table:
 
 
 def _joins(character: str) -> bool:
-    """Whether a character may be composed with one before it: marks, and the later letters of a Hangul syllable."""
+    """Whether a character may combine with the one before it: marks, and the later letters of a Hangul syllable."""
     return unicodedata.category(character)[0] == "M" or "\u1161" <= character <= "\u11ff"
 
 
 def _kept(name: str, make: Callable[[], Table]) -> Table:
-    """The table, mapped from disk; made and put there first where it is missing."""
+    """The table, mapped from disk; made and written there first if it is missing."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}-{regex.__version__}"
     file = cache_folder() / f"{name}-{version}.npy"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as half:
-            np.save(half, make())
-        os.replace(half.name, file)
-    return np.asarray(np.load(Path(file), mmap_mode="r"))
+        table = make()
+        with put(file) as half, half.open("wb") as out:
+            np.save(out, table)
+    return np.asarray(np.load(file, mmap_mode="r"))
 
 
 @cache
 def classes() -> Table:
-    """Bits a code point: ALPHABETIC, ALPHANUMERIC, UPPERCASE, DIGIT, SPACE, DECIMAL (as Python's ``str`` methods of those
-    names have them), PUNCTUATION (general category P) and TERMINAL (the property Sentence_Terminal)."""
+    """Bits per code point, ``uint8[0x110000]``: ALPHABETIC, ALPHANUMERIC, UPPERCASE, DIGIT, SPACE and DECIMAL as in Python's
+    ``str`` methods of those names, PUNCTUATION (general category P), TERMINAL (the property Sentence_Terminal)."""
     return _kept("classes", _make_classes)
 
 
 @cache
 def folds() -> Table:
-    """The character that each one is in NFKC, case-folded, then NFKC: ``uint32[0x110000]``; HARD where that is not one
-    character, or depends on those around it."""
+    """The character that each one becomes by NFKC, case folding and NFKC again: ``uint32[0x110000]``; HARD where that is not
+    one character, or depends on its neighbours."""
     return _kept("folds", _make_folds)
 
 
 @cache
 def word_breaks() -> Table:
-    """The Word_Break property a code point, with Extended_Pictographic folded in (rule WB3c needs it)."""
+    """The Word_Break property per code point, ``uint8[0x110000]``, with Extended_Pictographic, which rule WB3c needs."""
     return _kept("word_breaks", _make_word_breaks)

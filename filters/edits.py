@@ -15,7 +15,7 @@ from goldwash.filters.bits import NEWLINES, block, lowest
 from goldwash.filters.cut import NEWLINE, Bytes, Rows, strip
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.phrases import containing
-from goldwash.filters.signal import Keep, edit
+from goldwash.filters.signals import Keep, edit
 from goldwash.filters.texts import Texts, copied
 
 

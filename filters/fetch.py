@@ -1,26 +1,27 @@
-"""Files that a recipe names, models and lists, from where they are published, kept in a cache.
+"""Files that a recipe names, such as models and lists, fetched from where they are published and kept in a cache.
 
-Law: nothing is fetched but what is named. A path is that file; ``https://``, ``s3://`` and ``hf://OWNER/REPO/FILE`` are
-fetched once, checked against a SHA-256 where one is known, and appear in the cache whole or not at all.
+Invariants: only what is named is fetched. A path is the file itself; ``https://``, ``s3://`` and ``hf://OWNER/REPO/FILE`` are
+fetched once, checked against a SHA-256 if one is known, and appear in the cache whole or not at all.
 """
 
 import hashlib
 import os
-import tempfile
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 
-from goldwash.filters.jit import cache_home
+from goldwash.filters.cache import in_cache, put
+from goldwash.text_output import printable, without_password
 
 
 class FetchError(ValueError):
-    """A file that cannot be had, or that is another one; the message says which and what to do."""
+    """A file that is missing, cannot be fetched, or has another digest; the message says which, and the cure."""
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file, in hex; read once a process, and again when the file's size or time changes."""
+    """SHA-256 of a file, in hex; read once per process, and again when the file's size or time changes."""
     facts = os.stat(path)
     return _digest(str(path), facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
@@ -32,36 +33,40 @@ def _digest(path: str, *_: int) -> str:
 
 
 def fetched(place: str, sha256: str | None = None, version: str = "") -> Path:
-    """The local file of a place; raises `FetchError` where it cannot be had or has another digest.
+    """The local file of a place; raises `FetchError` if it cannot be fetched or has another digest.
 
-    ``version``: of a place whose content changes, what it changes with.
+    ``version``: for a place whose content changes, the value that changes with it.
     """
     if "://" not in place:
         if not Path(place).is_file():
-            raise FetchError(f"no file at {place}: give a path, or a place such as https://... or hf://OWNER/REPO/FILE")
+            raise FetchError(
+                f"no file at {printable(place)}: give a path, or a place such as https://... or hf://OWNER/REPO/FILE"
+            )
         return Path(place)
-    kept = cache_home() / "models" / hashlib.sha256(f"{place}{version}".encode()).hexdigest()[:16] / place.rsplit("/", 1)[-1]
+    shown = printable(without_password(place))
+    kept = in_cache("models", hashlib.sha256(f"{place}{version}".encode()).hexdigest()[:16], _file_name(place))
     if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        handle, half = tempfile.mkstemp(dir=kept.parent)
-        os.close(handle)
         try:
-            fs, path = fsspec.core.url_to_fs(place)
-            fs.get_file(path, half)
-            _check(half, place, sha256)
-            os.replace(half, kept)
+            with put(kept) as half:
+                fs, path = fsspec.core.url_to_fs(place)
+                fs.get_file(path, str(half))
+                _check(half, shown, sha256)
         except FetchError:
             raise
         except Exception as error:
+            why = printable(without_password(f"{type(error).__name__}: {error}"))
             raise FetchError(
-                f"{place} could not be fetched ({type(error).__name__}: {error}): copy the file here by other means and give "
-                "its path"
+                f"{shown} could not be fetched ({why}): copy the file here by other means and give its path"
             ) from error
-        finally:
-            Path(half).unlink(missing_ok=True)
     return kept
 
 
-def _check(path: str, place: str, sha256: str | None) -> None:
+def _file_name(place: str) -> str:
+    """The last part of a place's path, without a query; at most 100 characters."""
+    path = place if place.startswith("hf://") else urlsplit(place).path
+    return unquote(path.rsplit("/", 1)[-1])[-100:].replace("/", "_").replace("\0", "_") or "file"
+
+
+def _check(path: Path, place: str, sha256: str | None) -> None:
     if sha256 and (found := file_digest(path)) != sha256:
         raise FetchError(f"{place} has SHA-256 {found}, expected {sha256}: the file changed or the transfer broke")

@@ -1,52 +1,60 @@
-"""How kernels are compiled: the one place that knows numba.
+"""How kernels are compiled: the only file that imports numba.
 
-Law: every compiled function of the project is declared with :func:`kernel`, takes arrays and scalars only, one dtype an
-argument, and so compiles once. Machine code is kept on disk, in a folder named by a digest of the kernels' sources and of where
-they lie: numba watches only the file that a kernel stands in, not the files of the kernels it calls, so that after a change to
-``cut.py`` a cache shared by name would go on running the old code; and it finds nothing for the same file in another place.
+Invariants:
 
-One process compiles while the others wait (:func:`warm_up`): numba's disk cache is safe to read by many, not to write
-(numba issues 4807 and 10128).
+- Every compiled function is declared with `kernel` or `inline` and takes arrays and scalars, one dtype per argument, so that it
+  compiles once.
+- Machine code is kept on disk, in a folder named by a digest of the kernels' sources, their location and the processor. numba
+  checks only the file of the kernel itself: after a change to ``cut.py`` it would go on running old code of the kernels that
+  call it. numba also keys its code by processor, so one marker for two processors would let many workers compile at once.
+- One process compiles while the others wait (`warm_up`): numba's disk cache can be read by many processes at once, but not
+  written (numba issues 4807 and 10128).
 
-``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python (slow; a debugger steps through it, coverage sees it).
+``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python: slow, but a debugger and coverage can follow it.
 """
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable
 from functools import cache, wraps
+from os import environ
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba
 import numba.core.config as settings
 import numpy as np
 from filelock import FileLock
 
+from goldwash.filters.cache import cache_home
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def processor() -> str:
+    """The processor that numba compiles for, and its features; ``NUMBA_CPU_NAME`` and ``NUMBA_CPU_FEATURES`` override them."""
+    name, features = getattr(settings, "CPU_NAME", None), getattr(settings, "CPU_FEATURES", None)
+    if features is None and name is None:
+        features = llvm.get_host_cpu_features().flatten()
+    return f"{name or llvm.get_host_cpu_name()} {features or ''}"
+
+
 def _digest(root: Path) -> str:
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {root}".encode())
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {root} {processor()}".encode())
     for room in ("filters", "classifiers", "pipeline/dedup", "pipeline/decontamination", "pipeline/html"):
         for file in sorted((root / room).glob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def cache_home() -> Path:
-    """Where what is made or fetched once a machine is kept: ``$GOLDWASH_CACHE``, or ``~/.cache/goldwash``."""
-    return Path(os.environ.get("GOLDWASH_CACHE") or Path.home() / ".cache" / "goldwash")
-
-
 @cache
 def cache_folder() -> Path:
-    """Where these sources' machine code and character tables are kept."""
+    """The folder of these sources' machine code and character tables, for this processor."""
     return cache_home() / f"kernels-{_digest(ROOT)}"
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
+if "NUMBA_CACHE_DIR" not in environ:
     setattr(settings, "CACHE_DIR", str(cache_folder()))  # noqa: B010
 
 
@@ -55,7 +63,7 @@ INTERPRETED = bool(getattr(settings, "DISABLE_JIT"))  # noqa: B009  (numba decla
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a loop over arrays: no Python objects, no GIL, C division, kept on disk."""
+    """Compile a loop over arrays: without Python objects or the GIL, with C division, cached on disk."""
     if INTERPRETED:
         return _plain(function)
     compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
@@ -63,10 +71,10 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a part of kernels, which takes arrays, allocates none, and is called from other kernels alone.
+    """Compile a piece of a kernel, which takes arrays, allocates none, and is called only from kernels.
 
-    numba counts references to the arrays that a function gets, with atomic instructions at each call, even where the code is
-    put inline: UAX 29 words were cut at 100 MB/s with parts that were kernels, and at 285 without the counting (2026-11).
+    numba counts references to array arguments with atomic instructions at each call, even when the call is inlined. With the
+    counting, UAX 29 words were cut at 100 MB/s, without it at 285 MB/s (2026-11).
     """
     if INTERPRETED:
         return _plain(function)
@@ -87,19 +95,21 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def warm_up(name: str, fingerprint: str, act: Callable[[], object], notify: Callable[[str], None] = lambda _: None) -> None:
-    """Run ``act`` once a machine and ``fingerprint``, so that what it compiles is on disk before workers need it.
+    """Run ``act`` once per machine and ``fingerprint``, so that the kernels it compiles are on disk before workers need them.
 
-    Processes that come at the same time wait for the first one. ``tell`` is called with a line for the user when there is
-    something to compile.
+    Processes that arrive at the same time wait for the first one. ``notify`` is called with a line for the user before a
+    compilation.
     """
     if INTERPRETED:
         return
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / f"{name}-{fingerprint}.compiled"
+    if done.exists():
+        return
     with FileLock(folder / "compiling.lock"):
         if done.exists():
             return
-        notify(f"compiling what {name} needs, once on this machine (up to half a minute)")
+        notify(f"compiling kernels for {name}, once on this machine (up to half a minute)")
         act()
         done.touch()

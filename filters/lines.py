@@ -12,7 +12,7 @@ from goldwash.filters import characters as c
 from goldwash.filters.cut import Bytes, Rows, code_point, code_point_before
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
-from goldwash.filters.signal import SignalError, Values, signal
+from goldwash.filters.signals import SignalError, Values, signal
 from goldwash.filters.texts import Texts
 
 COUNTER_NOUNS = (

@@ -17,7 +17,7 @@ from goldwash.filters.jit import inline, kernel
 from goldwash.filters.lines import word_character
 from goldwash.filters.lists import entries, hash_table, in_table
 from goldwash.filters.ngrams import Hashes, hashes, row_hash
-from goldwash.filters.signal import edit
+from goldwash.filters.signals import edit
 from goldwash.filters.texts import Texts
 
 

@@ -1,38 +1,45 @@
 """Lists of words and hosts, as hash tables that kernels probe.
 
-Law: a list is named by a path, by a place such as ``https://...``, or as ``package:NAME/PATH`` a file of an installed package.
-It has an entry a line; blank lines and comments (``# `` to the end of the line) are passed over; of a tar archive,
-``hosts.tar.gz::domains`` is all files of that name. A host list is 64-bit hashes in an open-addressing table, at most 32 bytes
-an entry, made once a machine, kept on disk and mapped from there, so that workers share one copy.
+Invariants:
+
+- A list is named by a path, by a place such as ``https://...``, or by ``package:NAME/PATH``, a file of an installed package.
+  ``hosts.tar.gz::domains`` names all files called ``domains`` in a tar archive.
+- A list is UTF-8 with one entry per line. A byte-order mark, blank lines and comments (``# `` to the line's end) are skipped.
+- Hosts are in the normal form of the URL Standard (https://url.spec.whatwg.org/#host-parsing), in lists as in URLs.
+- A host list is an open-addressing table of 64-bit hashes, at most 32 bytes per entry. It is made once per machine and mapped
+  from disk, so that workers share one copy.
 """
 
+import codecs
 import hashlib
 import importlib.util
-import os
+import ipaddress
 import re
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import ada_url
 import numpy as np
 
+from goldwash.filters.cache import in_cache, put
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.fetch import fetched
-from goldwash.filters.jit import cache_home, inline, kernel
+from goldwash.filters.jit import inline, kernel
 from goldwash.filters.ngrams import Hashes, hashes, row_hash, table_size
 from goldwash.filters.texts import Texts
 
 
 class ListError(ValueError):
-    """A list that cannot be read; the message says which and why."""
+    """A list that cannot be read; the message says which one and why."""
 
 
 def located(name: str) -> Path:
-    """The file that a list's name means; raises `ListError` where it is not there."""
+    """The file that a list's name means; raises `ListError` if there is none."""
     if name.startswith("package:"):
         package, _, inside = name.removeprefix("package:").partition("/")
         try:
@@ -50,28 +57,31 @@ def located(name: str) -> Path:
 
 
 def entries(name: str) -> tuple[str, ...]:
-    """The entries of a list, lowered, in order, each once.
+    """The entries of a list, in lower case, in order, each once.
 
-    ``NAME::MEMBER`` reads from a tar archive every file called MEMBER.
+    ``NAME::MEMBER`` reads every file called MEMBER in a tar archive.
     """
-    return tuple(dict.fromkeys(filter(None, map(_entry, _content(name).decode("utf-8").splitlines()))))
+    return tuple(dict.fromkeys(filter(None, map(_entry, _LINE_END.split(_content(name).decode("utf-8"))))))
+
+
+_LINE_END = re.compile("\r\n|[\r\n]")
 
 
 def _entry(line: str) -> str:
-    """A line's entry, lowered, without a comment; "" where it has none."""
+    """The entry of a line, in lower case and without a comment; "" if it has none."""
     return re.sub(r"(^|\s)#(\s.*|$)", "", line).strip().lower()
 
 
 def _content(name: str) -> bytes:
-    """The bytes of a list, which are UTF-8."""
+    """The bytes of a list: UTF-8 without a byte-order mark."""
     name, _, member = name.partition("::")
     path = located(name)
     try:
         if not tarfile.is_tarfile(path):
-            data = path.read_bytes()
+            data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
             data.decode("utf-8")
             return data
-        data = b"\n".join(_members(path, member))
+        data = b"\n".join(content.removeprefix(codecs.BOM_UTF8) for content in _members(path, member))
         return data if data.isascii() else data.decode("utf-8", "replace").encode()
     except (UnicodeDecodeError, tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise ListError(f"list {name}: {path} is not a text list ({error})") from error
@@ -91,49 +101,75 @@ def _members(path: Path, member: str) -> Iterator[bytes]:
 
 
 def plain_host(entry: str) -> str:
-    """A host of a list in its plain form: no scheme, no port, no ``www.``, no wildcard, IDN as punycode; "" if none is left."""
-    host = re.sub(r"^[a-z]+://", "", entry.lower()).split("/")[0].rsplit("@")[-1].split(":")[0]
-    host = host.removeprefix("*.").removeprefix("www.").strip(".")
-    return host if host.isascii() else ascii_host(host)
+    """The host of a list entry in normal form, without ``www.`` or a wildcard; "" if nothing is left.
+
+    An entry is a host, perhaps with a port, or a URL.
+
+    >>> plain_host("*.Stra\u00dfe.example"), plain_host("2001:DB8:0::1"), plain_host("https://www.example.com:80/a")
+    ('xn--strae-oqa.example', '[2001:db8::1]', 'example.com')
+    """
+    entry = re.sub(r"^[a-z][a-z0-9+.-]*:[/\\]{2}", "", entry.strip().lower()).removeprefix("*.").lstrip(".")
+    with suppress(ValueError):
+        entry = f"[{ipaddress.IPv6Address(entry)}]"
+    host = url_host(f"http://{entry}")
+    if host is None:
+        host = re.split(r"[/\\?#]", entry)[0].rsplit("@")[-1].split(":")[0]
+    return host.strip(".").removeprefix("www.").strip(".")
+
+
+def url_host(url: str) -> str | None:
+    """The host of a URL by the URL Standard: in lower case, IDNA by UTS 46 (non-transitional), percent-decoded, IP addresses in
+    normal form. "" for a URL without a host; None for one that the standard refuses. A URL may begin with ``//``.
+
+    >>> url_host("http://gold.example\\\\a"), url_host("//[2001:DB8:0::1]:80/"), url_host("http://a b/")
+    ('gold.example', '[2001:db8::1]', None)
+    """
+    try:
+        return str(ada_url.URL(f"http:{url}" if url.startswith("//") else url).hostname)
+    except ValueError:
+        return None
 
 
 def _host_hashes(content: bytes) -> Hashes:
-    """The hashes of a list's hosts; all but a few lines are plain already, and are hashed where they stand."""
+    """The hashes of a list's hosts. Nearly all lines are in normal form already and are hashed in place."""
     data = np.frombuffer(content, np.uint8)
     lines = Texts(data, np.zeros(1, np.int64), np.array([len(data)])).lines
     plain, found = plain_host_hashes(lines.utf8, lines.starts, lines.ends)
-    rest = Texts.of(list(filter(None, (plain_host(_entry(lines[row])) for row in np.flatnonzero(~plain)))))
+    rest = Texts.of(
+        list(filter(None, (plain_host(_entry(lines[row])) for row in np.flatnonzero(~plain) if _entry(lines[row]))))
+    )
     return np.concatenate([found[plain], hashes(rest.utf8, rest.starts, rest.ends)])
 
 
 @kernel
 def plain_host_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """Which rows are small letters, digits, hyphens and dots, with a dot inside and no ``www.``; and all hashes."""
+    """Which rows are hosts in normal form, and the hashes of all rows: ``bool[N]``, ``uint64[N]``.
+
+    Such a row has lower-case letters, digits, hyphens and dots alone, a dot inside, no ``www.``, and a last label that does not
+    begin with a digit, since it may be an IP address in another notation.
+    """
     plain, out = np.ones(len(starts), np.bool_), np.empty(len(starts), np.uint64)
     for row in range(len(starts)):
         a, z = starts[row], ends[row]
-        dots = 0
+        dots, label = 0, a
         for i in range(a, z):
             b = utf8[i]
             dots += b == 46 and a < i < z - 1
+            label = i + 1 if b == 46 else label
             plain[row] &= 97 <= b <= 122 or 48 <= b <= 57 or b == 45 or b == 95 or b == 46
         www = z - a > 4 and utf8[a] == 119 and utf8[a + 1] == 119 and utf8[a + 2] == 119 and utf8[a + 3] == 46
-        plain[row] &= dots > 0 and not www and utf8[a] != 46 and utf8[z - 1] != 46
+        plain[row] &= dots > 0 and not www and utf8[a] != 46 and utf8[z - 1] != 46 and not 48 <= utf8[min(label, z - 1)] <= 57
         out[row] = row_hash(utf8, a, z, False)
     return plain, out
 
 
-def ascii_host(host: str) -> str:
-    """A host with its international labels in punycode (IDNA 2003, as browsers' addresses); itself where that fails."""
-    try:
-        return host.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        return host
+HOST_FORM = 2
+"""The version of the hosts' normal form: tables of another version are made anew."""
 
 
 @cache
 def host_table(name: str | tuple[str, ...]) -> Hashes:
-    """The hosts of a list as an open-addressing table of hashes (0 is an empty slot): ``uint64[2^k]``."""
+    """The hosts of a list as an open-addressing table of hashes, where 0 is an empty slot: ``uint64[2^k]``."""
     if isinstance(name, tuple):
         table = np.asarray(hash_table(_host_hashes("\n".join(name).encode())))
         table.flags.writeable = False
@@ -141,21 +177,21 @@ def host_table(name: str | tuple[str, ...]) -> Hashes:
     path = located(name.partition("::")[0])
     probe = Texts.of(["a change of the hash makes another table"])
     hashed = str(hashes(probe.utf8, probe.starts, probe.ends)[0])
-    digest = hashlib.sha256(path.read_bytes() + name.encode() + hashed.encode()).hexdigest()[:16]
-    kept = cache_home() / "lists" / f"hosts-{digest}.npy"
+    digest = hashlib.sha256(path.read_bytes() + f"{name} {hashed} {HOST_FORM} {ada_url.get_version()}".encode()).hexdigest()[
+        :16
+    ]
+    kept = in_cache("lists", f"hosts-{digest}.npy")
     if not kept.exists():
         table = hash_table(_host_hashes(_content(name)))
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as half:
-            np.save(half, table)
-        os.replace(half.name, kept)
+        with put(kept) as half, half.open("wb") as out:
+            np.save(out, table)
     return np.asarray(np.load(kept, mmap_mode="r"))
 
 
 @cache
 def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, Bytes]:
-    """The phrases of a list: hashes by slot, their index + 1 by slot (0: empty), the lengths that occur, and by two
-    bytes whether a phrase begins with them (``uint8[256, 256]``; all second bytes where a phrase is of one)."""
+    """The phrases of a list: hashes by slot, index + 1 by slot (0: empty), the lengths that occur, and for each pair of bytes
+    whether a phrase begins with them (``uint8[256, 256]``; every second byte for a phrase of one byte)."""
     listed = Texts.of(entries(name) if isinstance(name, str) else [phrase.lower() for phrase in dict.fromkeys(name)])
     size = int(table_size(len(listed)))
     keys, index = np.zeros(size, np.uint64), np.zeros(size, np.int64)
@@ -179,7 +215,7 @@ BASE = np.uint64(0x9E3779B97F4A7C15)
 
 @kernel
 def polynomial(utf8: Bytes, start: int, end: int) -> Any:
-    """A hash of a row from which those of its parts follow by subtraction: ``sum(byte * BASE ** (end - 1 - i))``."""
+    """A hash of a row, from which hashes of its parts follow by subtraction: ``sum((byte + 1) * BASE ** (end - 1 - i))``."""
     h = np.uint64(0)
     for i in range(start, end):
         h = h * BASE + np.uint64(utf8[i]) + np.uint64(1)
@@ -188,7 +224,7 @@ def polynomial(utf8: Bytes, start: int, end: int) -> Any:
 
 @kernel
 def hash_table(row_hashes: Hashes) -> Any:
-    """An open-addressing table of these hashes, at most half full; 0 is an empty slot, and the hash 0 is kept as 1."""
+    """An open-addressing table of these hashes, at most half full. 0 is an empty slot; the hash 0 is stored as 1."""
     size = table_size(len(row_hashes))
     table = np.zeros(size, np.uint64)
     for row in range(len(row_hashes)):
@@ -202,7 +238,7 @@ def hash_table(row_hashes: Hashes) -> Any:
 
 @inline
 def in_table(table: Hashes, h: Any) -> Any:
-    """Whether a hash stands in a `hash_table`."""
+    """Whether a `hash_table` holds a hash."""
     h = max(np.uint64(h), np.uint64(1))
     mask = len(table) - 1
     slot = np.int64(h & np.uint64(mask))

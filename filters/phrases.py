@@ -13,7 +13,7 @@ from goldwash.filters import characters as c
 from goldwash.filters.bits import block, lowest
 from goldwash.filters.cut import NEWLINE, Bytes, Rows, code_point
 from goldwash.filters.jit import inline, kernel
-from goldwash.filters.signal import Values, signal
+from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
 
 

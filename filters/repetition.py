@@ -9,7 +9,7 @@ those of the words, without the space between.
 import numpy as np
 
 from goldwash.filters.ngrams import hashes_and_lengths, ngram_shares, occurrences, repeated_share
-from goldwash.filters.signal import Signal, Values, signal
+from goldwash.filters.signals import Signal, Values, signal
 from goldwash.filters.texts import Texts
 
 LONGEST = 10

@@ -1,11 +1,12 @@
 """Signals of URLs: bans by host, by substring and by word.
 
-Law: each counts distinct entries of a list that a URL meets, 0 for an empty or malformed URL that meets none; a `Keep` with
-``max: 0`` is a ban. Case is ignored (ASCII). Lists are named as `filters.lists` has it.
+Invariants: each signal counts the distinct entries of a list that match the URL; 0 for an empty URL. A `Keep` with ``max: 0``
+is a ban. ASCII case is ignored. `filters.lists` describes lists and how they are named.
 
-A host meets an entry if it is that host or lies under it (``a.b.com`` meets ``b.com``), whatever its port, user or ``www.``:
-the reference compares the whole authority with every "www" deleted, so that ``www.b.com`` becomes ``.b.com`` and is let pass
-(2406.11794's code; ``exact: true`` repeats that).
+An entry matches a host that equals it or is a subdomain of it (``a.b.com`` matches ``b.com``), whatever the port, the user or a
+``www.``. Hosts are compared in the normal form of the URL Standard; a URL that the standard refuses is read leniently. The
+reference compares the whole authority with every "www" deleted, so that ``www.b.com`` becomes ``.b.com`` and passes
+(2406.11794's code); ``exact: true`` repeats that.
 """
 
 from typing import Any
@@ -16,15 +17,15 @@ from goldwash.filters import characters as c
 from goldwash.filters.cut import Bytes, Rows, code_point
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.lines import word_character
-from goldwash.filters.lists import BASE, ascii_host, host_table, in_table, phrase_table
+from goldwash.filters.lists import BASE, host_table, in_table, phrase_table, url_host
 from goldwash.filters.ngrams import Hashes, row_hash
-from goldwash.filters.signal import Values, signal
+from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
 
 
 @signal(column="url")
 def url_host_count(urls: Texts, hosts: str | tuple[str, ...], exact: bool = False) -> Values:
-    """Entries of a host list that the URL's host is or lies under; ``exact``: 1 where the authority less "www" is one."""
+    """Entries of a host list that match the URL's host; ``exact``: 1 if the authority without every "www" is an entry."""
     table = host_table(hosts)
     if exact:
         starts, ends = authorities(urls.utf8, urls.starts, urls.ends)
@@ -38,7 +39,7 @@ def url_host_count(urls: Texts, hosts: str | tuple[str, ...], exact: bool = Fals
 
 @signal(column="url")
 def url_substring_count(urls: Texts, phrases: str | tuple[str, ...], ignoring: str = "") -> Values:
-    """Entries of a list that occur anywhere in the URL, once the characters ``ignoring`` are taken out of it."""
+    """Entries of a list that occur anywhere in the URL, after the characters ``ignoring`` are removed from it."""
     return _phrases(urls, phrases, ignoring, whole_words=False)
 
 
@@ -49,22 +50,30 @@ def url_word_count(urls: Texts, phrases: str | tuple[str, ...], ignoring: str = 
 
 
 def url_hosts(urls: Texts) -> Texts:
-    """The host of each URL, without user, port and ends' dots; empty where there is none; IDN as punycode."""
+    """The host of each URL in normal form, without its last dot, but not always in lower case; empty if there is none.
+
+    The kernel reads nearly all URLs. The unusual ones (`unusual`) go through a parser of the URL Standard.
+    """
 
     def make(urls: Texts) -> Texts:
-        starts, ends = authorities(urls.utf8, urls.starts, urls.ends)
-        starts, ends = bare_hosts(urls.utf8, starts, ends)
+        firsts, lasts = authorities(urls.utf8, urls.starts, urls.ends)
+        starts, ends = bare_hosts(urls.utf8, firsts, lasts)
         rows = np.arange(len(urls) + 1)
         hosts = Texts(urls.utf8, starts, ends, rows)
-        foreign = np.flatnonzero(beyond_ascii(hosts.utf8, hosts.starts, hosts.ends))
-        if len(foreign):
-            plain = hosts.replace(foreign, Texts.of([ascii_host(hosts[row].lower()) for row in foreign]))
+        others = np.flatnonzero(unusual(urls.utf8, urls.starts, urls.ends, firsts, lasts, starts, ends))
+        if len(others):
+            plain = hosts.replace(others, Texts.of([_standard_host(urls[row], hosts[row]) for row in others]))
             hosts = Texts(plain.utf8, plain.starts, plain.ends, rows)
         return hosts
 
     hosts = urls.remember("hosts", make)
     assert isinstance(hosts, Texts)
     return hosts
+
+
+def _standard_host(url: str, lenient: str) -> str:
+    host = url_host(url)
+    return (lenient if host is None else host).lower().strip(". ")
 
 
 def _phrases(urls: Texts, phrases: str | tuple[str, ...], ignoring: str, whole_words: bool) -> Values:
@@ -77,15 +86,15 @@ def _phrases(urls: Texts, phrases: str | tuple[str, ...], ignoring: str, whole_w
 
 @inline
 def _in_scheme(b: int, later: bool) -> Any:
-    """Whether a byte may stand in a URL's scheme: a letter, and ``later`` digits, plus, hyphen and dot."""
+    """Whether a byte may be part of a scheme: a letter, or unless it is the first byte a digit, plus, hyphen or dot."""
     return 97 <= b | 32 <= 122 or (later and (48 <= b <= 57 or b == 43 or b == 45 or b == 46))
 
 
 @kernel
 def authorities(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """The bytes between ``//`` and the next ``/``, ``?`` or ``#``: ``(starts, ends)``; empty where no ``//`` begins the URL.
+    """The bytes between ``//`` and the next ``/``, ``?`` or ``#``: ``(starts, ends)``; empty if no ``//`` begins the URL.
 
-    A scheme may stand before it: a letter, then letters, digits, ``+``, ``-``, ``.``, then a colon (RFC 3986, section 3).
+    A scheme may come first: a letter, then letters, digits, ``+``, ``-`` or ``.``, then a colon (RFC 3986, section 3).
     """
     out_starts, out_ends = np.empty_like(starts), np.empty_like(ends)
     for row in range(len(starts)):
@@ -104,7 +113,7 @@ def authorities(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @kernel
 def bare_hosts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """Authorities without user, port, spaces and dots at their ends: ``(starts, ends)``."""
+    """Authorities without the user, the port, and spaces and dots at their ends: ``(starts, ends)``."""
     out_starts, out_ends = np.empty_like(starts), np.empty_like(ends)
     for row in range(len(starts)):
         a, z = starts[row], ends[row]
@@ -125,18 +134,31 @@ def bare_hosts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 
 @kernel
-def beyond_ascii(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """Rows with a byte above 127: ``bool[N]``."""
+def unusual(utf8: Bytes, starts: Rows, ends: Rows, firsts: Rows, lasts: Rows, host_starts: Rows, host_ends: Rows) -> Any:
+    """URLs whose host the kernels cannot read as the URL Standard does: ``bool[N]``.
+
+    Those without an authority or a host, with a control character or space at an end, with a control character, backslash,
+    percent sign, bracket or byte above 127 in the authority, and with a last label that begins with a digit (an IPv4 address).
+    """
     out = np.zeros(len(starts), np.bool_)
     for row in range(len(starts)):
-        for i in range(starts[row], ends[row]):
-            out[row] |= utf8[i] >= 128
+        a, z = starts[row], ends[row]
+        if a == z:
+            continue
+        out[row] = host_starts[row] == host_ends[row] or utf8[a] <= 32 or utf8[z - 1] <= 32
+        for i in range(firsts[row], lasts[row]):
+            b = utf8[i]
+            out[row] |= b < 32 or b == 127 or b >= 128 or b == 92 or b == 37 or b == 91
+        label = host_ends[row]
+        while label > host_starts[row] and utf8[label - 1] != 46:
+            label -= 1
+        out[row] |= label < host_ends[row] and 48 <= utf8[label] <= 57
     return out
 
 
 @kernel
 def listed_hosts(utf8: Bytes, starts: Rows, ends: Rows, table: Hashes, domains: bool) -> Any:
-    """How many of a host's names (itself, and with ``domains`` each domain above it) stand in a table: ``int64[N]``."""
+    """How many names of each host (itself, and with ``domains`` each parent domain) a table holds: ``int64[N]``."""
     out = np.zeros(len(starts), np.int64)
     for row in range(len(starts)):
         i = starts[row]
@@ -163,7 +185,7 @@ def phrase_counts(
     classes: Bytes,
     whole: bool,
 ) -> Any:
-    """Distinct phrases of a `filters.lists.phrase_table` in each lowered row, anywhere or as whole words: ``int64[N]``."""
+    """Distinct phrases of a `filters.lists.phrase_table` in each row, anywhere or as whole words: ``int64[N]``."""
     out = np.zeros(len(starts), np.int64)
     longest = np.int64(0)
     for row in range(len(starts)):
@@ -180,7 +202,7 @@ def phrase_counts(
             end += 1
         text[end] = 0
         i = 0
-        while i < end:  # which bytes belong to a word character; before the first and after the last stands none
+        while i < end:  # which bytes belong to a word character; there is none before the first and after the last
             point, after = code_point(text, i)
             word = word_character(point, classes)
             while i < after:

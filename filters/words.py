@@ -14,7 +14,7 @@ from goldwash.filters.cut import Bytes, Rows, code_point
 from goldwash.filters.cut import fasttext_word_count as count_fasttext_words
 from goldwash.filters.jit import kernel
 from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
-from goldwash.filters.signal import Values, signal
+from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")

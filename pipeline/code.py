@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from goldwash.filters.jit import cache_home
+from goldwash.filters.cache import cache_home
 
 PACKAGE = Path(__file__).resolve().parent.parent
 NO_OUTPUT = ("pipeline.engines", "pipeline.cli", "pipeline.inspect", "pipeline.export", "pipeline.flow", "pipeline.code")

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 
 from goldwash.classifiers import language
 from goldwash.filters.edits import KeepLines
-from goldwash.filters.signal import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
+from goldwash.filters.signals import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.report import Count

@@ -15,6 +15,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
 
+import ada_url
 import regex
 from uniseg import wordbreak
 
@@ -282,13 +283,11 @@ def authority(url: str) -> str:
 
 
 def url_host(url: str) -> str:
-    host = re.sub(":[0-9]*$", "", authority(url).rpartition("@")[2]).strip(" .")
-    if host.isascii():
-        return host
+    """The host by a parser of the URL Standard; what the standard refuses is read leniently."""
     try:
-        return host.lower().encode("idna").decode().lower()
-    except UnicodeError:
-        return host.lower()
+        return str(ada_url.URL(f"http:{url}" if url.startswith("//") else url).hostname).strip(" .")
+    except ValueError:
+        return ascii_lower(re.sub(":[0-9]*$", "", authority(url).rpartition("@")[2]).strip(" ."))
 
 
 def url_host_count(url: str, hosts: Iterable[str], exact: bool = False) -> int:

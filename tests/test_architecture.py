@@ -54,7 +54,7 @@ def ours_of(module: str) -> set[str]:
 
 def test_there_are_modules() -> None:
     assert len(FILES) > 30
-    assert "goldwash.filters.texts" in ours_of("goldwash.filters.signal")
+    assert "goldwash.filters.texts" in ours_of("goldwash.filters.signals")
     assert {"a", "a.b", "c.d", "x.z", "x.y.q", "x.y"} <= set(
         imported(
             ast.parse("from a import b\nimport c.d\nif TYPE_CHECKING:\n  from .. import z\ndef f():\n  from . import q"),

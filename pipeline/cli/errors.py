@@ -14,7 +14,7 @@ KNOWN = frozenset(
         "goldwash.classifiers.fasttext.ModelError",
         "goldwash.filters.fetch.FetchError",
         "goldwash.filters.lists.ListError",
-        "goldwash.filters.signal.SignalError",
+        "goldwash.filters.signals.SignalError",
         "goldwash.pipeline.report.ReportError",
         "goldwash.pipeline.parameters.RecipeError",
         "goldwash.pipeline.stage.RunError",

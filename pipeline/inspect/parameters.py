@@ -67,7 +67,7 @@ def _meanings(kind: type) -> dict[str, str]:
 
 def signals_and_edits() -> dict[str, list[tuple[str, str]]]:
     """Names and summaries of the signals and of the edits, sorted."""
-    from goldwash.filters.signal import EDITS, SIGNALS
+    from goldwash.filters.signals import EDITS, SIGNALS
     from goldwash.pipeline import steps as _steps  # noqa: F401  -- declares the families of signals
 
     return {

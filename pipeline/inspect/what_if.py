@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from goldwash.filters.signal import Keep, Signal, SignalError, Values
+from goldwash.filters.signals import Keep, Signal, SignalError, Values
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.stage import RecipeError, nearest
 from goldwash.pipeline.stages.heuristics import Heuristics

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError, load
 from goldwash.classifiers.quality import scores
-from goldwash.filters.signal import SIGNALS, Signal
+from goldwash.filters.signals import SIGNALS, Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.interface.frames import Frame, Rows
 from goldwash.pipeline.interface.memory import Applied, Data, apply, stage

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from goldwash.filters.signal import EDITS, SIGNALS
+from goldwash.filters.signals import EDITS, SIGNALS
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.reading import text_of
 

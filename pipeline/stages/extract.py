@@ -39,7 +39,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from goldwash.filters.lists import ListError
-from goldwash.filters.signal import Signal
+from goldwash.filters.signals import Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.engines.isolation import Begin, isolated
 from goldwash.pipeline.html.decoding import (

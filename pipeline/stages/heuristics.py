@@ -22,7 +22,7 @@ from goldwash.classifiers import language
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.lists import ListError, located
-from goldwash.filters.signal import Edit, Signal
+from goldwash.filters.signals import Edit, Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report

@@ -23,7 +23,7 @@ from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError, load
 from goldwash.classifiers.quality import BETTER, scores
 from goldwash.filters.fetch import file_digest
-from goldwash.filters.signal import SIGNALS, Signal
+from goldwash.filters.signals import SIGNALS, Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Report

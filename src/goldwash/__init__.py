@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goldwash.filters.signal import edit, per_text, signal
+    from goldwash.filters.signals import edit, per_text, signal
     from goldwash.filters.texts import Texts
     from goldwash.pipeline.interface.memory import Applied, apply, stage
     from goldwash.pipeline.interface.runs import RunReport, explain, report, run

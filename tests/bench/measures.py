@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from goldwash.filters.signal import SIGNALS
+from goldwash.filters.signals import SIGNALS
 from goldwash.filters.texts import Texts
 
 REAL = Path(os.environ.get("GOLDWASH_REAL") or Path(__file__).parents[3] / "shared" / "data")

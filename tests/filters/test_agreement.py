@@ -15,7 +15,7 @@ from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401 
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.links import top_level_domains
 from goldwash.filters.lists import entries, plain_host
-from goldwash.filters.signal import EDITS, SIGNALS, Keep, Signal
+from goldwash.filters.signals import EDITS, SIGNALS, Keep, Signal
 from goldwash.filters.texts import Texts
 from tests import reference
 from tests.support.strategies import HOSTILE_BATTERY, TEXTS, URLS

@@ -12,7 +12,7 @@ import pytest
 
 from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.edits import KeepLines
-from goldwash.filters.signal import EDITS, SIGNALS, Keep
+from goldwash.filters.signals import EDITS, SIGNALS, Keep
 from goldwash.filters.texts import Texts
 from tests.conftest import ROOT
 from tests.support import battery

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
-from goldwash.filters.signal import EDITS, SIGNALS, Edit, Signal
+from goldwash.filters.signals import EDITS, SIGNALS, Edit, Signal
 from goldwash.filters.texts import Texts
 from tests import reference
 from tests.support.strategies import HOSTILE_BATTERY, LINES, TEXTS

@@ -142,10 +142,10 @@ def test_the_network_is_out_of_reach() -> None:
 
 def test_from_the_hub(shelf: str, cache: Path, tmp_path: Path) -> None:
     """In a process of its own: the hub's address is read when its library is imported."""
-    program = "import sys; from filters.fetch import fetched; print(fetched(sys.argv[1]))"
+    program = "import sys; from goldwash.filters.fetch import fetched; print(fetched(sys.argv[1]))"
     environment = {
         "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GOLDWASH_CACHE": str(cache),
-        "HF_ENDPOINT": shelf, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONPATH": str(ROOT / "src"), "HF_ENDPOINT": shelf, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
     }  # fmt: skip
     told = subprocess.run(
         [sys.executable, "-c", program, "hf://owner/repo/m.bin"],

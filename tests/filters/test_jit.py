@@ -1,8 +1,18 @@
-from goldwash.filters.jit import _digest
+"""Where machine code is kept, and when it is made anew."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from goldwash.filters import jit
+from goldwash.filters.jit import INTERPRETED, _digest
 
 
-def test_machine_code_is_of_sources_and_of_where_they_lie(tmp_path):
-    """numba knows a file by its path: of two clones with one folder, the second was compiled without a word, by each worker."""
+def test_machine_code_belongs_to_sources_and_their_location(tmp_path: Path) -> None:
+    """numba knows a file by its path: of two clones with one folder, each worker compiled the second one silently."""
     for name in ("a", "b"):
         (tmp_path / name / "filters").mkdir(parents=True)
         (tmp_path / name / "filters" / "kernels.py").write_text("x = 1")
@@ -11,3 +21,33 @@ def test_machine_code_is_of_sources_and_of_where_they_lie(tmp_path):
     assert _digest(tmp_path / "a") == before
     (tmp_path / "a" / "filters" / "kernels.py").write_text("x = 2")
     assert _digest(tmp_path / "a") != before
+
+
+def folder_with(**environment: str) -> str:
+    code = "from goldwash.filters.jit import cache_folder; print(cache_folder())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_machine_code_and_markers_belong_to_a_processor(tmp_path: Path) -> None:
+    home = str(tmp_path)
+    plain, other, fewer = (
+        folder_with(GOLDWASH_CACHE=home, **more)
+        for more in ({}, {"NUMBA_CPU_NAME": "x86-64"}, {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "-avx2"})
+    )
+    assert len({plain, other, fewer}) == 3
+    assert folder_with(GOLDWASH_CACHE=home) == plain
+
+
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+def test_warm_up_runs_once_per_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path / "kernels")
+    ran: list[str] = []
+    for fingerprint in ("a", "a", "b"):
+        jit.warm_up("stage", fingerprint, lambda f=fingerprint: ran.append(f), ran.append)
+    assert ran == [
+        "compiling kernels for stage, once on this machine (up to half a minute)", "a",
+        "compiling kernels for stage, once on this machine (up to half a minute)", "b",
+    ]  # fmt: skip

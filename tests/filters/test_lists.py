@@ -1,12 +1,15 @@
 """Lists: comments, archives, packages, hosts; what a list that cannot be read says."""
 
 import io
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from goldwash.filters.lists import ListError, ascii_host, entries, located, plain_host
+from goldwash.filters.lists import ListError, entries, host_table, located, plain_host, url_host
 
 SPELT = {
     "one\ntwo\n": ("one", "two"),
@@ -128,7 +131,80 @@ def test_hosts(entry: str, host: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "plain"), [("пример.рф", "xn--e1afmkfd.xn--p1ai"), ("a..ü", "a..ü"), ("ü" * 80, "ü" * 80), ("a.b", "a.b")]
+    ("host", "plain"),
+    [
+        ("пример.рф", "xn--e1afmkfd.xn--p1ai"),
+        ("straße.example", "xn--strae-oqa.example"),  # not transitional: the sharp s stays
+        ("faß.ΒΌΛΟΣ.example", "xn--fa-hia.xn--nxasmq6b.example"),
+        ("βόλος.com", "xn--nxasmm1c.com"),  # a final sigma stays
+        ("☕.example", "xn--53h.example"),  # UTS 46 allows what IDNA 2008 forbids
+        ("ＧＯＬＤ．example", "gold.example"),
+        ("gold。example", "gold.example"),
+        ("go\u00adld.example", "gold.example"),
+        ("*.bücher.de", "xn--bcher-kva.de"),
+        (".example.com", "example.com"),
+        ("*.www.example.com", "example.com"),
+        ("2001:db8::1", "[2001:db8::1]"),
+        ("[2001:0DB8:0:0::1]", "[2001:db8::1]"),
+        ("http://[2001:db8::1]:8080/x", "[2001:db8::1]"),
+        ("http:\\\\gold.example\\a", "gold.example"),
+        ("gold.example\\a", "gold.example"),
+        ("g%6fld.example", "gold.example"),
+        ("0x7f.1", "127.0.0.1"),
+        ("010.0.0.1", "8.0.0.1"),
+        ("a b", "a b"),
+        ("[", "["),
+    ],
 )
-def test_international_hosts(host: str, plain: str) -> None:
-    assert ascii_host(host) == plain
+def test_hosts_in_the_normal_form_of_the_url_standard(host: str, plain: str) -> None:
+    assert plain_host(host) == plain
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://", None),
+        ("mailto:a@b.c", ""),
+        ("//a.com/x", "a.com"),
+        ("a.com/x", None),
+        ("ht\ntp://a.com", "a.com"),
+        ("", None),
+    ],
+)
+def test_the_host_of_a_url(url: str, host: str | None) -> None:
+    assert url_host(url) == host
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_byte_order_marks_and_line_ends(mark: str, ending: str, tmp_path: Path) -> None:
+    """A mark at the head of a list, or of any member of an archive, is part of no entry."""
+    content = (mark + ending.join(["bad.example", "Worse word", "# no", "ä"])).encode()
+    (tmp_path / "list.txt").write_bytes(content)
+    expected = ("bad.example", "worse word", "ä")
+    assert entries(str(tmp_path / "list.txt")) == expected
+    name = archive(tmp_path / "lists.tar.gz", {"a/domains": content, "b/domains": content})
+    assert entries(f"{name}::domains") == expected
+    tables = [host_table(place).tolist() for place in (str(tmp_path / "list.txt"), f"{name}::domains", expected)]
+    assert tables[0] == tables[2]
+    assert set(tables[1]) == set(tables[2])
+
+
+def test_only_line_ends_end_an_entry(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a\x0bb\u2028c\n\x85d\n", "utf-8")
+    assert entries(str(tmp_path / "list.txt")) == ("a\x0bb\u2028c", "d")
+
+
+@pytest.mark.parametrize(("mask", "mode"), [("022", 0o644), ("077", 0o600), ("002", 0o664)])
+def test_cached_tables_have_the_permissions_of_the_umask(mask: str, mode: int, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("a.example\n")
+    code = (
+        f"import os; os.umask(0o{mask})\n"
+        "from goldwash.filters import characters, lists\n"
+        f"lists.host_table({str(tmp_path / 'hosts')!r}); characters.classes()"
+    )
+    environment = {**os.environ, "GOLDWASH_CACHE": str(tmp_path / "cache"), "NUMBA_DISABLE_JIT": "1"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    made = list((tmp_path / "cache").rglob("*.npy"))
+    assert {path.parent.name.partition("-")[0] for path in made} == {"lists", "kernels"}
+    assert {path.stat().st_mode & 0o777 for path in made} == {mode}

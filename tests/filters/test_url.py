@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import ada_url
+import idna
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from goldwash.filters.texts import Texts
 from goldwash.filters.url import url_host_count, url_hosts, url_substring_count, url_word_count
@@ -24,8 +28,24 @@ HOSTS = [
     ("http://[::1]/", "[::1]"),
     ("http://[", "["),
     ("http://", ""),
-    ("http:///path", ""),
-    ("http:/example.com", ""),
+    ("http:///path", "path"),
+    ("http:/example.com", "example.com"),
+    ("http:\\\\gold.example\\a", "gold.example"),
+    ("http://gold.example\\a", "gold.example"),
+    ("http://other.example\\@gold.example/a", "other.example"),
+    ("http://gold.example/\\@other.example", "gold.example"),
+    ("http://g%6Fld.example/", "gold.example"),
+    ("http://straße.example/a", "xn--strae-oqa.example"),
+    ("http://faß.ΒΌΛΟΣ.example/", "xn--fa-hia.xn--nxasmq6b.example"),
+    ("http://[2001:0DB8:0:0::1]/", "[2001:db8::1]"),
+    ("http://me@[2001:db8::1]:80/", "[2001:db8::1]"),
+    ("http://0x7f.1/", "127.0.0.1"),
+    ("http://2130706433/", "127.0.0.1"),
+    (" http://example.com/ ", "example.com"),
+    ("ht\ntp://exa\tmple.com/", "example.com"),
+    ("http://exa\tmple.com/", "example.com"),
+    ("http://a b.com/", "a b.com"),
+    ("http://example.com:x/", "example.com:x"),
     ("example.com/x", ""),
     ("mailto:a@example.com", ""),
     ("", ""),
@@ -38,6 +58,33 @@ HOSTS = [
 @pytest.mark.parametrize(("url", "host"), HOSTS)
 def test_host(url: str, host: str) -> None:
     assert list(url_hosts(Texts.of([url]))) == [host]
+
+
+LABELS = st.text(st.sampled_from("aZ09-_éßς中%.:@[]\\\\/?#\t www"), max_size=8)
+URLS = st.builds(
+    "".join, st.lists(st.one_of(st.sampled_from(["http", "//", "://", "https:", "ftp://", "www.", ".com", "xn--"]), LABELS))
+)
+
+
+@given(urls=st.lists(URLS, max_size=5))
+@example(urls=[url for url, _ in HOSTS])
+@example(urls=["http://1.2.3", "http://a.1b/", "http://a./", "http://A.B..", "//:@a", "http://a\x7f.com", "wss:\\\\a.b"])
+def test_hosts_are_those_of_the_standard(urls: list[str]) -> None:
+    """The kernel's host is the parser's, for every URL that the parser accepts."""
+    for url, host in zip(urls, url_hosts(Texts.of(urls)), strict=True):
+        try:
+            expected = ada_url.URL(f"http:{url}" if url.startswith("//") else url).hostname
+        except ValueError:
+            continue
+        assert host.lower() == expected.lower().strip(". "), url
+
+
+@pytest.mark.parametrize("label", ["ß", "ς", "ü", "Ü", "中文", "ﬁ", "Å", "½", "عربي", "☕", "e\u0301", "א"])
+def test_international_labels_agree_with_the_idna_package(label: str) -> None:
+    """The package's UTS 46 mapping and Python's punycode, without IDNA 2008's checks, which the URL Standard omits."""
+    mapped = idna.uts46_remap(label, std3_rules=False, transitional=False)
+    expected = mapped if mapped.isascii() else f"xn--{mapped.encode('punycode').decode()}"
+    assert list(url_hosts(Texts.of([f"http://{label}.example/"]))) == [f"{expected}.example"]
 
 
 def test_hosts_of_a_batch_that_was_taken() -> None:
@@ -88,6 +135,24 @@ def test_listed_hosts(url: str, under: int, exact: int, listed: str) -> None:
     urls = Texts.of([url])
     counts = [url_host_count.bind(hosts=listed, exact=e)(urls)[0] for e in (False, True)]
     assert counts == [under, exact]
+
+
+@pytest.mark.parametrize(
+    ("entry", "met", "missed"),
+    [
+        ("straße.example", "http://xn--strae-oqa.example/a", "http://strasse.example/a"),
+        ("[2001:db8::1]", "http://[2001:db8:0::1]:80/a", "http://[2001:db8::2]/a"),
+        ("2001:db8::1", "https://u@[2001:DB8::1]/", "http://[2001:db8::11]/a"),
+        ("gold.example", "http://gold.example\\a", "http://other.example\\@gold.example/a"),
+        ("gold.example", "http://a.g%6fld.example/", "http://gold.example.net/"),
+        ("10.0.0.1", "http://0xa.1/", "http://110.0.0.1/"),
+        ("bücher.de", "http://www.BÜCHER.de./", "http://bucher.de/"),
+    ],
+)
+def test_lists_and_urls_have_one_form(entry: str, met: str, missed: str, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text(f"{entry}\n", "utf-8")
+    for hosts in (str(tmp_path / "hosts"), (entry,)):
+        assert url_host_count.bind(hosts=hosts)(Texts.of([met, missed])).tolist() == [1, 0]
 
 
 def test_an_entry_and_one_above_it_both_count(tmp_path: Path) -> None:

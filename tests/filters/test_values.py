@@ -8,7 +8,7 @@ import pytest
 from goldwash.filters import edits, lines, repetition, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.links import top_level_domains
-from goldwash.filters.signal import EDITS, SIGNALS, Keep, SignalError
+from goldwash.filters.signals import EDITS, SIGNALS, Keep, SignalError
 from goldwash.filters.texts import Texts
 
 NAN = float("nan")

@@ -10,7 +10,7 @@ import numpy as np
 from goldwash.classifiers.fasttext import Folded, weight_table
 from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.edits import KeepLines
-from goldwash.filters.signal import EDITS, SIGNALS, Keep
+from goldwash.filters.signals import EDITS, SIGNALS, Keep
 from goldwash.filters.texts import Texts
 from tests.support.strategies import HOSTILE_BATTERY
 

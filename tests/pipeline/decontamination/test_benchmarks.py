@@ -143,7 +143,7 @@ def offline(tmp_path, monkeypatch):
             raise OSError(f"no way to {place}")
         return url_to_fs(place, *rest, **more)
 
-    monkeypatch.setattr(fetch, "cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setenv("GOLDWASH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(fetch.fsspec.core, "url_to_fs", cut_off)
 
 
@@ -196,7 +196,7 @@ def test_a_copy_at_goldwash_benchmarks(offline, tmp_path, monkeypatch):
 
 def test_fetched_once_and_kept(server, tmp_path, monkeypatch):  # noqa: F811
     mmlu_table(tmp_path / "sample")
-    monkeypatch.setattr(fetch, "cache_home", lambda: tmp_path / "cache")
+    monkeypatch.setenv("GOLDWASH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(benchmarks.PUBLISHED, "mmlu", f"{server}/mmlu.parquet")
     assert len(items_of("mmlu")) == 3
     (tmp_path / "sample" / "mmlu.parquet").unlink()

@@ -80,7 +80,7 @@ def test_a_stage_that_is_made_before() -> None:
 
 
 def test_a_signal_of_ones_own() -> None:
-    from goldwash.filters.signal import SIGNALS
+    from goldwash.filters.signals import SIGNALS
 
     @goldwash.per_text
     def exclamations(text: str) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 import goldwash
 from goldwash.classifiers.fasttext import ModelError
-from goldwash.filters.signal import SIGNALS
+from goldwash.filters.signals import SIGNALS
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.benchmarks import items_of
 from goldwash.pipeline.interface.texts import batches

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from goldwash.filters.signal import SIGNALS
+from goldwash.filters.signals import SIGNALS
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.recipes.recipe import load

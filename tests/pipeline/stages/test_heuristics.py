@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from goldwash.filters.signal import SIGNALS, per_text
+from goldwash.filters.signals import SIGNALS, per_text
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.steps import Documents, clean, step_of
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from goldwash.classifiers.examples import examples
-from goldwash.filters.signal import SIGNALS
+from goldwash.filters.signals import SIGNALS
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.inputs import find_shards
 from tests.pipeline.conftest import here, rows, shard
@@ -25,7 +25,7 @@ from functools import cache
 
 import joblib
 
-from filters.signal import signal
+from filters.signals import signal
 
 PLACE = {place!r}
 

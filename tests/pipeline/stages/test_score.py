@@ -12,7 +12,7 @@ from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError
 from goldwash.classifiers.quality import scores
 from goldwash.filters.fetch import FetchError
-from goldwash.filters.signal import SIGNALS, SignalError
+from goldwash.filters.signals import SIGNALS, SignalError
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.stage import RecipeError
 from goldwash.pipeline.stages.score import Score, scorers_of
@@ -27,7 +27,7 @@ TEXTS = [
 MINE = '''
 import numpy as np
 from goldwash.filters import per_text
-from filters.signal import signal
+from filters.signals import signal
 
 @per_text
 def score_test_shouts(text: str) -> float:

@@ -1,6 +1,12 @@
 """Declaring signals and edits, bounds, and what a wrong use says."""
 
+import importlib
+import importlib.metadata
 import math
+import os
+import pkgutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,20 +14,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goldwash.filters import Keep, Texts, edit, per_text, signal
+import goldwash.classifiers
+import goldwash.filters
+from goldwash.filters import Keep, Texts, edit, per_text, signal, signals
 from goldwash.filters.edits import KeepLines
-from goldwash.filters.signal import EDITS, SIGNALS, SignalError
+from goldwash.filters.signals import EDITS, SIGNALS, SignalError
 from goldwash.filters.words import character_count, stop_word_count, word_count
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
 def declared_here() -> Iterator[None]:
     """What a test declares is forgotten after it."""
-    signals, declared_edits = dict(SIGNALS), dict(EDITS)
+    before = dict(SIGNALS.here), dict(EDITS.here)
     yield
-    for table, before in ((SIGNALS, signals), (EDITS, declared_edits)):
-        table.clear()
-        table.update(before)
+    SIGNALS.here, EDITS.here = before
 
 
 VALUES = np.array([-math.inf, -1, 0, 0.5, 1, 2, math.inf, math.nan])
@@ -69,6 +76,11 @@ def test_impossible_bounds(bounds: dict[str, float], message: str) -> None:
         ({"min": 50, "max": 100000}, "50 <= word_count <= 100000"),
         ({"above": 0.65}, "0.65 < word_count"),
         ({"below": 2}, "word_count < 2"),
+        ({"min": 1234567, "max": 1234568.0}, "1234567 <= word_count <= 1234568"),
+        ({"above": 0.123456789}, "0.123456789 < word_count"),
+        ({"max": np.float32(0.1)}, "word_count <= 0.10000000149011612"),
+        ({"max": math.inf, "min": -0.0}, "-0 <= word_count <= inf"),
+        ({"min": 10**17 + 1}, "100000000000000001 <= word_count"),
     ],
 )
 def test_bounds_in_words(bounds: dict[str, float], said: str) -> None:
@@ -126,7 +138,7 @@ def test_no_parameters_at_all() -> None:
     "wrong", [lambda t: 1, lambda t: np.zeros((len(t), 2)), lambda t: np.zeros(len(t) + 1), lambda t: np.array(["a"] * len(t))]
 )
 def test_a_signal_that_gives_no_numbers(wrong: Any) -> None:
-    with pytest.raises(SignalError, match="return one number a text"):
+    with pytest.raises(SignalError, match="return one number per text"):
         signal(name="wrong")(wrong)(Texts.of(["a", "b"]))
 
 
@@ -155,6 +167,84 @@ def test_a_module_that_is_loaded_again_may_declare_again() -> None:
             return texts.byte_counts
 
     assert SIGNALS["mine"] is mine
+
+
+class Plugin(importlib.metadata.EntryPoint):
+    """An entry point whose loading runs a function of the test."""
+
+    def load(self) -> Any:
+        return LOADERS[self.value]()
+
+
+LOADERS: dict[str, Any] = {}
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Plugin]]:
+    found: list[Plugin] = []
+    monkeypatch.setattr(signals, "entry_points", lambda group: found if group == "goldwash.signals" else [])
+    monkeypatch.setattr(signals, "_loaded", set())
+    monkeypatch.setattr(signals, "PROVIDERS", {})
+    yield found
+    LOADERS.clear()
+
+
+def test_a_plug_in_is_loaded_once_when_a_name_is_missing(plugins: list[Plugin]) -> None:
+    loaded = []
+
+    def load() -> None:
+        loaded.append(1)
+        assert "nobody" not in SIGNALS  # a plug-in may look names up
+
+        @signal(name="plugged_count")
+        def plugged(texts: Texts) -> Any:
+            """Bytes."""
+            return texts.byte_counts
+
+    LOADERS["package.signals"] = load
+    plugins.append(Plugin("mine", "package.signals", "goldwash.signals"))
+    assert SIGNALS["word_count"] is word_count
+    assert not loaded
+    assert SIGNALS["plugged_count"](Texts.of(["ab"])).tolist() == [2]
+    assert "plugged_count" in set(SIGNALS)
+    assert "other" not in EDITS
+    assert len(loaded) == 1
+    assert signals.PROVIDERS == {"plugged_count": "an unknown package"}
+
+
+def test_a_plug_in_that_fails_is_named(plugins: list[Plugin]) -> None:
+    LOADERS["package.broken"] = lambda: 1 / 0
+    plugins.append(Plugin("mine", "package.broken", "goldwash.signals"))
+    for _ in range(2):
+        with pytest.raises(
+            SignalError, match=r"plug-in mine \(package.broken\) of an unknown package failed: ZeroDivisionError"
+        ):
+            SIGNALS.get("nobody")
+
+
+def test_an_installed_package_adds_signals(tmp_path: Path) -> None:
+    (tmp_path / "gold_plugin.py").write_text(
+        "from goldwash.filters import per_text\n@per_text\ndef commas_count(text: str) -> float:\n    return text.count(',')\n"
+    )
+    info = tmp_path / "gold_plugin-1.5.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gold-plugin\nVersion: 1.5\n")
+    (info / "entry_points.txt").write_text("[goldwash.signals]\nmine = gold_plugin\n")
+    code = (
+        "from goldwash.filters import Texts\nfrom goldwash.filters.signals import PROVIDERS, SIGNALS\n"
+        "print(SIGNALS['commas_count'](Texts.of(['a,b,'])).tolist(), PROVIDERS)"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'src'}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[2.0] {'commas_count': 'gold-plugin 1.5'}\n"
+
+
+@pytest.mark.parametrize("room", [goldwash.filters, goldwash.classifiers])
+def test_no_name_hides_a_module(room: Any) -> None:
+    """``import goldwash.filters.X`` binds the attribute X of the package: it must be the module."""
+    for found in pkgutil.iter_modules(room.__path__):
+        module = importlib.import_module(f"{room.__name__}.{found.name}")
+        assert getattr(room, found.name) is module
 
 
 def test_edits_and_line_rules_have_names() -> None:

@@ -1,14 +1,21 @@
-"""Signals: what a text is like, as a number a text.
+"""Signals: measurements of texts, one number per text; edits; and bounds on signals.
 
-Law: a signal is a measurement, never a verdict. It has a name, and ``measure(texts)`` gives an array of one number a text,
-kept with the texts. Bounds stand in a `Keep`, bounds' values in recipes. A text's number depends on that text alone, not on
-its neighbours, its row or its batch. nan means "this cannot be said of this text" and no `Keep` passes it.
+Invariants:
+
+- A signal measures and never judges. It has a name, and ``measure(texts)`` returns one number per text, memoised on the texts.
+- Bounds are in a `Keep`, their values in recipes.
+- The number of a text depends on that text alone, not on its neighbours, its row or its batch.
+- nan means that the text has no such number, and passes no `Keep`.
+
+A package adds signals and edits through an entry point in the group ``goldwash.signals`` that names a module (or object) whose
+import declares them. Plug-ins are loaded once per process, when a name is not found among the others.
 """
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Self, TypeVar, overload
 
 import numpy as np
@@ -19,25 +26,22 @@ from goldwash.filters.texts import Texts
 Values = npt.NDArray[Any]
 Measure = Callable[..., Values]
 
-SIGNALS: dict[str, "Signal"] = {}
-"""Every signal that has been declared, by name."""
-
-EDITS: dict[str, "Edit"] = {}
-"""Every edit that has been declared, by name."""
+GROUP = "goldwash.signals"
+"""The group of entry points that plug-ins use."""
 
 
 class SignalError(ValueError):
-    """A signal that was declared or used wrongly; the message says how to mend it."""
+    """A signal or edit that was declared or used wrongly; the message gives the cure."""
 
 
 def plain(value: Any) -> Any:
-    """A parameter as it is kept: lists become tuples, so that it can be a key."""
+    """A parameter in hashable form: lists become tuples."""
     return tuple(plain(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A named function of texts, with its parameters bound: what a recipe can call."""
+    """A named function of texts with bound parameters, which a recipe can call."""
 
     name: str
     function: Callable[..., Any]
@@ -45,7 +49,7 @@ class Declared:
     parameters: tuple[tuple[str, Any], ...] = ()
 
     def bind(self, **parameters: Any) -> Self:
-        """The same with these parameters; an unknown one, or a missing one that has no default, is a `SignalError`."""
+        """A copy with these parameters; `SignalError` for an unknown parameter, or a missing one without a default."""
         known = self.defaults()
         for name in parameters:
             if name not in known:
@@ -63,7 +67,7 @@ class Declared:
 
     @property
     def summary(self) -> str:
-        """The first line of its documentation."""
+        """The first line of the function's documentation."""
         return (inspect.getdoc(self.function) or "").split("\n")[0]
 
 
@@ -72,7 +76,7 @@ class Signal(Declared):
     """A named measurement of texts; ``column`` is the column that it measures, ``text`` or ``url``."""
 
     def measure(self, texts: Texts) -> Values:
-        """One number a text: ``float64[N]`` or ``int64[N]``; made once for these texts."""
+        """One number per text, ``float64[N]`` or ``int64[N]``; computed once for these texts."""
         values = texts.remember((self.name, self.parameters), self._measure)
         assert isinstance(values, np.ndarray)
         return values
@@ -90,17 +94,18 @@ class Signal(Declared):
         values = np.asarray(self.function(texts, **dict(self.parameters)))
         if values.shape != (len(texts),) or values.dtype.kind not in "iufb":
             raise SignalError(
-                f"signal {self.name} gave {values.dtype}{list(values.shape)} for {len(texts)} texts: return one number a text"
+                f"signal {self.name} returned {values.dtype}{list(values.shape)} for {len(texts)} texts: "
+                "return one number per text"
             )
         return values
 
 
 @dataclass(frozen=True)
 class Edit(Declared):
-    """A named change of texts: ``Texts -> Texts`` of as many rows."""
+    """A named change of texts: ``Texts -> Texts`` with the same number of rows."""
 
     def __call__(self, texts: Texts) -> Texts:
-        """The texts after the change; the same object where nothing changed."""
+        """The edited texts; the same object if nothing changed."""
         edited = self.function(texts, **dict(self.parameters))
         if not isinstance(edited, Texts) or len(edited) != len(texts):
             raise SignalError(f"edit {self.name} must return Texts of {len(texts)} rows")
@@ -110,8 +115,70 @@ class Edit(Declared):
 DeclaredKind = TypeVar("DeclaredKind", bound=Declared)
 
 
-def _declare(table: dict[str, DeclaredKind], declared: DeclaredKind) -> DeclaredKind:
-    earlier = table.get(declared.name)
+class Declarations(MutableMapping[str, DeclaredKind]):
+    """Declared signals or edits by name. A name that is not here, or a request for all names, loads the plug-ins first."""
+
+    def __init__(self) -> None:
+        self.here: dict[str, DeclaredKind] = {}
+
+    def __getitem__(self, name: str) -> DeclaredKind:
+        if name not in self.here:
+            load_plugins()
+        return self.here[name]
+
+    def __setitem__(self, name: str, declared: DeclaredKind) -> None:
+        self.here[name] = declared
+
+    def __delitem__(self, name: str) -> None:
+        del self.here[name]
+
+    def __iter__(self) -> Iterator[str]:
+        load_plugins()
+        return iter(tuple(self.here))
+
+    def __len__(self) -> int:
+        load_plugins()
+        return len(self.here)
+
+
+SIGNALS: Declarations[Signal] = Declarations()
+"""Every declared signal, by name."""
+
+EDITS: Declarations[Edit] = Declarations()
+"""Every declared edit, by name."""
+
+PROVIDERS: dict[str, str] = {}
+"""The package and version that declared a signal or edit, for those that a plug-in declared."""
+
+_loaded: set[str] = set()
+
+
+def load_plugins() -> None:
+    """Load the entry points of the group ``goldwash.signals``, each once per process.
+
+    Raises `SignalError` with the name of a plug-in that fails.
+    """
+    for entry in entry_points(group=GROUP):
+        if entry.value not in _loaded:
+            _loaded.add(entry.value)  # first: a plug-in may look up signals while it loads
+            before = {*SIGNALS.here, *EDITS.here}
+            try:
+                entry.load()
+            except Exception as error:
+                _loaded.discard(entry.value)
+                raise SignalError(
+                    f"plug-in {entry.name} ({entry.value}) of {_package(entry)} failed: {type(error).__name__}: {error}; "
+                    "mend it, or uninstall the package"
+                ) from error
+            PROVIDERS.update(dict.fromkeys({*SIGNALS.here, *EDITS.here} - before, _package(entry)))
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+
+
+def _declare(table: Declarations[DeclaredKind], declared: DeclaredKind) -> DeclaredKind:
+    earlier = table.here.get(declared.name)
     here = inspect.getsourcefile(declared.function)
     if earlier and (there := inspect.getsourcefile(earlier.function)) != here:
         raise SignalError(f"two are called {declared.name}: one in {there}, one in {here}; rename yours")
@@ -120,7 +187,7 @@ def _declare(table: dict[str, DeclaredKind], declared: DeclaredKind) -> Declared
 
 
 def edit(function: Callable[..., Texts]) -> Edit:
-    """Declare an edit: a function of `Texts` (and of named parameters) that gives `Texts` of as many rows."""
+    """Declare an edit: a function of `Texts` (and of named parameters) that returns `Texts` with the same number of rows."""
     return _declare(EDITS, Edit(function.__name__, function))
 
 
@@ -131,7 +198,7 @@ def signal(*, column: str = "text", name: str | None = None) -> Callable[[Measur
 def signal(
     function: Measure | None = None, *, column: str = "text", name: str | None = None
 ) -> Signal | Callable[[Measure], Signal]:
-    """Declare a signal: a function of `Texts` (and of named parameters) that gives an array of one number a text."""
+    """Declare a signal: a function of `Texts` (and of named parameters) that returns one number per text."""
 
     def declare(function: Measure) -> Signal:
         return _declare(SIGNALS, Signal(name or function.__name__, function, column))
@@ -177,7 +244,7 @@ def per_row(function: Callable[..., float]) -> Signal:
 
 @dataclass(frozen=True)
 class Keep:
-    """Bounds on a signal: ``min`` and ``max`` inclusive, ``above`` and ``below`` strict; nan never passes."""
+    """Bounds on a signal: ``min`` and ``max`` are inclusive, ``above`` and ``below`` strict; nan never passes."""
 
     signal: Signal
     min: float | None = None
@@ -194,7 +261,7 @@ class Keep:
             raise SignalError(f"keep {self.signal.name}: the lower bound {max(low)} is above the upper bound {min(high)}")
 
     def passes(self, values: Values) -> npt.NDArray[np.bool_]:
-        """Which values lie within the bounds."""
+        """Whether each value is within the bounds: ``bool[N]``."""
         kept = ~np.isnan(values)
         if self.min is not None:
             kept &= values >= self.min
@@ -208,14 +275,19 @@ class Keep:
 
     @property
     def bounds(self) -> str:
-        """The bounds in words, as ``50 <= word_count <= 100000``."""
+        """The bounds in words, with every digit: ``50 <= word_count <= 100000``."""
         text = self.signal.name
         if self.min is not None:
-            text = f"{self.min:g} <= {text}"
+            text = f"{_shown(self.min)} <= {text}"
         if self.above is not None:
-            text = f"{self.above:g} < {text}"
+            text = f"{_shown(self.above)} < {text}"
         if self.max is not None:
-            text = f"{text} <= {self.max:g}"
+            text = f"{text} <= {_shown(self.max)}"
         if self.below is not None:
-            text = f"{text} < {self.below:g}"
+            text = f"{text} < {_shown(self.below)}"
         return text
+
+
+def _shown(number: float) -> str:
+    """The shortest decimal that is this very number: ``:g`` shows six digits only."""
+    return repr(number if isinstance(number, int) else float(number)).removesuffix(".0")
