@@ -11,27 +11,9 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-<<<<<<< HEAD
 from goldwash.pipeline.cli import classifiers, exports, inspection, interruption, lists, run, stage
 from goldwash.pipeline.cli.errors import sentence
 from goldwash.pipeline.cli.terminal import log_to_stderr, open_streams, say
-=======
-from goldwash import __version__
-from goldwash.classifiers.examples import TrainingError
-from goldwash.classifiers.fasttext import ModelError
-from goldwash.classifiers.train import Settings
-from goldwash.filters.fetch import FetchError
-from goldwash.filters.lists import ListError
-from goldwash.filters.signals import EDITS, SIGNALS, SignalError
-from goldwash.pipeline import flow
-from goldwash.pipeline.engines.settings import Engine, Local, Ray, Slurm, settings_of
-from goldwash.pipeline.inspect import summary as funnel
-from goldwash.pipeline.recipes import recipe as recipes
-from goldwash.pipeline.report import ReportError
-from goldwash.pipeline.stage import RecipeError, Run, RunError
-from goldwash.pipeline.stages import STAGES
-from goldwash.pipeline.storage.locations import DataError
->>>>>>> bf69e2f (Hosts by the URL Standard, caches by the umask and the processor, filters.signals with plug-ins)
 
 HELP = """Wash the gold out of a crawl: from Common Crawl archives to a training set, the DCLM way.
 
