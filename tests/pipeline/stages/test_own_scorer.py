@@ -25,7 +25,7 @@ from functools import cache
 
 import joblib
 
-from filters.signals import signal
+from goldwash.filters.signals import signal
 
 PLACE = {place!r}
 

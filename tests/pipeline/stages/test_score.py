@@ -27,7 +27,7 @@ TEXTS = [
 MINE = '''
 import numpy as np
 from goldwash.filters import per_text
-from filters.signals import signal
+from goldwash.filters.signals import signal
 
 @per_text
 def score_test_shouts(text: str) -> float:
