@@ -1,26 +1,35 @@
-"""A recipe's stages, one after the other, from archives to a dataset.
+"""A run: a recipe's stages, one after the other, from archives or documents to a dataset.
 
-Law: each stage's folder is named by its place, its name and its fingerprint, so that a changed parameter redoes only what comes
-after it, and a folder that is finished is not done again. ``run.json`` says which folders are this run's; ``dataset/`` holds
-the last stage's shards and what made them.
+Invariants: each stage's folder is named by its place, its name and its fingerprint, so that a changed parameter redoes only
+what comes after it, and a finished folder is not done again. ``run.json`` names the folders of the current run and the run's
+own fingerprint: a driver that finds another one there stops. One driver works on a folder at a time (`storage.locks`).
 """
 
-import os
-import shutil
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from goldwash import __version__
+from goldwash.pipeline.dataset import publish
 from goldwash.pipeline.recipes.recipe import Recipe, unresolved
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import Run, Stage, claim, compile_kernels, done
+from goldwash.pipeline.stage import Run, RunError, Stage, claim, compile_kernels, done
 from goldwash.pipeline.storage.atomic import write_json, write_text
 from goldwash.pipeline.storage.inputs import Input, find_archives, find_shards, stage_shards
-from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, read_json, read_text, sizes_in
+from goldwash.pipeline.storage.locations import DataError, join, read_json, read_text
+from goldwash.pipeline.storage.locks import run_lock
+from goldwash.pipeline.storage.ownership import check_apart, check_ours, entries
+from goldwash.pipeline.storage.sealed import read_sealed
 
 Notify = Callable[[str], None]
+RUN, INPUTS, RECIPE = "run.json", "inputs.json", "recipe.yaml"
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -34,16 +43,64 @@ class Step:
     seconds: float = 0.0
 
 
-def run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, notify: Notify = lambda _: None) -> Step:
-    """One stage into a folder; what is finished there is not done again."""
+@dataclass(frozen=True)
+class Options:
+    """What a user may allow."""
+
+    allow_empty: bool = False
+    """Go on although an input has bytes and no record, or nothing could be read at all."""
+    any_code: bool = False
+    """Reuse finished stages that another version of goldwash's code made."""
+
+
+def run_stage(
+    stage: Stage,
+    inputs: Sequence[Input],
+    out: str,
+    run: Run,
+    notify: Notify = _silent,
+    names: Sequence[str] = (),
+    options: Options = Options(),
+) -> Step:
+    """One stage by itself, into a folder of its own; what is finished there is not done again.
+
+    ``names``: the inputs as the user gave them. Raises `DataError` where the folder is not goldwash's, holds another stage's
+    output, or is not apart from the inputs; `LockError` where another driver works on it.
+    """
+    check_apart(out, names, [source.path for source in inputs])
+    check_ours(out, ("stage.json",))
+    with run_lock(out):
+        step = _run_stage(stage, inputs, out, run, notify, options)
+        _check_read(step, read_sealed(join(out, "report.json")) or {}, options)
+        return step
+
+
+def _run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, notify: Notify, options: Options) -> Step:
     began = time.monotonic()
-    held = done(stage, inputs, out)
+    held = done(stage, inputs, out, options.any_code)
     if held is not None:
+        if held["fingerprint"] != stage.fingerprint(inputs):
+            notify(f"{stage.name}: reused from {out}, although other code of goldwash made it ({held.get('code')})")
         return Step(stage, out, Report.from_dict(held["report"]), True)
     claim(stage, inputs, out)
+    for note in stage.notes():
+        notify(f"note: {note}")
     compile_kernels(stage, notify)
     report = stage(inputs, out, run)
     return Step(stage, out, report, False, time.monotonic() - began)
+
+
+def _check_read(step: Step, report: dict[str, Any], options: Options) -> None:
+    """Refuse to go on where a first stage could not read what has bytes: half a download must not pass as a small crawl."""
+    if options.allow_empty or step.report is None:
+        return
+    unread = report.get("facts", {}).get("without_records", [])
+    go_on = "check the files, or go on without them by --allow-empty"
+    if unread:
+        more = f" and {len(unread) - 3:,} more" if len(unread) > 3 else ""
+        raise DataError(f"no record could be read from {', '.join(unread[:3])}{more}: {go_on}")
+    if not step.report.read.documents:
+        raise DataError(f"stage {step.stage.name} found no document in its input: {go_on}")
 
 
 def found_inputs(recipe: Recipe, names: Sequence[str]) -> list[Input]:
@@ -54,15 +111,23 @@ def found_inputs(recipe: Recipe, names: Sequence[str]) -> list[Input]:
     return inputs
 
 
-def folder_of(out: str, number: int, stage: Stage, inputs: Sequence[Input]) -> str:
-    """Where a run keeps a stage's output."""
-    return join(out, f"{number:02d}-{stage.name}-{stage.fingerprint(inputs)[:8]}")
+def folder_of(out: str, number: int, stage: Stage, inputs: Sequence[Input], options: Options = Options()) -> str:
+    """Where a run keeps a stage's output; with ``any_code``, a finished folder that other code made, if there is one."""
+    start = f"{number:02d}-{stage.name}-"
+    folder = join(out, start + stage.fingerprint(inputs)[:8])
+    if options.any_code and done(stage, inputs, folder) is None:
+        for name in sorted(entries(out)):
+            if name.startswith(start) and done(stage, inputs, join(out, name), any_code=True) is not None:
+                return join(out, name)
+    return folder
 
 
-def planned(recipe: Recipe, found: Sequence[Input], out: str, until: str | None = None) -> list[Step]:
-    """What a run would do: the steps whose folders are known, those that are finished with their reports.
+def planned(
+    recipe: Recipe, found: Sequence[Input], out: str, until: str | None = None, options: Options = Options()
+) -> list[Step]:
+    """What a run would do: the steps whose folders are known, with their reports where they are finished.
 
-    What comes after a stage that is not finished depends on its output; its folder is "".
+    What comes after an unfinished stage depends on its output; its folder is "".
     """
     inputs: Sequence[Input] | None = found
     steps = []
@@ -70,8 +135,8 @@ def planned(recipe: Recipe, found: Sequence[Input], out: str, until: str | None 
         if inputs is None:
             steps.append(Step(stage, "", None, False))
             continue
-        folder = folder_of(out, number, stage, inputs)
-        held = done(stage, inputs, folder)
+        folder = folder_of(out, number, stage, inputs, options)
+        held = done(stage, inputs, folder, options.any_code)
         steps.append(Step(stage, folder, Report.from_dict(held["report"]) if held else None, held is not None))
         inputs = stage_shards(folder, held) if held else None
     return steps
@@ -85,82 +150,157 @@ class Flow:
     out: str
     inputs: Sequence[Input]
     """What the first stage reads."""
+    fingerprint: str
     whole: bool = True
     """Whether the last of its stages makes the dataset."""
+    options: Options = Options()
 
     def inputs_of(self, number: int) -> Sequence[Input]:
         """What a stage reads (they are numbered from 1); a `DataError` where the one before it is not finished."""
         if number == 1:
             return self.inputs
-        folders = held_run(self.out)["stages"]
+        folders = self._held()["stages"]
         if len(folders) < number - 1:
             raise DataError(
-                f"{join(self.out, RUN)}, stages: expected {number - 1} at the least, found {len(folders)}: "
+                f"{join(self.out, RUN)}, stages: expected at least {number - 1}, found {len(folders)}: "
                 f"{self.recipe.stages[len(folders)].name} has not begun; give the same `goldwash run` again"
             )
         folder = join(self.out, folders[number - 2])
-        report = read_json(join(folder, "report.json"))
+        report = read_sealed(join(folder, "report.json"))
         if report is None:
             raise DataError(f"{folder} is not finished: run again")
         return stage_shards(folder, report)
 
-    def step(self, number: int, run: Run, notify: Notify = lambda _: None) -> Step:
-        """Do a stage, and write down which folder is its."""
-        stage, inputs = self.recipe.stages[number - 1], self.inputs_of(number)
-        folder = folder_of(self.out, number, stage, inputs)
+    def _held(self) -> dict[str, Any]:
+        """``run.json``, if it is still this run's; a `RunError` where another run has begun in the folder since."""
         held = held_run(self.out)
-        earlier = [name for name in held["stages"][: number - 1]]
+        if held.get("fingerprint") != self.fingerprint:
+            raise RunError(
+                f"{self.out} was taken over by another run (recipe {held.get('recipe')}, fingerprint "
+                f"{held.get('fingerprint')}; this one is {self.recipe.name}, {self.fingerprint}): give each run its own --out"
+            )
+        return held
+
+    def step(self, number: int, run: Run, notify: Notify = _silent) -> Step:
+        """Do one stage as a driver of its own; the run's lock is held meanwhile."""
+        with run_lock(self.out):
+            return self._step(number, run, notify)
+
+    def _step(self, number: int, run: Run, notify: Notify) -> Step:
+        stage, inputs = self.recipe.stages[number - 1], self.inputs_of(number)
+        folder = folder_of(self.out, number, stage, inputs, self.options)
+        held = self._held()
+        earlier = held["stages"][: number - 1]
         write_json(join(self.out, RUN), {**held, "stages": [*earlier, folder.removeprefix(self.out.rstrip("/") + "/")]})
-        step = run_stage(stage, inputs, folder, run, notify)
+        step = _run_stage(stage, inputs, folder, run, notify, self.options)
+        if number == 1:
+            _check_read(step, read_sealed(join(folder, "report.json")) or {}, self.options)
         if step.report is not None and not step.report.kept.documents:
-            notify(f"no document is left after {stage.name}: see {folder}/report.json for what dropped them")
+            notify(f"no document is left after {stage.name}: {folder}/report.json says which rules dropped them")
         return step
 
-    def walk(self, run: Run, notify: Notify = lambda _: None) -> list[Step]:
-        """Do every stage in order, and make the dataset."""
-        steps = [self.step(number, run, notify) for number in range(1, len(self.recipe.stages) + 1)]
+    def walk(self, run: Run, notify: Notify = _silent) -> list[Step]:
+        """Do every stage in order, and make the dataset; the run's lock is held meanwhile."""
+        with run_lock(self.out):
+            return self._walk(run, notify)
+
+    def _walk(self, run: Run, notify: Notify) -> list[Step]:
+        steps = [self._step(number, run, notify) for number in range(1, len(self.recipe.stages) + 1)]
         self.end()
         return steps
 
     def end(self) -> None:
         """Make the dataset of the last stage's shards, unless the run was to stop before."""
         if self.whole:
-            publish(self.recipe, self.inputs_of(len(self.recipe.stages) + 1), self.reports(), self.out)
+            reports = [report for _, report in run_folders(self.out)]
+            publish(self.recipe, self.inputs_of(len(self.recipe.stages) + 1), reports, self.out)
 
     def reports(self) -> list[Report]:
         """The reports of the stages, all of them finished."""
         return [Report.from_dict(report["report"]) for _, report in run_folders(self.out)]
 
 
-RUN, INPUTS = "run.json", "inputs.json"
+def begin(
+    recipe: Recipe,
+    names: Sequence[str],
+    out: str,
+    until: str | None = None,
+    on: str = "local",
+    options: Options = Options(),
+) -> Flow:
+    """Find what is read, fail early on what is missing, and write down what the run is."""
+    checked(recipe, names, out, until)
+    with run_lock(out):
+        return _begin(recipe, names, out, until, on, options)
 
 
-def begin(recipe: Recipe, names: Sequence[str], out: str, until: str | None = None, on: str = "local") -> Flow:
-    """Find what is read, refuse what cannot be had, and write down what the run is."""
+def checked(recipe: Recipe, names: Sequence[str], out: str, until: str | None = None) -> list[Input]:
+    """The inputs of a run, after all that can be refused before it begins: inputs, output folder, models, benchmarks."""
+    inputs = found_inputs(recipe, names)
+    check_apart(out, names, [source.path for source in inputs])
+    check_ours(out, (RUN, INPUTS, RECIPE))
+    for stage in _upto(recipe, until):
+        stage.preflight()
+    return inputs
+
+
+def _begin(recipe: Recipe, names: Sequence[str], out: str, until: str | None, on: str, options: Options) -> Flow:
     inputs = found_inputs(recipe, names)
     stages = _upto(recipe, until)
-    for stage in stages:
-        stage.preflight()
-    write_text(join(out, "recipe.yaml"), recipe.resolved())
-    write_json(join(out, INPUTS), [i.to_dict() for i in inputs])
-    facts = {"goldwash": __version__, "recipe": recipe.name, "input": list(names), "on": on, "until": until}
+    fingerprint = run_fingerprint(recipe, inputs, until)
+    facts: dict[str, Any] = {"goldwash": __version__, "recipe": recipe.name, "input": list(names), "on": on, "until": until}
+    facts |= {"fingerprint": fingerprint, "options": vars(options)}
     write_json(join(out, RUN), {**facts, "order": [stage.name for stage in stages], "stages": []})
-    return Flow(replace(recipe, stages=tuple(stages)), out, inputs, until is None)
+    write_text(join(out, RECIPE), recipe.resolved())
+    write_json(join(out, INPUTS), [i.to_dict() for i in inputs])
+    return Flow(replace(recipe, stages=tuple(stages)), out, inputs, fingerprint, until is None, options)
+
+
+def run_fingerprint(recipe: Recipe, inputs: Sequence[Input], until: str | None) -> str:
+    """A hash of what a run is: its recipe, its inputs, and its last stage."""
+    facts = {"recipe": recipe.resolved(), "inputs": [(i.path, i.identity()) for i in inputs], "until": until}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def resumed(out: str) -> Flow:
     """The run of a folder, for a process that goes on with it."""
     held = held_run(out)
-    recipe = unresolved(held["recipe"], read_text(join(out, "recipe.yaml")))
+    recipe = unresolved(held["recipe"], read_text(join(out, RECIPE)))
     inputs = [Input(**i) for i in read_json(join(out, INPUTS))]
-    return Flow(replace(recipe, stages=tuple(_upto(recipe, held["until"]))), out, inputs, held["until"] is None)
+    stages = tuple(_upto(recipe, held["until"]))
+    options = Options(**held.get("options", {}))
+    return Flow(replace(recipe, stages=stages), out, inputs, held.get("fingerprint", ""), held["until"] is None, options)
+
+
+def same_run(recipe: Recipe, names: Sequence[str], out: str, until: str | None = None) -> Flow:
+    """The run of a folder, if it is the one that is asked for; a `RunError` where the folder holds another one.
+
+    For an engine whose earlier submission of the folder's run is still queued.
+    """
+    flow = resumed(out)
+    wanted = run_fingerprint(recipe, found_inputs(recipe, names), until)
+    if wanted != flow.fingerprint:
+        raise RunError(
+            f"{out} has a run of recipe {flow.recipe.name} in the queue (fingerprint {flow.fingerprint}); the one that is "
+            f"asked for has other parameters or inputs ({wanted}): give it another --out, or cancel the queued one first"
+        )
+    return flow
 
 
 def run_recipe(
-    recipe: Recipe, names: Sequence[str], out: str, run: Run, until: str | None = None, notify: Notify = lambda _: None
+    recipe: Recipe,
+    names: Sequence[str],
+    out: str,
+    run: Run,
+    until: str | None = None,
+    notify: Notify = _silent,
+    on: str = "local",
+    options: Options = Options(),
 ) -> list[Step]:
-    """Every stage in order (up to ``until``), then the dataset."""
-    return begin(recipe, names, out, until).walk(run, notify)
+    """Every stage in order (up to ``until``), then the dataset, under one lock."""
+    checked(recipe, names, out, until)
+    with run_lock(out):
+        return _begin(recipe, names, out, until, on, options)._walk(run, notify)
 
 
 def _upto(recipe: Recipe, until: str | None) -> list[Stage]:
@@ -178,41 +318,7 @@ def held_run(out: str) -> dict[str, Any]:
     return dict(held)
 
 
-def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Report], out: str) -> None:
-    """Put the last stage's shards into ``dataset/``, with the recipe and the funnel; ``report.json`` comes last."""
-    folder = join(out, "dataset")
-    wanted = {f"part-{n:05d}.parquet": shard for n, shard in enumerate(shards)}
-    facts = {name: {"rows": s.rows, "bytes": s.bytes, "sha256": s.stamp} for name, s in wanted.items()}
-    funnel = [{"stage": stage.name, **report.to_dict()} for stage, report in zip(recipe.stages, reports, strict=True)]
-    report = {"goldwash": __version__, "recipe": recipe.name, "shards": facts, "funnel": funnel}
-    there = sizes_in(folder)
-    if read_json(join(folder, "report.json")) == report and all(there.get(n) == s.bytes for n, s in wanted.items()):
-        return
-    fs, path = filesystem(folder)
-    if fs.exists(path):
-        fs.rm(path, recursive=True)
-    _put([shard.path for shard in shards], [join(folder, name) for name in wanted])
-    write_text(join(folder, "recipe.yaml"), recipe.resolved())
-    write_json(join(folder, "report.json"), report)
-
-
-def _put(sources: Sequence[str], targets: Sequence[str]) -> None:
-    """The same bytes under other names: links where the disk can, copies elsewhere, in a store many at once."""
-    if not all(map(is_local, (*sources, *targets))):
-        fs, _ = filesystem(targets[0])
-        fs.copy([filesystem(source)[1] for source in sources], [filesystem(target)[1] for target in targets])
-        return
-    os.makedirs(os.path.dirname(filesystem(targets[0])[1]), exist_ok=True)
-    for source, target in zip(sources, targets, strict=True):
-        path = filesystem(target)[1]
-        try:
-            os.link(source, path)
-        except OSError:
-            shutil.copyfile(source, f"{path}.half")
-            os.replace(f"{path}.half", path)
-
-
 def run_folders(out: str) -> list[tuple[str, dict[str, Any]]]:
     """The folders of a run's finished stages and their reports; a `DataError` where there is no run."""
-    found = [(join(out, folder), read_json(join(out, folder, "report.json"))) for folder in held_run(out)["stages"]]
+    found = [(join(out, folder), read_sealed(join(out, folder, "report.json"))) for folder in held_run(out)["stages"]]
     return [(folder, report) for folder, report in found if report is not None]

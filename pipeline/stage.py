@@ -33,6 +33,8 @@ from goldwash.pipeline.report import Report
 from goldwash.pipeline.storage.atomic import clear_halves, write_json
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import DataError, join, read_json, sizes_in
+from goldwash.pipeline.storage.ownership import check_ours
+from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 from goldwash.pipeline.storage.tasks import Task, finished_markers
 
 Work = Callable[[Task], None]
@@ -235,23 +237,27 @@ def finish(
 ) -> Report:
     """Write ``report.json``: the sum of the tasks' reports, and the shards that now exist. From here on they can be read.
 
-    It names inputs by their last part, so that a run gives equal bytes wherever it lies. What killed tasks left is cleared.
+    It names inputs by their last part, so that a run gives equal bytes wherever it is. Temporary files of killed tasks go.
     """
-    report, files = Report(), dict[str, Any]()
-    for marker in markers_of(tasks):
+    report, files, lost = Report(), dict[str, Any](), Losses()
+    for task, marker in zip(tasks, markers_of(tasks), strict=True):
         report += Report.from_dict(marker["report"])
         files |= marker["files"]
+        lost.add(task, marker["facts"])
     clear_halves(out)
-    write_json(
+    write_sealed(
         join(out, "report.json"),
         {
             "stage": stage.name,
             "fingerprint": stage.fingerprint(inputs),
+            "fingerprint_without_code": stage.fingerprint(inputs, with_code=False),
+            "code": stage.code(),
             "config": stage.config(),
             "versions": stage.versions(),
             "inputs": [{**i.to_dict(), "path": i.path.rstrip("/").rsplit("/", 1)[-1]} for i in inputs],
             "report": report.to_dict(),
-            "facts": dict(facts or {}),
+            "facts": {**lost.facts(), **(facts or {})},
+            "notes": stage.notes(),
             "shards": {file: size for file, size in files.items() if "/" not in file},
             "others": {file: size for file, size in files.items() if "/" in file},
         },
@@ -259,10 +265,53 @@ def finish(
     return report
 
 
-def done(stage: Stage, inputs: Sequence[Input], out: str) -> dict[str, Any] | None:
-    """The folder's ``report.json`` if it is of this stage on these inputs and its shards are there; None else."""
-    report = read_json(join(out, "report.json"))
-    if report is None or report.get("fingerprint") != stage.fingerprint(inputs):
+MOST_LOSSES = 1000
+"""Damaged places that a report lists; further ones are counted."""
+
+
+class Losses:
+    """What could not be read of a stage's inputs, gathered from its tasks' facts.
+
+    A task that reads archives says ``damage``: a list of ``{archive, offset, bytes, reason}``, and ``records``: how many
+    records it found. An input that has bytes and no record is listed under ``without_records``.
+    """
+
+    def __init__(self) -> None:
+        self.damage: list[dict[str, Any]] = []
+        self.places, self.bytes, self.without_records = 0, 0, list[str]()
+
+    def add(self, task: Task, facts: Mapping[str, Any]) -> None:
+        """Take a task's facts."""
+        for place in facts.get("damage", ()):
+            self.places += 1
+            self.bytes += int(place.get("bytes") or 0)
+            if len(self.damage) < MOST_LOSSES:
+                self.damage.append(place)
+        if facts.get("records") == 0 and facts.get("bytes", 0) > 0:
+            self.without_records.append(task.inputs[0])
+
+    def facts(self) -> dict[str, Any]:
+        """What a stage's report says of it; nothing where nothing was lost."""
+        found: dict[str, Any] = {}
+        if self.places:
+            found |= {"damage": self.damage, "damaged_places": self.places, "damaged_bytes": self.bytes}
+        if self.without_records:
+            found["without_records"] = self.without_records
+        return found
+
+
+def done(stage: Stage, inputs: Sequence[Input], out: str, any_code: bool = False) -> dict[str, Any] | None:
+    """The folder's ``report.json`` if it is of this stage on these inputs and its shards are there; None else.
+
+    ``any_code``: also if another version of goldwash's code made it. A broken or edited report counts as none: it is written
+    again from the tasks' markers.
+    """
+    try:
+        report = read_sealed(join(out, "report.json"))
+    except DataError:
+        return None
+    key = "fingerprint_without_code" if any_code else "fingerprint"
+    if report is None or report.get(key) != stage.fingerprint(inputs, with_code=not any_code):
         return None
     files = {**report["shards"], **report["others"]}
     folders = {folder: sizes_in(join(out, folder) if folder else out) for folder in {file.rpartition("/")[0] for file in files}}
@@ -273,17 +322,23 @@ def done(stage: Stage, inputs: Sequence[Input], out: str) -> dict[str, Any] | No
     return dict(report)
 
 
-def claim(stage: Stage, inputs: Sequence[Input], out: str) -> None:
-    """Make sure that a folder is empty or holds this very stage's output, finished or not.
+STAGE = "stage.json"
+"""The file that marks a folder as a stage's."""
 
-    Raises `DataError` where it holds something else: outputs of two recipes are never mixed.
+
+def claim(stage: Stage, inputs: Sequence[Input], out: str) -> None:
+    """Make sure that a folder is new, empty, or holds this very stage's output, finished or not.
+
+    Raises `DataError` where it holds something else: outputs of two recipes are never mixed, and nothing of the user's is
+    overwritten.
     """
-    held = read_json(join(out, "stage.json"))
+    check_ours(out, (STAGE,))
+    held = read_json(join(out, STAGE))
     fingerprint = stage.fingerprint(inputs)
-    if held is not None and held["fingerprint"] != fingerprint:
+    if held is not None and held.get("fingerprint") != fingerprint:
         raise DataError(
-            f"{out} holds the output of stage {held['stage']} with other parameters, inputs or versions (fingerprint "
-            f"{held['fingerprint']}, now {fingerprint}): choose another --out, or delete that folder"
+            f"{out} holds the output of stage {held.get('stage')} with other parameters, inputs, versions or code (fingerprint "
+            f"{held.get('fingerprint', held.get('identity'))}, now {fingerprint}): choose another --out, or delete that folder"
         )
     if held is None:
-        write_json(join(out, "stage.json"), {"stage": stage.name, "fingerprint": fingerprint, "config": stage.config()})
+        write_json(join(out, STAGE), {"stage": stage.name, "fingerprint": fingerprint, "config": stage.config()})

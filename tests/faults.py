@@ -222,7 +222,7 @@ def _disturbed(
     engine: Engine, inputs: Sequence[str], out: Path, chance: random.Random, kinds: Sequence[str], outcome: Outcome, most: int
 ) -> None:
     """One run to its end, with kills on the way."""
-    finished = out / "dataset" / "report.json"
+    finished = out / "dataset" / "_report.json"
     began = time.monotonic()
     while True:
         process = engine.begin(out, inputs)

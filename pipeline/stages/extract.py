@@ -21,8 +21,8 @@ a rule of ``early``     the URL, or the text that a light look finds in the page
 ======================  =============================================================================
 
 ``early``: steps of the heuristics stage, ``keep`` and ``label`` alone. Those on URLs are taken before a page is decoded; the
-others on the text of a light look (`pipeline.html.visible_text`), in which an extractor's text is contained: give them bounds that
-only what is dropped later anyway fails. ``extractor``: a name in `pipeline.html.extractors.EXTRACTORS`.
+others on the text of a light look (`pipeline.html.visible_text`), in which an extractor's text is contained: give them bounds
+that only what is dropped later anyway fails. ``extractor``: a name in `pipeline.html.extractors.EXTRACTORS`.
 """
 
 import json

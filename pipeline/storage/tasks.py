@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import is_local, join, read_json, size_of, sizes_in
+from goldwash.pipeline.storage.locations import DataError, is_local, join, size_of, sizes_in
 from goldwash.pipeline.storage.parquet import DROPPED, NULL_TEXT, ShardWriter, dropped_table, read_batches, texts_of
+from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 from goldwash.pipeline.storage.states import heartbeat
 
 
@@ -146,7 +146,7 @@ class TaskOutput:
             "report": self.report.to_dict(),
             "facts": self.facts,
         }
-        write_json(self.task.marker, marker)
+        write_sealed(self.task.marker, marker)
 
     def _abandon(self) -> None:
         for writer in self._writers.values():
@@ -176,7 +176,10 @@ def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
     def marker_of(task: Task) -> dict[str, Any] | None:
         if size(task.out, f"tasks/{task.name}.json") is None:
             return None
-        marker = read_json(task.marker)
+        try:
+            marker = read_sealed(task.marker)
+        except DataError:  # broken or edited: the task is done again
+            return None
         if marker is None or marker.get("fingerprint") != task.fingerprint:
             return None
         whole = all(size(task.out, file) == facts["bytes"] for file, facts in marker["files"].items())

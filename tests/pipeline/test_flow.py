@@ -121,7 +121,7 @@ def test_the_run_says_what_it_made(sample_run):
     for word in (*STAGES, "keeps", "quality_probability", "run/dataset/part-*.parquet", "make baseline INPUT="):
         assert word in printed
     assert [f.name.split("-")[1] for f in folders(sample_run)] == STAGES
-    report = json.loads((sample_run / "dataset" / "report.json").read_text())
+    report = json.loads((sample_run / "dataset" / "_report.json").read_text())
     assert [stage["stage"] for stage in report["funnel"]] == STAGES
     assert load(str(sample_run / "recipe.yaml")).stages == load("sample").stages
 
@@ -213,7 +213,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_in_the_same_bytes(sample, sa
     words = [
         sys.executable,
         "-m",
-        "pipeline",
+        "goldwash",
         "run",
         "sample",
         "--input",
@@ -249,7 +249,7 @@ def test_a_lead_comes_to_no_stage_whose_inputs_have_not_begun(sample, tmp_path, 
     write_json("run/engine.json", {"slurm": {"partition": "gold"}})
     code, _, error = cli("lead", "run", 3)
     assert code == 1
-    assert "run/run.json, stages: expected 2 at the least, found 0: extract has not begun" in " ".join(error.split())
+    assert "run/run.json, stages: expected at least 2, found 0: extract has not begun" in " ".join(error.split())
     assert "give the same `goldwash run` again" in " ".join(error.split())
     assert folders(tmp_path / "run") == []
 

@@ -111,7 +111,7 @@ def test_slurm_makes_the_bytes_of_one_worker_and_needs_nobody(cluster, crawl, tm
     again = goldwash(*words, cwd=tmp_path).stderr
     assert "in the queue already" in again
     assert "submitted goldwash-" not in again
-    until(lambda: (run / "dataset" / "report.json").exists(), 500, "the dataset")
+    until(lambda: (run / "dataset" / "_report.json").exists(), 500, "the dataset")
     assert digests(run) == crawl[1]
     assert overall(status(str(run))) == "finished"
     until(lambda: not any(queued(name) for name in names_of(str(run))), 20, "the last lead's end")

@@ -1,0 +1,69 @@
+"""Whose a folder is: goldwash writes only to folders that are new, empty or marked as its own, apart from what it reads."""
+
+import os
+from collections.abc import Collection, Iterable
+
+from goldwash.pipeline.storage.locations import DataError, filesystem, is_local
+from goldwash.pipeline.storage.locks import LOCK
+from goldwash.pipeline.storage.retry import with_retries
+
+UNMARKED = (LOCK, ".half-", ".DS_Store", ".nfs")
+"""How the names of files begin that do not make a folder somebody's."""
+
+
+def check_ours(folder: str, ours: Collection[str]) -> None:
+    """Refuse a folder that holds files and none of the marks ``ours``.
+
+    Raises `DataError` that names some of what is there and the cure.
+    """
+    names = entries(folder)
+    if not names or not set(names).isdisjoint(ours):
+        return
+    found = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+    raise DataError(
+        f"{folder} holds files that goldwash did not write ({found}), and might be overwritten: give a new or empty folder"
+    )
+
+
+def entries(folder: str) -> list[str]:
+    """The names of files and folders in a folder, without goldwash's temporary files; none where there is no folder."""
+    fs, path = filesystem(folder)
+    try:
+        names = os.listdir(path) if is_local(folder) else _listed(fs, path)
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError as error:
+        raise DataError(f"{folder} is a file: --out names a folder") from error
+    return [name for name in names if not name.startswith(UNMARKED)]
+
+
+def _listed(fs: object, path: str) -> list[str]:
+    found = with_retries(lambda: fs.ls(path, detail=False))  # type: ignore[attr-defined]
+    return [str(name).rstrip("/").rsplit("/", 1)[-1] for name in found]
+
+
+def check_apart(out: str, names: Iterable[str], files: Iterable[str]) -> None:
+    """Refuse an output folder that is an input, lies inside an input folder, or holds an input.
+
+    ``names``: inputs as the user gave them; ``files``: the files that they stand for.
+    """
+    place = _canonical(out)
+    for name in names:
+        folder = _canonical(name)
+        if place == folder or (place.startswith(folder + "/") and not os.path.isfile(folder)):
+            raise DataError(
+                f"--out {out} is {'the same as' if place == folder else 'inside'} the input {name}: choose a "
+                "folder apart from it, so that nothing of yours is replaced and the output is never read as input"
+            )
+    for name in (*names, *files):
+        if _canonical(name).startswith(place + "/"):
+            raise DataError(
+                f"--out {out} is a folder above the input {name}: choose a folder apart from it, so that nothing "
+                "of yours is replaced"
+            )
+
+
+def _canonical(location: str) -> str:
+    if not is_local(location):
+        return location.rstrip("/")
+    return os.path.realpath(os.path.expanduser(filesystem(location)[1])).rstrip("/") or "/"
