@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from goldwash import __version__
+from goldwash.credentials import kept_apart
 from goldwash.pipeline.dataset import publish
 from goldwash.pipeline.recipes.recipe import Recipe, unresolved
 from goldwash.pipeline.report import Report
@@ -248,7 +249,8 @@ def _begin(recipe: Recipe, names: Sequence[str], out: str, until: str | None, on
     inputs = found_inputs(recipe, names)
     stages = _upto(recipe, until)
     fingerprint = run_fingerprint(recipe, inputs, until)
-    facts: dict[str, Any] = {"goldwash": __version__, "recipe": recipe.name, "input": list(names), "on": on, "until": until}
+    facts: dict[str, Any] = {"goldwash": __version__, "recipe": recipe.name, "on": on, "until": until}
+    facts["input"] = [kept_apart(name) for name in names]
     facts |= {"fingerprint": fingerprint, "options": vars(options)}
     write_json(join(out, RUN), {**facts, "order": [stage.name for stage in stages], "stages": []})
     write_text(join(out, RECIPE), recipe.resolved())

@@ -186,6 +186,6 @@ def _who(place: str, held: dict[str, Any]) -> str:
     since = datetime.fromtimestamp(float(held.get("since") or 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return (
         f"{place.removesuffix('/' + LOCK)} is in use: process {held.get('process')} on {held['host']} has worked on it since "
-        f"{since} ({held.get('command')}). Wait for it, or stop it and run again; the lock of a dead process is taken over (from "
-        f"another machine after {STALE_SECONDS:.0f} s)"
+        f"{since} ({held.get('command')}). Wait for it, or stop it and run again; the lock of a dead process is taken over "
+        f"(from another machine after {STALE_SECONDS:.0f} s)"
     )

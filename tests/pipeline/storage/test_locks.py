@@ -42,8 +42,9 @@ def lock_of(folder: Path, **facts: object) -> Path:
 
 
 def test_a_second_driver_is_told_who_holds_the_folder(holder, tmp_path):
-    with pytest.raises(LockError, match=rf"run is in use: process {holder.pid} on .* has worked on it since 20\d\d-"), run_lock(
-        str(tmp_path / "run")
+    with (
+        pytest.raises(LockError, match=rf"run is in use: process {holder.pid} on .* has worked on it since 20\d\d-"),
+        run_lock(str(tmp_path / "run")),
     ):
         pass
     assert owner_of(str(tmp_path / "run"))["process"] == holder.pid
