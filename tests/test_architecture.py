@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("filters", "classifiers", "pipeline")
+ROOMS = ("filters", "classifiers", "pipeline", "evidence")
 FILES = {
     ".".join(("goldwash", *file.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): file
     for room in ROOMS
     for file in sorted((ROOT / room).rglob("*.py"))
 }
-MAY_IMPORT = {"filters": {"filters"}, "classifiers": {"classifiers", "filters"}, "pipeline": set(ROOMS)}
+MAY_IMPORT = {
+    "filters": {"filters"},
+    "classifiers": {"classifiers", "filters"},
+    "pipeline": {"filters", "classifiers", "pipeline"},
+    "evidence": set(ROOMS),
+}
 DISK = ("goldwash.pipeline.storage", "goldwash.pipeline.stages", "goldwash.pipeline.engines", "goldwash.pipeline.stage")
 PURE = (
     "goldwash.pipeline.warc",

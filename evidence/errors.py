@@ -1,0 +1,7 @@
+"""The one exception of this room, for input that cannot be used."""
+
+from goldwash.pipeline.storage.locations import DataError
+
+
+class EvidenceError(DataError):
+    """A budget, table, log or result file that cannot be used: says what was expected, what was found, and the cure."""
