@@ -56,6 +56,9 @@ def measure(data: Any, *wanted: str | Signal, text: str = "text", url: str = "ur
     plain = frame.source.column_names == [text]
     rows = {"text": frame.texts, "url": frame.texts if plain else frame.urls}
     made: dict[str, list[npt.NDArray[Any]]] = {each.name: [] for each in bound}
+    for each in bound:
+        if each.column == "row":
+            made[each.name].append(each.of_rows(frame.table.to_pylist()))
     for column in ("text", "url"):
         asked = [each for each in bound if each.column == column]
         texts = rows[column]

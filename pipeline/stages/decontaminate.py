@@ -179,7 +179,7 @@ def clean_shard(task: Task) -> None:
         output.open("hits", f"hits/{task.name}.parquet", HITS)
         for table, texts in output.batches(task.source):
             quotes = quotes_of(texts, needles, ignored)
-            kept, gone, report = _acted(stage, table, texts, quotes, items)
+            kept, gone, report = acted(stage, table, texts, quotes, items)
             output.write("kept", kept)
             if gone is not None:
                 output.write("dropped", gone)
@@ -206,7 +206,7 @@ def _hits(table: pa.Table, first: int, texts: Texts, quotes: Mapping[int, list[Q
     return pa.Table.from_pylist(rows, schema=HITS)
 
 
-def _acted(
+def acted(
     stage: Decontaminate, table: pa.Table, texts: Texts, quotes: Mapping[int, list[Quote]], items: Sequence[Item]
 ) -> tuple[pa.Table, pa.Table | None, Report]:
     """What the action makes of a batch."""

@@ -7,7 +7,7 @@ The Python interface, for scripts and notebooks (docs/python.md)::
     measure, signals                     numbers of texts
     classifier                           scores of texts
     near_duplicates, decontaminate       texts that are nearly the same; texts that quote benchmark questions
-    per_text, signal, edit, Texts        signals and edits of your own
+    per_text, per_row, signal, edit      signals and edits of your own
     RecipeError, DataError, RunError     what can go wrong: in the recipe, in the data, in a task
 
 Invariants: a name is imported when it is first used, so that ``import goldwash`` takes milliseconds. The names are those of
@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goldwash.filters.signals import edit, per_text, signal
+    from goldwash.filters.signals import edit, per_row, per_text, signal
     from goldwash.filters.texts import Texts
     from goldwash.pipeline.interface.memory import Applied, apply, stage
     from goldwash.pipeline.interface.runs import RunReport, explain, report, run
@@ -53,6 +53,7 @@ _PLACES = {
     "near_duplicates": "pipeline.interface.texts",
     "NearDuplicates": "pipeline.interface.texts",
     "decontaminate": "pipeline.interface.texts",
+    "per_row": "filters",
     "per_text": "filters",
     "signal": "filters",
     "edit": "filters",
@@ -65,8 +66,8 @@ _PLACES = {
 
 __all__ = [
     "Applied", "Classifier", "DataError", "NearDuplicates", "RecipeError", "RunError", "RunReport", "Texts", "__version__",
-    "apply", "classifier", "decontaminate", "edit", "explain", "measure", "near_duplicates", "per_text", "recipe", "report",
-    "run", "signal", "signals", "stage",
+    "apply", "classifier", "decontaminate", "edit", "explain", "measure", "near_duplicates", "per_row", "per_text", "recipe",
+    "report", "run", "signal", "signals", "stage",
 ]  # fmt: skip
 
 
