@@ -195,6 +195,13 @@ def columns_of(plan: Sequence[Step], annotate: bool = False) -> dict[str, pa.Dat
     return added
 
 
+def sees_row(step: Step) -> bool:
+    """Whether a step looks at more of a document than its text, its URL and what earlier steps added."""
+    if isinstance(step.subject, str):
+        return step.verb == "keep" and step.subject not in LABELS
+    return isinstance(step.subject, Signal) and step.subject.column == "row"
+
+
 @dataclass
 class Documents:
     """Documents on their way through the steps: those that are left, and what happened to the others.

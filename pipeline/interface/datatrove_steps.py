@@ -22,7 +22,6 @@ from datatrove.data import Document
 from datatrove.io import get_datafolder
 from datatrove.pipeline.base import PipelineStep
 
-from goldwash.filters.signal import Signal
 from goldwash.filters.texts import TextError, Texts
 from goldwash.pipeline.decontamination.matching import quotes_of
 from goldwash.pipeline.dedup import minhash as kernels
@@ -33,6 +32,7 @@ from goldwash.pipeline.stages.decontaminate import acted, prepared
 from goldwash.pipeline.stages.heuristics import Heuristics, cleaned
 from goldwash.pipeline.stages.minhash import MinHash
 from goldwash.pipeline.stages.score import Score as ScoreStage
+from goldwash.pipeline.steps import sees_row
 from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.storage.parquet import BATCH_BYTES
 
@@ -172,10 +172,7 @@ class Clean(Batched[Heuristics]):
 
     def columns(self) -> bool:
         """Whether a rule looks at other metadata than the URL."""
-        return any(
-            isinstance(step.subject, str) or (isinstance(step.subject, Signal) and step.subject.column == "row")
-            for step in self.stage.plan
-        )
+        return any(map(sees_row, self.stage.plan))
 
     def work(
         self, table: pa.Table, texts: Texts, batch: Sequence[Document]
@@ -277,7 +274,7 @@ class MinHashSignatures(PipelineStep):  # type: ignore[misc]
         )  # fmt: skip
 
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        """Write ``bucket_BBB/RRRRR.minhash.sig``: per document, a band's rows and the document's number, sorted. Yields nothing."""
+        """Write ``bucket_BBB/RRRRR.minhash.sig``: a band's rows and each document's number, sorted. Yields nothing."""
         if data is None:
             raise ValueError(f"{type(self).__name__} needs documents: put a reader before it")
         stage = self.stage

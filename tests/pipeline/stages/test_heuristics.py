@@ -48,3 +48,15 @@ def test_an_edit_that_empties_a_text_drops_it_under_its_name() -> None:
     documents = cleaned([{"edit": "remove_urls"}, {"keep": "word_count", "min": 1}], ["http://a.com/b", "a b", ""])
     assert [(rule, rows) for rule, rows, _ in dropped(documents)] == [("remove_urls", [0, 2])]
     assert list(documents.texts) == ["a b"]
+
+
+def test_a_keep_on_a_column_of_the_shard_runs_as_a_stage(tmp_path):
+    """Kernels are compiled before a shard is open, so that its columns are not known then."""
+    from goldwash.pipeline.flow import run_stage
+    from goldwash.pipeline.stages.heuristics import Heuristics
+    from tests.pipeline.conftest import here, rows, shard
+
+    source = shard(tmp_path / "in" / "a.parquet", ["one", "two", "three"], worth=[0.1, 0.9, None])
+    stage = Heuristics.of({"steps": [{"keep": "column", "name": "worth", "min": 0.5}]})
+    run_stage(stage, [source], str(tmp_path / "out"), here)
+    assert [row["text"] for row in rows(tmp_path / "out")] == ["two"]
