@@ -84,8 +84,6 @@ def _run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, notify
             notify(f"{stage.name}: reused from {out}, although other code of goldwash made it ({held.get('code')})")
         return Step(stage, out, Report.from_dict(held["report"]), True)
     claim(stage, inputs, out)
-    for note in stage.notes():
-        notify(f"note: {note}")
     compile_kernels(stage, notify)
     report = stage(inputs, out, run)
     return Step(stage, out, report, False, time.monotonic() - began)
@@ -219,6 +217,26 @@ class Flow:
     def reports(self) -> list[Report]:
         """The reports of the stages, all of them finished."""
         return [Report.from_dict(report["report"]) for _, report in run_folders(self.out)]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that is asked for."""
+
+    recipe: Recipe
+    names: Sequence[str]
+    out: str
+    until: str | None = None
+    on: str = "local"
+    options: Options = Options()
+
+    def begin(self) -> Flow:
+        """Begin it, or go on with it (`begin`)."""
+        return begin(self.recipe, self.names, self.out, self.until, self.on, self.options)
+
+    def queued(self) -> Flow:
+        """The folder's run, whose jobs are queued; a `RunError` where that is another one than this (`same_run`)."""
+        return same_run(self.recipe, self.names, self.out, self.until)
 
 
 def begin(

@@ -42,3 +42,6 @@ Keep = Annotated[
 AllowEmpty = Annotated[
     bool, typer.Option("--allow-empty", help="Go on when an input has bytes but yields no document, instead of stopping.")
 ]
+OtherCode = Annotated[
+    bool, typer.Option("--other-code", help="Reuse finished stages that another version of goldwash made, and say so.")
+]

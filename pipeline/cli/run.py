@@ -8,7 +8,19 @@ import typer
 
 from goldwash.pipeline.cli import interruption
 from goldwash.pipeline.cli.engines import engine_settings, progress
-from goldwash.pipeline.cli.options import AllowEmpty, EngineFile, Inputs, Keep, On, Out, RayAddress, Set, With, Workers
+from goldwash.pipeline.cli.options import (
+    AllowEmpty,
+    EngineFile,
+    Inputs,
+    Keep,
+    On,
+    OtherCode,
+    Out,
+    RayAddress,
+    Set,
+    With,
+    Workers,
+)
 from goldwash.pipeline.cli.summaries import show_end, show_notes, show_plan, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
 from goldwash.pipeline.recipes import names
@@ -37,6 +49,7 @@ def run(
     detach: Annotated[bool, typer.Option("--detach", help="On Slurm: submit the jobs and return.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, and do nothing.")] = False,
     allow_empty: AllowEmpty = False,
+    other_code: OtherCode = False,
 ) -> None:
     """Run a whole recipe, or go on with a run that stopped."""
     from goldwash.pipeline import flow
@@ -55,7 +68,8 @@ def run(
     )
     show_notes(loaded.until(until))
     screen = Screen(progress(_expected_seconds(loaded, input, until)), notify, interruption.keeps)
-    steps = settings.walk(lambda: flow.begin(loaded, input, out_folder, until, on), out_folder, screen, detach)
+    request = flow.Request(loaded, input, out_folder, until, on, flow.Options(allow_empty, other_code))
+    steps = settings.walk(request, screen, detach)
     if detach:
         return
     say()
@@ -76,10 +90,8 @@ def _dry_run(loaded: "Recipe", settings: "Settings", inputs: Sequence[str], fold
     """Check what a run would refuse, then print the plan."""
     from goldwash.pipeline import flow
 
-    found = flow.found_inputs(loaded, inputs)
+    found = flow.checked(loaded, inputs, folder, until)
     settings.check()
-    for stage in loaded.until(until):
-        stage.preflight()
     show_notes(loaded.until(until))
     show_plan(loaded, found, folder, until)
 

@@ -8,7 +8,19 @@ from typer.core import TyperCommand
 
 from goldwash.pipeline.cli import interruption
 from goldwash.pipeline.cli.engines import engine_settings, progress
-from goldwash.pipeline.cli.options import AllowEmpty, EngineFile, Inputs, Keep, On, Out, RayAddress, Set, With, Workers
+from goldwash.pipeline.cli.options import (
+    AllowEmpty,
+    EngineFile,
+    Inputs,
+    Keep,
+    On,
+    OtherCode,
+    Out,
+    RayAddress,
+    Set,
+    With,
+    Workers,
+)
 from goldwash.pipeline.cli.summaries import show_notes, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
 from goldwash.pipeline.stages import CLASSES
@@ -59,6 +71,7 @@ def stage(
         bool, typer.Option("--annotate", help="heuristics: write each rule's value as a column and drop nothing.")
     ] = False,
     allow_empty: AllowEmpty = False,
+    other_code: OtherCode = False,
 ) -> None:
     """Run one stage alone on your own shards, with a recipe's parameters."""
     from goldwash.pipeline import flow
@@ -72,7 +85,9 @@ def stage(
         f"What is finished in {shlex.quote(out_folder)} is kept: give the same command again to go on from there."
     )
     show_notes([made])
-    step = flow.run_stage(made, inputs, out_folder, settings.start(progress()), notify)
+    step = flow.run_stage(
+        made, inputs, out_folder, settings.start(progress()), notify, input, flow.Options(allow_empty, other_code)
+    )
     show_steps([step])
     say()
     say(f"kept:    {out_folder}/part-*.parquet")

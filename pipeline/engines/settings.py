@@ -22,6 +22,7 @@ and is imported when it is named. A file of settings has a part for each engine 
 import dataclasses
 import importlib
 import math
+import shutil
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -34,11 +35,12 @@ import yaml
 
 from goldwash.pipeline.engines.progress import Shown, silent
 from goldwash.pipeline.parameters import RecipeError, fits, kind_name, nearest
-from goldwash.pipeline.stage import Run
+from goldwash.pipeline.stage import Run, RunError
+from goldwash.pipeline.storage.locations import join, read_json
 from goldwash.pipeline.storage.tasks import Task
 
 if TYPE_CHECKING:
-    from goldwash.pipeline.flow import Flow, Step
+    from goldwash.pipeline.flow import Request, Step
 
 ENGINES = {
     "local": "goldwash.pipeline.engines.local:Local",
@@ -66,11 +68,25 @@ class Settings(ABC):
     def check(self) -> None:  # noqa: B027  (this machine can always be reached)
         """Fail if the engine cannot be reached, or if it cannot do what these settings say; nothing is started."""
 
-    def walk(self, begin: Callable[[], "Flow"], run: str, screen: "Screen", detach: bool = False) -> Sequence["Step"]:
-        """Do a whole run, whose folder is ``run``; its steps. ``detach``: submit it and return no step, where an engine can."""
+    def walk(self, request: "Request", screen: "Screen", detach: bool = False) -> Sequence["Step"]:
+        """Do a whole run; its steps. ``detach``: submit it and return no step, where an engine can."""
         if detach:
             raise RecipeError("--detach is for --on slurm: other engines end with the process that drives them")
-        return begin().walk(self.start(screen.progress), screen.notify)
+        _check_not_queued(request.out)
+        return request.begin().walk(self.start(screen.progress), screen.notify)
+
+
+def _check_not_queued(run: str) -> None:
+    """Refuse a folder whose run was submitted to Slurm and is still queued there."""
+    if (read_json(join(run, "run.json")) or {}).get("on") != "slurm" or shutil.which("squeue") is None:
+        return
+    from goldwash.pipeline.engines.slurm_driver import waiting
+
+    if queued := waiting(run):
+        raise RunError(
+            f"the run in {run} was submitted to Slurm and is queued there ({', '.join(queued)}): wait for it, cancel its jobs, "
+            "or choose another --out"
+        )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,7 +24,7 @@ from goldwash.pipeline.storage.tasks import Task
 from goldwash.text_output import printable
 
 if TYPE_CHECKING:
-    from goldwash.pipeline.flow import Flow, Step
+    from goldwash.pipeline.flow import Request, Step
 
 OURS = ("array", "dependency", "job-name", "parsable", "wrap", "wait", "test-only", "output", "error", "open-mode")
 """Options of sbatch that goldwash sets; a user's own would break the chain of jobs."""
@@ -86,11 +86,11 @@ class Slurm(Cluster):
         """Fail if Slurm cannot be reached, or has no such partition."""
         check_cluster(self)
 
-    def walk(self, begin: Callable[[], "Flow"], run: str, screen: Screen, detach: bool = False) -> Sequence["Step"]:
+    def walk(self, request: "Request", screen: Screen, detach: bool = False) -> Sequence["Step"]:
         """Submit a run's driver jobs, and follow them unless ``detach``."""
         from goldwash.pipeline.engines.slurm_driver import walk
 
-        return walk(self, begin, run, screen, detach)
+        return walk(self, request, screen, detach)
 
 
 def slurm(settings: Slurm, progress: Shown = silent) -> Run:

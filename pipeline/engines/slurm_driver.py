@@ -23,7 +23,7 @@ from goldwash.pipeline.engines import slurm as engine
 from goldwash.pipeline.engines import slurm_commands as commands
 from goldwash.pipeline.engines.settings import Screen, settings_of
 from goldwash.pipeline.engines.slurm import Slurm
-from goldwash.pipeline.flow import Flow, Step, held_run, planned, resumed
+from goldwash.pipeline.flow import Flow, Request, Step, held_run, planned, resumed
 from goldwash.pipeline.inspect.status import StageStatus, overall, status
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import RunError, Work
@@ -51,11 +51,12 @@ exit $code
 """A driver job: begun again if it was killed; queued again by itself shortly before its time is over."""
 
 
-def walk(settings: Slurm, begin: Callable[[], Flow], run: str, screen: Screen, detach: bool) -> Sequence[Step]:
+def walk(settings: Slurm, request: Request, screen: Screen, detach: bool) -> Sequence[Step]:
     """Submit a run's driver jobs and follow them; its steps once it is finished, none if ``detach``."""
+    run = request.out
     engine.check_path(run)
     engine.check_cluster(settings)
-    flow = resumed(run) if waiting(run) else begin()
+    flow = request.queued() if waiting(run) else request.begin()
     names = submit(flow, settings, screen.notify)
     goes_on = f"the run goes on without this process; to see it: goldwash status {shlex.quote(printable(run))}"
     screen.notify(goes_on)

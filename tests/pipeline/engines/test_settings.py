@@ -13,6 +13,8 @@ from goldwash.pipeline.engines.progress import Shown, silent
 from goldwash.pipeline.engines.ray import Ray
 from goldwash.pipeline.engines.settings import Screen, Settings, engine_names, settings_of
 from goldwash.pipeline.engines.slurm import Slurm
+from goldwash.pipeline.flow import Request
+from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.stage import RecipeError, Run, RunError
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.tasks import Task
@@ -187,7 +189,7 @@ def test_an_installed_package_adds_an_engine(monkeypatch):
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_an_engine_that_needs_its_driver_cannot_be_left(engine):
     with pytest.raises(RecipeError, match="--detach is for --on slurm"):
-        settings_of(engine).walk(lambda: pytest.fail("nothing is begun"), "run", Screen(), detach=True)
+        settings_of(engine).walk(Request(load("sample"), ["crawl"], "run"), Screen(), detach=True)
 
 
 @pytest.mark.parametrize(
