@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from goldwash.errors import GoldwashError
 from goldwash.filters.fetch import fetched
 from goldwash.filters.links import remove_urls
 from goldwash.filters.texts import Texts
@@ -38,7 +39,7 @@ OURS = ("report.json", "stage.json", "run.json")
 REDDIT = "explainlikeimfive"
 
 
-class TrainingError(ValueError):
+class TrainingError(GoldwashError, ValueError):
     """Examples that nothing can be learned from; the message says which file and why."""
 
 

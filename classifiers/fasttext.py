@@ -23,6 +23,7 @@ import fasttext
 import numpy as np
 import numpy.typing as npt
 
+from goldwash.errors import GoldwashError
 from goldwash.filters.bits import SEPARATORS, block, eight, first_eight, lowest, put_edges
 from goldwash.filters.characters import classes
 from goldwash.filters.cut import Bytes, Rows, strip
@@ -40,7 +41,7 @@ END = "</s>"
 FOLD_FORMAT = 3
 
 
-class ModelError(ValueError):
+class ModelError(GoldwashError, ValueError):
     """A file that is no model, or one that cannot do what is asked; the message says which and what would do."""
 
 

@@ -12,11 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 
+from goldwash.errors import GoldwashError
 from goldwash.filters.cache import in_cache, put
 from goldwash.text_output import printable, without_password
 
 
-class FetchError(ValueError):
+class FetchError(GoldwashError, ValueError):
     """A file that is missing, cannot be fetched, or has another digest; the message says which, and the cure."""
 
 

@@ -26,6 +26,7 @@ from typing import Any
 import ada_url
 import numpy as np
 
+from goldwash.errors import GoldwashError
 from goldwash.filters.cache import in_cache, put
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.fetch import fetched
@@ -34,7 +35,7 @@ from goldwash.filters.ngrams import Hashes, hashes, row_hash, table_size
 from goldwash.filters.texts import Texts
 
 
-class ListError(ValueError):
+class ListError(GoldwashError, ValueError):
     """A list that cannot be read; the message says which one and why."""
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from goldwash.errors import GoldwashError
 from goldwash.filters.texts import Texts
 
 Values = npt.NDArray[Any]
@@ -30,7 +31,7 @@ GROUP = "goldwash.signals"
 """The group of entry points that plug-ins use."""
 
 
-class SignalError(ValueError):
+class SignalError(GoldwashError, ValueError):
     """A signal or edit that was declared or used wrongly; the message gives the cure."""
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from goldwash.errors import GoldwashError
 from goldwash.filters import characters, cut
 from goldwash.filters.jit import inline, kernel
 
 
-class TextError(ValueError):
+class TextError(GoldwashError, ValueError):
     """A column that is not valid text; the message says which row and why."""
 
 

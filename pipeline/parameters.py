@@ -6,8 +6,10 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from goldwash.errors import GoldwashError
 
-class RecipeError(Exception):
+
+class RecipeError(GoldwashError):
     """A recipe, or a parameter, that is wrong; the message says which, where, and the nearest right name.
 
     ``place``: the keys that lead to it within its stage, for callers that know the file's lines.

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from goldwash.errors import GoldwashError
 
-class ReportError(AssertionError):
+
+class ReportError(GoldwashError, AssertionError):
     """Documents or bytes that are not accounted for: a fault of goldwash or of a stage."""
 
 

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from goldwash import __version__
+from goldwash.errors import GoldwashError
 from goldwash.filters.jit import warm_up
 from goldwash.pipeline.code import code_digest
 from goldwash.pipeline.parameters import RecipeError as RecipeError
@@ -48,7 +49,7 @@ class Run(Protocol):
         ...
 
 
-class RunError(Exception):
+class RunError(GoldwashError):
     """Tasks that failed: which, why, and where their logs lie."""
 
 

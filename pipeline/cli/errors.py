@@ -1,27 +1,12 @@
 """Errors as sentences: what the user reads when a command fails.
 
-Invariants: no traceback unless ``--debug`` asks for it. The classes of our own errors are named here, not imported: an import
-of their modules would make every command slow.
+Invariants: no traceback unless ``--debug`` asks for it.
 """
 
 import errno
 
+from goldwash.errors import GoldwashError
 from goldwash.text_output import printable_lines, without_password
-
-KNOWN = frozenset(
-    {
-        "goldwash.classifiers.examples.TrainingError",
-        "goldwash.classifiers.fasttext.ModelError",
-        "goldwash.filters.fetch.FetchError",
-        "goldwash.filters.lists.ListError",
-        "goldwash.filters.signals.SignalError",
-        "goldwash.pipeline.report.ReportError",
-        "goldwash.pipeline.parameters.RecipeError",
-        "goldwash.pipeline.stage.RunError",
-        "goldwash.pipeline.storage.locations.DataError",
-    }
-)
-"""Errors whose message says what was expected, what was found, where, and the cure."""
 
 CURES = {
     errno.ENOSPC: "free some space, then give the same command again: what is finished is kept",
@@ -53,7 +38,7 @@ def sentence(error: BaseException) -> str:
 
 def is_known(error: BaseException) -> bool:
     """Whether the error is one of ours, with a message for users."""
-    return any(f"{kind.__module__}.{kind.__qualname__}" in KNOWN for kind in type(error).__mro__)
+    return isinstance(error, GoldwashError)
 
 
 def _os_error(error: OSError) -> str:

@@ -18,6 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
+from goldwash.errors import GoldwashError
+
 Given = TypeVar("Given")
 Begin = Callable[[int], None]
 """Told the number of an item before it is worked on, and -1 after it."""
@@ -36,7 +38,7 @@ MMAP_THRESHOLD, TRIM_THRESHOLD = (-3, 32 << 20), (-1, 64 << 20)
 """Parameters of glibc's ``mallopt``, and the values to which glibc itself raises them when it has freed a block so large."""
 
 
-class IsolationError(RuntimeError):
+class IsolationError(GoldwashError, RuntimeError):
     """A isolated process that dies again and again while no item is being worked on."""
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from resiliparse.extract.html2text import extract_plain_text
 
+from goldwash.errors import GoldwashError
 from goldwash.pipeline.html.main_content import content, model_id
 
 Extractor = Callable[[Any], str]
 
 
-class ExtractorError(ValueError):
+class ExtractorError(GoldwashError, ValueError):
     """An extractor that there is not, or not here; the message says how to get it."""
 
 

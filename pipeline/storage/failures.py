@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from goldwash.credentials import shown
+from goldwash.errors import GoldwashError
 from goldwash.pipeline.storage.retry import is_transient, status_of
 from goldwash.text_output import printable, without_password
 
 
-class DataError(Exception):
+class DataError(GoldwashError):
     """Input that cannot be used; the message says what was expected, what was found, where, and the cure."""
 
 
