@@ -13,7 +13,7 @@ from goldwash import __version__
 from goldwash.pipeline.recipes.recipe import Recipe
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.storage.atomic import write_text
-from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.inputs import Input, check_unchanged
 from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, sizes_in
 from goldwash.pipeline.storage.ownership import entries
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
@@ -29,7 +29,7 @@ OLDER = ("report.json", "recipe.yaml")
 def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[str, Any]], out: str) -> None:
     """Put the last stage's shards into ``dataset/``. ``reports``: the stages' ``report.json``.
 
-    Raises `DataError` where ``dataset/`` holds files and none of goldwash's marks.
+    Raises `DataError` where a shard is not what its stage wrote, or ``dataset/`` holds files and none of goldwash's marks.
     """
     folder = join(out, DATASET)
     wanted = {f"part-{n:05d}.parquet": shard for n, shard in enumerate(shards)}
@@ -37,6 +37,8 @@ def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[s
     there = sizes_in(folder)
     if _held(folder) == report and all(there.get(name) == shard.bytes for name, shard in wanted.items()):
         return
+    for shard in shards:
+        check_unchanged(shard)
     old = _ours(folder)
     write_sealed(join(folder, UNFINISHED), {"files": sorted({*old, *wanted})})
     _remove(folder, old)

@@ -164,7 +164,11 @@ class Tasks:
     def one(
         self, part: str, index: int, files: Sequence[str] = (), sources: Sequence[Input] = (), memory: int = 0, **extra: Any
     ) -> Task:
-        """The task of a pass and number that reads ``sources``, and then ``files``."""
+        """The task of a pass and number that reads ``sources``, and then ``files``.
+
+        ``sources``: checked before the task begins, by their digests where these are known (`pass_files`). ``files``: names
+        alone, for files that the task verifies itself.
+        """
         paths = (*(source.path for source in sources), *files)
         return Task(self.config, paths, self.out, index, self.fingerprint, part, extra, tuple(sources), memory, self.versions)
 
@@ -226,6 +230,16 @@ def markers_of(tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
         if marker is None:
             raise RunError(f"task {task.name} in {task.out} says that it is done, but its files are not all there: run again")
         yield marker
+
+
+def pass_files(tasks: Sequence[Task], folder: str) -> list[Input]:
+    """The files that a finished pass wrote below ``folder``, with their digests, so that the next pass can verify them."""
+    found = []
+    for task, marker in zip(tasks, markers_of(tasks), strict=True):
+        for file, facts in marker["files"].items():
+            if file.startswith(f"{folder}/"):
+                found.append(Input(join(task.out, file), facts["bytes"], facts["sha256"], facts["rows"]))
+    return found
 
 
 def reports_of(tasks: Sequence[Task]) -> Report:

@@ -7,7 +7,7 @@ and its time stay the same. A remote file is fetched once, and the bytes that we
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from goldwash.filters.fetch import file_digest
@@ -45,10 +45,21 @@ def verified(location: str, facts: Any) -> Iterator[Any]:
 
 
 def changed(source: Input, size: int) -> DataError:
-    """The error for a file whose content is another than it was."""
+    """The error for a file whose content is another than it was.
+
+    A file whose digest is known is one that goldwash wrote: it is renamed to ``NAME.broken``, so that the next run makes it
+    again.
+    """
+    found = f"{source.path} is not what it was when this work was planned (it had {source.bytes:,} bytes, has {size:,}, or the "
+    if source.sha256 is not None and is_local(source.path):
+        path = filesystem(source.path)[1]
+        with suppress(OSError):
+            os.replace(path, f"{path}.broken")
+            return DataError(
+                f"{found}content is another). It is set aside as {source.path}.broken: run again to have it made again"
+            )
     return DataError(
-        f"{source.path} is not what it was when this work was planned (it had {source.bytes:,} bytes, has {size:,}, "
-        "or the content is another): put the file back, or delete it if a stage of goldwash made it, and run again"
+        f"{found}content is another): put the file back, or delete it if a stage of goldwash made it, and run again"
     )
 
 
