@@ -8,8 +8,8 @@ own fingerprint: a driver that finds another one there stops. One driver works o
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from goldwash import __version__
@@ -17,13 +17,14 @@ from goldwash.credentials import kept_apart
 from goldwash.pipeline.dataset import publish
 from goldwash.pipeline.recipes.recipe import Recipe, unresolved
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import Run, RunError, Stage, claim, compile_kernels, done
+from goldwash.pipeline.stage import RecipeError, Run, RunError, Stage, claim, compile_kernels, done
 from goldwash.pipeline.storage.atomic import write_json, write_text
-from goldwash.pipeline.storage.inputs import Input, find_archives, find_shards, stage_shards
+from goldwash.pipeline.storage.inputs import Input, find_archives, find_shards, kind_of, stage_shards
 from goldwash.pipeline.storage.locations import DataError, join, read_json, read_text
 from goldwash.pipeline.storage.locks import run_lock
 from goldwash.pipeline.storage.ownership import check_apart, check_ours, entries
 from goldwash.pipeline.storage.sealed import read_sealed
+from goldwash.pipeline.storage.source import PLAIN, Reading
 
 Notify = Callable[[str], None]
 RUN, INPUTS, RECIPE = "run.json", "inputs.json", "recipe.yaml"
@@ -52,6 +53,12 @@ class Options:
     """Go on although an input has bytes and no record, or nothing could be read at all."""
     any_code: bool = False
     """Reuse finished stages that another version of goldwash's code made."""
+    reading: Reading = PLAIN
+    """Which columns of documents hold the text, the id and the URL, and what becomes of a null text."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.reading, Mapping):
+            object.__setattr__(self, "reading", Reading(**self.reading))
 
 
 def run_stage(
@@ -102,9 +109,23 @@ def _check_read(step: Step, report: dict[str, Any], options: Options) -> None:
         raise DataError(f"stage {step.stage.name} found no document in its input: {go_on}")
 
 
-def found_inputs(recipe: Recipe, names: Sequence[str]) -> list[Input]:
+def fitted(recipe: Recipe, names: Sequence[str], notify: Notify = _silent) -> Recipe:
+    """The recipe for these inputs: of documents that are text already, the stages that make documents are left out."""
+    if not recipe.stages[0].makes_documents or kind_of(names) == "archives":
+        return recipe
+    left = tuple(stage for stage in recipe.stages if not stage.makes_documents)
+    if not left:
+        raise RecipeError(f"recipe {recipe.name} has no stage for documents: its input must be archives")
+    skipped = ", ".join(stage.name for stage in recipe.stages if stage.makes_documents)
+    notify(f"the input is text already: {skipped} is left out")
+    return replace(recipe, stages=left)
+
+
+def found_inputs(recipe: Recipe, names: Sequence[str], reading: Reading = PLAIN) -> list[Input]:
     """The files that a recipe's first stage reads; a `DataError` where there is none."""
-    inputs = find_archives(names) if recipe.stages[0].makes_documents else find_shards(names)
+    if recipe.stages[0].makes_documents and reading != PLAIN:
+        raise DataError("--text-column, --id-column, --url-column and --on-null are for documents, and the input is archives")
+    inputs = find_archives(names) if recipe.stages[0].makes_documents else find_shards(names, reading)
     if not inputs:
         raise DataError("there is no input: give --input with archives, a folder, a glob or a list of paths")
     return inputs
@@ -248,14 +269,16 @@ def begin(
     options: Options = Options(),
 ) -> Flow:
     """Find what is read, fail early on what is missing, and write down what the run is."""
-    checked(recipe, names, out, until)
+    checked(recipe, names, out, until, options)
     with run_lock(out):
         return _begin(recipe, names, out, until, on, options)
 
 
-def checked(recipe: Recipe, names: Sequence[str], out: str, until: str | None = None) -> list[Input]:
+def checked(
+    recipe: Recipe, names: Sequence[str], out: str, until: str | None = None, options: Options = Options()
+) -> list[Input]:
     """The inputs of a run, after all that can be refused before it begins: inputs, output folder, models, benchmarks."""
-    inputs = found_inputs(recipe, names)
+    inputs = found_inputs(recipe, names, options.reading)
     check_apart(out, names, [source.path for source in inputs])
     check_ours(out, (RUN, INPUTS, RECIPE))
     for stage in _upto(recipe, until):
@@ -264,12 +287,12 @@ def checked(recipe: Recipe, names: Sequence[str], out: str, until: str | None = 
 
 
 def _begin(recipe: Recipe, names: Sequence[str], out: str, until: str | None, on: str, options: Options) -> Flow:
-    inputs = found_inputs(recipe, names)
+    inputs = found_inputs(recipe, names, options.reading)
     stages = _upto(recipe, until)
     fingerprint = run_fingerprint(recipe, inputs, until)
     facts: dict[str, Any] = {"goldwash": __version__, "recipe": recipe.name, "on": on, "until": until}
     facts["input"] = [kept_apart(name) for name in names]
-    facts |= {"fingerprint": fingerprint, "options": vars(options)}
+    facts |= {"fingerprint": fingerprint, "options": asdict(options)}
     write_json(join(out, RUN), {**facts, "order": [stage.name for stage in stages], "stages": []})
     write_text(join(out, RECIPE), recipe.resolved())
     write_json(join(out, INPUTS), [i.to_dict() for i in inputs])
@@ -298,7 +321,7 @@ def same_run(recipe: Recipe, names: Sequence[str], out: str, until: str | None =
     For an engine whose earlier submission of the folder's run is still queued.
     """
     flow = resumed(out)
-    wanted = run_fingerprint(recipe, found_inputs(recipe, names), until)
+    wanted = run_fingerprint(recipe, found_inputs(recipe, names, flow.options.reading), until)
     if wanted != flow.fingerprint:
         raise RunError(
             f"{out} has a run of recipe {flow.recipe.name} in the queue (fingerprint {flow.fingerprint}); the one that is "
@@ -318,7 +341,7 @@ def run_recipe(
     options: Options = Options(),
 ) -> list[Step]:
     """Every stage in order (up to ``until``), then the dataset, under one lock."""
-    checked(recipe, names, out, until)
+    checked(recipe, names, out, until, options)
     with run_lock(out):
         return _begin(recipe, names, out, until, on, options)._walk(run, notify)
 
@@ -326,8 +349,7 @@ def run_recipe(
 def _upto(recipe: Recipe, until: str | None) -> list[Stage]:
     if until is None:
         return list(recipe.stages)
-    last = recipe.stages.index(recipe.stage(until))
-    return list(recipe.stages[: last + 1])
+    return list(recipe.stages[: recipe.number(until) + 1])
 
 
 def held_run(out: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 from goldwash.pipeline.cli import interruption
 from goldwash.pipeline.cli.engines import engine_settings, progress
 from goldwash.pipeline.cli.options import Inputs, Out, Workers
-from goldwash.pipeline.cli.summaries import show_steps
+from goldwash.pipeline.cli.summaries import show_notes, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
 
 if TYPE_CHECKING:
@@ -53,10 +53,9 @@ def train(
     from goldwash.classifiers.examples import examples
     from goldwash.classifiers.train import train as train_model
     from goldwash.pipeline.decontamination.benchmarks import quoting
-    from goldwash.pipeline.storage.addresses import located
 
     settings = _settings(per_class, seed, set)
-    sides = [[e for path in paths for e in examples(located(path))] for paths in (positive, negative)]
+    sides = [[e for path in paths for part in sources(path) for e in examples(part)] for paths in (positive, negative)]
     exclude = quoting(benchmarks) if benchmarks else None
     interruption.keeps(f"{out_folder} holds no half-written model: give the same command again.")
     train_model(sides[0], sides[1], out_folder, settings, notify, exclude)
@@ -65,6 +64,18 @@ def train(
     say(f"the report: {out_folder}/report.json, {out_folder}/MODEL.md")
     say(f"use it:  {command()} score {out_folder}/model.fold --input SHARDS --out DIR")
     say(f"or:      {command()} run baseline --set quality.model={out_folder}/model.fold ...")
+
+
+def sources(name: str) -> list[str]:
+    """What ``--positive`` or ``--negative`` names: of a stage's folder or RUN:STAGE its kept shards, else the name itself."""
+    from goldwash.pipeline.storage.addresses import located
+    from goldwash.pipeline.storage.inputs import find_shards
+    from goldwash.pipeline.storage.locations import exists, is_local, join
+
+    place = located(name)
+    if is_local(place) and exists(join(place, "stage.json")):
+        return list(dict.fromkeys(shard.path for shard in find_shards([place])))  # a large one may be in parts
+    return [place]
 
 
 def _settings(per_class: int | None, seed: int | None, given: "Sequence[str]") -> "Settings":
@@ -113,9 +124,9 @@ def score(
     used = [packed(name, Path.cwd()) for name in use]
     made = STAGES["score"].of({"models": scorers_of(models, label), "use": used})
     interruption.keeps(f"What is finished in {out_folder} is kept: give the same command again to go on from there.")
-    step = flow.run_stage(
-        made, find_shards(input), out_folder, engine_settings("local", None, [], None, workers).start(progress()), notify
-    )
+    show_notes([made])
+    run = engine_settings("local", None, [], None, workers).start(progress())
+    step = flow.run_stage(made, find_shards(input), out_folder, run, notify, input)
     show_steps([step])
 
 

@@ -1,8 +1,11 @@
 """The options that several commands share."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from goldwash.pipeline.storage.source import Reading
 
 Inputs = Annotated[
     list[str],
@@ -39,9 +42,27 @@ Keep = Annotated[
         "--keep", help="A rule's bound, as fasttext_word_count.min=20: min, max, above, below or among. Several may follow."
     ),
 ]
-AllowEmpty = Annotated[
-    bool, typer.Option("--allow-empty", help="Go on when an input has bytes but yields no document, instead of stopping.")
-]
 OtherCode = Annotated[
     bool, typer.Option("--other-code", help="Reuse finished stages that another version of goldwash made, and say so.")
 ]
+TextColumn = Annotated[
+    str, typer.Option("--text-column", help="Of documents: the column that holds the text; a.b is a field in an object.")
+]
+IdColumn = Annotated[str, typer.Option("--id-column", help="Of documents: the column that holds the id.")]
+UrlColumn = Annotated[str, typer.Option("--url-column", help="Of documents: the column that holds the URL.")]
+OnNull = Annotated[
+    str, typer.Option("--on-null", help="A document whose text is null: error (stop), drop, or empty (an empty text).")
+]
+AllowEmpty = Annotated[
+    bool, typer.Option("--allow-empty", help="Go on when an input has bytes but yields no document, instead of stopping.")
+]
+
+
+def reading_of(text: str, id_: str, url: str, on_null: str) -> "Reading":
+    """How documents are read; a `RecipeError` for an unknown --on-null."""
+    from goldwash.pipeline.parameters import RecipeError, nearest
+    from goldwash.pipeline.storage.source import Reading
+
+    if on_null not in ("error", "drop", "empty"):
+        raise RecipeError(f"--on-null {on_null}: expected error, drop or empty: {nearest(on_null, ['error', 'drop', 'empty'])}")
+    return Reading(text, id_, url, on_null)  # type: ignore[arg-type]  # checked above

@@ -10,16 +10,21 @@ from goldwash.pipeline.cli import interruption
 from goldwash.pipeline.cli.engines import engine_settings, progress
 from goldwash.pipeline.cli.options import (
     AllowEmpty,
+    OtherCode,
     EngineFile,
+    IdColumn,
     Inputs,
     Keep,
     On,
-    OtherCode,
+    OnNull,
     Out,
     RayAddress,
     Set,
+    TextColumn,
+    UrlColumn,
     With,
     Workers,
+    reading_of,
 )
 from goldwash.pipeline.cli.summaries import show_end, show_notes, show_plan, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
@@ -27,6 +32,7 @@ from goldwash.pipeline.recipes import names
 
 if TYPE_CHECKING:
     from goldwash.pipeline.engines.settings import Settings
+    from goldwash.pipeline.flow import Options
     from goldwash.pipeline.recipes.recipe import Recipe
 
 app = typer.Typer()
@@ -48,28 +54,33 @@ def run(
     ray_address: RayAddress = None,
     detach: Annotated[bool, typer.Option("--detach", help="On Slurm: submit the jobs and return.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, and do nothing.")] = False,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
+    on_null: OnNull = "error",
     allow_empty: AllowEmpty = False,
     other_code: OtherCode = False,
 ) -> None:
-    """Run a whole recipe, or go on with a run that stopped."""
+    """Run a whole recipe on archives or documents, or go on with a run that stopped."""
     from goldwash.pipeline import flow
     from goldwash.pipeline.engines.settings import Screen
     from goldwash.pipeline.recipes.recipe import load
 
-    loaded = load(recipe, set, skip, keep, notify)
+    loaded = flow.fitted(load(recipe, set, skip, keep, notify), input, notify)
     settings = engine_settings(on, engine, with_, ray_address, workers)
+    options = flow.Options(allow_empty, other_code, reading_of(text_column, id_column, url_column, on_null))
     if dry_run:
-        _dry_run(loaded, settings, input, out_folder, until)
+        _dry_run(loaded, settings, input, out_folder, until, options)
         return
     status = f"{command()} status {shlex.quote(out_folder)}"
     interruption.keeps(
         f"What is finished in {out_folder} is kept: give the same command again to go on from there. "
         f"`{status}` says how far it is."
     )
+    expected = progress(_expected_seconds(loaded, input, until, options))
+    screen = Screen(expected, notify, interruption.keeps)
     show_notes(loaded.until(until))
-    screen = Screen(progress(_expected_seconds(loaded, input, until)), notify, interruption.keeps)
-    request = flow.Request(loaded, input, out_folder, until, on, flow.Options(allow_empty, other_code))
-    steps = settings.walk(request, screen, detach)
+    steps = settings.walk(flow.Request(loaded, input, out_folder, until, on, options), screen, detach)
     if detach:
         return
     say()
@@ -77,23 +88,27 @@ def run(
     show_end(loaded, steps, out_folder, until is None, command())
 
 
-def _expected_seconds(loaded: "Recipe", inputs: Sequence[str], until: str | None) -> list[tuple[str, float]]:
+def _expected_seconds(
+    loaded: "Recipe", inputs: Sequence[str], until: str | None, options: "Options"
+) -> list[tuple[str, float]]:
     """The stages of a run, and the CPU seconds that each is expected to take."""
     from goldwash.pipeline import flow
     from goldwash.pipeline.inspect.estimate import plan
 
-    rows = plan(loaded, flow.found_inputs(loaded, inputs))
+    rows = plan(loaded, flow.found_inputs(loaded, inputs, options.reading))
     return [(row.stage, row.cpu_seconds) for row in rows][: len(loaded.until(until))]
 
 
-def _dry_run(loaded: "Recipe", settings: "Settings", inputs: Sequence[str], folder: str, until: str | None) -> None:
+def _dry_run(
+    loaded: "Recipe", settings: "Settings", inputs: Sequence[str], folder: str, until: str | None, options: "Options"
+) -> None:
     """Check what a run would refuse, then print the plan."""
     from goldwash.pipeline import flow
 
-    found = flow.checked(loaded, inputs, folder, until)
+    found = flow.checked(loaded, inputs, folder, until, options)
     settings.check()
     show_notes(loaded.until(until))
-    show_plan(loaded, found, folder, until)
+    show_plan(loaded, found, folder, until, options)
 
 
 @app.command(hidden=True)

@@ -10,16 +10,21 @@ from goldwash.pipeline.cli import interruption
 from goldwash.pipeline.cli.engines import engine_settings, progress
 from goldwash.pipeline.cli.options import (
     AllowEmpty,
+    OtherCode,
     EngineFile,
+    IdColumn,
     Inputs,
     Keep,
     On,
-    OtherCode,
+    OnNull,
     Out,
     RayAddress,
     Set,
+    TextColumn,
+    UrlColumn,
     With,
     Workers,
+    reading_of,
 )
 from goldwash.pipeline.cli.summaries import show_notes, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
@@ -70,6 +75,10 @@ def stage(
     annotate: Annotated[
         bool, typer.Option("--annotate", help="heuristics: write each rule's value as a column and drop nothing.")
     ] = False,
+    text_column: TextColumn = "text",
+    id_column: IdColumn = "id",
+    url_column: UrlColumn = "url",
+    on_null: OnNull = "error",
     allow_empty: AllowEmpty = False,
     other_code: OtherCode = False,
 ) -> None:
@@ -78,16 +87,13 @@ def stage(
     from goldwash.pipeline.storage.inputs import find_archives, find_shards
 
     made = one_stage(name, recipe, [*set, *(["annotate=true"] if annotate else [])], keep)
-    inputs = find_archives(input) if made.makes_documents else find_shards(input)
+    options = flow.Options(allow_empty, other_code, reading_of(text_column, id_column, url_column, on_null))
+    inputs = find_archives(input) if made.makes_documents else find_shards(input, options.reading)
     settings = engine_settings(on, engine, with_, ray_address, workers)
     settings.check()
-    interruption.keeps(
-        f"What is finished in {shlex.quote(out_folder)} is kept: give the same command again to go on from there."
-    )
+    interruption.keeps(f"What is finished in {out_folder} is kept: give the same command again to go on from there.")
     show_notes([made])
-    step = flow.run_stage(
-        made, inputs, out_folder, settings.start(progress()), notify, input, flow.Options(allow_empty, other_code)
-    )
+    step = flow.run_stage(made, inputs, out_folder, settings.start(progress()), notify, input, options)
     show_steps([step])
     say()
     say(f"kept:    {out_folder}/part-*.parquet")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from goldwash.pipeline.cli.terminal import Column, Row, notify, say, show_table
 
 if TYPE_CHECKING:
-    from goldwash.pipeline.flow import Step
+    from goldwash.pipeline.flow import Options, Step
     from goldwash.pipeline.recipes.recipe import Recipe
     from goldwash.pipeline.stage import Stage
     from goldwash.pipeline.storage.inputs import Input
@@ -62,7 +62,7 @@ def show_end(loaded: "Recipe", steps: "Sequence[Step]", folder: str, whole: bool
         say(f"on your own crawl: {command} run baseline --input 'crawl/*.warc.gz' --out runs/first")
 
 
-def show_plan(loaded: "Recipe", inputs: "Sequence[Input]", folder: str, until: str | None) -> None:
+def show_plan(loaded: "Recipe", inputs: "Sequence[Input]", folder: str, until: str | None, options: "Options") -> None:
     """Print what a run would take, stage by stage, and which stages are finished already."""
     from goldwash.pipeline import flow
     from goldwash.pipeline.inspect.estimate import SOURCES, plan
@@ -75,7 +75,7 @@ def show_plan(loaded: "Recipe", inputs: "Sequence[Input]", folder: str, until: s
     say()
     estimates = plan(loaded, inputs)
     rows = []
-    for row, step in zip(estimates, flow.planned(loaded, inputs, folder, until), strict=False):
+    for row, step in zip(estimates, flow.planned(loaded, inputs, folder, until, options), strict=False):
         state = f"finished, will be reused: {step.folder}" if step.reused else f"to do: {step.folder}".removesuffix(": ")
         cells = (
             row.stage, f"{row.tasks:,}", f"{row.documents:,.0f}", size(row.read), duration(row.cpu_seconds),

@@ -114,6 +114,7 @@ def run(
         raise TypeError("settings and skip belong to a recipe's name: make the recipe with them, as goldwash.recipe(name, ...)")
     loaded = recipe if isinstance(recipe, recipes.Recipe) else load_recipe(recipe, settings, skip)
     names = [os.fspath(inputs)] if isinstance(inputs, str | os.PathLike) else [os.fspath(name) for name in inputs]
+    loaded = flow.fitted(loaded, names, notify)
     flow.run_recipe(loaded, names, os.fspath(out), executor or local(workers), until, notify)
     return report(out)
 

@@ -317,6 +317,8 @@ def _listed(name: str) -> list[tuple[str, str]]:
         raise DataError(f"the list of archives {error}") from error
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{name} is not a list of paths, plain or gzipped ({error})") from error
+    if "\0" in text:
+        raise DataError(f"{name} is not a list of paths, plain or gzipped (it holds NUL characters)")
     paths = [line.strip() for line in text.splitlines() if line.strip()]
     if not paths:
         raise DataError(f"{name} is an empty list: it names no archive")
