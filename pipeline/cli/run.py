@@ -10,13 +10,13 @@ from goldwash.pipeline.cli import interruption
 from goldwash.pipeline.cli.engines import engine_settings, progress
 from goldwash.pipeline.cli.options import (
     AllowEmpty,
-    OtherCode,
     EngineFile,
     IdColumn,
     Inputs,
     Keep,
     On,
     OnNull,
+    OtherCode,
     Out,
     RayAddress,
     Set,
