@@ -37,13 +37,18 @@ app = typer.Typer()
 
 
 class StageCommand(TyperCommand):
-    """The command, whose help shows the parameters of the stage that is named before ``--help``."""
+    """The command, whose help shows the parameters of the stage that is named beside ``--help``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Remember the stage's name: ``--help`` is answered before arguments are read."""
+        ctx.meta["stage"] = next((word for word in args if word in CLASSES), None)
+        return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the stage's parameters: name, kind, default and meaning."""
         super().format_epilog(ctx, formatter)
-        name = ctx.params.get("name")
-        if name not in CLASSES:
+        name = ctx.meta["stage"]
+        if name is None:
             return
         from goldwash.pipeline.inspect.parameters import parameters_of
         from goldwash.pipeline.stages import STAGES
@@ -58,7 +63,7 @@ class StageCommand(TyperCommand):
 def stage(
     name: Annotated[
         str,
-        typer.Argument(is_eager=True, help=f"One of: {', '.join(CLASSES)}. `goldwash stage NAME --help` shows its parameters."),
+        typer.Argument(help=f"One of: {', '.join(CLASSES)}. `goldwash stage NAME --help` shows its parameters."),
     ],
     input: Inputs,
     out_folder: Out,
