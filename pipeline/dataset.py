@@ -41,7 +41,7 @@ def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[s
         check_unchanged(shard)
     old = _ours(folder)
     write_sealed(join(folder, UNFINISHED), {"files": sorted({*old, *wanted})})
-    _remove(folder, old)
+    _remove(folder, old - {UNFINISHED})
     _put([shard.path for shard in shards], [join(folder, name) for name in wanted])
     write_text(join(folder, RECIPE), recipe.resolved())
     write_sealed(join(folder, REPORT), report)
@@ -87,8 +87,7 @@ def _remove(folder: str, names: set[str]) -> None:
     """Remove files, reports first: without one, nothing takes the folder for a dataset."""
     fs, path = filesystem(folder)
     for name in sorted(names, key=lambda name: name not in (REPORT, OLDER[0])):
-        if name != UNFINISHED or len(names) == 1:
-            fs.rm_file(f"{path.rstrip('/')}/{name}")
+        fs.rm_file(f"{path.rstrip('/')}/{name}")
 
 
 def _put(sources: Sequence[str], targets: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def located(name: str) -> str:
 
 def _folder(name: str, run: str, asked: str, held: dict[str, Any]) -> str:
     if asked == "dataset":
-        if not exists(join(run, "dataset", "report.json")):
+        if not exists(join(run, "dataset", "_report.json")):
             raise DataError(f"{name}: {run} has no dataset yet: let the run finish")
         return "dataset"
     folders = [str(folder) for folder in held["stages"]]

@@ -41,10 +41,10 @@ from goldwash.pipeline.storage.locations import (
     is_local,
     join,
     kept_apart,
-    read_json,
     shown,
 )
 from goldwash.pipeline.storage.retry import with_retries
+from goldwash.pipeline.storage.sealed import read_sealed
 from goldwash.pipeline.storage.source import PLAIN, Reading
 from goldwash.pipeline.storage.source import Input as Input
 from goldwash.pipeline.storage.verified import changed
@@ -338,8 +338,8 @@ def _shards(name: str) -> Iterator[Input]:
         return
     kind = format_by_name(name)
     if kind is None:
-        report = read_json(join(name, "report.json"))
-        if report is not None and "shards" in report:
+        report = shard_report(name)
+        if report is not None:
             yield from stage_shards(name, report)
             return
         if exists(join(name, "stage.json")):
@@ -351,7 +351,16 @@ def _shards(name: str) -> Iterator[Input]:
 
 
 def _is_stage(name: str) -> bool:
-    return exists(join(name, "stage.json")) or "shards" in (read_json(join(name, "report.json")) or {})
+    return exists(join(name, "stage.json")) or shard_report(name) is not None
+
+
+def shard_report(folder: str) -> dict[str, Any] | None:
+    """The report of a stage's or a dataset's folder, which lists its shards; None where there is none."""
+    for name in ("report.json", "_report.json"):
+        report = read_sealed(join(folder, name))
+        if report is not None and "shards" in report:
+            return report
+    return None
 
 
 def _is_document(path: str) -> bool:

@@ -1,0 +1,95 @@
+"""Publishing: the user's files stay, broken shards are not published, a publication that was killed is finished."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from goldwash.pipeline import dataset
+from goldwash.pipeline.dataset import REPORT, UNFINISHED, publish
+from goldwash.pipeline.recipes.recipe import load
+from goldwash.pipeline.storage.inputs import find_shards
+from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.source import Input
+from tests.pipeline.conftest import shard
+
+RECIPE = load("sample", skip=["extract", "minhash", "bloom", "quality", "decontaminate"])
+REPORTS = [{"report": {"read": {}, "kept": {}}, "facts": {}, "notes": ["the classifier is a toy"]}]
+
+
+def digest(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def shards(folder: Path, *names: str) -> list[Input]:
+    made = [shard(folder / f"{name}.parquet", [name]) for name in names]
+    return [Input(i.path, i.bytes, digest(Path(i.path)), i.rows) for i in made]
+
+
+def content(run: Path) -> dict[str, list[str]]:
+    files = sorted((run / "dataset").glob("part-*.parquet"))
+    return {file.name: pq.read_table(file)["text"].to_pylist() for file in files}
+
+
+def test_it_holds_shards_and_names_that_parquet_readers_pass_over(tmp_path):
+    publish(RECIPE, shards(tmp_path / "s", "a", "b"), REPORTS, str(tmp_path))
+    assert content(tmp_path) == {"part-00000.parquet": ["a"], "part-00001.parquet": ["b"]}
+    assert {p.name for p in (tmp_path / "dataset").iterdir() if not p.name.startswith("_")} == set(content(tmp_path))
+    assert pq.read_table(tmp_path / "dataset").num_rows == 2
+    report = json.loads((tmp_path / "dataset" / REPORT).read_text())
+    assert report["notes"] == ["the classifier is a toy"]
+    assert {i.sha256 for i in find_shards([str(tmp_path / "dataset")])} == {
+        s["sha256"] for s in report["shards"].values()
+    }
+
+
+def test_a_second_one_replaces_goldwashs_files_and_no_others(tmp_path):
+    publish(RECIPE, shards(tmp_path / "s", "a", "b"), REPORTS, str(tmp_path))
+    (tmp_path / "dataset" / "README.md").write_text("mine")
+    (tmp_path / "dataset" / "part-mine.parquet").write_text("mine")
+    publish(RECIPE, shards(tmp_path / "t", "c"), REPORTS, str(tmp_path))
+    names = {p.name for p in (tmp_path / "dataset").iterdir()}
+    assert names == {"README.md", "part-mine.parquet", "part-00000.parquet", "_recipe.yaml", REPORT}
+    assert pq.read_table(tmp_path / "dataset" / "part-00000.parquet")["text"].to_pylist() == ["c"]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "part-00000.parquet", "report.txt"])
+def test_a_folder_of_the_users_is_refused(tmp_path, name):
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / name).write_text("mine")
+    with pytest.raises(DataError, match=f"files that goldwash did not write \\({name}\\)"):
+        publish(RECIPE, shards(tmp_path / "s", "a"), REPORTS, str(tmp_path))
+    assert (tmp_path / "dataset" / name).read_text() == "mine"
+
+
+def test_a_flipped_bit_is_not_published(tmp_path):
+    made = shards(tmp_path / "s", "a", "b")
+    file = Path(made[1].path)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(data)
+    with pytest.raises(DataError, match=r"b\.parquet is not what it was .* set aside as .*b\.parquet\.broken: run again"):
+        publish(RECIPE, made, REPORTS, str(tmp_path))
+    assert not (tmp_path / "dataset").exists()
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("moment", ["_remove", "_put", "write_text"])
+def test_one_that_was_killed_is_finished(tmp_path, monkeypatch, moment):
+    publish(RECIPE, shards(tmp_path / "s", "a", "b"), REPORTS, str(tmp_path))
+    new = shards(tmp_path / "t", "c")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish(RECIPE, new, REPORTS, str(tmp_path))
+    assert (tmp_path / "dataset" / UNFINISHED).exists()
+    publish(RECIPE, new, REPORTS, str(tmp_path))
+    assert content(tmp_path) == {"part-00000.parquet": ["c"]}
+    assert not (tmp_path / "dataset" / UNFINISHED).exists()
