@@ -41,9 +41,7 @@ def test_it_holds_shards_and_names_that_parquet_readers_pass_over(tmp_path):
     assert pq.read_table(tmp_path / "dataset").num_rows == 2
     report = json.loads((tmp_path / "dataset" / REPORT).read_text())
     assert report["notes"] == ["the classifier is a toy"]
-    assert {i.sha256 for i in find_shards([str(tmp_path / "dataset")])} == {
-        s["sha256"] for s in report["shards"].values()
-    }
+    assert {i.sha256 for i in find_shards([str(tmp_path / "dataset")])} == {s["sha256"] for s in report["shards"].values()}
 
 
 def test_a_second_one_replaces_goldwashs_files_and_no_others(tmp_path):
