@@ -5,9 +5,9 @@ Invariants: a command's module imports nothing heavy at its top; it imports what
 
 import typer
 
-from goldwash.evidence.cli import plan
+from goldwash.evidence.cli import evaluate, plan
 
-GROUPS = (plan,)
+GROUPS = (plan, evaluate)
 
 
 def register(app: typer.Typer) -> None:
