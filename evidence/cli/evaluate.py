@@ -148,7 +148,8 @@ def _decisions(answers: Answers, file: str, scales: tuple[list[str], list[str]],
     low, high = found.interval
     answers.say(
         f"decision accuracy {found.accuracy:.3f} [{low:.2f}, {high:.2f}]: {found.agreeing} of {found.pairs} pairs of "
-        f"{found.datasets} datasets are ordered alike at both scales (best run of each; {made.SOURCE}; 95% interval by bootstrap over datasets)"
+        f"{found.datasets} datasets are ordered alike at both scales "
+        f"(best run of each; {made.SOURCE}; 95% interval by bootstrap over datasets)"
     )
 
 

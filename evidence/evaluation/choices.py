@@ -131,7 +131,7 @@ def _csv_rows(text: str) -> list[Mapping[str, Any]]:
         return [{"question": row[0], "choices": row[1:5], "answer": row[5]} for row in rows]
     found: list[Mapping[str, Any]] = []
     for row in rows[1:]:
-        named = dict(zip(rows[0], row, strict=False))
+        named: dict[str, Any] = dict(zip(rows[0], row, strict=False))
         columns = sorted((c for c in named if c.startswith("choice") and c[6:].isdigit()), key=lambda c: int(c[6:]))
         if {"question", "answer"} <= named.keys() and columns and "premise" not in named:
             named = {"question": named["question"], "choices": [named[c] for c in columns], "answer": named["answer"]}

@@ -2,7 +2,7 @@
 
 Invariants: accuracies and baselines are fractions of 1; the centred accuracy is (accuracy - baseline) / (1 - baseline): 0 for
 guessing, 1 for perfect. An aggregate over tasks that are not all there does not exist (None): it names what is missing.
-Source: DCLM, arXiv 2406.11794, section 3.5 and appendix G; the task table of its repository, version 2 (baselines there in percent).
+Source: DCLM, arXiv 2406.11794, section 3.5 and appendix G; its repository's task table, version 2 (baselines there in percent).
 """
 
 import csv

@@ -1,0 +1,1 @@
+"""Training curves: reading logs, putting them on one axis, crossings, and what they say about model size."""
