@@ -341,6 +341,7 @@ def run_recipe(
     options: Options = Options(),
 ) -> list[Step]:
     """Every stage in order (up to ``until``), then the dataset, under one lock."""
+    recipe = fitted(recipe, names, notify)
     checked(recipe, names, out, until, options)
     with run_lock(out):
         return _begin(recipe, names, out, until, on, options)._walk(run, notify)

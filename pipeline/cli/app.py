@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from goldwash.credentials import all_kept_apart
 from goldwash.pipeline.cli import classifiers, exports, inspection, interruption, lists, run, stage
 from goldwash.pipeline.cli.errors import sentence
 from goldwash.pipeline.cli.terminal import log_to_stderr, open_streams, say
@@ -88,7 +89,7 @@ def main() -> None:
     log_to_stderr()
     interruption.started()
     debug = "--debug" in sys.argv[1:] or bool(os.environ.get("GOLDWASH_DEBUG"))
-    words = [word for word in sys.argv[1:] if word != "--debug"]
+    words = [all_kept_apart(word) for word in sys.argv[1:] if word != "--debug"]
     group: Any = get_command(app)
     try:
         group.main(args=spread(words, several(group.commands, words)), prog_name="goldwash", standalone_mode=True)

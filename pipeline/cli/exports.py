@@ -17,15 +17,13 @@ def export(
         list[str], typer.Argument(metavar="SHARDS", help="Shards, a folder of them such as RUN/dataset, or RUN:STAGE.")
     ],
     out_folder: Out,
-    format: Annotated[str, typer.Option(help="The schema: dclm, that of DCLM's releases.")] = "dclm",
-    packing: Annotated[str, typer.Option(help="The compression: zst or gz.")] = "zst",
+    format: Annotated[str, typer.Option(help="dclm, the schema of DCLM's releases, or jsonl, all columns.")] = "dclm",
+    packing: Annotated[str, typer.Option(help="The compression: zst, gz or none.")] = "zst",
 ) -> None:
-    """Write shards as JSON lines in the schema of another project."""
-    from goldwash.pipeline.export.dclm import export_dclm
-    from goldwash.pipeline.stage import RecipeError
+    """Write shards as JSON lines, with all columns or in the schema of another project."""
+    from goldwash.pipeline.export import exporter
 
-    if format != "dclm" or packing not in ("zst", "gz"):
-        raise RecipeError(f"expected --format dclm and --packing zst or gz; found {format} and {packing}")
+    write = exporter(format, packing)
     interruption.keeps(f"Whole files in {out_folder} are kept: give the same command again.")
-    for location in export_dclm(shards, out_folder, packing):  # type: ignore[arg-type]
+    for location in write(shards, out_folder, packing):
         say(location)

@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats import Rows, format_of
 from goldwash.pipeline.storage.source import Input
-from goldwash.pipeline.storage.tables import DOCUMENT, INPUT_COLUMN
+from goldwash.pipeline.storage.tables import DOCUMENT, INPUT_COLUMN, is_json_text
 
 BATCH_BYTES = 1 << 20
 """Bytes of text that are worked on at once: what a kernel touches stays in a core's cache."""
 
-MOST_BYTES = 32 << 20
-"""Bytes of all columns that a batch may have: 300 short texts beside 300 pages of a megabyte are ten batches."""
+MOST_BYTES = 16 << 20
+"""Bytes of all columns that a batch may have: 300 short texts beside 300 pages of a megabyte are twenty batches."""
 
 NULL_TEXT = "null_text"
 """The rule that drops a document without a text, where the user asked for that."""
@@ -138,6 +138,10 @@ class _Columns:
             field = self._field(name)
             kind = TEXT if to == "text" else STRING if to in ("id", "url") else _plain_type(field.type)
             if to in ("text", "id", "url"):
+                if is_json_text(field):
+                    raise DataError(
+                        f"{self._source.path}, column {name}: expected strings, found objects, lists or values of several kinds"
+                    )
                 self._string_of(_column_at(empty, name), to, 0)  # refuses a type that is not text
             metadata = {k: v for k, v in (field.metadata or {}).items() if k == b"goldwash"} or None
             if self._marks and metadata is None and to not in DOCUMENT.names:

@@ -259,6 +259,8 @@ def _archives(name: str) -> Iterator[Input]:
         return
     if choice:
         raise DataError(f"{name}: only from a list of paths, or a crawl, can some be drawn")
+    if format_by_name(name) is not None:
+        raise DataError(f"{name} holds documents that are text already: expected an archive; leave the stage extract out")
     found = list(_files(name, lambda p: plain_name(p).endswith(ARCHIVE_ENDINGS))) or _html(name)
     if not found:
         raise DataError(
@@ -337,6 +339,8 @@ def _shards(name: str) -> Iterator[Input]:
         yield from _of_hub(name)
         return
     kind = format_by_name(name)
+    if plain_name(name).endswith(ARCHIVE_ENDINGS):
+        raise DataError(f"{name} is an archive: expected documents; extract its text first, with `goldwash stage extract`")
     if kind is None:
         report = shard_report(name)
         if report is not None:

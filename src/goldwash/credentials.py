@@ -24,6 +24,7 @@ SECRET_PARAMETERS = re.compile(
 )
 """The query parameters that make a URL a signed one: of S3, Google Cloud Storage, Azure and services with tokens."""
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"\])}>]+")
 _SIGNING = re.compile(r"(?i)(^|&)([a-z-]*signature|sig|[a-z_]*token|[a-z_]*key|passw(or)?d|secret)=")
 
 
@@ -44,6 +45,15 @@ def kept_apart(location: str) -> str:
     if user or query:
         os.environ[VARIABLE] = json.dumps(known)
     return plain
+
+
+def all_kept_apart(text: str) -> str:
+    """A text, such as a word of the command line, with the credentials of each URL in it kept apart.
+
+    >>> all_kept_apart("quality.model=https://me:secret@example.org/m.bin")
+    'quality.model=https://example.org/m.bin'
+    """
+    return _URL.sub(lambda found: kept_apart(found[0]), text)
 
 
 def with_credentials(location: str) -> str:

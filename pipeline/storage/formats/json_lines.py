@@ -46,6 +46,7 @@ JSON_TEXT = {b"goldwash": b"json"}
 """The metadata of a field whose strings are JSON, so that an export writes the values and not their text."""
 
 TABLE_BYTES, TABLE_ROWS = 1 << 20, 1024
+OF_64_BITS = float(1 << 63)
 EXACT = 1 << 53
 """Whole numbers above this are not exact as doubles."""
 
@@ -126,7 +127,7 @@ def _kinds_of(source: Input, _changes: Any) -> tuple[tuple[str, Kind], ...]:
                 held, found = kinds.get(name, "null"), kind_of(value)
                 if found == "int" and not -EXACT <= value <= EXACT:
                     large.add(name)
-                if held != found:
+                if held != found or name not in kinds:
                     kinds[name] = merged(held, found)
     return tuple((name, "json" if kind == "float" and name in large else kind) for name, kind in kinds.items())
 
@@ -173,6 +174,8 @@ def objects(stream: Any, source: Input) -> Iterator[tuple[dict[str, Any], int]]:
                 row[path] = _inner(row, path)
         if "metadata" in row and source.reading.id == Reading.id:
             _with_record(row)
+        if type(key := row.get(source.reading.id)) is int:
+            row[source.reading.id] = str(key)
         yield row, len(line)
 
 
@@ -182,7 +185,10 @@ def _object(line: bytes, number: int, location: str) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         row = _leniently(line, number, location)
     if isinstance(row, dict):
-        return row
+        cut = any(
+            type(value) is float and abs(value) >= OF_64_BITS for value in row.values()
+        )  # orjson's, of larger whole numbers
+        return dict(_leniently(line, number, location)) if cut else row
     raise DataError(
         f"{location}, line {number}: expected a JSON object on each line, found {_name_of(row)}"
         + (": write the list's items as lines, with `jq -c '.[]'`" if isinstance(row, list) else "")
