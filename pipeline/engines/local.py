@@ -7,7 +7,9 @@ ends. With one worker, or one task, the work is done in this process.
 """
 
 import multiprocessing
+import multiprocessing.util
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -73,6 +75,25 @@ def local(workers: int = 0, progress: Shown = silent) -> Run:
     return run
 
 
+LONGEST_FOLDER = 60
+"""Characters of the temporary folder in which a socket's name still fits into its 108 bytes (104 on macOS)."""
+
+
+def short_socket_folder() -> None:
+    """Have the sockets of workers in a short folder: their names are limited, and ``TMPDIR`` may be of any length."""
+    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER:
+        return
+    held = tempfile.tempdir
+    for folder in ("/tmp", "/var/tmp", "/dev/shm"):
+        if os.access(folder, os.W_OK | os.X_OK):
+            tempfile.tempdir = folder
+            try:
+                multiprocessing.util.get_temp_dir()  # made now, and used by this process from now on
+            finally:
+                tempfile.tempdir = held
+            return
+
+
 @dataclass
 class _Worker:
     process: Any
@@ -106,6 +127,7 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
     def _in_processes(self, ranks: Sequence[int], poll: Poll) -> Failures:
         for name, value in MEMORY.items():
             os.environ.setdefault(name, value)
+        short_socket_folder()
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["goldwash.pipeline.engines.preload"])
         waiting, tries, failures = list(reversed(ranks)), dict.fromkeys(ranks, 0), Failures()
