@@ -30,7 +30,7 @@ from goldwash.pipeline.storage.states import forget_states
 from goldwash.pipeline.storage.tasks import Task
 from goldwash.text_output import printable
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 """How long the agent may take to start, on a busy machine or a slow disk."""
 
 ANSWER_SECONDS = 30.0
@@ -196,11 +196,12 @@ class Agent:
         """The agent has ended by itself: Ray's client ends its process where it has lost the cluster."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(END_SECONDS)
+        words = _last_words(self._text())
         self.kill()
         how = _how_it_ended(self.process.returncode)
         raise RunError(
-            f"the connection to the Ray cluster at {self.address} is lost ({how}; {_last_words(self._text())}): its head has "
-            f"ended, or cannot be reached. Start it again; {AGAIN}"
+            f"the connection to the Ray cluster at {self.address} is lost ({how}; {words}): its head has ended, or cannot be "
+            f"reached. Start it again; {AGAIN}"
         )
 
     def _text(self) -> str:
@@ -220,8 +221,8 @@ class Agent:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        self.pipe.close()
-        self.lifeline.close()
+        for thing in (self.pipe, self.lifeline, self.printed):
+            thing.close()
 
 
 def _check_address(address: str) -> None:

@@ -1,82 +1,26 @@
-"""The Slurm engine: its settings, and what cannot work, refused before anything is submitted.
+"""The Slurm engine: its settings with what starts it.
 
-Invariants: passes are job arrays (`slurm_array`); a whole run is a chain of driver jobs that need nobody (`slurm_driver`).
-Paths and values never reach a shell unquoted; the few that Slurm cannot take are refused by name.
+Invariants: a pass is a job array (`slurm_array`); a whole run is a chain of driver jobs that need nobody (`slurm_driver`).
 """
 
-import os
-import re
-import shlex
-import shutil
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from goldwash.pipeline.engines import slurm_commands as commands
+from goldwash.pipeline.engines import slurm_driver
 from goldwash.pipeline.engines.progress import Shown, silent
-from goldwash.pipeline.engines.settings import Cluster, Screen
+from goldwash.pipeline.engines.settings import Screen
+from goldwash.pipeline.engines.slurm_array import SlurmExecutor
+from goldwash.pipeline.engines.slurm_settings import SlurmSettings, check_cluster
 from goldwash.pipeline.engines.work import missing_ranks
+from goldwash.pipeline.flow import Request, Step
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import RecipeError, Run, RunError, Work, reports_of
-from goldwash.pipeline.storage.locations import filesystem, is_local, join
+from goldwash.pipeline.stage import Run, Work, reports_of
 from goldwash.pipeline.storage.tasks import Task
-from goldwash.text_output import printable
-
-if TYPE_CHECKING:
-    from goldwash.pipeline.flow import Request, Step
-
-OURS = ("array", "dependency", "job-name", "parsable", "wrap", "wait", "test-only", "output", "error", "open-mode")
-"""Options of sbatch that goldwash sets; a user's own would break the chain of jobs."""
 
 
 @dataclass(frozen=True)
-class Slurm(Cluster):
-    """A Slurm cluster. ``environment`` is a shell command that puts goldwash's Python first on the path."""
-
-    engine: ClassVar[str] = "slurm"
-    partition: str = ""
-    """One partition, or several separated by commas: Slurm takes the one that starts first."""
-    time: str = "24:00:00"
-    array: int = 1000
-    """The most elements of a job array. More tasks than that share elements; a cluster that allows fewer gets fewer."""
-    environment: str = ""
-    account: str = ""
-    qos: str = ""
-    sbatch: Mapping[str, Any] = field(default_factory=dict)
-    """Further options of sbatch, as {constraint: icelake}; ``""`` for one without a value."""
-    driver_memory_gb: float = 4.0
-    """Memory of the driver jobs."""
-    poll_seconds: float = 5.0
-    late_seconds: float = 60.0
-    """How long a shared disk may take to show what another machine has written."""
-    controller_seconds: float = 1800.0
-    """How long a driver, and a command that follows a run, wait for a controller that does not answer."""
-
-    def __post_init__(self) -> None:
-        for option, value in {"partition": self.partition, "time": self.time, **self.options()}.items():
-            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", option) or option in OURS:
-                why = "goldwash sets it" if option in OURS else "expected the long name of an option, without dashes"
-                raise RecipeError(f"slurm settings, sbatch: {printable(option)!r} cannot be given: {why}")
-            if re.search(r"[\x00-\x1f\x7f]", value):
-                raise RecipeError(
-                    f"slurm settings: {option} is {printable(value)!r}; control characters cannot be given to sbatch"
-                )
-        if self.array < 1 or self.poll_seconds <= 0:
-            raise RecipeError(f"slurm settings: array is {self.array}, poll_seconds {self.poll_seconds}; expected more than 0")
-
-    @property
-    def clusters(self) -> str:
-        """The cluster that jobs are for; "" is this machine's."""
-        return str(self.sbatch.get("clusters") or self.sbatch.get("cluster") or "")
-
-    def options(self) -> dict[str, str]:
-        """The account, the quality of service and the further options of sbatch, as text."""
-        plain = {
-            key: "" if value in (None, "", True) else str(value) for key, value in self.sbatch.items() if value is not False
-        }
-        named = {"account": self.account, "qos": self.qos}
-        return {**{key: value for key, value in named.items() if value}, **plain}
+class Slurm(SlurmSettings):
+    """A Slurm cluster."""
 
     def start(self, progress: Shown = silent) -> Run:
         """The engine of these settings."""
@@ -86,20 +30,16 @@ class Slurm(Cluster):
         """Fail if Slurm cannot be reached, or has no such partition."""
         check_cluster(self)
 
-    def walk(self, request: "Request", screen: Screen, detach: bool = False) -> Sequence["Step"]:
+    def walk(self, request: Request, screen: Screen, detach: bool = False) -> Sequence[Step]:
         """Submit a run's driver jobs, and follow them unless ``detach``."""
-        from goldwash.pipeline.engines.slurm_driver import walk
-
-        return walk(self, request, screen, detach)
+        return slurm_driver.walk(self, request, screen, detach)
 
 
-def slurm(settings: Slurm, progress: Shown = silent) -> Run:
+def slurm(settings: SlurmSettings, progress: Shown = silent) -> Run:
     """An engine that runs tasks as job arrays and waits for them."""
     check_cluster(settings)
 
     def run(work: Work, tasks: Sequence[Task]) -> Report:
-        from goldwash.pipeline.engines.slurm_array import SlurmExecutor
-
         ranks = missing_ranks(tasks)
         if ranks:
             with progress(tasks) as shown:
@@ -108,42 +48,3 @@ def slurm(settings: Slurm, progress: Shown = silent) -> Run:
         return reports_of(tasks)
 
     return run
-
-
-def check_cluster(settings: Slurm) -> None:
-    """Refuse what cannot work: no sbatch here, no answer, no such partition."""
-    if shutil.which("sbatch") is None:
-        raise RunError("sbatch is not on the path: run goldwash where Slurm's commands are (a login node), or give --on local")
-    if not settings.partition:
-        raise RunError("no partition is named: give --with partition=NAME, or a file of settings; `sinfo` lists them")
-    if settings.clusters:
-        return  # the partitions of another cluster; its controller refuses what it has not
-    known = commands.partitions()
-    for name in settings.partition.split(","):
-        if name not in known:
-            raise RunError(f"Slurm has no partition {printable(name)!r}: there are {printable(', '.join(sorted(known)))}")
-
-
-def check_path(location: str) -> None:
-    """Refuse a folder that Slurm cannot name: it has no escape for a line break, and takes a backslash for one."""
-    path = whole(location)
-    if found := re.search(r"[\x00-\x1f\x7f\\]", path):
-        raise RunError(
-            f"{printable(path)} has {printable(found[0])!r} in its name, which cannot be given to Slurm in the path of a log: "
-            "choose another --out"
-        )
-
-
-def python_of(settings: Slurm) -> str:
-    """Python as a job's script calls it: the environment's, or the one that runs here."""
-    return "python" if settings.environment else shlex.quote(sys.executable)
-
-
-def slurm_logs(out: str) -> str:
-    """Where Slurm writes what jobs print: it takes no other place than a disk."""
-    return join(filesystem(out)[1], "logs", "slurm") if is_local(out) else join("goldwash-slurm-logs", out.rpartition("://")[2])
-
-
-def whole(location: str) -> str:
-    """A location that means the same in any folder."""
-    return os.path.abspath(filesystem(location)[1]) if is_local(location) else location

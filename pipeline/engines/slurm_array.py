@@ -29,7 +29,7 @@ from datatrove.executor.base import DistributedEnvVars
 from datatrove.executor.slurm import SlurmPipelineExecutor
 
 from goldwash.pipeline.engines import slurm_commands as commands
-from goldwash.pipeline.engines.slurm import Slurm, check_path, python_of, slurm_logs, whole
+from goldwash.pipeline.engines.slurm_settings import SlurmSettings, check_path, python_of, settings_from, slurm_logs, whole
 from goldwash.pipeline.engines.work import (
     MEMORY,
     TRIES,
@@ -61,7 +61,7 @@ ROUNDS = 50
 class SlurmExecutor(Attempts, SlurmPipelineExecutor):  # type: ignore[misc]
     """datatrove's Slurm executor with markers, tasks as JSON, and a driver that waits and submits again."""
 
-    def __init__(self, work: Work, tasks: Mapping[int, Task], settings: Slurm) -> None:
+    def __init__(self, work: Work, tasks: Mapping[int, Task], settings: SlurmSettings) -> None:
         first = next(iter(tasks.values()))
         check_path(first.out)
         self.folder = logs_of(first)
@@ -233,7 +233,7 @@ def element(folder: str, number: int, index: int) -> int:
         raise DataError(f"{folder} has no array-{number}.json: submit the run again")
     each = array["each"]
     work, tasks = read_tasks(folder, array["ranks"][index * each : (index + 1) * each])
-    executor = SlurmExecutor(work, tasks, Slurm(**array["settings"]))
+    executor = SlurmExecutor(work, tasks, settings_from(array["settings"]))
     failures = [why for rank in tasks if (why := executor.attempt(rank))]
     sys.stderr.write("".join(f"{why}\n" for why in failures))
     return int(bool(failures))

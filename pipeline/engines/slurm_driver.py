@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from goldwash.pipeline.engines import slurm as engine
 from goldwash.pipeline.engines import slurm_commands as commands
-from goldwash.pipeline.engines.settings import Screen, settings_of
-from goldwash.pipeline.engines.slurm import Slurm
+from goldwash.pipeline.engines import slurm_settings as engine
+from goldwash.pipeline.engines.settings import Screen
+from goldwash.pipeline.engines.slurm_settings import SlurmSettings, settings_from
 from goldwash.pipeline.flow import Flow, Request, Step, held_run, planned, resumed
 from goldwash.pipeline.inspect.status import StageStatus, overall, status
 from goldwash.pipeline.report import Report
@@ -51,7 +51,7 @@ exit $code
 """A driver job: begun again if it was killed; queued again by itself shortly before its time is over."""
 
 
-def walk(settings: Slurm, request: Request, screen: Screen, detach: bool) -> Sequence[Step]:
+def walk(settings: SlurmSettings, request: Request, screen: Screen, detach: bool) -> Sequence[Step]:
     """Submit a run's driver jobs and follow them; its steps once it is finished, none if ``detach``."""
     run = request.out
     engine.check_path(run)
@@ -83,15 +83,12 @@ def waiting(run: str) -> list[str]:
     return [name for name in names if commands.queued(name, _held(run).clusters)]
 
 
-def _held(run: str) -> Slurm:
+def _held(run: str) -> SlurmSettings:
     """The settings with which a run was submitted; the defaults if it was not."""
-    held = read_json(join(run, "engine.json")) or {"slurm": {}}
-    settings = settings_of("slurm", given={key: value for key, value in held["slurm"].items() if key != "stages"})
-    assert isinstance(settings, Slurm)
-    return dataclasses.replace(settings, stages=held["slurm"].get("stages", {}))
+    return settings_from((read_json(join(run, "engine.json")) or {"slurm": {}})["slurm"])
 
 
-def submit(flow: Flow, settings: Slurm, notify: Notify) -> list[str]:
+def submit(flow: Flow, settings: SlurmSettings, notify: Notify) -> list[str]:
     """Submit a driver job for each stage that is not finished, as many as Slurm allows; the names of all of them."""
     names = names_of(flow.out)
     if queued := waiting(flow.out):
@@ -105,7 +102,7 @@ def submit(flow: Flow, settings: Slurm, notify: Notify) -> list[str]:
     return names[finished:]
 
 
-def _submit_from(run: str, settings: Slurm, number: int, job: str | None, notify: Notify) -> None:
+def _submit_from(run: str, settings: SlurmSettings, number: int, job: str | None, notify: Notify) -> None:
     """Submit the driver jobs of a stage and of those after it, each to wait for the one before, the first for ``job``."""
     names, first = names_of(run), job
     for n in range(number, len(names) + 1):
@@ -119,7 +116,7 @@ def _submit_from(run: str, settings: Slurm, number: int, job: str | None, notify
         notify(f"submitted {names[n - 1]}: job {job}")
 
 
-def submit_driver(settings: Slurm, run: str, number: int, name: str, after: str | None) -> str:
+def submit_driver(settings: SlurmSettings, run: str, number: int, name: str, after: str | None) -> str:
     """Submit the driver job of a stage; returns the job.
 
     It starts when the job ``after`` has ended well and is cancelled if that one fails. Slurm queues it again when its node is
@@ -182,7 +179,7 @@ def _drive(run: str, number: int, notify: Notify) -> None:
     flow, settings = resumed(run), _held(run)
     while True:
         try:
-            flow.step(number, engine.slurm(settings), notify)
+            flow.step(number, settings.start(), notify)
             break
         except commands.LimitError:
             if not _give_way(run, number, settings, notify):
@@ -193,7 +190,7 @@ def _drive(run: str, number: int, notify: Notify) -> None:
         _submit_from(run, settings, number + 1, os.environ.get("SLURM_JOB_ID"), notify)
 
 
-def _give_way(run: str, number: int, settings: Slurm, notify: Notify) -> bool:
+def _give_way(run: str, number: int, settings: SlurmSettings, notify: Notify) -> bool:
     """Take the last driver job out of the queue, so that Slurm takes an array in its place; False if none waits."""
     for name in reversed(names_of(run)[number:]):
         for job in commands.queued(name, settings.clusters):
@@ -211,7 +208,7 @@ def driver_failure(run: str, number: int) -> str:
 # --- following
 
 
-def follow(run: str, names: Sequence[str], settings: Slurm, notify: Notify) -> None:
+def follow(run: str, names: Sequence[str], settings: SlurmSettings, notify: Notify) -> None:
     """Report each change until the run is finished; a `RunError` if it stops before, or if Slurm no longer answers."""
     shown: dict[str, str] = {}
     while True:
