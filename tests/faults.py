@@ -173,10 +173,9 @@ def ray_engine(cluster: RayCluster) -> Engine:
     def kill_head(out: Path, chance: random.Random) -> bool:
         for name in ("head", "node"):
             cluster.kill(name)
-        cluster.start("head")
-        until(lambda: cluster.nodes() >= 1, 180, "Ray's head")
-        cluster.start("node")
-        until(lambda: cluster.nodes() == 2, 180, "Ray's second node")
+        for name in ("head", "node"):
+            cluster.start(name)
+            until(lambda name=name: cluster.started(name), 180, f"Ray's {name}")  # type: ignore[misc]
         return True
 
     options = ("--on", "ray", "--ray-address", cluster.address, "--with", "memory_gb=1")

@@ -18,12 +18,12 @@ Folder = Annotated[str, typer.Argument(metavar="RUN", help="The --out of a run o
 @app.command()
 def status(run_folder: Folder) -> None:
     """Show where a run is, what failed and why; exit code 1 if it failed or stopped."""
-    from goldwash.pipeline.engines.slurm_driver import in_words
+    from goldwash.pipeline.engines.slurm_driver import in_words, without_drivers
     from goldwash.pipeline.inspect.status import folders, overall
     from goldwash.pipeline.inspect.status import status as status_of
     from goldwash.pipeline.inspect.summary import damage_in, damage_lines
 
-    found = status_of(run_folder)
+    found = without_drivers(run_folder, status_of(run_folder))
     for made in found:
         say(in_words(made))
         for failure in made.failures:

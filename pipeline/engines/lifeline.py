@@ -1,48 +1,32 @@
 """A process that ends with the process it works for, however that ends: ``kill -9``, out of memory, a closed terminal.
 
-Invariants: where the kernel can do it (Linux) it kills the process together with its parent, even while that runs C code;
-elsewhere a thread waits for the end of a pipe. Ctrl-C is left to the driver, which ends its workers.
+Invariants: the other end of a pipe, its lifeline, is open in the driver alone, and nothing is ever sent through it. Where it
+is closed, Linux kills the process, even while that runs C code that holds the interpreter's lock; elsewhere a thread does.
+Ctrl-C is left to the driver, which ends its workers. (To be killed with one's parent, PR_SET_PDEATHSIG, is no help: a
+worker's parent is the fork server, which lives as long as its workers.)
 """
 
-import ctypes
+import fcntl
 import os
 import signal
 import sys
 import threading
 from multiprocessing.connection import Connection, wait
 
-SET_PARENT_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
-
-
-def die_with_parent(lifeline: Connection) -> None:
-    """End this process when its parent ends. ``lifeline``: a pipe whose other end only the driver holds, for other kernels.
-
-    A worker's parent is the fork server, which ends with the driver. A thread in a worker is avoided where it can be: workers
-    fork.
-    """
-    parent = os.getppid()
-    if not _asked_kernel():
-        die_with(lifeline)
-    elif os.getppid() != parent:  # it ended before the kernel was asked
-        os._exit(1)
-    else:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
 
 def die_with(lifeline: Connection) -> None:
-    """End this process when the other end of a pipe is closed, through which nothing is ever sent."""
+    """End this process when the other end of a pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(lifeline,), daemon=True, name="lifeline").start()
-
-
-def _asked_kernel() -> bool:
-    if sys.platform != "linux":
-        return False
-    try:
-        return bool(ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0) == 0)
-    except (OSError, AttributeError):
-        return False
+    if sys.platform == "linux":
+        # without a thread: a worker forks. SIGIO, unless it is handled, ends a process (signal(7))
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(lifeline.fileno(), fcntl.F_SETOWN, os.getpid())
+        flags = fcntl.fcntl(lifeline.fileno(), fcntl.F_GETFL)
+        fcntl.fcntl(lifeline.fileno(), fcntl.F_SETFL, flags | os.O_ASYNC)
+        if lifeline.poll():  # closed before the kernel was asked
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch, args=(lifeline,), daemon=True, name="lifeline").start()
 
 
 def _watch(lifeline: Connection) -> None:

@@ -19,7 +19,7 @@ from datatrove.executor.local import LocalPipelineExecutor
 
 from goldwash.credentials import VARIABLE as CREDENTIALS
 from goldwash.pipeline.code import forget_sources
-from goldwash.pipeline.engines.lifeline import die_with_parent
+from goldwash.pipeline.engines.lifeline import die_with
 from goldwash.pipeline.engines.progress import Shown, silent
 from goldwash.pipeline.engines.settings import Settings
 from goldwash.pipeline.engines.task_log import capture_output
@@ -204,7 +204,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection, credentials: str) -> None:
     """A worker's life: receive a rank, send why it failed (or None), until the driver has ended."""
-    die_with_parent(lifeline)
+    die_with(lifeline)
     if credentials:  # the fork server may have started before they were known
         os.environ[CREDENTIALS] = credentials
     capture_output()

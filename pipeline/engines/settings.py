@@ -22,7 +22,6 @@ and is imported when it is named. A file of settings has a part for each engine 
 import dataclasses
 import importlib
 import math
-import shutil
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +67,11 @@ class Settings(ABC):
     def check(self) -> None:  # noqa: B027  (this machine can always be reached)
         """Fail if the engine cannot be reached, or if it cannot do what these settings say; nothing is started."""
 
+    @classmethod
+    def queued(cls, run: str) -> list[str]:
+        """The jobs of a run that an earlier command submitted and that still wait or run; none where there are no jobs."""
+        return []
+
     def walk(self, request: "Request", screen: "Screen", detach: bool = False) -> Sequence["Step"]:
         """Do a whole run; its steps. ``detach``: submit it and return no step, where an engine can."""
         if detach:
@@ -77,15 +81,12 @@ class Settings(ABC):
 
 
 def _check_not_queued(run: str) -> None:
-    """Refuse a folder whose run was submitted to Slurm and is still queued there."""
-    if (read_json(join(run, "run.json")) or {}).get("on") != "slurm" or shutil.which("squeue") is None:
-        return
-    from goldwash.pipeline.engines.slurm_driver import waiting
-
-    if queued := waiting(run):
+    """Refuse a folder whose run was submitted to a cluster and is still queued there."""
+    engine = (read_json(join(run, "run.json")) or {}).get("on")
+    if engine in engine_names() and (queued := settings_class(engine).queued(run)):
         raise RunError(
-            f"the run in {run} was submitted to Slurm and is queued there ({', '.join(queued)}): wait for it, cancel its jobs, "
-            "or choose another --out"
+            f"the run in {run} was submitted to {engine} and is queued there ({', '.join(queued)}): wait for it, cancel its "
+            "jobs, or choose another --out"
         )
 
 

@@ -3,6 +3,7 @@
 Invariants: a pass is a job array (`slurm_array`); a whole run is a chain of driver jobs that need nobody (`slurm_driver`).
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,11 @@ class Slurm(SlurmSettings):
     def check(self) -> None:
         """Fail if Slurm cannot be reached, or has no such partition."""
         check_cluster(self)
+
+    @classmethod
+    def queued(cls, run: str) -> list[str]:
+        """The driver jobs of a run that wait or run; none where Slurm's commands are not installed."""
+        return slurm_driver.waiting(run) if shutil.which("squeue") else []
 
     def walk(self, request: Request, screen: Screen, detach: bool = False) -> Sequence[Step]:
         """Submit a run's driver jobs, and follow them unless ``detach``."""

@@ -13,9 +13,11 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import RunError, Work
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.locations import DataError, join, read_json
+from goldwash.pipeline.storage.locks import STALE_SECONDS, LockError
 from goldwash.pipeline.storage.tasks import Task
 from goldwash.text_output import printable
 
@@ -177,10 +180,16 @@ def drive(run: str, number: int, notify: Notify) -> None:
 
 def _drive(run: str, number: int, notify: Notify) -> None:
     flow, settings = resumed(run), _held(run)
+    until = time.monotonic() + STALE_SECONDS + 60
     while True:
         try:
             flow.step(number, settings.start(), notify)
             break
+        except LockError as error:  # this job's predecessor, on a node that was lost, counts as alive for a while
+            if time.monotonic() > until:
+                raise
+            notify(f"{error}\nwaiting, for {STALE_SECONDS + 60:.0f} s at the most")
+            time.sleep(min(20.0, settings.poll_seconds))
         except commands.LimitError:
             if not _give_way(run, number, settings, notify):
                 raise
@@ -200,9 +209,19 @@ def _give_way(run: str, number: int, settings: SlurmSettings, notify: Notify) ->
     return False
 
 
-def driver_failure(run: str, number: int) -> str:
-    """Why the driver job of a stage failed; "" if it did not, or has not said so."""
-    return str((read_json(join(run, "logs", f"driver-{number:02d}.json")) or {}).get("why", ""))
+def without_drivers(run: str, stages: Sequence[StageStatus]) -> Sequence[StageStatus]:
+    """The stages of a run, the one that is under way as stopped if none of its driver jobs is in Slurm's queue any more.
+
+    A driver job that was cancelled or killed could not record it. Where Slurm's commands are not installed, or its controller
+    does not answer, the stages are returned as they are.
+    """
+    if (read_json(join(run, "run.json")) or {}).get("on") != "slurm" or shutil.which("squeue") is None:
+        return stages
+    try:
+        queued = waiting(run)
+    except RunError:
+        return stages
+    return [replace(stage, state="stopped") if stage.state == "under way" and not queued else stage for stage in stages]
 
 
 # --- following
@@ -230,8 +249,8 @@ def follow(run: str, names: Sequence[str], settings: SlurmSettings, notify: Noti
 
 
 def _why_stopped(run: str, stages: Sequence[StageStatus]) -> str:
-    number, stopped = next((n, stage) for n, stage in enumerate(stages, 1) if stage.state != "finished")
-    why = "; ".join(f"{f.task}: {f.why}" for f in stopped.failures) or driver_failure(run, number)
+    stopped = next(stage for stage in stages if stage.state != "finished")
+    why = "; ".join(f"{f.task}: {f.why}" for f in stopped.failures)
     why = why or f"its job has ended and says nothing in {run} (can its node see that folder?)"
     return (
         f"{stopped.name} is not finished: {why}; Slurm's logs: {engine.slurm_logs(run)}; see goldwash status {shlex.quote(run)}"

@@ -7,13 +7,14 @@ is done, ``logs/`` what is under way and what failed (`goldwash.pipeline.engines
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from goldwash.pipeline.flow import held_run
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.locations import filesystem, join, read_json, read_text, sizes_in
+from goldwash.text_output import printable
 
 LOG_LINES = 5
 SHOWN = 3
@@ -69,8 +70,19 @@ def status(run: str) -> list[StageStatus]:
     found = []
     for number, name in enumerate(held["order"]):
         folder = held["stages"][number] if number < len(held["stages"]) else None
-        found.append(_stage(name, join(run, folder)) if folder else StageStatus(name, "waiting"))
+        made = _stage(name, join(run, folder)) if folder else StageStatus(name, "waiting")
+        found.append(_driven(run, number + 1, made))
     return found
+
+
+def _driven(run: str, number: int, stage: StageStatus) -> StageStatus:
+    """A stage, as failed if its driver job recorded an error (`pipeline.engines.slurm_driver`)."""
+    driver = read_json(join(run, "logs", f"driver-{number:02d}.json")) or {}
+    if stage.state == "finished" or "why" not in driver:
+        return stage
+    name, why, host = (printable(driver.get(key, "")) for key in ("job", "why", "host"))
+    failed = Failure(f"driver job {name}".strip(), why, host, ())
+    return replace(stage, state="failed", failures=stage.failures or (failed,))
 
 
 def stage_in(folder: str) -> str | None:

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -127,12 +127,40 @@ def slurm_cluster(folder: Path) -> Iterator[SlurmCluster]:
     finally:
         cluster.ask("scancel", "--user", getpass.getuser(), "--signal=KILL", "--full")
         for process in cluster.processes.values():
+            process.send_signal(signal.SIGCONT)
             process.terminate()
         for process in cluster.processes.values():
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+        for pid in with_variable("SLURM_CONF", cluster.environment["SLURM_CONF"]):  # steps that outlive their daemon
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def with_variable(name: str, value: str) -> list[int]:
+    """The processes, other than this one, whose environment has a variable with this value."""
+    found, wanted = [], f"{name}={value}".encode()
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if wanted in place.read_bytes().split(b"\0") and int(place.parent.name) != os.getpid():
+                found.append(int(place.parent.name))
+    return found
+
+
+def _descendants(parent: int) -> list[int]:
+    """The processes below one, however their groups are."""
+    children: dict[int, list[int]] = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError):
+            pid, _, rest = place.read_text().partition(" (")
+            children.setdefault(int(rest.rpartition(") ")[2].split()[1]), []).append(int(pid))
+    found, ahead = [], [parent]
+    while ahead:
+        ahead += (below := children.get(ahead.pop(), []))
+        found += below
+    return found
 
 
 @dataclass
@@ -175,7 +203,7 @@ class RayCluster:
             "--node-ip-address=127.0.0.1",
         ]
         node = [f"--address={self.address}", "--node-ip-address=127.0.0.1"]
-        with (self.folder / f"{name}.out").open("ab") as log:
+        with (self.folder / f"{name}.out").open("wb") as log:
             self.processes[name] = subprocess.Popen(
                 [ray, "start", *(head if name == "head" else node), *shared],
                 env={**os.environ, **self.environment, **self.more}, stdout=log, stderr=log, start_new_session=True,
@@ -186,6 +214,20 @@ class RayCluster:
         process = self.processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a signal to all processes of a node, as SIGSTOP, which freezes it."""
+        os.killpg(self.processes[name].pid, number)
+        for pid in _descendants(self.processes[name].pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def started(self, name: str) -> bool:
+        """Whether a node says that it is ready; raises where it has ended."""
+        if self.processes[name].poll() is not None:
+            raise RuntimeError(f"ray start of {name} ended with {self.processes[name].returncode}: {self.folder}/{name}.out")
+        text = (self.folder / f"{name}.out").read_text(errors="replace")
+        return "Ray runtime started" in text
 
     def nodes(self) -> int:
         """Nodes that are alive, as another process sees them."""
@@ -205,18 +247,17 @@ class RayCluster:
 
 
 @contextmanager
-def ray_cluster(folder: Path, **more: str) -> Iterator[RayCluster]:
-    """Two Ray nodes of two processors, with ``more`` in their environment; `NoEngineError` where Ray is not installed."""
+def ray_cluster(folder: Path, names: Sequence[str] = ("head", "node"), **more: str) -> Iterator[RayCluster]:
+    """Ray nodes of two processors, with ``more`` in their environment; `NoEngineError` where Ray is not installed."""
     if not Path(sys.executable).with_name("ray").exists():
         raise NoEngineError("Ray is not installed: make engines (or: pip install 'goldwash[ray]')")
     folder.mkdir(parents=True, exist_ok=True)
     port = next(p for p in free_ports(20) if not 10002 <= p <= 19999)  # Ray's workers have those
     cluster = RayCluster(folder, port, tempfile.mkdtemp(prefix="ray-"), more=more)
     try:
-        cluster.start("head")
-        until(lambda: cluster.nodes() >= 1, 180, "Ray's head")
-        cluster.start("node")
-        until(lambda: cluster.nodes() == 2, 180, "Ray's second node")
+        for name in names:
+            cluster.start(name)
+            until(lambda name=name: cluster.started(name), 180, f"Ray's {name}")  # type: ignore[misc]
         yield cluster
     finally:
         for name in list(cluster.processes):

@@ -1,6 +1,8 @@
 """Work for the local executor's tests: top-level, so that workers find it; what it does stands in the task."""
 
+import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -38,7 +40,7 @@ def tell_worker(task: Task) -> None:
         output.facts.update(kernels=loaded, modules=sorted(sys.modules), pool=pool)
 
 
-def act(task: Task) -> None:  # noqa: C901 - a table of things that happen
+def act(task: Task) -> None:  # noqa: C901, PLR0912 - a table of things that happen
     match task.extra.get("act"):
         case "die once":
             once = Path(task.out) / f"died-{task.index}"
@@ -61,6 +63,12 @@ def act(task: Task) -> None:  # noqa: C901 - a table of things that happen
             time.sleep(3)
         case "no memory":
             raise MemoryError
+        case "print":
+            print("a title: \x1b[31m")  # noqa: T201
+            logging.getLogger("warcio").warning("warcio says \x1b[31m")
+            os.write(2, b"by a C library\n")
+        case "never":
+            re.match(r"(a+)+$", "a" * 60 + "b")
         case "eat":
             held = []
             for _ in range(800):
