@@ -12,7 +12,8 @@ import atheris
 with atheris.instrument_imports(include=["goldwash.pipeline.warc"]):
     from goldwash.pipeline.stages.extract import DOCUMENTS, Extract, text_of
     from goldwash.pipeline.warc.http import TooLarge, response
-    from goldwash.pipeline.warc.records import Record, records, wacz_records
+    from goldwash.pipeline.warc.records import Record, records
+    from goldwash.pipeline.warc.wacz import wacz_records
 
 STAGE = Extract(extractor="blocks", html_only=False, max_page_bytes=1 << 20)
 

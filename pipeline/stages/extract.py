@@ -65,7 +65,8 @@ from goldwash.pipeline.storage.parquet import BATCH_BYTES, DOCUMENT, DROPPED, wi
 from goldwash.pipeline.storage.states import heartbeat
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.warc.http import HEAD_BYTES, TooLarge, response
-from goldwash.pipeline.warc.records import Damage, Record, arc_id, records, wacz_records
+from goldwash.pipeline.warc.records import Damage, Record, arc_id, records
+from goldwash.pipeline.warc.wacz import wacz_records
 
 LOOK_BYTES = 1 << 12
 """Bytes of visible text that early rules look at: enough to tell a language, and more words than any page needs."""

@@ -29,7 +29,8 @@ from goldwash.pipeline.html.visible_text import visible
 from goldwash.pipeline.stages.extract import Extract, text_of
 from goldwash.pipeline.storage.inputs import find_archives
 from goldwash.pipeline.warc.http import TooLarge, response, unpacked
-from goldwash.pipeline.warc.records import Damage, Record, record_at, records, wacz_records
+from goldwash.pipeline.warc.records import Damage, Record, record_at, records
+from goldwash.pipeline.warc.wacz import wacz_records
 from tests.pipeline.conftest import rows
 from tests.support.archives import arc, gzipped, page, record, warc
 
@@ -329,7 +330,7 @@ def test_an_arc_packed_as_one_gives_what_stands_before_its_damage_and_after_it(p
     assert 30 <= len(first) <= 75  # a block of lz4's has four megabytes
     for n, one_of in enumerate(first[:-1]):  # the last one may have ended in bytes of what follows
         assert one_of.block.endswith(random.Random(n).randbytes(100_000))
-        assert (one_of.offset, one_of.length) == (0, len(broken))
+        assert (one_of.offset, one_of.length) == (0, len(data))  # where a broken frame ends is not known
     assert [r.block.endswith(page(n)) for n, r in enumerate(after)] == [True] * 3
     assert {(r.offset, r.length) for r in after} == {(len(broken), len(data) - len(broken))}
     assert [f.offset for f in found if isinstance(f, Damage)] == [0]

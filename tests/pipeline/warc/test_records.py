@@ -263,7 +263,7 @@ def test_one_frame_of_all_records_may_need_a_dictionary():
 )
 def test_a_dictionary_that_cannot_be_read_costs_what_needs_it(content):
     found = read(headed(content) + b"".join(frames(FIVE[:2])))
-    assert found[0] == Damage(0, "the zstd dictionary at its head cannot be read")
+    assert found[0] == Damage(0, "the zstd dictionary at its head cannot be read", 8)
     assert urls(found) == []
     assert urls(read(headed(content) + b"".join(map(zstandard.compress, FIVE)))) == ["0", "1", "2", "3", "4"]
 

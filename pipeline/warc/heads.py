@@ -1,0 +1,135 @@
+"""The heads of records: the grammar of WARC's fields and of ARC's line.
+
+Invariants: pure; a head is parsed from bytes that hold all of it. Field names are case-insensitive and values may be folded
+(WARC 1.1, section 4); lines may end in LF alone. An ARC line is read from both ends, since URLs and media types hold spaces;
+version 1 has five fields, version 2 ten (https://archive.org/web/researcher/ArcFileFormat.php).
+"""
+
+import hashlib
+import re
+import uuid
+from dataclasses import dataclass, field
+
+from warcio.timeutils import timestamp_to_iso_date
+
+VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n")
+START = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n[!-9;-~]+[ \t]*:")
+"""A version and the name of the first field."""
+ARC_LINE = re.compile(
+    rb"(?P<url>[a-zA-Z][a-zA-Z0-9+.-]*:[^\r\n]{1,8192}) (?P<ip>[0-9A-Za-z.:%_-]+) (?P<date>\d{8,20}) "
+    rb"(?P<rest>[^\r\n]{0,4096}?) ?(?P<length>\S{1,20})[ \t]*\r?\n"
+)
+SIGN = re.compile(rb"WARC/\d|^[a-zA-Z][a-zA-Z0-9+.-]{1,20}:(?=[^\r\n]{1,8192} \d{8,20} )", re.MULTILINE)
+KINDS = {"warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"}
+NO_LENGTH = -1
+
+
+@dataclass
+class Head:
+    """What a record's head says. ``size``: bytes of its block, `NO_LENGTH` if it says none."""
+
+    kind: str
+    size: int
+    id: str = ""
+    url: str = ""
+    date: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    arc: bool = False
+    lines: bytes = b"\r\n"
+    """How its lines end."""
+
+
+class BrokenHead(ValueError):
+    """A head that breaks off; ``at``: the bytes of it before the next record's head."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(f"after {at} bytes")
+        self.at = at
+
+
+def begins(data: bytes | bytearray, at: int = 0) -> bool:
+    """Whether a record's head begins at a place in unpacked bytes."""
+    return START.match(data, at) is not None or ARC_LINE.match(data, at) is not None
+
+
+def warc_head(data: bytes) -> Head:
+    """The head in ``data``, from its version to its empty line; raises `BrokenHead` if another head begins within it.
+
+    Of a repeated field the first value counts; ``headers`` joins them by commas.
+
+    >>> warc_head(b"WARC/1.0\\nwarc-type: response\\nContent-length: 3\\nWARC-Target-URI:\\n http://a/\\n\\n").url
+    'http://a/'
+    """
+    values: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    name, spelt, first = "", "", False
+    for line in _checked(data).decode("utf-8", "replace").split("\n")[1:]:
+        if line[:1] in (" ", "\t") and name:
+            headers[spelt] = f"{headers[spelt]} {line.strip()}".strip()
+            if first:
+                values[name] = headers[spelt]
+            continue
+        spelt, colon, value = line.partition(":")
+        if not colon:
+            name = ""
+            continue
+        spelt, value = spelt.strip(), value.strip()
+        name = spelt.lower()
+        headers[spelt] = f"{headers[spelt]},{value}" if spelt in headers else value
+        if first := name not in values:
+            values[name] = value
+    kind, length = values.get("warc-type", "").lower(), values.get("content-length", "")
+    return Head(
+        kind if kind in KINDS else "unknown",
+        int(length) if length.isascii() and length.isdigit() and len(length) < 19 else NO_LENGTH,
+        values.get("warc-record-id", "").strip("<>"),
+        values.get("warc-target-uri", "").strip("<>"),
+        values.get("warc-date", ""),
+        headers,
+        lines=b"\n" if data.endswith(b"\n\n") else b"\r\n",
+    )
+
+
+def _checked(data: bytes) -> bytes:
+    """The same; raises `BrokenHead` where another head begins in it: at a version in a line that is no field, or after which a
+    field's name stands that stood before it.
+    """
+    inner = _INNER_VERSION.search(data, 5) if data.find(b"WARC/", 5) >= 0 else None
+    for _ in range(INNER_VERSIONS):
+        if inner is None:
+            break
+        line = data.rfind(b"\n", 0, inner.start()) + 1
+        before = {name.lower() for name in _NAMES.findall(data, 0, inner.start())}
+        after = _NAMES.search(data, inner.end() - 1)
+        if b":" not in data[line : inner.start()] or (after and after[1].lower() in before):
+            raise BrokenHead(inner.start())
+        inner = _INNER_VERSION.search(data, inner.end())
+    return data
+
+
+INNER_VERSIONS = 16
+"""More versions in a head are not looked at."""
+_INNER_VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n")
+_NAMES = re.compile(rb"\n([!-9;-~]+)[ \t]*:")
+
+
+def arc_head(found: "re.Match[bytes]") -> Head:
+    """The head in a match of `ARC_LINE`; what is not UTF-8 is Latin-1."""
+    url, length = _text(found["url"]), found["length"]
+    kind = "warcinfo" if url.startswith("filedesc://") else "response"
+    date = timestamp_to_iso_date(found["date"].decode())
+    size = int(length) if length.isdigit() and len(length) < 19 else NO_LENGTH
+    return Head(kind, size, "", "" if kind == "warcinfo" else url, date, arc=True, lines=b"\n")
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def arc_id(date: str, url: str, block: bytes) -> str:
+    """The id of a capture that has none: a hash of it, so that every reading gives the same."""
+    digest = hashlib.sha1(block, usedforsecurity=False).hexdigest()
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{date} {url} {digest}").urn
