@@ -1,84 +1,121 @@
 """Work item by item in a process of its own, so that an item that hangs or kills it costs that item and no more.
 
-Law: what a isolated generator gives is what it gives here, in the same order. An item that takes longer than its time, or twice
-kills the process, is named in ``skip`` when the work is begun again; what had been given is not given again. Parsers are C and
-Rust that hold the interpreter's lock for as long as they run: neither a thread nor a signal of this process can stop them.
+Invariants:
+
+- `isolated` yields what the generator yields, in the same order. An item that takes longer than its time, or twice kills the
+  process, is named in `Again.skip` when the work is begun again, after what had been yielded.
+- Every wait is bounded: an item by ``seconds``, what is done between items by `BETWEEN` times as much.
+- An exception of the generator is raised here, with its traceback, whether it can be pickled or not: a fault of ours is never
+  taken for an item's crash.
+- The process does not outlive the one that started it, however that ends.
+
+Parsers are C and Rust that hold the interpreter's lock for as long as they run: neither a thread nor a Python signal handler of
+the same process can stop them.
 """
 
 import ctypes
 import mmap
 import os
+import pickle
 import signal
 import struct
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from goldwash.errors import GoldwashError
-
-Given = TypeVar("Given")
+Value = TypeVar("Value")
 Begin = Callable[[int], None]
-"""Told the number of an item before it is worked on, and -1 after it."""
-Make = Callable[[Mapping[int, str], int, Begin], Iterator[Given]]
-"""``make(skip, given, begin)``: the generator; the items in ``skip`` are left out for the reason there, and the first
-``given`` of what it gives is made without work and not given."""
+"""Called with the number of an item before it is worked on, and with `READING` or `TOGETHER` after it."""
+READING, TOGETHER = -1, -2
+"""What is done between items: looking for the next one; work on many at once."""
 
 TIME_LIMIT, CRASH = "time_limit", "crash"
 KILLS = 2
-"""An item is left out when it was being worked on so often when the process died: once may have been anybody's fault."""
-LOOK_SECONDS = 0.25
+"""An item that was being worked on so often when the process died is skipped: once may have been anybody's fault."""
+POLL_SECONDS = 0.25
+BETWEEN = 4
+"""What is done between items may take so many times an item's time."""
 WAITS = 20
-"""An item that only waits, or that no processor is there for, is late after so many times its time by the clock."""
+"""What only waits, or gets no processor, is late after so many times its CPU time by the clock."""
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = (-3, 32 << 20), (-1, 64 << 20)
 """Parameters of glibc's ``mallopt``, and the values to which glibc itself raises them when it has freed a block so large."""
+_SHARED = struct.Struct("qqq")
 
 
-class IsolationError(GoldwashError, RuntimeError):
-    """A isolated process that dies again and again while no item is being worked on."""
+@dataclass
+class Again:
+    """How the work is to be begun (again)."""
+
+    token: Any = None
+    """What came with the last value that was yielded: the work goes on after it. None: from the beginning."""
+    skip: dict[int, str] = field(default_factory=dict)
+    """Items that are left out, with the reason."""
+    singly: bool = False
+    """Work on many items at once did not end: each is to be an item."""
+    stop: int | None = None
+    """Looking for the item after this one did not end: the work ends here."""
 
 
-def not_isolated(make: Make[Given]) -> Iterator[Given]:
-    """The same in this process, without a limit."""
-    return make({}, 0, lambda item: None)
+Make = Callable[[Again, Begin], Iterator[tuple[Any, Value]]]
+"""The generator: yields a token with each value."""
 
 
-def isolated(make: Make[Given], seconds: float) -> Iterator[Given]:
-    """What a generator gives, made in forked processes; ``seconds``: an item's time of the processor."""
-    skip: dict[int, str] = {}
+class IsolationError(RuntimeError):
+    """A process that dies again and again while no item is being worked on, or an exception that cannot be sent."""
+
+
+def not_isolated(make: Make[Value]) -> Iterator[Value]:
+    """The values made in this process, without a limit."""
+    for _, value in make(Again(), lambda item: None):
+        yield value
+
+
+def isolated(make: Make[Value], seconds: float) -> Iterator[Value]:
+    """The values made in forked processes; ``seconds``: CPU time per item. Raises what the generator raises."""
+    again = Again()
     kills: dict[int, int] = {}
-    given = 0
-    with mmap.mmap(-1, 8) as shared:
+    with mmap.mmap(-1, _SHARED.size) as shared:
         while True:
-            child = _Child(make, skip, given, shared)
+            child = _Child(make, again, shared)
             try:
-                for each in child.given(seconds):
-                    given += 1
-                    yield each
+                for again.token, value in child.values(seconds):
+                    yield value
             finally:
                 child.end()
             if child.finished:
                 return
-            (item,) = struct.unpack("q", shared[:8])
+            item, _, reached = _SHARED.unpack(shared[: _SHARED.size])
             kills[item] = kills.get(item, 0) + 1
-            if child.late:
-                skip[item] = TIME_LIMIT
-            elif kills[item] >= KILLS and item >= 0:
-                skip[item] = CRASH
-            elif kills[item] > KILLS:
-                raise IsolationError(
-                    f"the reading process was killed {kills[item]} times (signal {-child.code}): out of memory?"
-                )
+            _plan(again, child, item, reached, kills[item])
+
+
+def _plan(again: Again, child: "_Child", item: int, reached: int, kills: int) -> None:
+    """Decide how the work is begun again after its process was late or died."""
+    if item >= 0 and (child.late or kills >= KILLS):
+        again.skip[item] = TIME_LIMIT if child.late else CRASH
+    elif item == TOGETHER and not again.singly and (child.late or kills >= KILLS):
+        again.singly = True
+    elif child.late:
+        again.stop = reached
+    elif kills > KILLS:
+        raise IsolationError(
+            f"the reading process was killed {kills} times (signal {-child.code}) between two pages: out of memory? "
+            "Give the task more memory, or fewer workers"
+        )
 
 
 def spent(process: int) -> float:
-    """Seconds of CPU that a process has taken; where that cannot be known (not on Linux), the time of a clock.
+    """CPU seconds of a process; where they cannot be known (not on Linux), the time of a clock.
 
-    What is late is told by what it has done, so that the same pages are late on a machine that is busy, or was asleep.
+    By CPU time the same pages are late on a machine that is busy, or was asleep.
     """
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
@@ -88,55 +125,101 @@ def spent(process: int) -> float:
 
 
 def keep_freed() -> bool:
-    """Have this process use anew what it frees, up to the trim threshold, where the C library is one that can be told to.
+    """Have the C library reuse what this process frees, up to the trim threshold; whether it can be told to.
 
-    An item's blocks have 100 kB and more. They are freed with it, and would go back to the kernel each time, to be asked for
-    again, and cleared, for the next item.
+    An item's blocks have 100 kB and more. They would go back to the kernel with each item, to be asked for again, and cleared,
+    for the next.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all([mallopt(name, value) for name, value in (MMAP_THRESHOLD, TRIM_THRESHOLD)])
 
 
+def die_with(parent: int) -> bool:
+    """Have the kernel kill this process when its parent ends; whether it can (on Linux)."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+    if prctl is None or prctl(1, signal.SIGKILL, 0, 0, 0) != 0:  # PR_SET_PDEATHSIG
+        return False
+    if os.getppid() != parent:  # it ended before
+        os._exit(1)
+    return True
+
+
+KERNEL_WATCHES = sys.platform == "linux"
+"""Whether `die_with` works; elsewhere a second process waits for the parent's end."""
+
+
+class _Watch:
+    """A process that kills another one when this process ends: a pipe that only this one holds open is closed then."""
+
+    def __init__(self, process: int) -> None:
+        theirs, self.open = os.pipe()
+        self.watcher = os.fork()
+        if self.watcher == 0:
+            try:
+                os.close(self.open)
+                _signals()
+                os.read(theirs, 1)
+                os.kill(process, signal.SIGKILL)
+            finally:
+                os._exit(0)
+        os.close(theirs)
+
+    def end(self) -> None:
+        """Watch no longer."""
+        os.kill(self.watcher, signal.SIGKILL)
+        os.waitpid(self.watcher, 0)
+        os.close(self.open)
+
+
+def _signals() -> None:
+    """Ctrl-C is the parent's to handle, and its handlers are not this process's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class _Child:
     """One forked process, and what comes from it."""
 
-    def __init__(self, make: Make[Any], skip: Mapping[int, str], given: int, shared: mmap.mmap) -> None:
+    def __init__(self, make: Make[Any], again: Again, shared: mmap.mmap) -> None:
         self.shared, self.finished, self.late, self.code = shared, False, False, 0
-        self.item, self.since, self.seen = -1, 0.0, 0.0
+        self.seen, self.since, self.clock = (READING, -1), 0.0, 0.0
         self.pipe, theirs = Pipe(duplex=False)
-        self._begin(-1)
+        self.begun, parent = 0, os.getpid()
+        _SHARED.pack_into(shared, 0, READING, 0, -1)
         self.process = os.fork()
         if self.process == 0:
             self.pipe.close()
-            self._work(make, skip, given, theirs)
+            self._work(make, again, theirs, parent)
         theirs.close()
+        self.watch = None if KERNEL_WATCHES else _Watch(self.process)
 
     def _begin(self, item: int) -> None:
-        struct.pack_into("q", self.shared, 0, item)
+        self.begun += 1
+        reached = item if item >= 0 else _SHARED.unpack(self.shared[: _SHARED.size])[2]
+        _SHARED.pack_into(self.shared, 0, item, self.begun, reached)
 
-    def _work(self, make: Make[Any], skip: Mapping[int, str], given: int, pipe: Connection) -> None:
+    def _work(self, make: Make[Any], again: Again, pipe: Connection, parent: int) -> None:
         try:
+            _signals()
+            if KERNEL_WATCHES:
+                die_with(parent)
+            keep_freed()
             try:
-                keep_freed()
-                for each in make(skip, given, self._begin):
+                for each in make(again, self._begin):
                     pipe.send((each, None, False))
                 pipe.send((None, None, True))
             except Exception as error:
-                pipe.send((None, error, True))
-        except BaseException:  # nobody listens, or the error cannot be sent: the exit code says that it ended badly
+                pipe.send((None, _sendable(error), True))
+        except BaseException:  # nobody listens: the exit code says that it ended badly
             os._exit(1)
         finally:
             os._exit(0)
 
-    def given(self, seconds: float) -> Iterator[Any]:
-        """What the process gives, until it is done, dies, or has to be killed."""
+    def values(self, seconds: float) -> Iterator[Any]:
+        """What the process yields, until it is done, dies, or is late."""
         while True:
-            if not self.pipe.poll(LOOK_SECONDS):
-                (item,) = struct.unpack("q", self.shared[:8])
-                now, clock = spent(self.process), time.monotonic()
-                if item != self.item:
-                    self.item, self.since, self.seen = item, now, clock
-                elif item >= 0 and (now - self.since > seconds or clock - self.seen > WAITS * seconds):
+            if not self.pipe.poll(POLL_SECONDS):
+                if self._is_late(seconds):
                     self.late = True
                     return
                 continue
@@ -151,6 +234,15 @@ class _Child:
                 return
             yield each
 
+    def _is_late(self, seconds: float) -> bool:
+        item, begun, _ = _SHARED.unpack(self.shared[: _SHARED.size])
+        now, clock = spent(self.process), time.monotonic()
+        if (item, begun) != self.seen:
+            self.seen, self.since, self.clock = (item, begun), now, clock
+            return False
+        limit = seconds if item >= 0 else BETWEEN * seconds
+        return now - self.since > limit or clock - self.clock > WAITS * limit
+
     def end(self) -> None:
         """See to it that the process is gone."""
         self.pipe.close()
@@ -159,3 +251,18 @@ class _Child:
                 os.kill(self.process, signal.SIGKILL)
         _, status = os.waitpid(self.process, 0)
         self.code = os.waitstatus_to_exitcode(status)
+        if self.watch:
+            self.watch.end()
+
+
+def _sendable(error: Exception) -> Exception:
+    """An exception that survives pickling, with its traceback as a note: itself, or an `IsolationError` that quotes it."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        error.add_note(f"in the reading process:\n{trace}")
+        again = pickle.loads(pickle.dumps(error))
+        if type(again) is type(error) and str(again) == str(error):
+            return error
+    except Exception:
+        pass
+    return IsolationError(f"{type(error).__name__}: {error}\nin the reading process:\n{trace}")

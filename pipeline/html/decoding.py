@@ -24,7 +24,8 @@ from goldwash.pipeline.html.head import head_spans
 
 HTML_TYPES = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml")
 VAGUE_TYPES = (
-    "", "text/plain", "application/octet-stream", "application/xml", "text/xml", "unknown/unknown", "application/unknown", "*/*",
+    "", "text/plain", "application/octet-stream", "application/xml", "text/xml", "unknown/unknown", "application/unknown",
+    "*/*",
 )  # fmt: skip
 """Content types that say nothing: none, an invalid one, what servers send by default, and XML, which a page may be."""
 
@@ -53,11 +54,10 @@ FIRST = 4096
 HEAD_BYTES = 1 << 18
 """Bytes within which a page's title and language are looked for."""
 MALFORMED = 0.2
-"""A label is believed if there are at most so many malformed sequences per byte that is not ASCII under it: text of one encoding
-has more than half under the label of another, if that has malformed sequences at all."""
+"""A label is believed if at most so many sequences per byte that is not ASCII are malformed under it: of a text in another
+encoding more than half are, if any."""
 SURE = 4
-"""A page with so many well-formed sequences of UTF-8 per malformed one is UTF-8, whatever it is labelled: they do not come about
-by chance."""
+"""A page with so many well-formed sequences of UTF-8 per malformed one is UTF-8, whatever its label: they are no accident."""
 
 
 class Undecodable(ValueError):

@@ -26,9 +26,10 @@ that only what is dropped later anyway fails. ``extractor``: a name in `pipeline
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -36,12 +37,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from goldwash.filters.lists import ListError
 from goldwash.filters.signals import Signal
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.engines.isolation import Begin, isolated
+from goldwash.pipeline.engines.isolation import BETWEEN, READING, TIME_LIMIT, TOGETHER, Again, Begin, isolated
 from goldwash.pipeline.html.decoding import (
     FIRST,
     HTML_TYPES,
@@ -96,18 +96,37 @@ class Extract(Stage):
     max_status: int = 299
     keep_empty: bool = False
     early: tuple[Any, ...] = ()
+    use: tuple[Any, ...] = ()
+    """The user's own files or modules that declare signals which ``early`` names."""
     max_page_bytes: int = 10_000_000
     max_page_seconds: float = 30.0
     keep_headers: bool = False
+    split_bytes: int = 1 << 31
+    """An archive of more bytes is read in ranges of about this size, a task each."""
 
     def __post_init__(self) -> None:
         try:
             self.extract  # noqa: B018
         except ExtractorError as error:
             raise RecipeError(f"stage extract: extractor: {error}", ("extractor",)) from error
+        self._check_numbers()
         for number, step in enumerate(self.rules.plan, 1):
             if step.verb not in ("keep", "label"):
                 raise RecipeError(f"stage extract: early, step {number}: only keep and label can come before there is a text")
+
+    def _check_numbers(self) -> None:
+        for name, least in (("min_status", 0), ("max_status", 0), ("max_page_bytes", 1), ("split_bytes", 1 << 20)):
+            if getattr(self, name) < least:
+                raise RecipeError(f"stage extract: {name} is {getattr(self, name)}; expected {least} or more", (name,))
+        if not 0 < self.max_page_seconds < math.inf:
+            raise RecipeError(
+                f"stage extract: max_page_seconds is {self.max_page_seconds}; expected seconds above 0", ("max_page_seconds",)
+            )
+        if self.min_status > self.max_status:
+            raise RecipeError(
+                f"stage extract: min_status is {self.min_status} and max_status {self.max_status}: no page can have both",
+                ("min_status",),
+            )
 
     @cached_property
     def extract(self) -> Any:
@@ -117,7 +136,7 @@ class Extract(Stage):
     @cached_property
     def rules(self) -> Heuristics:
         """The early steps."""
-        return Heuristics.of({"steps": self.early})
+        return Heuristics.of({"steps": self.early, "use": self.use})
 
     @cached_property
     def ready(self) -> bool:
@@ -134,7 +153,7 @@ class Extract(Stage):
     def versions(self) -> dict[str, str]:
         """The extractors' (resiliparse 0.14, 0.15 and 2.0 write tables differently), and what the early steps name."""
         extractor, which = version_of(self.extractor)
-        packages = {name: version(name) for name in ("fastwarc", "resiliparse")}
+        packages = {name: version(name) for name in ("endec", "fastwarc", "isal", "resiliparse")}
         return {extractor: which, **packages, **(self.rules.versions() if self.early else {})}
 
     def cost(self, load: Load) -> Cost:
@@ -144,58 +163,104 @@ class Extract(Stage):
     def warm_up(self) -> None:
         """Compile what the extractor and the early steps need."""
         self.extract("<p>gold")
+        title_and_language(b"<p>gold")
         if self.early:
             self.rules.warm_up()
             visible(Texts.of(["<p>gold"]), LOOK_BYTES)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
-        """One task an archive."""
+        """One task an archive, or a range of a large one."""
         tasks = tasks_for(self, inputs, out)
         run(extract_archive, tasks)
         return finish(self, inputs, out, tasks)
 
 
+@dataclass
+class Made:
+    """What a batch of records became."""
+
+    kept: pa.Table
+    dropped: pa.Table
+    report: Report
+    damage: list[dict[str, Any]]
+    records: int
+    reached: int
+    """The offset of the last record."""
+
+
 def extract_archive(task: Task) -> None:
-    """One archive in, one shard out."""
+    """One archive, or a range of one, in; one shard out. Its facts: ``damage``, ``records``, ``bytes`` (`stage.Losses`)."""
     stage = stage_of(task, Extract)
     stage.ready  # noqa: B018
     archive = task.inputs[0]
+    size = task.sources[0].bytes
     with TaskOutput(task, stage.schema) as output, local_copy(archive) as path:
 
-        def make(skip: Mapping[int, str], given: int, begin: Begin) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
-            return extracted(stage, task.source.name or archive, path, skip, given, begin)
+        def make(again: Again, begin: Begin) -> Iterator[tuple[_Token, Made]]:
+            return extracted(stage, task.source.name or archive, path, again, begin)
 
-        for kept, dropped, report in isolated(make, stage.max_page_seconds):
-            output.write("kept", kept)
-            output.write("dropped", dropped)
-            output.report += report
-            heartbeat(task, output.report.read.documents, output.report.read.bytes, _reached(kept, task.sources[0].bytes))
-
-
-def _reached(kept: pa.Table, size: int) -> float | None:
-    """How much of an archive of ``size`` bytes has been read when these documents are written; None where that is unknown."""
-    last = pc.max(kept["offset"]).as_py() if kept.num_rows else None
-    return last / size if last is not None and size else None
+        damage, found = list[dict[str, Any]](), 0
+        for made in isolated(make, stage.max_page_seconds):
+            output.write("kept", made.kept)
+            output.write("dropped", made.dropped)
+            output.report += made.report
+            damage += made.damage
+            found += made.records
+            heartbeat(task, output.report.read.documents, output.report.read.bytes, made.reached / size if size else None)
+        output.facts |= {"damage": _shortened(damage), "records": found, "bytes": size or _size_of(path)}
 
 
-def extracted(
-    stage: Extract, archive: str, path: str, skip: Mapping[int, str], given: int, begin: Begin
-) -> Iterator[tuple[pa.Table, pa.Table, Report]]:
-    """Documents, dropped pages and the report of an archive, a batch at a time; for ``skip`` and on see `isolated`."""
-    batch = _Batch(stage, archive, skip, begin)
-    for number, found in enumerate(_opened(path, archive, stage.max_page_bytes + HEAD_BYTES)):
-        batch.add(number, found, at_once=given == 0 and not stage.early)
+def _size_of(path: str) -> int:
+    return 0 if os.path.isdir(path) else os.path.getsize(path)
+
+
+MOST_PLACES = 1000
+"""Damaged places of an archive that are listed one by one."""
+
+
+def _shortened(damage: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first places; the others together."""
+    rest = damage[MOST_PLACES:]
+    if not rest:
+        return damage
+    reason = f"{len(rest):,} further places"
+    return [*damage[:MOST_PLACES], {**rest[0], "bytes": sum(place["bytes"] for place in rest), "reason": reason}]
+
+
+@dataclass(frozen=True)
+class _Token:
+    """Where reading goes on: at the frame that holds the last record, whose records have numbers from ``first`` on."""
+
+    offset: int = 0
+    first: int = 0
+    next: int = 0
+    warcinfo: str = ""
+
+
+def extracted(stage: Extract, archive: str, path: str, again: Again, begin: Begin) -> Iterator[tuple[_Token, Made]]:
+    """What becomes of an archive, a batch of records at a time (`pipeline.engines.isolation`)."""
+    token = again.token or _Token()
+    batch = _Batch(stage, archive, again, begin, token.warcinfo)
+    offset, first, number = token.offset, token.first, token.first - 1
+    for number, found in enumerate(_opened(path, archive, stage.max_page_bytes + HEAD_BYTES, token.offset), token.first):
+        if isinstance(found, Record) and found.offset != offset:
+            offset, first = found.offset, number
+        if number < token.next:
+            continue
+        batch.add(number, found, at_once=not stage.early)
+        if number == again.stop:
+            break
         if batch.bytes >= 8 * BATCH_BYTES:
-            if given == 0:
-                yield batch.tables()
-            given = max(0, given - 1)
-            batch = _Batch(stage, archive, skip, begin, batch.warcinfo)
-    if given == 0:
-        yield batch.tables()
+            yield _Token(offset, first, number + 1, batch.warcinfo), batch.made()
+            batch = _Batch(stage, archive, again, begin, batch.warcinfo)
+    if again.stop is not None:
+        reason = f"reading on took longer than {BETWEEN * stage.max_page_seconds:g} seconds: {TIME_LIMIT}"
+        batch.add(number + 1, Damage(offset, reason, max(0, _size_of(path) - offset)))
+    yield _Token(offset, first, number + 2, batch.warcinfo), batch.made()
 
 
-def _opened(path: str, archive: str, most: int) -> Iterator[Record | Damage]:
-    """The records of an archive, or of a folder of HTML files."""
+def _opened(path: str, archive: str, most: int, start: int = 0) -> Iterator[Record | Damage]:
+    """The records of an archive, from the one that begins at ``start`` on, or of a folder of HTML files."""
     try:
         if os.path.isdir(path) or archive.lower().endswith(HTML_ENDINGS):
             yield from _files(Path(path), archive)
@@ -204,7 +269,7 @@ def _opened(path: str, archive: str, most: int) -> Iterator[Record | Damage]:
             if archive.lower().endswith(".wacz"):
                 yield from wacz_records(stream, most)
             else:
-                yield from records(stream, os.path.getsize(path), most)
+                yield from records(stream, os.path.getsize(path), most, start, exact=start > 0)
     except FileNotFoundError as error:
         raise DataError(f"{archive}: no such archive") from error
     except (PermissionError, IsADirectoryError) as error:
@@ -259,7 +324,7 @@ class _Page:
 
 def text_of(stage: Extract, record: Record) -> tuple[str, str]:
     """A record's text and "", or "" and the reason why it becomes no document."""
-    batch = _Batch(stage, "", {}, lambda item: None)
+    batch = _Batch(stage, "", Again(), lambda item: None)
     batch.add(0, record)
     batch.tables()
     return batch.pages[0].text.decode() if not batch.pages[0].reason else "", batch.pages[0].reason
@@ -268,8 +333,10 @@ def text_of(stage: Extract, record: Record) -> tuple[str, str]:
 class _Batch:
     """Pages that are being gathered, and then worked on together: the early rules measure many at once."""
 
-    def __init__(self, stage: Extract, archive: str, skip: Mapping[int, str], begin: Begin, warcinfo: str = "") -> None:
-        self.stage, self.archive, self.warcinfo, self.skip, self.begin = stage, archive, warcinfo, skip, begin
+    def __init__(self, stage: Extract, archive: str, again: Again, begin: Begin, warcinfo: str = "") -> None:
+        self.stage, self.archive, self.warcinfo, self.again, self.begin = stage, archive, warcinfo, again, begin
+        self.skip = again.skip
+        self.records, self.reached = 0, 0
         self.pages: list[_Page] = []
         self.damages: list[Damage] = []
         self.warcinfos: list[str] = []
@@ -280,8 +347,11 @@ class _Batch:
         """Take what was found in the archive; ``at_once``: with its text, while its bytes are in a core's cache."""
         if isinstance(found, Damage):
             self.damages.append(found)
-            self._note("damaged_places")
+            self._note("damaged_places", found.places)
+            self._note("damaged_bytes", found.bytes)
             return
+        self.records += 1
+        self.reached = found.offset
         if found.kind not in DOCUMENTS:
             self._note(f"records.{found.kind}")
             if found.kind == "warcinfo" and self.stage.keep_headers:
@@ -289,15 +359,21 @@ class _Batch:
             return
         self.begin(number)
         page = self._page(number, found) if number not in self.skip else self._skipped(number, found)
-        self.begin(-1)
+        self.begin(READING)
         self.pages.append(page)
         self.warcinfos.append(self.warcinfo)
         if at_once and not page.reason:
             self._extract(page)
         self.bytes += max(page.size, 512)  # small ones count too: they are objects
 
-    def _note(self, name: str) -> None:
-        self.notes[name] = self.notes.get(name, 0) + 1
+    def _note(self, name: str, count: int = 1) -> None:
+        self.notes[name] = self.notes.get(name, 0) + count
+
+    def made(self) -> Made:
+        """What became of the records."""
+        kept, dropped, report = self.tables()
+        damage = [{"archive": self.archive, **asdict(place)} for place in self.damages]
+        return Made(kept, dropped, report, damage, self.records, self.reached)
 
     def _skipped(self, number: int, record: Record) -> _Page:
         """A page that the process which read it did not survive: nothing of it is looked at."""
@@ -344,7 +420,7 @@ class _Batch:
         if looks:
             for page in self._left():
                 self._decode(page)
-            self.begin(-1)
+            self.begin(READING)
             self._judge(looks, self._looks())
         for page in self._left():
             if not page.done:
@@ -363,16 +439,31 @@ class _Batch:
         return [page for page in self.pages if not page.reason]
 
     def _judge(self, steps: Sequence[Step], texts: Texts) -> None:
+        """Drop the pages that fail; together, or page by page after that did not end."""
         left = self._left()
         if not steps or not left:
             return
+        if not self.again.singly:
+            self.begin(TOGETHER)
+            self._judge_some(steps, texts, left)
+            self.begin(READING)
+            return
+        for row, page in enumerate(left):
+            if page.number in self.skip:
+                page.drop(self.skip[page.number])
+                continue
+            self.begin(page.number)
+            self._judge_some(steps, texts.take(np.array([row])), [page])
+            self.begin(READING)
+
+    def _judge_some(self, steps: Sequence[Step], texts: Texts, pages: Sequence[_Page]) -> None:
         try:
-            judged = clean(steps, texts, Texts.of([page.record.url for page in left]))
+            judged = clean(steps, texts, Texts.of([page.record.url for page in pages]))
         except ListError as error:
             raise DataError(str(error)) from error
         for rule, rows, values, details in judged.drops:
             for row, value, detail in zip(rows, values, details, strict=True):
-                left[row].drop(rule, float(value), detail)
+                pages[row].drop(rule, float(value), detail)
 
     def _decode(self, page: _Page) -> None:
         self.begin(page.number)
@@ -401,7 +492,7 @@ class _Batch:
         if page.html is not None:
             self._extract_html(page, page.html)
         page.html, page.utf8 = None, b""
-        self.begin(-1)
+        self.begin(READING)
 
     def _extract_html(self, page: _Page, html: str | bytes | memoryview) -> None:
         try:

@@ -11,10 +11,10 @@ Invariants:
 import io
 import re
 import zlib
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from fastwarc.stream_io import Lz4Reader
-from isal import igzip_lib
+from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor, IsalError
 from zstandard import DICT_TYPE_FULLDICT, ZstdCompressionDict, ZstdDecompressor, ZstdError
 
 CHUNK = 1 << 20
@@ -105,7 +105,7 @@ class Raw:
             return b""
 
     def _unpacker(self, magic: bytes, part: "Part") -> Any:
-        return self.zstd.stream_reader(part, read_across_frames=False) if magic == ZSTD else Lz4Reader(part)
+        return self.zstd.stream_reader(cast(BinaryIO, part), read_across_frames=False) if magic == ZSTD else Lz4Reader(part)
 
 
 class Frame:
@@ -128,7 +128,7 @@ class Gzip(Frame):
 
     def __init__(self, raw: Raw, offset: int) -> None:
         super().__init__(raw, offset)
-        self.inflating = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        self.inflating = IgzipDecompressor(flag=DECOMP_GZIP)
         self.given, self.piece = 0, PIECE
 
     def read(self) -> bytes:
@@ -143,7 +143,7 @@ class Gzip(Frame):
                     return b""
             try:
                 data: bytes = self.inflating.decompress(fed, self.piece)
-            except igzip_lib.error as error:
+            except IsalError as error:  # type: ignore[misc]  # its stub declares an instance
                 if self.piece == SMALL_PIECE:
                     self.broken = f"the gzip member is broken: {str(error).lower()}"
                     return b""
@@ -158,7 +158,7 @@ class Gzip(Frame):
 
     def _again(self) -> None:
         """Inflate once more up to where the error came, from there on in small steps: a failing call loses its output."""
-        self.inflating = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        self.inflating = IgzipDecompressor(flag=DECOMP_GZIP)
         self.fed, skip, self.piece = self.offset, self.given, PIECE
         while skip > 0:
             fed = b""

@@ -13,13 +13,13 @@ Invariants:
 - The time is linear in the archive's bytes: windows never go back (`pipeline.warc.sources`), and what is read again after
   damage is charged to a `Budget`; once it is spent, reading goes on after what has been read.
 
-FastWARC and warcio, which this replaces, are its judges in the tests: the former reads neither ARC, folded fields nor heads with
-LF, and takes a broken head and the next one for one; the latter neither lz4 nor zstd.
+FastWARC and warcio, which this replaces, are its judges in the tests: the former reads neither ARC, folded fields nor heads
+with LF, and takes a broken head and the next one for one; the latter neither lz4 nor zstd.
 """
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -84,16 +84,23 @@ class Seams:
     stop: int = -1
 
 
-def records(
-    stream: BinaryIO, size: int, most: int = MOST, start: int = 0, end: int | None = None, seams: Seams | None = None
+def records(  # noqa: PLR0913
+    stream: BinaryIO,
+    size: int,
+    most: int = MOST,
+    start: int = 0,
+    end: int | None = None,
+    seams: Seams | None = None,
+    exact: bool = False,
 ) -> Iterator[Record | Damage]:
     """The records of a seekable archive of ``size`` bytes, in order, with the damage between them.
 
     ``start``, ``end``: only those that begin within this range of the file. Ranges that adjoin yield each record once, if
     ``stop`` of one's ``seams`` is ``first`` of the next one's; a nested archive may deceive the search for the first record.
+    ``exact``: a record begins at ``start``, so that none is searched for.
     """
     held: Damage | None = None
-    for found in _found(stream, size, most, start, end, seams or Seams()):
+    for found in _found(stream, size, most, (start, size if end is None else min(end, size)), seams or Seams(), exact):
         if isinstance(found, Record):
             if held:
                 yield held
@@ -115,22 +122,26 @@ def _merged(first: Damage, next_: Damage) -> Damage:
 
 
 def _found(
-    stream: BinaryIO, size: int, most: int, start: int, end: int | None, seams: Seams
+    stream: BinaryIO, size: int, most: int, span: tuple[int, int], seams: Seams, exact: bool
 ) -> Iterator[Record | Damage]:
+    start, end = span
     dictionary, at = dictionary_at_head(stream)
     raw = Raw(stream, size, dictionary)
-    reader = _Reader(raw, most, size if end is None else min(end, size))
+    reader = _Reader(raw, most, end)
     if size == 0:
         yield Damage(0, "the file is empty")
     elif at and not dictionary and not start:
         yield Damage(0, NO_DICTIONARY, at)
     if start > at:
-        packed = raw.packed(at)
-        at = Plain(raw, start, size if packed else 0).next_start(start)
+        at = start if exact else Plain(raw, start, size if raw.packed(at) else 0).next_start(start)
     seams.first = at
     while at < reader.end:
         at = yield from reader.packed(at) if raw.packed(at) else reader.plain(at)
     seams.stop = at
+
+
+Found = Generator[Record | Damage, None, int]
+"""What a stretch of an archive holds; returns where the next one begins."""
 
 
 class _Reader:
@@ -141,7 +152,7 @@ class _Reader:
 
     # --- records that are not packed
 
-    def plain(self, at: int) -> Iterator[Record | Damage]:
+    def plain(self, at: int) -> Found:
         """The records from an offset on, up to where frames begin."""
         source = Plain(self.raw, at)
         while True:
@@ -150,7 +161,7 @@ class _Reader:
             if here - at > BLANK_BYTES or (here > at and (at == 0 or here >= self.raw.size > at == 0)):
                 yield Damage(at, f"{here - at:,} blank bytes", here - at)
             if here >= self.end or self.raw.packed(here):
-                return here  # noqa: B901
+                return here
             if not source.begins(here):
                 at = source.next_start(here)
                 yield Damage(here, f"{at - here:,} bytes that are no WARC or ARC record", at - here)
@@ -159,7 +170,7 @@ class _Reader:
                 continue
             at = yield from self._plain_record(source, here)
 
-    def _plain_record(self, source: Plain, at: int) -> Iterator[Record | Damage]:
+    def _plain_record(self, source: Plain, at: int) -> Found:
         head, body = self._head(source, at)
         if head is None or head.size == NO_LENGTH:
             return (yield from self._no_length(source, at, head, body))
@@ -178,7 +189,7 @@ class _Reader:
         yield _record(head, block, at, end - at)
         return end
 
-    def _dishonest(self, source: Source, head: Head, at: int, body: int) -> Iterator[Record | Damage]:
+    def _dishonest(self, source: Source, head: Head, at: int, body: int) -> Found:
         """A record that does not end where it says: by HTTP's length if it ends there, or damage."""
         reason = f"the record says {head.size:,} bytes, and no record ends there"
         size = _http_size(source.at(body, _HEAD_LOOK))
@@ -189,12 +200,12 @@ class _Reader:
                 place, length = self._place(source, at, body + size)
                 yield _record(told, block, place, length)
                 yield Damage(place, f"the record says {head.size:,} bytes, its HTTP head {size:,}: these were read")
-                return body + size  # noqa: B901
+                return body + size
         return (yield from self._skip(source, at, body, reason))
 
     # --- records in frames
 
-    def packed(self, offset: int) -> Iterator[Record | Damage]:
+    def packed(self, offset: int) -> Found:
         """The records of the frames from an offset on, up to where no frame follows."""
         frame, unpacked = self.raw.frame(offset), b""
         while isinstance(frame, Gzip):
@@ -203,7 +214,7 @@ class _Reader:
                 break
             yield found
             if frame.end >= self.end or not self.raw.packed(frame.end):
-                return frame.end  # noqa: B901
+                return frame.end
             frame, unpacked = self.raw.frame(frame.end), b""
         source, at = Packed(frame, unpacked), 0
         while True:
@@ -211,9 +222,9 @@ class _Reader:
             here = source.blanks_end(at)
             if not source.fill(here + 1):
                 break
-            first, frame = source.frame_of(here)
+            frame = source.frame_of(here)[1]
             if frame.offset >= self.end:
-                return frame.offset  # noqa: B901
+                return frame.offset
             if not source.begins(here):
                 at = source.next_start(here)
                 if not (source.ended and at == source.filled and source.broken):
@@ -231,23 +242,24 @@ class _Reader:
 
         The usual case, for which a window is too slow: 25 microseconds a record (2026-11).
         """
-        pieces, size = list[bytes](), 0
-        while size <= self.most and (piece := frame.read()):
-            pieces.append(piece)
-            size += len(piece)
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        data = frame.read()
         body = data.find(b"\r\n\r\n") + 4
-        if frame.end is None or not START.match(data) or not 4 <= body <= HEAD_BYTES or data.find(b"\n\n", 0, body) >= 0:
+        if not START.match(data) or not 4 <= body <= HEAD_BYTES or data.find(b"\n\n", 0, body) >= 0:
             return None, data
         try:
             head = warc_head(data[:body])
         except BrokenHead:
             return None, data
-        if head.size != len(data) - body - 4 or head.size > self.most or not data.endswith(b"\r\n\r\n"):
+        pieces, size, whole = [data], len(data), body + head.size + 4
+        while head.size <= self.most and size <= whole and (piece := frame.read()):
+            pieces.append(piece)
+            size += len(piece)
+        data = data if len(pieces) == 1 else b"".join(pieces)
+        if frame.end is None or size != whole or head.size > self.most or not data.endswith(b"\r\n\r\n"):
             return None, data
         return _record(head, data[body:-4], frame.offset, frame.end - frame.offset), data
 
-    def _packed_record(self, source: Packed, at: int) -> Iterator[Record | Damage]:
+    def _packed_record(self, source: Packed, at: int) -> Found:
         first, frame = source.frame_of(at)
         head, body = self._head(source, at)
         cut = source.boundary(at, body if body > at else source.filled)
@@ -261,13 +273,15 @@ class _Reader:
         after = body + head.size
         source.fill(body + min(head.size, self.most))
         block = source.at(body, min(head.size, self.most))
-        cut = self._run_over(source, at, body, after, len(block), head, block)
+        cut = self._run_over(source, (at, body, after), head, block)
         if cut >= 0:
             yield self._damage(source, frame, cut, f"the record says {head.size:,} bytes, and another begins within")
             return cut
         if not source.fill(after):
             if not source.broken:
-                yield self._damage(source, frame, source.filled, f"the record says {head.size:,} bytes, and its frames end before")
+                yield self._damage(
+                    source, frame, source.filled, f"the record says {head.size:,} bytes, and its frames end before"
+                )
             return source.filled
         if not self._honest(source, head, block, after):
             return (yield from self._dishonest(source, head, at, body))
@@ -277,15 +291,14 @@ class _Reader:
         yield _record(head, block, frame.offset, self._length(source, at, after, end))
         return end
 
-    def _run_over(
-        self, source: Packed, at: int, body: int, after: int, held: int, head: Head, block: bytes
-    ) -> int:
+    def _run_over(self, source: Packed, places: tuple[int, int, int], head: Head, block: bytes) -> int:
         """Where a record begins within the one at a place, which is then too short; -1 if none does.
 
         What is larger than is held goes by, and is searched for the next record's head.
         """
+        at, body, after = places
         cut = source.boundary(at, min(after, source.filled))
-        place = body + held
+        place = body + len(block)
         trusted = _http_size(block) == head.size
         while cut < 0 and place < after:
             source.drop(place)
@@ -300,7 +313,7 @@ class _Reader:
         return cut
 
     def _length(self, source: Packed, at: int, after: int, end: int) -> int:
-        """Bytes from a record's frame on that hold it: those of its frames if it is alone in them, else to their end if known."""
+        """Bytes from a record's frame on that hold it: its frames' if it is alone in them, else up to their end if known."""
         first, frame = source.frame_of(at)
         if first == at:
             for place, following in source.frames:
@@ -314,7 +327,7 @@ class _Reader:
         known = getattr(frame, "known_end", None)
         return known if known is not None else self.raw.size
 
-    def _after_break(self, source: Packed, at: int) -> Iterator[Record | Damage]:
+    def _after_break(self, source: Packed, at: int) -> Found:
         """The damage of a frame that is broken, and where the next record begins."""
         frame = source.frame
         ahead = frame.offset + 1
@@ -341,7 +354,7 @@ class _Reader:
         except BrokenHead as error:
             return None, at + error.at
 
-    def _no_length(self, source: Source, at: int, head: Head | None, body: int) -> Iterator[Record | Damage]:
+    def _no_length(self, source: Source, at: int, head: Head | None, body: int) -> Found:
         if head is not None and head.arc:  # -1, as old crawlers wrote: what follows is looked at for the next
             place, length = self._place(source, at, body)
             yield _record(head, b"", place, length)
@@ -351,7 +364,7 @@ class _Reader:
             return body
         return (yield from self._skip(source, at, body, "the head has no end" if head is None else "the record says no length"))
 
-    def _skip(self, source: Source, at: int, body: int, reason: str) -> Iterator[Record | Damage]:
+    def _skip(self, source: Source, at: int, body: int, reason: str) -> Found:
         """Damage from a place on, up to where the next record begins within it or after it."""
         inside = self.budget.spend(max(64, body - at))
         version = VERSION.match(source.data, at - source.base)
@@ -380,7 +393,7 @@ class _Reader:
     def _honest(self, source: Source, head: Head, block: bytes, after: int, trust: bool = True) -> bool:
         """Whether a record ends where it says.
 
-        A plain record that takes in the next one to its very end cannot be told from one that holds an archive, and is believed.
+        A plain record that takes in the next one to its very end cannot be told from one that holds an archive: it is believed.
         """
         rest = source.at(after, 4)
         bound = isinstance(source, Packed) and any(place == after for place, _ in source.frames)

@@ -7,6 +7,9 @@ import platform
 import random
 import resource
 import signal
+import subprocess
+import sys
+import threading
 import time
 import tracemalloc
 import zipfile
@@ -23,7 +26,7 @@ from hypothesis import strategies as st
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.engines import isolation as guard
-from goldwash.pipeline.engines.isolation import IsolationError, isolated, not_isolated
+from goldwash.pipeline.engines.isolation import READING, TOGETHER, IsolationError, isolated, not_isolated
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.html.visible_text import visible
 from goldwash.pipeline.stages.extract import Extract, text_of
@@ -151,67 +154,181 @@ HOW = {3: work_for_ever, 4: lambda: time.sleep(2), 7: lambda: time.sleep(60), 5:
 
 
 def test_an_item_that_hangs_or_kills_costs_itself(monkeypatch):
-    monkeypatch.setattr(guard, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(guard, "POLL_SECONDS", 0.05)
     found = dict(each for each in isolated(whole, 0.5))
     # 4 has only waited: on a machine that is busy, or was asleep, the same pages are late as on any other
     assert found == {n: {3: "time_limit", 5: "crash", 7: "time_limit"}.get(n, "") for n in range(10)}
 
 
-def whole(skip, given, begin):
-    """The same, where what was given before is made without work."""
-    for n in range(10):
-        if given:
-            given -= 1
-            continue
-        reason = skip.get(n, "")
+def whole(again, begin):
+    """Ten items, of which those in ``HOW`` do something."""
+    for n in range(again.token or 0, 10):
+        reason = again.skip.get(n, "")
         if not reason:
             begin(n)
             HOW.get(n, lambda: None)()
-            begin(-1)
-        yield n, reason
+            begin(READING)
+        yield n + 1, (n, reason)
 
 
 def test_a_process_that_is_killed_from_outside_costs_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(guard, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(guard, "POLL_SECONDS", 0.05)
     flag = tmp_path / "killed"
 
-    def make(skip, given, begin):
-        for n in range(given, 5):
+    def make(again, begin):
+        for n in range(again.token or 0, 5):
             begin(n)
             if n == 2 and not flag.exists():
                 flag.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            begin(-1)
-            yield n, skip.get(n, "")
+            begin(READING)
+            yield n + 1, (n, again.skip.get(n, ""))
 
     assert list(isolated(make, 5)) == [(n, "") for n in range(5)]
 
 
 def test_an_error_is_raised_here_and_endless_dying_is_one():
-    def wrong(skip, given, begin):
-        yield 1
+    def wrong(again, begin):
+        yield 0, 1
         raise ValueError("no gold")
 
-    def dying(skip, given, begin):
+    def dying(again, begin):
         os.kill(os.getpid(), signal.SIGKILL)
-        yield 1
+        yield 0, 1
 
     with pytest.raises(ValueError, match="no gold"):
         list(isolated(wrong, 5))
     with pytest.raises(IsolationError, match="killed 3 times"):
         list(isolated(dying, 5))
-    assert list(not_isolated(lambda skip, given, begin: iter([1, 2]))) == [1, 2]
+    assert list(not_isolated(lambda again, begin: iter([(0, 1), (0, 2)]))) == [1, 2]
+
+
+class Unsendable(Exception):
+    """It holds what cannot be pickled."""
+
+    def __init__(self, message):
+        super().__init__(message)
+        self.lock = threading.Lock()
+
+
+class Unreadable(Exception):
+    """It can be pickled, and not be made again."""
+
+    def __init__(self, message, more):
+        super().__init__(message)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(Unsendable("ours"), "Unsendable: ours"), (Unreadable("ours", 1), "Unreadable: ours")]
+)
+def test_a_fault_of_ours_that_cannot_be_sent_is_raised_and_is_no_crash(error, told):
+    def wrong(again, begin):
+        begin(0)
+        raise error
+        yield
+
+    with pytest.raises(IsolationError, match=told) as raised:
+        list(isolated(wrong, 5))
+    assert "in wrong" in str(raised.value)  # its traceback
+
+
+def test_an_error_brings_its_traceback():
+    def wrong(again, begin):
+        begin(0)
+        raise ValueError("ours")
+        yield
+
+    with pytest.raises(ValueError, match="ours") as raised:
+        list(isolated(wrong, 5))
+    assert "in wrong" in raised.value.__notes__[0]
+
+
+def test_a_value_that_cannot_be_sent_is_an_error():
+    with pytest.raises(Exception, match="pickle"):
+        list(isolated(lambda again, begin: iter([(0, lambda: None)]), 5))
+
+
+def test_looking_for_the_next_item_is_bounded(monkeypatch):
+    monkeypatch.setattr(guard, "POLL_SECONDS", 0.05)
+
+    def make(again, begin):
+        for n in range(again.token or 0, 3):
+            begin(n)
+            begin(READING)
+            yield n + 1, n
+        if again.stop is None:
+            work_for_ever()
+        yield 9, f"stopped after {again.stop}"
+
+    assert list(isolated(make, 0.2)) == [0, 1, 2, "stopped after 2"]
+
+
+def test_work_on_many_at_once_is_bounded_and_then_done_one_by_one(monkeypatch):
+    monkeypatch.setattr(guard, "POLL_SECONDS", 0.05)
+
+    def make(again, begin):
+        if not again.singly:
+            begin(TOGETHER)
+            work_for_ever()
+        for n in range(3):
+            if n not in again.skip:
+                begin(n)
+                if n == 1:
+                    work_for_ever()
+                begin(READING)
+        yield 1, dict(again.skip)
+
+    assert list(isolated(make, 0.2)) == [{1: "time_limit"}]
+
+
+ORPHAN = """
+import os, sys, time
+from goldwash.pipeline.engines import isolation
+isolation.KERNEL_WATCHES = sys.argv[1] == "kernel"
+def make(again, begin):
+    begin(0)
+    yield 1, os.getpid()
+    while True:
+        pass
+for process in isolation.isolated(make, 600):
+    print(process, flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", ["kernel", "pipe"])
+def test_a_process_does_not_outlive_the_one_that_started_it(how):
+    if how == "kernel" and not guard.KERNEL_WATCHES:
+        pytest.skip("not on Linux")
+    starter = subprocess.Popen([sys.executable, "-c", ORPHAN, how], stdout=subprocess.PIPE)
+    assert starter.stdout is not None
+    process = int(starter.stdout.readline())
+    assert alive(process)
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    end = time.monotonic() + 60
+    while alive(process) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not alive(process)
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
 def test_the_reading_process_asks_the_kernel_once_for_what_pages_take():
     """Blocks of 40 MB have 10,240 pages of 4 KiB, of which few are a fault again."""
 
-    def make(skip, given, begin):
+    def make(again, begin):
         for _ in range(3):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             [b"x" * (1 << 20) for _ in range(40)]
-            yield resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+            yield 0, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     assert list(isolated(make, 5))[-1] < 1000
 
