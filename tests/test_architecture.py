@@ -104,3 +104,30 @@ def test_names(module: str) -> None:
 @pytest.mark.parametrize("module", FILES)
 def test_every_module_says_what_it_holds(module: str) -> None:
     assert ast.get_docstring(ast.parse(FILES[module].read_text("utf-8")))
+
+
+def folders(root: Path) -> set[str]:
+    """The folders of the rooms below ``root`` that hold modules, as paths relative to it."""
+    return {str(file.parent.relative_to(root)) for room in ROOMS for file in (root / room).rglob("*.py")}
+
+
+UNTESTED = {"evidence/tables", "pipeline/sample"}
+"""Rooms of data: tables and pages, which other rooms' tests read."""
+
+
+def test_tests_mirror_the_folders() -> None:
+    assert folders(ROOT / "tests") - folders(ROOT) == set(), "a folder of tests without a room"
+    assert folders(ROOT) - folders(ROOT / "tests") - UNTESTED == set(), "a room without a folder of tests"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests").rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_folder_of_tests_holds_tests(file: Path) -> None:
+    """What tests share is in ``tests/support``, in a conftest, or at the top of ``tests``; not among them."""
+    place = file.relative_to(ROOT / "tests")
+    if len(place.parts) > 1 and place.parts[0] in ROOMS:
+        assert file.name.startswith("test_") or file.name in ("__init__.py", "conftest.py")
+
+
+def test_links_point_to_the_rooms() -> None:
+    for room in ROOMS:
+        assert (ROOT / "src" / "goldwash" / room).resolve() == ROOT / room

@@ -112,6 +112,8 @@ def sizes_in(folder: str) -> dict[str, int]:
             if is_local(folder):
                 return dict(_entries(path))
             found = with_retries(lambda: fs.ls(path, detail=True))
+            if [entry["name"].strip("/") for entry in found if entry["type"] == "file"] == [path.strip("/")]:
+                return {}  # a store lists a file as itself
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"] or 0) for entry in found if entry["type"] == "file"}

@@ -31,10 +31,12 @@ def as_read(results: dict[str, object]) -> object:
     return json.loads(json.dumps(results))
 
 
+@pytest.mark.slow
 def test_without_the_compiler() -> None:
     assert in_another_process(NUMBA_DISABLE_JIT="1") == as_read(dict(battery.results()))
 
 
+@pytest.mark.slow
 def test_no_kernel_reads_out_of_bounds(tmp_path: Path) -> None:
     assert in_another_process(NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path)) == as_read(dict(battery.results()))
 

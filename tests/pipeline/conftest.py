@@ -1,6 +1,5 @@
-"""A small crawl, a run of it, a model, and three ways to run things: a `Run` that runs here, `main()`, and a process."""
+"""A model, shards, and three ways to run things: a `Run` that runs here, `main()`, and a process."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -9,50 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from filelock import FileLock
 
 from goldwash.classifiers.examples import examples
 from goldwash.classifiers.train import Settings, train
 from goldwash.pipeline.cli import app as command_line
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.sample.crawl import write_sample
 from goldwash.pipeline.stage import Work
 from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.tasks import Task, finished
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
-    """A folder that is made once, whatever the number of xdist's workers."""
-    root = tmp_path_factory.getbasetemp()
-    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-
-    def made(name: str, make: Callable[[Path], object]) -> Path:
-        with FileLock(root / f"{name}.lock"):
-            if not (root / f"{name}.made").exists():
-                make(root / name)
-                (root / f"{name}.made").touch()
-        return root / name
-
-    return made
-
-
-@pytest.fixture(scope="session")
-def sample(once) -> Path:
-    """The sample crawl's folder."""
-    return once("sample", write_sample)
-
-
-@pytest.fixture(scope="session")
-def sample_run(once, sample) -> Path:
-    """A folder whose ``run`` is the sample recipe's, made by two workers."""
-
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        done = goldwash("run", "sample", "--input", sample / "crawl", "--out", "run", "--workers", "2", cwd=folder, timeout=400)
-        (folder / "printed.txt").write_text(done.stdout)
-
-    return once("sample-run", make) / "run"
+from tests.support.processes import goldwash as goldwash
 
 
 @pytest.fixture(scope="session")
@@ -64,17 +28,6 @@ def model(once, sample) -> Path:
         train(*sides, folder, Settings(dim=8, bucket=10_000, epoch=5))
 
     return once("model", make) / "model.fold"
-
-
-def goldwash(*words: object, cwd: Path, timeout: float = 120, **more: object) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own; it must succeed unless ``check=False``."""
-    done = subprocess.run(
-        [sys.executable, "-m", "goldwash", *map(str, words)],
-        cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=dict(os.environ),
-    )  # fmt: skip
-    if more.get("check", True):
-        assert done.returncode == 0, f"{words} gave {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return done
 
 
 Answer = tuple[int, str, str]

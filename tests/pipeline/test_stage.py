@@ -25,9 +25,14 @@ CHANGES = {
         {"use": [{"file": "nothing.py", "source": "x = 1"}]}, {"annotate": True},
         {"max_text_bytes": 10},
     ],
+    "exact": [{"by": ["url"]}, {"by": ["text", "url"]}, {"keep": "best"}, {"score": "worth"}],
+    "minhash": [
+        {"ngram": 4}, {"bands": 20}, {"rows": 7}, {"bands": None, "rows": None, "threshold": 0.8}, {"permutations": 128},
+        {"seed": 2}, {"check": 0.7}, {"keep": "first"}, {"score": "worth"},
+    ],
     "bloom": [
         {"mode": "lines"}, {"min_n": 5}, {"max_n": 20}, {"threshold": 0.5}, {"false_positive_rate": 0.1}, {"groups": 2},
-        {"short_documents": True},
+        {"short_documents": True}, {"max_text_bytes": 10},
     ],
     "quality": [
         {"model": "sample"}, {"label": "cc"}, {"column": "worth"}, {"fraction": 0.2}, {"fraction": None, "threshold": 0.5},
@@ -51,13 +56,14 @@ def base(model, tmp_path):
     """Each stage's parameters, with files that exist."""
     (tmp_path / "bench.csv").write_text(BENCHMARK)
     return {
-        "extract": {}, "heuristics": {"steps": [STEP]}, "bloom": {}, "quality": {"model": str(model)},
+        "extract": {}, "heuristics": {"steps": [STEP]}, "exact": {}, "minhash": {}, "bloom": {},
+        "quality": {"model": str(model)},
         "decontaminate": {"benchmarks": str(tmp_path / "bench.csv")}, "score": {"models": {"quality": str(model)}},
     }  # fmt: skip
 
 
 def test_the_tables_know_every_stage_and_every_field():
-    assert {"extract", "heuristics", "bloom", "quality", "decontaminate", "score"} <= set(STAGES)
+    assert set(CHANGES) == set(STAGES)
     for name, changes in CHANGES.items():
         assert {key for change in changes for key in change} == {f.name for f in dataclasses.fields(STAGES[name])}
 

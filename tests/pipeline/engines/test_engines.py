@@ -32,7 +32,7 @@ from tests.pipeline.engines.test_local import tasks_in
 from tests.support.clusters import NoEngineError, RayCluster, SlurmCluster, ray_cluster, slurm_cluster
 from tests.support.numbers import write_number
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 SLURM = RAY = pytest.mark.xdist_group("engines")  # one after the other: two clusters at once are too much for two processors
 QUICK = {"poll_seconds": 0.3, "late_seconds": 2.0, "memory_gb": 0.5, "array": 3}
 WITH = ("partition=gold", "memory_gb=1", "driver_memory_gb=1", "poll_seconds=0.5", "array=2", "late_seconds=3")

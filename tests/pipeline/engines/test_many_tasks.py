@@ -153,6 +153,7 @@ def test_no_task_grows_with_the_number_of_shards(name, tmp_path, monkeypatch):
         assert len(found[1000][part]) in (1000, len(found[10][part]))
 
 
+@pytest.mark.slow
 def test_ten_thousand_shards_through_minhash(tmp_path, monkeypatch):
     """Its driver keeps one list of numbers, and no task has one."""
     asked, parts = Asked(monkeypatch), dict[str, list[Task]]()
