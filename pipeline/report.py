@@ -1,8 +1,8 @@
-"""What happened to documents, in numbers that add up.
+"""Reports: what happened to documents, in numbers that add up.
 
-Law: a `Report` is a monoid, ``+`` with the zero ``Report()``, and refuses to exist where documents or bytes are missing:
-``read = kept + dropped`` for documents, ``read = kept + dropped + edited`` for bytes. Bytes of a dropped document are those
-that it had when it was dropped; what edits took from it before stands under the edits.
+Invariants: a `Report` is a monoid with ``+`` and the zero ``Report()``. It cannot be made if documents or bytes are missing:
+``read = kept + dropped`` for documents, ``read = kept + dropped + edited`` for bytes. A dropped document counts with the bytes
+that it had when it was dropped; what edits removed before is counted under the edits.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from goldwash.errors import GoldwashError
 
 
 class ReportError(GoldwashError, AssertionError):
-    """Documents or bytes that are not accounted for: a fault of goldwash or of a stage."""
+    """Documents or bytes are not accounted for: a fault of goldwash or of a plug-in."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """So many documents and bytes of text."""
+    """A number of documents, and their bytes of text."""
 
     documents: int = 0
     bytes: int = 0
@@ -33,8 +33,11 @@ def _add(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Report:
-    """Documents read, kept and dropped by rule; ``edited`` the documents that an edit made shorter or longer, and the bytes
-    that it took; ``notes`` further counts that add up."""
+    """Documents read, kept, and dropped by rule.
+
+    ``edited``: by edit, the documents whose length it changed and the bytes that it removed. ``notes``: further counts that add
+    up.
+    """
 
     read: Count = Count()
     kept: Count = Count()
@@ -64,7 +67,7 @@ class Report:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, in the order of the names, so that equal reports are equal bytes."""
+        """Plain values, sorted by name, so that equal reports are equal bytes."""
 
         def counts(table: Mapping[str, Count]) -> dict[str, Any]:
             return {name: vars(table[name]) for name in sorted(table)}
@@ -79,7 +82,7 @@ class Report:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Report":
-        """The report that `to_dict` wrote."""
+        """The inverse of `to_dict`."""
 
         def counts(table: Mapping[str, Any]) -> dict[str, Count]:
             return {name: Count(**count) for name, count in table.items()}

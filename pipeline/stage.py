@@ -1,9 +1,9 @@
 """The contracts: a `Stage` is frozen parameters that can be called; a `Run` is an executor that can be called.
 
-Law: ``stage(inputs, out, run) -> Report`` makes a folder that holds ``part-*.parquet``, ``dropped/part-*.parquet`` and
-``report.json``, written last. Equal parameters on equal inputs give equal bytes, on any engine, with any number of workers:
-nothing of the machine, the clock or the order of tasks gets into them. `Stage.fingerprint` says what a folder's content depends
-on; a folder of another fingerprint is never mixed with it.
+Invariants: ``stage(inputs, out, run) -> Report`` fills a folder with ``part-*.parquet``, ``dropped/part-*.parquet`` and,
+written last, ``report.json``. Equal parameters on equal inputs give equal bytes on any engine, with any number of workers:
+nothing of the machine, the clock or the order of tasks gets into them. `Stage.fingerprint` covers everything that decides a
+folder's content; outputs of two fingerprints are never mixed.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from goldwash import __version__
 from goldwash.errors import GoldwashError
+from goldwash.filters.fetch import file_digest
 from goldwash.filters.jit import warm_up
 from goldwash.pipeline.code import code_digest
 from goldwash.pipeline.parameters import RecipeError as RecipeError
@@ -42,15 +43,15 @@ Work = Callable[[Task], None]
 
 
 class Run(Protocol):
-    """An executor: does every task that is not done yet, and gives the sum of all their reports."""
+    """An executor: does every task that is not done yet, and returns the sum of all reports."""
 
     def __call__(self, work: Work, tasks: Sequence[Task]) -> Report:
-        """``work`` is a top-level function; a task is plain values. Raises `RunError` where a task cannot be finished."""
+        """``work`` is a top-level function; a task is plain values. Raises `RunError` if a task cannot be finished."""
         ...
 
 
 class RunError(GoldwashError):
-    """Tasks that failed: which, why, and where their logs lie."""
+    """Tasks that failed: which, why, and where their logs are."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +83,21 @@ class Cost:
 
 @dataclass(frozen=True)
 class Stage(ABC):
-    """One process that documents go through. Subclasses are frozen dataclasses of their parameters."""
+    """One step of a recipe. Subclasses are frozen dataclasses of their parameters."""
 
     name: ClassVar[str]
     makes_documents: ClassVar[bool] = False
-    """Whether it reads archives, not shards."""
+    """Whether it reads archives instead of documents."""
 
     @abstractmethod
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
-        """Do the work, in tasks that ``run`` runs, and finish the folder ``out``."""
+        """Do the work in tasks that ``run`` executes, and finish the folder ``out``."""
 
     def preflight(self) -> None:  # noqa: B027  (most stages need nothing but their inputs)
-        """Refuse what cannot be had, such as a file that is not there: before the first stage of a run, not after hours."""
+        """Fail before the first stage, not hours later, if something outside is missing: a model, a benchmark, a list."""
 
     def warm_up(self) -> None:  # noqa: B027  (a stage without kernels has nothing to warm_up)
-        """Do the work on a sentence or two, so that kernels are compiled before workers need them."""
+        """Run the kernels on a sentence or two, so that they are compiled before workers need them."""
 
     def notes(self) -> list[str]:
         """Lines that a user must read before this stage starts, such as that its model is a toy; also kept in its report."""
@@ -107,7 +108,7 @@ class Stage(ABC):
         """What it takes and leaves, with the sources of the numbers in its docstring."""
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
-        """What a document met here: ``(rule, value, bounds, passed)``, the document as it came in."""
+        """What happened to a document here: a list of ``(rule, value, bounds, passed)``. The document is as it came in."""
         return []
 
     @classmethod
@@ -117,7 +118,7 @@ class Stage(ABC):
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Self:
-        """The stage with these parameters; a `RecipeError` names an unknown one or a value of the wrong kind."""
+        """The stage with these parameters. Raises `RecipeError` for an unknown one or a value of the wrong type."""
         hints = typing.get_type_hints(cls)
         fields = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
         for key, value in config.items():
@@ -128,16 +129,16 @@ class Stage(ABC):
         return cls(**{key: plain(value) for key, value in config.items()})
 
     def config(self) -> dict[str, Any]:
-        """The parameters as plain values, from which `of` makes the stage again."""
+        """The parameters as plain values; ``of(config())`` is the same stage."""
         return {f.name: json.loads(json.dumps(getattr(self, f.name))) for f in dataclasses.fields(self)}
 
     def versions(self) -> dict[str, str]:
-        """What else decides the output: versions of packages, digests of models and lists."""
+        """What else decides the output: versions of packages, and digests of models and lists."""
         return {}
 
     def code(self) -> str:
         """A digest of the code that decides its output."""
-        return code_digest(type(self).__module__)
+        return code_digest(type(self).__module__) or file_digest(sys.modules[type(self).__module__].__file__ or "")[:16]
 
     def fingerprint(self, inputs: Sequence[Input], with_code: bool = True) -> str:
         """A hash of the stage, its parameters and inputs, and the code and versions that decide its output.
@@ -155,11 +156,12 @@ class Stage(ABC):
 
 
 class Tasks:
-    """Makes the tasks of a stage on these inputs, all of one fingerprint."""
+    """Makes a stage's tasks on given inputs, all with one fingerprint."""
 
     def __init__(self, stage: Stage, inputs: Sequence[Input], out: str) -> None:
         self.inputs, self.out, self.fingerprint = inputs, out, stage.fingerprint(inputs)
-        self.config, self.versions = {"name": stage.name, **stage.config()}, versions_here(stage)
+        self.config = {"name": stage.name, "class": f"{type(stage).__module__}:{type(stage).__qualname__}", **stage.config()}
+        self.versions = versions_here(stage)
 
     def one(
         self, part: str, index: int, files: Sequence[str] = (), sources: Sequence[Input] = (), memory: int = 0, **extra: Any
@@ -173,12 +175,12 @@ class Tasks:
         return Task(self.config, paths, self.out, index, self.fingerprint, part, extra, tuple(sources), memory, self.versions)
 
     def each(self, part: str = "part", **extra: Any) -> list[Task]:
-        """One task an input: one shard in, one shard out."""
+        """One task per input: one shard in, one shard out."""
         return [self.one(part, n, sources=(source,), **extra) for n, source in enumerate(self.inputs)]
 
 
 def tasks_for(stage: Stage, inputs: Sequence[Input], out: str, part: str = "part", **extra: Any) -> list[Task]:
-    """One task an input: one shard in, one shard out."""
+    """One task per input: one shard in, one shard out."""
     return Tasks(stage, inputs, out).each(part, **extra)
 
 
@@ -186,16 +188,17 @@ Kind = TypeVar("Kind", bound=Stage)
 
 
 def versions_here(stage: Stage) -> dict[str, str]:
-    """What decides a stage's bytes on this machine, besides its parameters and inputs."""
+    """Everything besides parameters and inputs that decides a stage's bytes on this machine."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     versions = {"goldwash": __version__, "code": stage.code(), "Python": python, "pyarrow": pa.__version__}
     return {**versions, **stage.versions()}
 
 
 def stage_of(task: Task, kind: type[Kind]) -> Kind:
-    """The stage of a task; made once a process, its kernels compiled once a machine.
+    """The stage of a task, made once per process; its kernels are compiled once per machine.
 
-    Raises `RunError` on a machine that would make other bytes than the one where the task was planned.
+    Raises `RunError` on a machine that would write other bytes than the one that planned the task: another Python, other
+    packages, models or code of goldwash.
     """
     stage: Kind = _stage_of(json.dumps(task.stage), json.dumps(task.versions), kind)
     return stage
@@ -204,9 +207,11 @@ def stage_of(task: Task, kind: type[Kind]) -> Kind:
 @cache
 def _stage_of(config: str, versions: str, kind: type[Kind]) -> Any:
     values = json.loads(config)
-    name = values.pop("name")
-    importlib.import_module(f"goldwash.pipeline.stages.{name}")  # of a family, the one that is asked for
-    made: Any = next(k for k in (kind, *kind.__subclasses__()) if getattr(k, "name", None) == name).of(values)
+    module, _, name = values.pop("class").partition(":")
+    values.pop("name")
+    class_ = getattr(importlib.import_module(module), name)
+    assert issubclass(class_, kind)
+    made = class_.of(values)
     here = versions_here(made)
     for name, planned in json.loads(versions).items():
         if here.get(name) != planned:
@@ -219,16 +224,16 @@ def _stage_of(config: str, versions: str, kind: type[Kind]) -> Any:
 
 
 def compile_kernels(stage: Stage, notify: Callable[[str], None] = lambda _: None) -> None:
-    """Have the kernels of a stage compiled on this machine, before several processes want them at once."""
+    """Compile a stage's kernels on this machine, before several processes need them at once."""
     if type(stage).warm_up is not Stage.warm_up:
         warm_up(stage.name, stage.fingerprint(()), stage.warm_up, notify)
 
 
 def markers_of(tasks: Sequence[Task]) -> Iterator[dict[str, Any]]:
-    """The markers of tasks that are done, in their order; raises `RunError` where one is not."""
+    """The markers of finished tasks, in order. Raises `RunError` if a task is not finished."""
     for task, marker in zip(tasks, finished_markers(tasks), strict=True):
         if marker is None:
-            raise RunError(f"task {task.name} in {task.out} says that it is done, but its files are not all there: run again")
+            raise RunError(f"the files of task {task.name} in {task.out} are missing although the task has ended: run again")
         yield marker
 
 
@@ -243,7 +248,7 @@ def pass_files(tasks: Sequence[Task], folder: str) -> list[Input]:
 
 
 def reports_of(tasks: Sequence[Task]) -> Report:
-    """The sum of the reports of tasks that are done."""
+    """The sum of finished tasks' reports."""
     return sum((Report.from_dict(marker["report"]) for marker in markers_of(tasks)), Report())
 
 
