@@ -42,7 +42,7 @@ BUSY = re.compile(
 ARRAY_LIMIT = re.compile(r"invalid job array|array.*(?:too large|size)", re.IGNORECASE)
 SUBMIT_LIMIT = re.compile(r"submit ?limit|MaxSubmit|SubmitJob|job count|maximum number of jobs", re.IGNORECASE)
 
-PLAIN = re.compile(r"[\w.,:;/=@%+~^-]*")
+PLAIN = re.compile(r"[\w.,:;/=@%+~^-]*", re.ASCII)
 """Values that mean themselves in an ``#SBATCH`` line."""
 
 KEEP = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")

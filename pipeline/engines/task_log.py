@@ -42,7 +42,8 @@ def task_log(task: Task, rank: int) -> Iterator[None]:
         except BaseException as error:
             with suppress(OSError):  # a full disk: the task's own error is reported
                 log.write(f"task {task.name} on {socket.gethostname()}, process {os.getpid()}\n")
-                log.write("".join(traceback.format_exception(error)))
+                for line in "".join(traceback.format_exception(error)).splitlines():
+                    log.write(f"{line}\n")
             raise
         finally:
             logging.captureWarnings(False)

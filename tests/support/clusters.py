@@ -43,6 +43,7 @@ SlurmdParameters=config_overrides
 MailProg=/bin/true
 KillWait=2
 MinJobAge=300
+MaxArraySize=9
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 RealMemory=16000 State=UNKNOWN
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 RealMemory=16000 State=UNKNOWN
 PartitionName=gold Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from goldwash.pipeline.engines import ray as ray_engine_module
-from goldwash.pipeline.engines import slurm_array
+from goldwash.pipeline.engines import slurm_array, slurm_driver
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.engines.ray import Ray, ray
 from goldwash.pipeline.engines.slurm import Slurm, slurm
@@ -218,6 +219,64 @@ def test_ray_begins_again_what_was_killed_and_gives_up_after_three_times(joined,
     with pytest.raises(RunError, match=r"task part-00001 of in-1: its worker was killed 3 times .*memory_gb="):
         ray(joined)(write_number, tasks)
     assert missing_ranks(tasks) == [1]
+
+
+# --- Slurm as it is
+
+
+@SLURM
+@pytest.mark.parametrize("name", ["my out", "it's $(touch pwned) `x`", 'say "hi"; #50%', "ünï & <co>"])
+def test_slurm_takes_folders_of_any_name(cluster, tmp_path, name):
+    out = tmp_path / name
+    tasks = tasks_in(out, 2, t1="raise")
+    with pytest.raises(RunError, match="the gold is gone"):
+        slurm(Slurm(partition="gold", **QUICK))(write_number, tasks)
+    assert missing_ranks(tasks) == [1]
+    assert [file.stat().st_size > 0 for file in (out / "logs" / "slurm").glob("*.out")] == [True, True]
+    assert not list(tmp_path.rglob("pwned"))
+
+
+@SLURM
+def test_an_array_larger_than_the_cluster_takes_has_fewer_elements(cluster, tmp_path):
+    """The cluster's MaxArraySize is 8."""
+    tasks = tasks_in(tmp_path / "a", 30)
+    slurm(Slurm(partition="gold", **{**QUICK, "array": 1000}))(write_number, tasks)
+    assert reports_of(tasks).read.documents == 3000
+    held = json.loads((tmp_path / "a" / "logs" / "part" / "array-0.json").read_text())
+    assert held["each"] == 4
+
+
+@SLURM
+def test_a_controller_that_is_away_for_a_while_costs_time_and_nothing_else(cluster, tmp_path):
+    tasks = tasks_in(tmp_path / "a", 2, t0="wait long", t1="wait long")
+    away = threading.Timer(2.0, lambda: (cluster.kill("slurmctld"), time.sleep(4), cluster.start("slurmctld")))
+    away.start()
+    slurm(Slurm(partition="gold", **QUICK))(write_number, tasks)
+    away.join()
+    assert reports_of(tasks).read.documents == 200
+
+
+def test_a_driver_job_that_is_told_to_requeue_starts_no_second_driver(tmp_path):
+    """USR1 ended the script's waiting, and it began another driver beside the first."""
+    script = slurm_driver.SCRIPT.format(
+        environment="scontrol() { echo requeued; }", python=tmp_path / "driver", run=tmp_path, number=1
+    )
+    (tmp_path / "driver").write_text(
+        "#!/bin/sh\necho begins; kill -USR1 $PPID; sleep 1; kill -USR1 $PPID; sleep 1; echo ends; exit 3\n"
+    )
+    (tmp_path / "driver").chmod(0o755)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    assert done.stdout.split() == ["begins", "requeued", "requeued", "ends"]
+    assert done.returncode == 3
+
+
+def test_a_driver_that_is_killed_is_begun_again_three_times(tmp_path):
+    script = slurm_driver.SCRIPT.format(environment="", python=tmp_path / "driver", run=tmp_path, number=1)
+    (tmp_path / "driver").write_text("#!/bin/sh\necho begins; kill -9 $$\n")
+    (tmp_path / "driver").chmod(0o755)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    assert done.stdout.split() == ["begins"] * 3
+    assert done.returncode == 137
 
 
 # --- what cannot work is said before the first task

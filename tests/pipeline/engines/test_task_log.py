@@ -37,7 +37,7 @@ def is_safe(text: str) -> bool:
 @pytest.mark.filterwarnings("default")
 def test_what_libraries_log_and_warn_of_is_escaped_in_the_log_and_not_shown(tmp_path, capfd):
     with task_log(task(str(tmp_path)), 0):
-        logging.getLogger("warcio.recordloader").warning("Bad record at %s", EVIL)
+        logging.getLogger("a_parser").warning("Bad record at %s", EVIL)
         warnings.warn(f"a page of {EVIL}", stacklevel=1)
     text = read(tmp_path)
     assert "Bad record at \\x1b]0;owned\\x07" in text

@@ -95,7 +95,7 @@ def test_failed_tasks_are_told_with_their_reasons_and_the_ends_of_their_logs(tmp
     assert code == 1
     assert "heuristics: failed, part 4/6 tasks done, 0 running, 2 failed" in printed
     assert "  part-00001 failed (on " in printed
-    assert "    | goldwash.pipeline.storage.locations.DataError: the gold is gone" in printed
+    assert "    | goldwash.pipeline.storage.failures.DataError: the gold is gone" in printed
     assert "failed: what is finished is kept; give the same command again to go on from there" in printed
 
 
