@@ -66,17 +66,17 @@ def run(
     from goldwash.pipeline.engines.settings import Screen
     from goldwash.pipeline.recipes.recipe import load
 
+    status = f"{command()} status {shlex.quote(out_folder)}"
+    interruption.keeps(
+        f"What is finished in {out_folder} is kept: give the same command again to go on from there. "
+        f"`{status}` says how far it is."
+    )
     loaded = flow.fitted(load(recipe, set, skip, keep, notify), input, notify)
     settings = engine_settings(on, engine, with_, ray_address, workers)
     options = flow.Options(allow_empty, other_code, reading_of(text_column, id_column, url_column, on_null))
     if dry_run:
         _dry_run(loaded, settings, input, out_folder, until, options)
         return
-    status = f"{command()} status {shlex.quote(out_folder)}"
-    interruption.keeps(
-        f"What is finished in {out_folder} is kept: give the same command again to go on from there. "
-        f"`{status}` says how far it is."
-    )
     expected = progress(_expected_seconds(loaded, input, until, options))
     screen = Screen(expected, notify, interruption.keeps)
     show_notes(loaded.until(until))
