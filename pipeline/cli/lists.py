@@ -47,7 +47,7 @@ extends: {base}
 # insert:                           # steps that come before those of a list
 #   heuristics:
 #     steps:
-#       - {{keep: url_host_count, hosts: [example.com], max: 0}}
+#       - {{keep: url_host_count, as: my_hosts, hosts: [example.com], max: 0}}
 
 # without: [decontaminate, heuristics.steps.symbol_word_ratio]
 """

@@ -8,7 +8,9 @@ A stage is named by its name, or by ``NAME#2`` where a recipe has two of that na
 * its ``as``, else its ``name``, else the value of its first key: ``fasttext_word_count`` for ``{keep: fasttext_word_count, min:
   50}``
 * the rule's name in reports: ``lines.word_count`` for ``keep_lines: word_count``, ``lost.word_count`` for ``keep_lost``
-* with its first key before it, where the others are not enough: ``keep.language``, ``label.language``
+* with its first key before it: ``keep.language``, ``label.language``
+
+A name that several items have means the one with bounds, if that is one: ``language`` is ``keep.language``.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -182,32 +184,35 @@ def _names(item: Mapping[str, Any]) -> list[str]:
     """The names of an item, the plainest first."""
     verb, subject = next(iter(item.items()))
     plain = str(item.get("as") or item.get("name") or subject)
-    return list(dict.fromkeys([plain, f"{str(verb).removeprefix('keep_')}.{plain}", f"{verb}.{plain}", f"{verb}.{subject}"]))
+    short = f"{str(verb).removeprefix('keep_')}.{plain}"
+    return [plain, short, f"{verb}.{plain}", f"{verb}.{subject}", str(subject)]
 
 
 def item_number(items: Sequence[Mapping[str, Any]], name: str, place: str) -> int:
     """The number of the item of this name, from 0; a `RecipeError` names the choices where there is none, or more than one."""
-    for rank in range(4):
-        found = [n for n, item in enumerate(items) if name in _names(item)[rank : rank + 1]]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            choices = ", ".join(_own_name(items, n) for n in found)
-            raise RecipeError(f"{place}: {len(found)} items are called {name!r}: give one of {choices}", (place, name))
-    found = [n for n, item in enumerate(items) if name == str(next(iter(item.values())))]
+    found = _called(items, name)
     if len(found) == 1:
         return found[0]
-    known = [_own_name(items, n) for n in range(len(items))]
     if found:
-        raise RecipeError(
-            f"{place}: {len(found)} items are called {name!r}: give one of {', '.join(known[n] for n in found)}", (place, name)
-        )
-    raise RecipeError(f"{place}: no item is called {name!r}: {nearest(name, known)}", (place, name))
+        choices = ", ".join(dict.fromkeys(_own_name(items, n) for n in found))
+        raise RecipeError(f"{place}: {len(found)} items are called {name!r}: give one of {choices}", (place, name))
+    known = dict.fromkeys(choice for n, item in enumerate(items) for choice in (_names(item)[0], _own_name(items, n)))
+    raise RecipeError(f"{place}: no item is called {name!r}: {nearest(name, list(known))}", (place, name))
+
+
+def _called(items: Sequence[Mapping[str, Any]], name: str) -> list[int]:
+    """The numbers of the items that a name may mean: plainer names win, then items with bounds."""
+    for rank in range(5):
+        found = [n for n, item in enumerate(items) if name in _names(item)[rank : rank + 1]]
+        rules = [n for n in found if _bounded(items[n])]
+        if found:
+            return rules if len(rules) == 1 else found
+    return []
 
 
 def _own_name(items: Sequence[Mapping[str, Any]], number: int) -> str:
-    """The plainest name that only this item has."""
+    """The plainest name that means this item alone."""
     for name in _names(items[number]):
-        if sum(name in _names(item) for item in items) == 1:
+        if _called(items, name) == [number]:
             return name
-    return _names(items[number])[-1]
+    return f"{_names(items[number])[2]} (item {number + 1}; give it `as: NAME`)"

@@ -76,18 +76,22 @@ def parsed(text: str) -> tuple[Any, Lines]:
     >>> parsed("{a: 1e-3, b: no, c: [0o17, .5, 4:00:00], d: }")[0]
     {'a': 0.001, 'b': 'no', 'c': [15, 0.5, '4:00:00'], 'd': None}
     """
-    loader = _Loader(text.removeprefix("\ufeff"))
+    try:
+        return _loaded(_Loader(text.removeprefix("\ufeff")))
+    except RecursionError as error:
+        raise RecipeError(f"is nested more than {MOST_LEVELS} levels deep") from error
+    except (yaml.YAMLError, ValueError) as error:
+        told = " ".join(str(error).replace(' in "<unicode string>"', "").split())
+        raise RecipeError(f"is not YAML: {printable(told)}") from error
+
+
+def _loaded(loader: _Loader) -> tuple[Any, Lines]:
     try:
         node = loader.get_single_node()
         if node is None:
             return None, {}
         _bounded(node, {}, ())
         return _plain(loader.construct_document(node)), _lines(node)
-    except RecursionError as error:
-        raise RecipeError(f"is nested more than {MOST_LEVELS} levels deep") from error
-    except (yaml.YAMLError, ValueError) as error:
-        told = " ".join(str(error).replace(' in "<unicode string>"', "").split())
-        raise RecipeError(f"is not YAML: {printable(told)}") from error
     finally:
         loader.dispose()
 

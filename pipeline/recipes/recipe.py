@@ -27,7 +27,7 @@ or another recipe with some changes (docs/recipes.md; `goldwash.pipeline.recipes
           fasttext_word_count: {min: 20}        # one step
     insert:                                     # items that come before those of a list
       heuristics:
-        steps: [{keep: url_host_count, hosts: [example.com], max: 0}]
+        steps: [{keep: url_host_count, as: my_hosts, hosts: [example.com], max: 0}]
     without: [decontaminate, heuristics.steps.symbol_word_ratio]
 """
 

@@ -32,6 +32,7 @@ from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.storage.parquet import dropped_table, schema_of, texts_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
+from goldwash.text_output import printable
 
 TOO_LARGE = "too_large"
 
@@ -173,6 +174,21 @@ def _run(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> Doc
         raise DataError(str(error)) from error
     except DataError as error:
         raise DataError(f"{location}: {error}") from error
+    except Exception as error:  # a filter of the user's, most often: why_failed gives its file and line
+        if (id_ := _failing(stage, table, texts, urls)) is not None:
+            error.add_note(f"document {printable(id_)}")
+        raise
+
+
+def _failing(stage: Heuristics, table: pa.Table, texts: Texts, urls: Texts) -> str | None:
+    """The id of the first document that fails by itself; None if none does."""
+    for row in range(len(texts)):
+        alone = np.array([row])
+        try:
+            clean(stage.plan, texts.take(alone), urls.take(alone), annotate=stage.annotate, table=table.take(alone))
+        except Exception:
+            return str(table["id"][row].as_py())
+    return None
 
 
 def _dropped(table: pa.Table, documents: Documents) -> Iterator[pa.Table]:
