@@ -3,7 +3,7 @@
 Invariants: a change names what is there. A name that is unknown, or that means two things, is a `RecipeError` with the choices.
 
 A stage is named by its name, or by ``NAME#2`` where a recipe has two of that name. An item of a list of mappings (a step of
-``heuristics.steps``, an early step of ``extract.early``, a model of ``score.models``) has these names:
+``heuristics.steps``, an early step of ``extract.early``) has these names:
 
 * its ``as``, else its ``name``, else the value of its first key: ``fasttext_word_count`` for ``{keep: fasttext_word_count, min:
   50}``
