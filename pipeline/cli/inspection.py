@@ -21,7 +21,7 @@ def status(run_folder: Folder) -> None:
     from goldwash.pipeline.engines.slurm_driver import in_words, without_drivers
     from goldwash.pipeline.inspect.status import folders, overall
     from goldwash.pipeline.inspect.status import status as status_of
-    from goldwash.pipeline.inspect.summary import damage_in, damage_lines
+    from goldwash.pipeline.inspect.summary import loss_lines, losses_in
 
     found = without_drivers(run_folder, status_of(run_folder))
     for made in found:
@@ -31,7 +31,7 @@ def status(run_folder: Folder) -> None:
             say(f"  {failure.task} failed{where}: {failure.why}")
             for line in failure.log:
                 say(f"    | {line}")
-    for line in damage_lines(damage_in(folders(run_folder))):
+    for line in loss_lines(losses_in(folders(run_folder))):
         say(line)
     state = overall(found)
     if state in ("failed", "stopped"):

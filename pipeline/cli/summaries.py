@@ -32,7 +32,7 @@ def show_notes(stages: "Sequence[Stage]") -> None:
 
 def show_steps(steps: "Sequence[Step]") -> None:
     """Print the summary, its legend, and the damage that was found in the inputs."""
-    from goldwash.pipeline.inspect.summary import LEGEND, damage_in, damage_lines, lines, size
+    from goldwash.pipeline.inspect.summary import LEGEND, lines, loss_lines, losses_in, size
 
     rows = []
     for line in lines(steps):
@@ -45,7 +45,7 @@ def show_steps(steps: "Sequence[Step]") -> None:
     show_table(SUMMARY, rows)
     if any(step.report and (step.report.dropped or step.report.edited) for step in steps):
         say(LEGEND)
-    for sentence in damage_lines(damage_in([step.folder for step in steps])):
+    for sentence in loss_lines(losses_in([step.folder for step in steps])):
         notify(sentence)
 
 

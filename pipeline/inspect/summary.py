@@ -79,35 +79,62 @@ class Damage:
     reason: str
 
 
-def damage_of(report: Mapping[str, Any] | None) -> list[Damage]:
-    """The damaged places that a stage's ``report.json`` names; none for a stage that reads no archives."""
-    found = ((report or {}).get("facts") or {}).get("damage") or ()
-    return [Damage(str(d["archive"]), int(d["offset"]), int(d["bytes"]), str(d["reason"])) for d in found]
+@dataclass(frozen=True)
+class Losses:
+    """What could not be read of a run's inputs: places (the report lists the first ones), how many there are, and their bytes;
+    and inputs that have bytes and no record."""
+
+    listed: tuple[Damage, ...] = ()
+    places: int = 0
+    bytes: int = 0
+    without_records: tuple[str, ...] = ()
 
 
-def damage_in(folders: Sequence[str]) -> list[Damage]:
-    """The damaged places found by the finished stages in these folders."""
-    return [damage for folder in folders if folder for damage in damage_of(read_json(join(folder, "report.json")))]
+def losses_of(report: Mapping[str, Any] | None) -> Losses:
+    """The losses that a stage's ``report.json`` names; none for a stage that reads no archives."""
+    facts = (report or {}).get("facts") or {}
+    listed = tuple(
+        Damage(str(d.get("archive", "")), int(d.get("offset") or 0), int(d.get("bytes") or 0), str(d.get("reason", "")))
+        for d in facts.get("damage") or ()
+    )
+    places = int(facts.get("damaged_places", len(listed)))
+    lost = int(facts.get("damaged_bytes", sum(damage.bytes for damage in listed)))
+    return Losses(listed, places, lost, tuple(map(str, facts.get("without_records") or ())))
 
 
-def damage_lines(damages: Sequence[Damage]) -> list[str]:
-    """The damage in sentences: each archive with its first damaged place and the bytes lost; ``[]`` if there is none."""
-    if not damages:
-        return []
+def losses_in(folders: Sequence[str]) -> Losses:
+    """The losses of the finished stages in these folders."""
+    found = [losses_of(read_json(join(folder, "report.json"))) for folder in folders if folder]
+    return Losses(
+        tuple(damage for loss in found for damage in loss.listed),
+        sum(loss.places for loss in found),
+        sum(loss.bytes for loss in found),
+        tuple(name for loss in found for name in loss.without_records),
+    )
+
+
+def loss_lines(losses: Losses) -> list[str]:
+    """The losses in sentences: each archive with its first damaged place and the bytes lost; ``[]`` if there are none."""
     archives: dict[str, list[Damage]] = {}
-    for damage in damages:
+    for damage in losses.listed:
         archives.setdefault(damage.archive, []).append(damage)
-    lost = sum(damage.bytes for damage in damages)
-    told = [f"damaged input: {_counted(len(archives), 'archive')}, {_counted(len(damages), 'place')}, {size(lost)} lost"]
+    lines = []
+    if losses.places:
+        counts = f"{_counted(len(archives), 'archive')}, {_counted(losses.places, 'place')}"
+        lines.append(f"damaged input: {counts}, {size(losses.bytes)} lost")
     for archive, places in sorted(archives.items(), key=lambda item: -sum(d.bytes for d in item[1]))[:SHOWN]:
         more = f", and {_counted(len(places) - 1, 'more place')}" if len(places) > 1 else ""
-        told.append(
-            f"  {archive}: at byte {places[0].offset:,}, {places[0].reason}{more}; {size(sum(d.bytes for d in places))} lost"
-        )
+        lost = size(sum(d.bytes for d in places))
+        lines.append(f"  {archive}: at byte {places[0].offset:,}, {places[0].reason}{more}; {lost} lost")
     if len(archives) > SHOWN:
-        told.append(f"  and {len(archives) - SHOWN:,} more archives: see facts.damage in the stage's report.json")
-    told.append("  check the download (size, checksum), fetch those archives again, and give the same command again")
-    return told
+        lines.append(f"  and {len(archives) - SHOWN:,} more archives: see facts.damage in the stage's report.json")
+    if losses.without_records:
+        names = ", ".join(losses.without_records[:SHOWN])
+        more = f" and {len(losses.without_records) - SHOWN:,} more" if len(losses.without_records) > SHOWN else ""
+        lines.append(f"input with bytes and no record: {names}{more}")
+    if lines:
+        lines.append("  check the download (size, checksum), fetch those files again, and give the same command again")
+    return lines
 
 
 def _counted(number: int, noun: str) -> str:

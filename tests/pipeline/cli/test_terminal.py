@@ -14,7 +14,7 @@ import pytest
 from goldwash.pipeline.cli import terminal
 from goldwash.pipeline.cli.errors import sentence
 from goldwash.pipeline.cli.terminal import Column, EscapedLog, Row, command, notify, say, show_table
-from goldwash.pipeline.inspect.summary import Damage, damage_lines
+from goldwash.pipeline.inspect.summary import loss_lines, losses_of
 from goldwash.pipeline.stage import RecipeError
 from tests.pipeline.conftest import shard
 
@@ -165,18 +165,21 @@ def test_no_command_writes_data_to_the_terminal_raw(cli, hostile, words):
     assert "please report it" not in error
 
 
-def test_damage_is_told_by_archive_with_place_bytes_and_cure():
-    found = [
-        Damage("a.warc.gz", 1000, 5_000_000, "cut off"),
-        Damage("b\x1b.warc", 7, 10, "no record"),
-        Damage("a.warc.gz", 9, 5, "x"),
+def test_losses_are_told_by_archive_with_place_bytes_and_cure():
+    damage = [
+        {"archive": "a.warc.gz", "offset": 1000, "bytes": 5_000_000, "reason": "cut off"},
+        {"archive": "b\x1b.warc", "offset": 7, "bytes": 10, "reason": "no record"},
+        {"archive": "a.warc.gz", "offset": 9, "bytes": None, "reason": "x"},
     ]
-    lines = damage_lines(found)
+    lines = loss_lines(losses_of({"facts": {"damage": damage, "damaged_places": 3, "without_records": ["c.warc"]}}))
     assert lines[0] == "damaged input: 2 archives, 3 places, 5.0 MB lost"
     assert lines[1] == "  a.warc.gz: at byte 1,000, cut off, and 1 more place; 5.0 MB lost"
-    assert "fetch those archives again" in lines[-1]
-    assert damage_lines([]) == []
-    many = damage_lines([Damage(f"{n}.warc", 0, 1, "cut off") for n in range(30)])
+    assert lines[3] == "input with bytes and no record: c.warc"
+    assert "fetch those files again" in lines[-1]
+    assert loss_lines(losses_of(None)) == loss_lines(losses_of({"facts": {}})) == []
+    listed = [{"archive": f"{n}.warc", "offset": 0, "bytes": 1, "reason": "cut off"} for n in range(30)]
+    many = loss_lines(losses_of({"facts": {"damage": listed, "damaged_places": 5000, "damaged_bytes": 9000}}))
+    assert many[0] == "damaged input: 30 archives, 5,000 places, 9.0 kB lost"
     assert any("and 20 more archives" in line for line in many)
 
 

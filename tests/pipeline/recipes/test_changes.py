@@ -265,7 +265,7 @@ def test_use_goes_to_every_stage_that_mentions_its_names_and_to_no_other(written
         "stages:\n  - extract: {early: [{keep: early_length_a, min: 1}]}\n"
         "  - heuristics: {steps: [{keep: early_length_a, min: 1}, {keep: late_length_b, min: 1}]}\n"
         "  - heuristics: {steps: [{keep: word_count, min: 1}]}\n"
-        "  - score: {models: {length: 'signal:late_length_b'}}\n"
+        "  - score: {models: {long: 'signal:late_length_b'}}\n"
     )
     try:
         recipe = load(path)
