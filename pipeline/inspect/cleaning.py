@@ -1,16 +1,16 @@
 """Folders of a run that the run no longer refers to: outputs of older parameters.
 
 Invariants: only folders with a stage's name and fingerprint and a ``stage.json`` are ever listed; nothing is removed that was
-not listed; nothing is removed while the run is under way.
+not listed; nothing is removed while a driver works on the run (`storage.locks`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goldwash.pipeline.flow import held_run
-from goldwash.pipeline.inspect.status import overall, status
 from goldwash.pipeline.storage.addresses import FOLDER
-from goldwash.pipeline.storage.locations import DataError, exists, filesystem, join
+from goldwash.pipeline.storage.locations import exists, filesystem, join
+from goldwash.pipeline.storage.locks import run_lock
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ def unused(run: str) -> Found:
 
 
 def remove(run: str, found: Found) -> None:
-    """Remove the folders that `unused` found; a `DataError` while the run is under way."""
-    if overall(status(run)) == "under way":
-        raise DataError(f"{run} is under way: wait until it has finished or stopped, then clean it")
-    for folder in found.folders:
-        fs, path = filesystem(folder.location)
-        fs.rm(path, recursive=True)
+    """Remove the folders that `unused` found; a `LockError` while a driver works on the run."""
+    with run_lock(run):
+        for folder in found.folders:
+            fs, path = filesystem(folder.location)
+            fs.rm(path, recursive=True)

@@ -84,6 +84,15 @@ class Decontaminate(Stage):
         """A digest of every benchmark's items."""
         return {f"benchmark {name}": _items_digest(name) for name in self.names}
 
+    def notes(self) -> list[str]:
+        """That nothing but the built-in questions is looked for."""
+        if self.names != ("sample",):
+            return []
+        return [
+            "decontaminate looks for the built-in questions alone, which are for trying things out. For MMLU or a folder of its "
+            "files: --set decontaminate.benchmarks=mmlu (of this stage alone: --set benchmarks=mmlu)"
+        ]
+
     def cost(self, load: Load) -> Cost:
         """Measured with MMLU."""
         return Cost(52.0)

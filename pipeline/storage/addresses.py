@@ -8,6 +8,7 @@ Invariants:
 * Folders of one run together count documents twice: two folders of one stage, or two stages. They are refused by name.
 """
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,9 +27,7 @@ def located(name: str) -> str:
     Raises `DataError` where RUN is a run but has no such stage, or has not begun or finished it.
     """
     run, colon, asked = name.rpartition(":")
-    if not colon or not run or asked.startswith("//") or not STAGE.fullmatch(asked):
-        return name
-    if is_local(name) and exists(name):
+    if not colon or not run or run.endswith(":") or not STAGE.fullmatch(asked) or (is_local(name) and os.path.exists(name)):
         return name
     held = read_json(join(run, RUN))
     if held is None:
