@@ -1,7 +1,7 @@
 """What a text is like: texts, the kernels that cut and measure them, signals, keeps and edits.
 
-Law: imports nothing of classifiers and pipeline; importing it declares the signals and edits that come with goldwash.
-``from goldwash.filters import per_text`` is all that a scientist's own filter needs.
+Invariants: imports nothing of classifiers, pipeline and evidence. Importing it declares the signals and edits that come with
+goldwash. A filter of your own needs only ``from goldwash.filters import per_text``.
 """
 
 from goldwash.filters import edits, lines, links, phrases, repetition, url, words

@@ -1,8 +1,8 @@
-"""Sixty-four bytes at once: where, among them, the bytes of a kind stand, as the bits of a number.
+"""Blocks of 64 bytes: the positions of the bytes of one kind, as the bits of a number.
 
-Law: bit ``k`` of a block is set where byte ``i + k`` is of the kind and lies before ``last``. Kernels that look for rare bytes
-(newlines, spaces, the first letter of a phrase) go from bit to bit and never ask byte by byte, which costs a wrongly foreseen
-branch a word: fastText's words are found at 1,850 MB/s so, and at 600 byte by byte (2026-11).
+Invariants: bit ``k`` of a block is set if byte ``i + k`` is of the kind and before ``last``. Kernels that search for rare
+bytes (newlines, spaces, the first letter of a phrase) go from bit to bit. Testing byte by byte costs one mispredicted branch per
+word: fastText's words are found at 1,850 MB/s with blocks, and at 600 MB/s byte by byte (2026-11).
 """
 
 from typing import Any
@@ -15,13 +15,13 @@ from goldwash.filters.jit import inline
 Bytes = npt.NDArray[np.uint8]
 
 NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, SEPARATORS = 256, 257, 258, 259, 260
-"""Kinds of bytes, beside those that are one byte, 0 to 255: newlines; where fastText cuts; what ``str.isspace`` calls space
-in ASCII; first bytes of characters beyond ASCII; where fastText or ``str.splitlines`` cuts, in ASCII."""
+"""Kinds of bytes, besides single byte values from 0 to 255: newlines; fastText's separators; ASCII white space
+(``str.isspace``); first bytes of characters beyond ASCII; ASCII separators of fastText or ``str.splitlines``."""
 
 
 @inline
 def four(utf8: Bytes, i: Any) -> Any:
-    """Four bytes as a number; the compiler makes one load of it, if the place is unsigned (`filters.texts.copied`)."""
+    """Four bytes as a number. The compiler turns it into one load if the index is unsigned (`filters.texts.copied`)."""
     low = np.uint64(utf8[i]) | (np.uint64(utf8[i + np.uint64(1)]) << np.uint64(8))
     high = np.uint64(utf8[i + np.uint64(2)]) | (np.uint64(utf8[i + np.uint64(3)]) << np.uint64(8))
     return low | (high << np.uint64(16))
@@ -29,13 +29,13 @@ def four(utf8: Bytes, i: Any) -> Any:
 
 @inline
 def eight(utf8: Bytes, i: Any) -> Any:
-    """Eight bytes as a number, the first one lowest."""
+    """Eight bytes as a little-endian number."""
     return four(utf8, i) | (four(utf8, i + np.uint64(4)) << np.uint64(32))
 
 
 @inline
 def first_eight(utf8: Bytes, start: Any, end: Any) -> Any:
-    """The first bytes of a row, eight at most, as a number with zeros above them. Both places are unsigned."""
+    """The first eight bytes of a row, or fewer, as a little-endian number. Both indices are unsigned."""
     size = end - start
     if start + np.uint64(8) <= np.uint64(len(utf8)):
         w = eight(utf8, start)
@@ -48,7 +48,7 @@ def first_eight(utf8: Bytes, start: Any, end: Any) -> Any:
 
 @inline
 def bit_count(bits: Any) -> Any:
-    """How many bits of 64 are set."""
+    """The number of bits set in 64."""
     bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
     bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
     bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -57,20 +57,20 @@ def bit_count(bits: Any) -> Any:
 
 @inline
 def lowest(bits: Any) -> Any:
-    """The place of the lowest bit that is set; 64 where none is."""
+    """The index of the lowest bit that is set; 64 if none is."""
     return bit_count((bits - np.uint64(1)) & ~bits)
 
 
 @inline
 def _different(w: Any, pattern: Any) -> Any:
-    """Bit 7 of each byte that differs from the pattern's; other bits mean nothing."""
+    """Bit 7 of each byte that differs from the pattern's; the other bits are undefined."""
     x = w ^ pattern
     return ((x & np.uint64(0x7F7F7F7F7F7F7F7F)) + np.uint64(0x7F7F7F7F7F7F7F7F)) | x
 
 
 @inline
 def _kind(w: Any, kind: int) -> Any:
-    """Eight bytes: a bit for each that is of the kind, in the lowest eight bits."""
+    """For eight bytes, one bit each if it is of the kind, in the lowest eight bits."""
     low = w & np.uint64(0x7F7F7F7F7F7F7F7F)
     if kind == NEWLINES:
         found = ~_different(w, np.uint64(0x0A0A0A0A0A0A0A0A))
@@ -96,7 +96,7 @@ def _kind(w: Any, kind: int) -> Any:
 
 @inline
 def block(utf8: Bytes, i: Any, last: Any, kind: int) -> Any:
-    """The bytes of a kind among the 64 from ``i`` on, before ``last``: ``uint64``. Both places are unsigned."""
+    """The bytes of a kind among the 64 from ``i``, before ``last``: ``uint64``. Both indices are unsigned."""
     bits = np.uint64(0)
     if i + np.uint64(64) <= last:
         for k in range(np.uint64(8)):
@@ -119,7 +119,7 @@ def block(utf8: Bytes, i: Any, last: Any, kind: int) -> Any:
 
 @inline
 def find(utf8: Bytes, start: int, end: int, kind: int) -> Any:
-    """The first byte of a kind from ``start`` on; ``end`` where there is none before it."""
+    """The index of the first byte of a kind from ``start``; ``end`` if there is none before it."""
     i, last = np.uint64(start), np.uint64(end)
     while i < last:
         found = block(utf8, i, last, kind)
@@ -131,9 +131,9 @@ def find(utf8: Bytes, start: int, end: int, kind: int) -> Any:
 
 @inline
 def put_edges(spaces: Any, outside: Any, i: Any, out: Any, n: int) -> Any:
-    """Put where words begin and end, in turn, among the 64 bytes from ``i`` on into ``out`` from ``n`` on; where the next goes.
+    """Write the starts and ends of words, alternating, in the 64 bytes from ``i`` to ``out[n:]``; returns the next ``n``.
 
-    ``spaces``: the block's bits; ``outside``: 1 where a space, or nothing, stands before it.
+    ``spaces``: the block's bits. ``outside``: 1 if the block is preceded by a space or by nothing.
     """
     edges = spaces ^ ((spaces << np.uint64(1)) | outside)
     while edges != np.uint64(0):

@@ -1,11 +1,11 @@
-"""Where texts are cut: kernels that find lines, paragraphs and words in UTF-8.
+"""Cutting texts: kernels that find lines, paragraphs and words in UTF-8.
 
-Law: a kernel takes ``utf8: uint8[bytes]`` and the rows ``starts, ends: int64[N]`` of texts in it (valid UTF-8, as
-`filters.texts.Texts` has checked) and returns the pieces as ``(starts, ends, parents)``: ``int64[M]``, ``int64[M]`` and
-``int64[N + 1]``; the pieces of text ``i`` are rows ``parents[i]`` to ``parents[i + 1]``. No bytes are copied. Time is linear
-in the bytes.
+Invariants: a kernel takes ``utf8: uint8[bytes]`` and the rows ``starts, ends: int64[N]`` of texts in it (valid UTF-8, checked
+by `filters.texts.Texts`) and returns the pieces as ``(starts, ends, parents)``: ``int64[M]``, ``int64[M]`` and ``int64[N +
+1]``. The pieces of text ``i`` are rows ``parents[i]`` to ``parents[i + 1]``. No bytes are copied. Time is linear in the
+bytes.
 
-"Word" means three things in this field, and each has its own name here:
+"Word" has three meanings in this field, each with its own name here:
 
 =================  ==========================================================================================
 whitespace words   ``str.split()``: cut at Unicode white space. Gopher's rules, C4's, DCLM's word lengths
@@ -34,7 +34,7 @@ NEWLINE = 10
 
 @inline
 def code_point(utf8: Bytes, i: int) -> Any:
-    """The code point at byte ``i`` and the byte after it."""
+    """The code point at byte ``i``, and the index of the byte after it."""
     b = np.int64(utf8[i])
     if b < 0x80:
         return b, i + 1
@@ -48,7 +48,7 @@ def code_point(utf8: Bytes, i: int) -> Any:
 
 @inline
 def code_point_before(utf8: Bytes, i: int) -> Any:
-    """The code point that ends before byte ``i`` and its first byte."""
+    """The code point that ends before byte ``i``, and the index of its first byte."""
     j = i - 1
     while (utf8[j] & 0xC0) == 0x80:
         j -= 1
@@ -57,7 +57,7 @@ def code_point_before(utf8: Bytes, i: int) -> Any:
 
 @inline
 def stripped(utf8: Bytes, start: int, end: int, classes: Bytes) -> Any:
-    """The row without white space at its ends, as ``str.strip()``: its start and end."""
+    """The start and end of a row after ``str.strip()``."""
     while start < end:
         point, after = code_point(utf8, start)
         if not classes[point] & SPACE:
@@ -73,7 +73,7 @@ def stripped(utf8: Bytes, start: int, end: int, classes: Bytes) -> Any:
 
 @kernel
 def strip(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
-    """Each row without white space at its ends: ``(starts, ends)``."""
+    """The rows after ``str.strip()``: ``(starts, ends)``."""
     new_starts, new_ends = np.empty_like(starts), np.empty_like(ends)
     for row in range(len(starts)):
         new_starts[row], new_ends[row] = stripped(utf8, starts[row], ends[row], classes)
@@ -82,7 +82,7 @@ def strip(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
 
 @inline
 def room_for(starts: Rows, ends: Rows, smallest: int, per_row: int) -> Any:
-    """How many pieces of at least ``smallest`` bytes rows can have; memory that is never touched costs nothing."""
+    """The most pieces of at least ``smallest`` bytes that rows can have. Memory that is never touched costs nothing."""
     bytes_ = np.int64(0)
     for row in range(len(starts)):
         bytes_ += ends[row] - starts[row]
@@ -116,9 +116,9 @@ def lines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @kernel
 def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, newlines: int) -> Any:
-    """Rows between runs of ``newlines`` newlines (1: lines, 2: paragraphs), stripped, the empty ones left out.
+    """Rows between runs of ``newlines`` newlines (1: lines, 2: paragraphs), stripped, without empty ones.
 
-    ``text.split("\\n" * newlines)``, so that three newlines are a separator of two and one that is stripped.
+    As ``text.split("\\n" * newlines)``: three newlines are a separator of two and one that is stripped.
     """
     room = room_for(starts, ends, 1, 1)
     out_starts, out_ends = np.empty(room, np.int64), np.empty(room, np.int64)
@@ -152,7 +152,7 @@ def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, new
 
 @kernel
 def whitespace_words(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
-    """Words as ``str.split()`` cuts them: at Unicode white space, none of them empty."""
+    """Words as ``str.split()`` cuts them: at Unicode white space, without empty ones."""
     pieces = np.empty((2, room_for(starts, ends, 2, 1) + 1), np.int64)
     parents = np.zeros(len(starts) + 1, np.int64)
     n = 0
@@ -197,7 +197,7 @@ def fasttext_space(b: int) -> Any:
 
 @kernel
 def fasttext_word_count(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
-    """Words as fastText cuts them (``Dictionary::readWord``) whose first character is alphanumeric: ``int64[N]``."""
+    """Number of words as fastText cuts them (``Dictionary::readWord``) that begin alphanumeric: ``int64[N]``."""
     counts = np.zeros(len(starts), np.int64)
     for row in range(len(starts)):
         count, outside = np.int64(0), np.uint64(1)
@@ -222,7 +222,7 @@ def fasttext_word_count(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -
 
 @inline
 def _ignored(b: int) -> Any:
-    """WB4: a character that is passed over when its neighbours are looked at."""
+    """WB4: whether a character is skipped when its neighbours are compared."""
     return b == c.EXTEND or b == c.FORMAT or b == c.ZWJ
 
 
@@ -233,7 +233,7 @@ def _letter(b: int) -> Any:
 
 @inline
 def _after_ignored(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
-    """The break property of the next character that is not passed over; OTHER at the end."""
+    """The break property of the next character that is not skipped; OTHER at the end."""
     while i < end:
         point, i = code_point(utf8, i)
         b = np.int64(breaks[point])
@@ -244,7 +244,7 @@ def _after_ignored(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
 
 @inline
 def _joined(before: int, last: int, b: int, utf8: Bytes, after: int, end: int, breaks: Bytes) -> Any:
-    """WB5 to WB13b: no boundary between ``last`` (``before`` stands before it) and ``b``; ``after`` is the byte after ``b``."""
+    """WB5 to WB13b: whether ``last`` (preceded by ``before``) and ``b`` join; ``after`` is the index after ``b``."""
     if _letter(b):
         if _letter(last) or last == c.NUMERIC or last == c.EXTEND_NUM_LET:  # WB5, WB10, WB13b
             return True
@@ -278,7 +278,7 @@ def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
     """The end of the UAX 29 piece that begins at byte ``i``."""
     point, i = code_point(utf8, i)
     raw = np.int64(breaks[point])  # the character just before
-    last, before = raw, np.int64(c.OTHER)  # the last two that are not passed over
+    last, before = raw, np.int64(c.OTHER)  # the last two that are not skipped
     indicators = 1 if raw == c.REGIONAL_INDICATOR else 0
     while i < end:
         b = np.int64(utf8[i])
@@ -310,9 +310,9 @@ def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
 
 @inline
 def _plain_end(utf8: Bytes, i: int, end: int, classes: Bytes, breaks: Bytes) -> Any:
-    """The end of a piece that needs no rules, which nine of ten are; ``i`` for the others.
+    """The end of a piece that needs no rules (nine of ten pieces); ``i`` for the others.
 
-    A run of ASCII letters, with nothing after it that could join; or one ASCII mark before another ASCII character.
+    Such a piece is a run of ASCII letters that nothing after it can join, or one ASCII mark before another ASCII character.
     """
     b = np.int64(utf8[i])
     if b >= 0x80:
@@ -339,7 +339,7 @@ def _plain_end(utf8: Bytes, i: int, end: int, classes: Bytes, breaks: Bytes) -> 
 
 @kernel
 def uax29(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, words_only: bool) -> Any:
-    """Pieces between word boundaries: those that begin alphanumeric (``words_only``), or all that are not white space."""
+    """Pieces between word boundaries that begin alphanumeric (``words_only``), or all that are not white space."""
     room = room_for(starts, ends, 1, 0)
     out_starts, out_ends = np.empty(room, np.int64), np.empty(room, np.int64)
     parents = np.zeros(len(starts) + 1, np.int64)
@@ -349,7 +349,7 @@ def uax29(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, 
         while i < end:
             b = np.int64(utf8[i])
             if b == 32 and i + 1 < end and utf8[i + 1] < 0x80 and utf8[i + 1] != 32:
-                i += 1  # the commonest piece by far: one space before an ASCII character
+                i += 1  # by far the commonest piece: one space before an ASCII character
                 continue
             stop = _plain_end(utf8, i, end, classes, breaks)
             if stop > i:

@@ -1,7 +1,7 @@
 """Edits: texts in, texts out.
 
-Law: an edit gives as many texts as it gets, a text that nothing changes keeps its bytes' place, and where nothing changes at
-all the same `Texts` comes back with all that was measured of it. Whether an emptied text is dropped is its caller's affair.
+Invariants: an edit returns as many texts as it gets. An unchanged text keeps its place in the buffer; if no text changes, the
+same `Texts` object is returned, with its memoised values. The caller decides what happens to emptied texts.
 """
 
 import re
@@ -21,9 +21,9 @@ from goldwash.filters.texts import Texts, copied
 
 @dataclass(frozen=True)
 class KeepLines:
-    """Leaves out the lines that a `Keep` does not pass; empty lines stay, unless ``empty`` is False.
+    """Removes the lines that fail a `Keep`; empty lines stay, unless ``empty`` is False.
 
-    ``strip``: the text's ends are stripped of white space afterwards.
+    ``strip``: strip the text afterwards.
     """
 
     keep: Keep
@@ -32,11 +32,11 @@ class KeepLines:
 
     @property
     def name(self) -> str:
-        """``lines.`` and the signal's name: what it is called in reports."""
+        """The rule's name in reports: ``lines.`` and the signal's name."""
         return f"lines.{self.keep.signal.name}"
 
     def __call__(self, texts: Texts) -> Texts:
-        """The texts without the lines that do not pass."""
+        """The texts without the lines that fail."""
         lines = texts.lines
         passed = self.keep.passes(self.keep.signal.measure(lines))
         if self.empty:
@@ -48,14 +48,14 @@ class KeepLines:
 
 @edit
 def squeeze_newlines(texts: Texts, max: int = 2) -> Texts:
-    """Runs of more than ``max`` newlines become ``max`` (RefinedWeb, 2306.01116, G.2); a line of spaces ends a run."""
+    """Shorten runs of more than ``max`` newlines to ``max`` (RefinedWeb, 2306.01116, G.2). A line of spaces ends a run."""
     rows, utf8, starts, ends = squeezed(texts.utf8, texts.starts, texts.ends, max)
     return texts.replace(rows, Texts(utf8, starts, ends))
 
 
 @edit
 def remove_citations(texts: Texts) -> Texts:
-    """Wikipedia's marks taken out: ``[1]``, ``[]``, ``[edit]``, ``[citation needed]`` (C4's code)."""
+    """Remove Wikipedia's marks: ``[1]``, ``[]``, ``[edit]``, ``[citation needed]`` (C4's code)."""
     rows = np.flatnonzero(containing(texts.utf8, texts.starts, texts.ends, np.frombuffer(b"[", np.uint8).copy()))
     found = [(int(row), match) for row in rows for match in _CITATION.finditer(bytes(_row(texts, row)))]
     owners = np.array([row for row, _ in found], np.int64)
@@ -75,11 +75,11 @@ def _row(texts: Texts, row: Any) -> Bytes:
 def delete_phrase(
     texts: Texts, phrase: str, position: str = "anywhere", max_words: int = 10, dot_is_any_character: bool = False
 ) -> Texts:
-    """A phrase taken out of short lines, with one white-space character at its side; a line left blank goes with it.
+    """Remove a phrase from short lines, with one white-space character beside it; a line that becomes blank is removed too.
 
     Case is ignored. ``position``: ``anywhere``, ``prefix`` or ``suffix`` of a line of up to ``max_words`` white-space words
-    (RefinedWeb, 2306.01116, G.2). ``dot_is_any_character``: each ``.`` of the phrase stands for any character, as in the
-    reference, which forgets to escape them. The text's ends are stripped.
+    (RefinedWeb, 2306.01116, G.2). ``dot_is_any_character``: each ``.`` in the phrase matches any character, as in the
+    reference, which forgets to escape them. The text is stripped.
     """
     pattern = phrase_pattern(phrase, position, dot_is_any_character)
     literal = max(phrase.split("."), key=len) if dot_is_any_character else phrase
@@ -87,7 +87,7 @@ def delete_phrase(
     if literal.isascii():
         needle = np.frombuffer(literal.lower().encode(), np.uint8).copy()
         found = np.flatnonzero(containing(lines.utf8, lines.starts, lines.ends, needle))
-    else:  # the pattern knows every script's capitals
+    else:  # the pattern handles capitals of every script
         found = np.arange(len(lines))
     if len(found):
         left_out = np.ones(len(lines), bool)
@@ -123,7 +123,7 @@ def phrase_pattern(phrase: str, position: str, dot_is_any_character: bool) -> re
 
 
 def stripped(texts: Texts) -> Texts:
-    """The texts without white space at their ends; the same object where there is none."""
+    """The stripped texts; the same object if nothing changes."""
     starts, ends = strip(texts.utf8, texts.starts, texts.ends, c.classes())
     if np.array_equal(starts, texts.starts) and np.array_equal(ends, texts.ends):
         return texts
@@ -131,7 +131,7 @@ def stripped(texts: Texts) -> Texts:
 
 
 def without_lines(texts: Texts, passed: Any) -> Texts:
-    """The texts with only the lines (rows of ``texts.lines``) that passed."""
+    """The texts reduced to the lines (rows of ``texts.lines``) that passed."""
     lines = texts.lines
     every = np.arange(len(texts))
     rows, utf8, starts, ends = rejoined(lines.utf8, lines.starts, lines.ends, lines.parents, passed, every, False)
@@ -139,7 +139,7 @@ def without_lines(texts: Texts, passed: Any) -> Texts:
 
 
 def without_spans(texts: Texts, rows: Rows, span_starts: Rows, span_ends: Rows) -> Texts:
-    """The texts without some byte ranges, which are in order and do not overlap: of row ``rows[k]``, ``span_starts[k]`` on."""
+    """The texts without some byte ranges, given in order and without overlap; range ``k`` is in row ``rows[k]``."""
     return texts.replace(*_cut_out(texts, rows, span_starts, span_ends))
 
 
@@ -150,7 +150,7 @@ def _cut_out(texts: Texts, rows: Rows, span_starts: Rows, span_ends: Rows) -> tu
 
 @kernel
 def rejoined(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, passed: Bytes, rows: Rows, all_: bool) -> Any:
-    """Of these parents those that lose a line, or all, joined again from passed lines: ``(rows, utf8, starts, ends)``."""
+    """Parents joined again from the lines that passed: those that lose a line, or all. ``(rows, utf8, starts, ends)``."""
     room = np.int64(0)
     for row in rows:
         for line in range(parents[row], parents[row + 1]):
@@ -180,7 +180,7 @@ def rejoined(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, passed: Bytes
 
 @inline
 def _long_run(utf8: Bytes, start: int, end: int, most: int) -> Any:
-    """The place after the first ``most`` newlines of a run that has more; ``end`` where there is no such run."""
+    """The index after the first ``most`` newlines of a longer run; ``end`` if there is no such run."""
     i, last = np.uint64(start), np.uint64(end)
     run, expected = np.int64(0), np.int64(start)
     while i < last:
@@ -198,7 +198,7 @@ def _long_run(utf8: Bytes, start: int, end: int, most: int) -> Any:
 
 @kernel
 def squeezed(utf8: Bytes, starts: Rows, ends: Rows, most: int) -> Any:
-    """Texts with a run of more than ``most`` newlines, the runs cut to ``most``: ``(rows, utf8, starts, ends)``."""
+    """The texts that have a run of more than ``most`` newlines, with the runs shortened: ``(rows, utf8, starts, ends)``."""
     rows, room = np.empty(len(starts), np.int64), np.int64(0)
     k = np.int64(0)
     for row in range(len(starts)):
@@ -223,7 +223,7 @@ def squeezed(utf8: Bytes, starts: Rows, ends: Rows, most: int) -> Any:
 
 @kernel
 def cut_out(utf8: Bytes, starts: Rows, ends: Rows, rows: Rows, span_starts: Rows, span_ends: Rows) -> Any:
-    """The rows that have a span, without their spans: ``(rows, utf8, starts, ends)``."""
+    """The rows that have spans, with the spans removed: ``(rows, utf8, starts, ends)``."""
     changed, room, k = np.empty(len(rows), np.int64), np.int64(0), np.int64(0)
     for span in range(len(rows)):
         if span == 0 or rows[span] != rows[span - 1]:

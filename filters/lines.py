@@ -1,7 +1,7 @@
-"""Signals of lines: how a text's lines begin and end, and what a single line is.
+"""Signals of lines: how a text's lines begin and end, and whether a line is a counter.
 
-Law: the first two count non-empty stripped lines (DCLM, Gopher); the rest measure a text that is one line, and are used by
-`filters.edits.KeepLines`.
+Invariants: fractions are of non-empty, stripped lines (DCLM, Gopher). `counter_line_count` measures a text that is one line,
+for `filters.edits.KeepLines`.
 """
 
 from typing import Any
@@ -19,26 +19,26 @@ COUNTER_NOUNS = (
     "likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes", "downvotes", "downloads", "views",
     "followers",
 )  # fmt: skip
-"""What social sites count; DCLM's list."""
+"""The nouns that social sites count; DCLM's list."""
 
 
 @signal
 def bullet_line_fraction(texts: Texts) -> Values:
-    """Lines that begin with ``●``, ``•``, ``*`` or ``-``; 0 without lines. Gopher keeps up to 0.9 (2112.11446, A1)."""
+    """Fraction of lines that begin with ``●``, ``•``, ``*`` or ``-``; 0 without lines. Gopher: up to 0.9 (2112.11446, A1)."""
     return _line_fractions(texts)[:, 0]
 
 
 @signal
 def ellipsis_line_fraction(texts: Texts) -> Values:
-    """Lines that end with ``...``, ``. . .`` or ``…``; 0 without lines. Gopher keeps up to 0.3 (2112.11446, A1)."""
+    """Fraction of lines that end with ``...``, ``. . .`` or ``…``; 0 without lines. Gopher keeps up to 0.3 (2112.11446, A1)."""
     return _line_fractions(texts)[:, 1]
 
 
 @signal
 def terminal_line_fraction(texts: Texts, marks: str = "") -> Values:
-    """Lines that end with a sentence's mark; nan without lines. FineWeb keeps from 0.12 (2406.17557, section 3.4).
+    """Fraction of lines that end with a sentence mark; nan without lines. FineWeb: 0.12 and more (2406.17557, section 3.4).
 
-    ``marks``: characters that count; without them, all of Unicode's Sentence_Terminal. C4's are ``.!?"`` (1910.10683).
+    ``marks``: the characters that count; by default, all of Unicode's Sentence_Terminal. C4's are ``.!?"`` (1910.10683).
     """
     lines = texts.stripped_lines
     wanted = np.array(sorted(map(ord, marks)), np.int64)
@@ -47,7 +47,7 @@ def terminal_line_fraction(texts: Texts, marks: str = "") -> Values:
 
 @signal
 def short_line_fraction(texts: Texts, length: int = 30) -> Values:
-    """Lines of up to ``length`` characters; nan without lines. FineWeb keeps up to 0.67 (2406.17557, section 3.4)."""
+    """Fraction of lines of up to ``length`` characters; nan without lines. FineWeb: up to 0.67 (2406.17557, section 3.4)."""
     lines = texts.stripped_lines
     counts = character_counts(lines.utf8, lines.starts, lines.ends)
     return np.asarray(small_fractions(counts, lines.parents, length))
@@ -55,14 +55,16 @@ def short_line_fraction(texts: Texts, length: int = 30) -> Values:
 
 @signal
 def counter_line_count(texts: Texts, nouns: tuple[str, ...] = COUNTER_NOUNS) -> Values:
-    """1 where the text is one counter, such as "3 likes" or "1.2K views", 0 elsewhere (RefinedWeb, 2306.01116, G.2).
+    """1 if the text is a counter, such as "3 likes" or "1.2K views"; else 0 (RefinedWeb, 2306.01116, G.2).
 
-    Perhaps non-word characters, a digit, more digits, commas and dots, perhaps K, M or B, white space, a plural noun of the
-    list, perhaps non-word characters; case ignored.
+    A counter is a number (digits, commas and dots), an optional K, M or B, white space, and a plural noun of the list, with any
+    non-word characters around it. Case is ignored.
     """
     for noun in nouns:
         if not (noun.isascii() and noun.isalpha()):
-            raise SignalError(f"counter_line_count: the noun {noun!r} is not of ASCII letters, which are all that it can find")
+            raise SignalError(
+                f"counter_line_count: the noun {noun!r} has other characters than ASCII letters, which cannot be matched"
+            )
     listed = Texts.of([noun.lower() for noun in nouns])
     wanted = hashes(listed.utf8, listed.starts, listed.ends)
     return np.asarray(counters(texts.utf8, texts.starts, texts.ends, c.classes(), wanted))
@@ -78,7 +80,7 @@ def _line_fractions(texts: Texts) -> Values:
 
 @kernel
 def marked_line_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows) -> Any:
-    """Shares of a parent's lines that begin with a bullet and that end with an ellipsis: ``float64[P, 2]``."""
+    """Fractions of a parent's lines that begin with a bullet, and that end with an ellipsis: ``float64[P, 2]``."""
     out = np.zeros((len(parents) - 1, 2), np.float64)
     for p in range(len(parents) - 1):
         bullets, ellipses = np.int64(0), np.int64(0)
@@ -99,7 +101,7 @@ def marked_line_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows) 
 
 @kernel
 def marked_end_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes, marks: Rows) -> Any:
-    """The share of a parent's lines that end with one of these code points (none: Sentence_Terminal): ``float64[P]``."""
+    """Fraction of a parent's lines that end with one of these code points (none given: Sentence_Terminal): ``float64[P]``."""
     out = np.full(len(parents) - 1, np.nan)
     for p in range(len(parents) - 1):
         count = np.int64(0)
@@ -116,7 +118,7 @@ def marked_end_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, c
 
 @kernel
 def small_fractions(values: Rows, parents: Rows, most: int) -> Any:
-    """The share of a parent's rows whose value is at most ``most``: ``float64[P]``, nan without rows."""
+    """Fraction of a parent's rows whose value is at most ``most``: ``float64[P]``, nan without rows."""
     out = np.full(len(parents) - 1, np.nan)
     for p in range(len(parents) - 1):
         count = np.int64(0)

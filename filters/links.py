@@ -1,7 +1,7 @@
-"""URLs inside texts: found as the reference's patterns find them, and taken out.
+"""URLs in texts: found as the reference's patterns find them, and removed.
 
-Law: the spans are those that the regular expressions of `remove_urls` match, left to right (`tests/reference.py` holds the
-expressions themselves); the search is for dots and digits, since nearly every word could begin a URL.
+Invariants: the spans are those that the regular expressions of `remove_urls` match from left to right (`tests/reference.py`
+has the expressions). The kernels search for dots and digits, since nearly every word could begin a URL.
 """
 
 from functools import cache
@@ -23,15 +23,16 @@ from goldwash.filters.texts import Texts
 
 @edit
 def remove_urls(texts: Texts, bare_hosts: bool = True, only_after_tld: bool = False, tlds: str | tuple[str, ...] = ()) -> Texts:
-    """URLs and IPv4 addresses taken out, with up to ten white-space characters before each.
+    """Remove URLs and IPv4 addresses, with up to ten white-space characters before each.
 
-    A URL is 1 to 256 of ``[-a-zA-Z0-9@:%._+~#=]``, a dot, a top-level domain in small letters, a word boundary and what URL
-    characters follow; perhaps with ``http://``, ``https://`` or ``ftp://`` before it. With ``bare_hosts`` false it needs that
-    or ``www.``, and addresses need the scheme, so that ``main.py``, ``asp.net``, e-mail and version numbers stay.
+    A URL is 1 to 256 of ``[-a-zA-Z0-9@:%._+~#=]``, a dot, a top-level domain in lower case, a word boundary and any URL
+    characters that follow, with an optional ``http://``, ``https://`` or ``ftp://`` before it. If ``bare_hosts`` is false, the
+    scheme or ``www.`` is required, and the scheme for addresses, so that ``main.py``, ``asp.net``, e-mail addresses and version
+    numbers stay.
 
-    ``only_after_tld``: URLs (not addresses) are looked for only where the text itself begins with the letters of a top-level
-    domain; a fault of the reference (its pattern is matched where it should be searched). ``tlds``: a list; without one,
-    those of tldextract's snapshot of the Public Suffix List and the withdrawn ones that the reference has.
+    ``only_after_tld``: URLs (not addresses) are removed only from texts that begin with the letters of a top-level domain. This
+    repeats a fault of the reference, which matches its pattern where it should search. ``tlds``: a list; by default, those of
+    tldextract's snapshot of the Public Suffix List and the withdrawn ones that the reference has.
     """
     known = tuple(tlds) if isinstance(tlds, tuple) and tlds else entries(tlds) if isinstance(tlds, str) else top_level_domains()
     table, longest = _tld_table(known)
@@ -58,12 +59,12 @@ WITHDRAWN = [
     "symantec", "telecity", "telefonica", "theguardian", "tiffany", "travelchannel", "uconnect", "vista", "vistaprint",
     "vons", "volkswagen", "vuelos", "warman", "xfinity", "xperia", "zippo",
 ]  # fmt: skip
-"""Delegations that the root zone once had or reserved (IANA root database), and that the reference's list of 2023 still has."""
+"""Domains once delegated or reserved (IANA root database) that the reference's list of 2023 still has."""
 
 
 @cache
 def top_level_domains() -> tuple[str, ...]:
-    """Top-level domains, lowered: those of the Public Suffix List and those withdrawn since 2014."""
+    """Top-level domains in lower case: those of the Public Suffix List, and those withdrawn since 2014."""
     import tldextract
 
     suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None).tlds
@@ -80,7 +81,7 @@ def _tld_table(tlds: tuple[str, ...]) -> tuple[Hashes, int]:
 
 @cache
 def _by_beginning(tlds: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Top-level domains by their first two letters (or the one that they have)."""
+    """Top-level domains by their first two letters (or the only one)."""
     known: dict[str, list[str]] = {}
     for tld in tlds:
         known.setdefault(tld[:2], []).append(tld)
@@ -100,7 +101,7 @@ def _begins_with_tld(texts: Texts, tlds: tuple[str, ...]) -> Any:
 
 @cache
 def _url_characters() -> Bytes:
-    """Bit 1: may stand before a URL's last dot; bit 2: may follow its domain."""
+    """Bit 1: allowed before a URL's last dot. Bit 2: allowed after its domain."""
     table = np.zeros(128, np.uint8)
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     table[[ord(x) for x in letters + "-@:%._+~#="]] |= 1
@@ -111,7 +112,7 @@ def _url_characters() -> Bytes:
 
 @inline
 def _domain_end(utf8: Bytes, dot: int, end: int, classes: Bytes, tlds: Hashes, longest: int) -> Any:
-    """The byte after the longest top-level domain that follows a dot and ends at a word boundary; -1 without one."""
+    """The index after the longest top-level domain that follows a dot and ends at a word boundary; -1 if there is none."""
     best: Any = -1
     i: Any = dot + 1
     if i >= end or (utf8[i] < 0x80 and not 97 <= utf8[i] <= 122):
@@ -122,7 +123,7 @@ def _domain_end(utf8: Bytes, dot: int, end: int, classes: Bytes, tlds: Hashes, l
         word = word_character(point, classes)
         if i > dot + 1 and word != inside and in_table(tlds, row_hash(utf8, dot + 1, i, False)):
             best = i
-        if not word and not (i < end and (point == 45 or point >= 0x80)):  # only hyphens and marks go on inside a domain
+        if not word and not (i < end and (point == 45 or point >= 0x80)):  # only hyphens and marks continue a domain
             break
         inside = word
         i = after
@@ -144,7 +145,7 @@ def _spaces_before(utf8: Bytes, i: int, floor: int, classes: Bytes) -> Any:
 
 @inline
 def _scheme_before(utf8: Bytes, i: int, floor: int) -> Any:
-    """The start of ``http://``, ``https://`` or ``ftp://`` that ends at byte ``i``; ``i`` without one."""
+    """The start of ``http://``, ``https://`` or ``ftp://`` that ends at byte ``i``; ``i`` if there is none."""
     if i - floor < 6 or utf8[i - 1] != 47 or utf8[i - 2] != 47 or utf8[i - 3] != 58:
         return i
     e = i - 3
@@ -160,7 +161,7 @@ def _scheme_before(utf8: Bytes, i: int, floor: int) -> Any:
 def url_spans(
     utf8: Bytes, starts: Rows, ends: Rows, active: Bytes, kinds: Bytes, classes: Bytes, tlds: Hashes, longest: int, bare: bool
 ) -> Any:
-    """What the pattern of `remove_urls` matches in active texts, left to right: ``(rows, starts, ends)`` of the matches.
+    """The matches of `remove_urls`'s pattern in active texts, from left to right: ``(rows, starts, ends)``.
 
     The search is for dots, since nearly every word could begin a URL.
     """
@@ -208,7 +209,7 @@ def url_spans(
 
 @inline
 def _quad_end(utf8: Bytes, i: int, end: int) -> Any:
-    """The byte after the last group's first digit, if a dotted quad begins at byte ``i``; -1 else."""
+    """The index after the last group's first digit if a dotted quad begins at byte ``i``; else -1."""
     for group in range(4):
         digits = 0
         while i + digits < end and digits < 4 and 48 <= utf8[i + digits] <= 57:
@@ -225,9 +226,9 @@ def _quad_end(utf8: Bytes, i: int, end: int) -> Any:
 
 @kernel
 def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: Bytes, bare: bool) -> Any:
-    """IPv4 addresses with what URL characters follow, perhaps a scheme and spaces before: ``(rows, starts, ends)``.
+    """IPv4 addresses with the URL characters after them and an optional scheme and spaces before: ``(rows, starts, ends)``.
 
-    A group is one or two digits, or three of which the first is at most 2; a word boundary stands before it all.
+    A group is one or two digits, or three digits up to 299; the address begins at a word boundary.
     """
     room = room_for(starts, ends, 7, 0)
     rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)

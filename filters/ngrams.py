@@ -1,7 +1,7 @@
-"""What repeats: kernels over hashes of rows.
+"""Repetition: kernels over hashes of rows.
 
-Law: rows are told apart by 64-bit hashes of their bytes (two different rows of one document share a hash once in about 1e13
-documents of a thousand words). Every table is sized by the document at hand, so that time is linear in the words, whatever
+Invariants: rows are compared by 64-bit hashes of their bytes. Two different rows of one document share a hash once in about
+1e13 documents of a thousand words. Tables are sized by the document at hand, so that time is linear in the words whatever
 they are.
 """
 
@@ -22,7 +22,7 @@ FACTOR = np.uint64(0xD6E8FEB86659FD93)
 
 @inline
 def mixed(h: Any) -> Any:
-    """A 64-bit number with every bit made to depend on every other (the finaliser of MurmurHash3)."""
+    """The finaliser of MurmurHash3: each bit of the result depends on every bit of the 64-bit input."""
     h = np.uint64(h)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
@@ -31,7 +31,7 @@ def mixed(h: Any) -> Any:
 
 @inline
 def _lowered(w: Any) -> Any:
-    """Eight bytes with ASCII capitals made small, all at once."""
+    """Eight bytes with ASCII letters in lower case."""
     low = w & np.uint64(0x7F7F7F7F7F7F7F7F)
     from_a = low + np.uint64(0x3F3F3F3F3F3F3F3F)  # bit 7 of a byte: at least "A"
     beyond_z = low + np.uint64(0x2525252525252525)  # bit 7 of a byte: beyond "Z"
@@ -41,13 +41,13 @@ def _lowered(w: Any) -> Any:
 
 @inline
 def row_hash(utf8: Bytes, start: int, end: int, lowered: bool) -> Any:
-    """A hash of the bytes of one row; ``lowered``: with ASCII capitals made small.
+    """A hash of one row's bytes; ``lowered``: with ASCII letters in lower case.
 
-    Eight bytes a step, the last eight perhaps read twice, and few branches for the short rows that words are.
+    Reads eight bytes per step, the last eight possibly twice, with few branches, since most rows are short words.
     """
     size, first = np.uint64(end - start), np.uint64(start)
     last = first + size
-    h = SEED ^ (size * FACTOR)  # spread, or "co" and "boo" would share a hash
+    h = SEED ^ (size * FACTOR)  # without the factor, "co" and "boo" would share a hash
     if size > np.uint64(8):
         i = first
         while i + np.uint64(8) < last:
@@ -77,7 +77,7 @@ def hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @kernel
 def lowered_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """A hash of each row's bytes, ASCII capitals made small: ``uint64[N]``."""
+    """A hash of each row's bytes, with ASCII letters in lower case: ``uint64[N]``."""
     out = np.empty(len(starts), np.uint64)
     for row in range(len(starts)):
         out[row] = row_hash(utf8, starts[row], ends[row], True)
@@ -86,7 +86,7 @@ def lowered_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @inline
 def rolled(hashes: Hashes, first: int, count: int, n: int, out: Hashes) -> Any:
-    """Hashes of the runs of ``n`` among ``count`` rows, of all of them if they are fewer, into ``out``; how many there are."""
+    """Write the hashes of runs of ``n`` among ``count`` rows (one run of all if there are fewer) to ``out``; returns their number."""
     n = min(n, count)
     if n == 0:
         return 0
@@ -105,7 +105,7 @@ def rolled(hashes: Hashes, first: int, count: int, n: int, out: Hashes) -> Any:
 
 @kernel
 def run_hashes(hashes: Hashes, parents: Rows, n: int) -> Any:
-    """Hashes of each parent's runs of ``n`` rows, as `rolled` has them: ``uint64[M]``, and where they are: ``int64[P + 1]``."""
+    """Hashes of each parent's runs of ``n`` rows (`rolled`), ``uint64[M]``, and their offsets, ``int64[P + 1]``."""
     bounds = np.zeros(len(parents), np.int64)
     for p in range(len(parents) - 1):
         rows = parents[p + 1] - parents[p]
@@ -118,7 +118,7 @@ def run_hashes(hashes: Hashes, parents: Rows, n: int) -> Any:
 
 @inline
 def row_length(utf8: Bytes, start: int, end: int) -> Any:
-    """Code points of one row: the bytes that do not continue one."""
+    """Number of code points of one row: the bytes that do not continue one."""
     size, first = np.uint64(end - start), np.uint64(start)
     last = first + size
     count = np.int64(0)
@@ -132,13 +132,13 @@ def row_length(utf8: Bytes, start: int, end: int) -> Any:
 
 @inline
 def _begun(w: Any) -> Any:
-    """How many of eight bytes do not continue a code point."""
+    """How many of eight bytes begin a code point."""
     return bit_count((~w | (w << np.uint64(1))) & np.uint64(0x8080808080808080))
 
 
 @kernel
 def hashes_and_lengths(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """A hash of each row's bytes and its code points: ``uint64[N]``, ``int64[N]``."""
+    """A hash of each row's bytes, ``uint64[N]``, and its number of code points, ``int64[N]``."""
     out, lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
     for row in range(len(starts)):
         out[row] = row_hash(utf8, starts[row], ends[row], False)
@@ -148,7 +148,7 @@ def hashes_and_lengths(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @kernel
 def character_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """Code points of each row: ``int64[N]``."""
+    """Number of code points of each row: ``int64[N]``."""
     out = np.empty(len(starts), np.int64)
     for row in range(len(starts)):
         out[row] = row_length(utf8, starts[row], ends[row])
@@ -157,7 +157,7 @@ def character_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @inline
 def table_size(rows: int) -> Any:
-    """Slots of an open-addressing table at most half full: a power of two."""
+    """Slots of an open-addressing table that is at most half full; a power of two."""
     size = np.int64(16)
     while size < 2 * rows:
         size *= 2
@@ -177,7 +177,7 @@ def slot_of(table: Hashes, counts: Rows, size: int, h: int) -> Any:
 
 @inline
 def largest(parents: Rows) -> Any:
-    """Rows of the parent that has most."""
+    """The largest number of rows of a parent."""
     most = np.int64(0)
     for p in range(len(parents) - 1):
         most = max(most, parents[p + 1] - parents[p])
@@ -186,7 +186,7 @@ def largest(parents: Rows) -> Any:
 
 @kernel
 def occurrences(row_hashes: Hashes, parents: Rows) -> Any:
-    """How often each row occurs in its parent, and which copy it is (0 for the first): ``int64[M]``, ``int64[M]``."""
+    """How often each row occurs in its parent, and which occurrence it is (0: the first): ``int64[M]``, ``int64[M]``."""
     size = table_size(largest(parents))
     table, counts = np.empty(size, np.uint64), np.zeros(size, np.int64)
     total, copy = np.empty(len(row_hashes), np.int64), np.empty(len(row_hashes), np.int64)
@@ -205,9 +205,9 @@ def occurrences(row_hashes: Hashes, parents: Rows) -> Any:
 
 @kernel
 def repeated_share(total: Rows, copy: Rows, weights: Rows, parents: Rows, beyond_first: bool) -> Any:
-    """The share of a parent's weight in rows that occur more than once: ``float64[P]``, nan for a parent with no weight.
+    """Fraction of a parent's weight in rows that occur more than once: ``float64[P]``, nan for a parent without weight.
 
-    Every copy counts, or only those beyond the first.
+    Every occurrence counts, or with ``beyond_first`` only those after the first.
     """
     out = np.empty(len(parents) - 1, np.float64)
     for p in range(len(parents) - 1):
@@ -222,14 +222,14 @@ def repeated_share(total: Rows, copy: Rows, weights: Rows, parents: Rows, beyond
 
 @kernel
 def ngram_shares(word_hashes: Hashes, lengths: Rows, parents: Rows, longest: int, beyond_first: bool) -> Any:
-    """Shares of a parent's word characters in repeated word n-grams: two ``float64[P, longest + 1]``, column n for n-grams.
+    """Fractions of a parent's word characters in repeated word n-grams: two ``float64[P, longest + 1]``, column n for n-grams.
 
-    ``top``: characters of the most frequent n-gram times its count (of equally frequent ones the longest).
-    ``covered``: characters of words that lie in any n-gram that occurs more than once, each word counted once; with
-    ``beyond_first``, only copies after an n-gram's first are looked at.
+    ``top``: characters of the most frequent n-gram times its count (of equally frequent ones, the longest).
+    ``covered``: characters of words inside any n-gram that occurs more than once, each word counted once; with
+    ``beyond_first``, only occurrences after an n-gram's first.
 
-    An n-gram can occur twice only where both its (n-1)-grams do, so each n looks only at places that the last one left: a
-    tenth of the words at n = 3, and exactly the same counts. Parents with fewer words than n, or with no repeats, have 0.
+    An n-gram can occur twice only where both its (n-1)-grams do, so each n visits only the positions that the previous n left:
+    a tenth of the words at n = 3, with the same counts. A parent with fewer than n words, or without repeats, gets 0.
     """
     rows = largest(parents)
     size = table_size(rows)
@@ -245,7 +245,7 @@ def ngram_shares(word_hashes: Hashes, lengths: Rows, parents: Rows, longest: int
             places[word - first], grams[word - first] = word, word_hashes[word]
         n_places = last - first
         for n in range(2, longest + 1):
-            left = np.int64(0)  # places where this n-gram could occur twice
+            left = np.int64(0)  # positions where this n-gram could occur twice
             for k in range(n_places - 1):
                 if n == 2 or places[k + 1] == places[k] + 1:
                     places[left] = places[k]
@@ -265,7 +265,7 @@ def ngram_shares(word_hashes: Hashes, lengths: Rows, parents: Rows, longest: int
                 count = counts[slots[k]]
                 if count == 1:
                     continue
-                seen = count < 0  # the count is turned negative once its first copy has been passed
+                seen = count < 0  # a negative count: its first occurrence has been passed
                 count = abs(count)
                 counts[slots[k]] = -count
                 if count >= most:

@@ -1,8 +1,8 @@
 """Signals of phrases and sentences.
 
-Law: a phrase is found as it stands, ASCII case ignored, inside words too. A sentence is what stands between line ends and
-sentence marks (Unicode's Sentence_Terminal, perhaps closing quotes or brackets after it, then white space), if it holds a
-letter or digit; abbreviations end sentences here, as they do not in nltk's or spaCy's models.
+Invariants: a phrase matches literally, ignoring ASCII case, also inside words. Sentences end at line ends and at sentence marks
+(Unicode's Sentence_Terminal, then any closing quotes or brackets, then white space), and contain a letter or digit.
+Abbreviations end sentences, unlike in the models of nltk and spaCy.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from goldwash.filters.texts import Texts
 
 @signal
 def phrase_count(texts: Texts, phrases: tuple[str, ...]) -> Values:
-    """How many of these phrases occur in the text, each counted once; 0 for an empty text (C4's "lorem ipsum", "{" ...)."""
+    """Number of these phrases that occur in the text, each counted once; 0 for an empty text (C4's "lorem ipsum", "{" ...)."""
     counts = np.zeros(len(texts), np.int64)
     for phrase in dict.fromkeys(phrase.lower() for phrase in phrases):
         needle = np.frombuffer(phrase.encode(), np.uint8).copy()
@@ -29,13 +29,13 @@ def phrase_count(texts: Texts, phrases: tuple[str, ...]) -> Values:
 
 @signal
 def sentence_count(texts: Texts) -> Values:
-    """Sentences; 0 for an empty text. C4 keeps from 3 (1910.10683, section 2.2)."""
+    """Sentences; 0 for an empty text. C4 keeps 3 and more (1910.10683, section 2.2)."""
     return np.asarray(sentence_counts(texts.utf8, texts.starts, texts.ends, c.classes()))
 
 
 @inline
 def _stands(utf8: Bytes, i: int, needle: Bytes) -> Any:
-    """Whether a lowered needle stands at byte ``i``, ASCII case ignored."""
+    """Whether a lower-case needle is at byte ``i``, ignoring ASCII case."""
     for k in range(len(needle)):
         b = utf8[i + k]
         if 65 <= b <= 90:
@@ -47,7 +47,7 @@ def _stands(utf8: Bytes, i: int, needle: Bytes) -> Any:
 
 @kernel
 def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
-    """Rows that contain a lowered needle, ASCII case ignored: ``bool[N]``; an empty needle is in every row."""
+    """Whether rows contain a lower-case needle, ignoring ASCII case: ``bool[N]``. An empty needle is in every row."""
     out = np.zeros(len(starts), np.bool_)
     size = len(needle)
     for row in range(len(starts)):
@@ -71,13 +71,13 @@ def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
 
 @inline
 def _closes(point: int) -> Any:
-    """Quotes and brackets that may stand between a sentence's mark and the space after it."""
+    """Whether a quote or bracket may come between a sentence mark and the space after it."""
     return point == 34 or point == 39 or point == 41 or point == 93 or point == 0x2019 or point == 0x201D or point == 0xBB
 
 
 @kernel
 def sentence_counts(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
-    """Sentences of each row: ``int64[N]``."""
+    """Number of sentences of each row: ``int64[N]``."""
     out = np.zeros(len(starts), np.int64)
     for row in range(len(starts)):
         count, words, ended = np.int64(0), False, False

@@ -1,9 +1,9 @@
-"""Signals of repetition: within one text, what stands there more than once.
+"""Signals of repetition within one text.
 
-Law: "repeated" counts every copy of what occurs more than once, the first too (DCLM's reading of Gopher); "duplicate" counts
-only the copies after the first (Gopher's table A1, datatrove, Dolma). Lines and paragraphs are stripped and compared whole;
-characters are code points of those segments alone. n-grams are of UAX 29 words, case told apart, and their characters are
-those of the words, without the space between.
+Invariants: "repeated" counts every occurrence of what occurs more than once, including the first (DCLM's reading of Gopher);
+"duplicate" counts only the occurrences after the first (Gopher's table A1, datatrove, Dolma). Lines and paragraphs are
+stripped and compared whole; their characters are the code points of these segments. n-grams are of UAX 29 words and
+case-sensitive; their characters are those of the words, without the spaces between.
 """
 
 import numpy as np
@@ -17,49 +17,49 @@ LONGEST = 10
 
 @signal
 def repeated_line_fraction(texts: Texts) -> Values:
-    """Lines that occur more than once, every copy counted; nan without lines (DCLM keeps up to 0.3)."""
+    """Fraction of lines that occur more than once; nan without lines (DCLM keeps up to 0.3)."""
     return _segments(texts.stripped_lines, by_character=False, beyond_first=False)
 
 
 @signal
 def repeated_paragraph_fraction(texts: Texts) -> Values:
-    """Paragraphs that occur more than once, every copy counted; nan without paragraphs (DCLM keeps up to 0.3)."""
+    """Fraction of paragraphs that occur more than once; nan without paragraphs (DCLM keeps up to 0.3)."""
     return _segments(texts.paragraphs, by_character=False, beyond_first=False)
 
 
 @signal
 def repeated_line_character_fraction(texts: Texts) -> Values:
-    """Characters in lines that occur more than once, every copy counted; nan without lines (DCLM keeps up to 0.2)."""
+    """Fraction of characters in lines that occur more than once; nan without lines (DCLM keeps up to 0.2)."""
     return _segments(texts.stripped_lines, by_character=True, beyond_first=False)
 
 
 @signal
 def repeated_paragraph_character_fraction(texts: Texts) -> Values:
-    """Characters in paragraphs that occur more than once, every copy counted; nan without any (DCLM keeps up to 0.2)."""
+    """Fraction of characters in paragraphs that occur more than once; nan without any (DCLM keeps up to 0.2)."""
     return _segments(texts.paragraphs, by_character=True, beyond_first=False)
 
 
 @signal
 def duplicate_line_fraction(texts: Texts) -> Values:
-    """Lines that stood there before; nan without lines (Gopher keeps up to 0.3: 2112.11446, table A1)."""
+    """Fraction of lines that occurred earlier; nan without lines (Gopher keeps up to 0.3: 2112.11446, A1)."""
     return _segments(texts.stripped_lines, by_character=False, beyond_first=True)
 
 
 @signal
 def duplicate_paragraph_fraction(texts: Texts) -> Values:
-    """Paragraphs that stood there before; nan without paragraphs (Gopher keeps up to 0.3: 2112.11446, table A1)."""
+    """Fraction of paragraphs that occurred earlier; nan without paragraphs (Gopher keeps up to 0.3: 2112.11446, A1)."""
     return _segments(texts.paragraphs, by_character=False, beyond_first=True)
 
 
 @signal
 def duplicate_line_character_fraction(texts: Texts) -> Values:
-    """Characters in lines that stood there before; nan without lines (Gopher keeps up to 0.2: 2112.11446, table A1)."""
+    """Fraction of characters in lines that occurred earlier; nan without lines (Gopher keeps up to 0.2: 2112.11446, A1)."""
     return _segments(texts.stripped_lines, by_character=True, beyond_first=True)
 
 
 @signal
 def duplicate_paragraph_character_fraction(texts: Texts) -> Values:
-    """Characters in paragraphs that stood there before; nan without any (Gopher keeps up to 0.2: 2112.11446, table A1)."""
+    """Fraction of characters in paragraphs that occurred earlier; nan without any (Gopher keeps up to 0.2: 2112.11446, A1)."""
     return _segments(texts.paragraphs, by_character=True, beyond_first=True)
 
 
@@ -74,7 +74,7 @@ def _segments(segments: Texts, by_character: bool, beyond_first: bool) -> Values
 
 
 def _ngrams(texts: Texts, beyond_first: bool) -> Values:
-    """Shares of all n at once: ``float64[N, 2, LONGEST + 1]``, the top n-gram's and the covered one."""
+    """Fractions for all n at once: ``float64[N, 2, LONGEST + 1]``, of the top n-gram and of covered words."""
 
     def make(texts: Texts) -> Values:
         words = texts.uax29_words

@@ -1,8 +1,8 @@
 """Texts: many strings in one UTF-8 buffer.
 
-Law: a text is a row, ``utf8[starts[i]:ends[i]]``, of one ``uint8`` buffer. A document, a line, a word and a URL are all rows,
-so one kernel measures any of them. A `Texts` never changes; what is measured or cut from it is kept with it (`memo`), and a
-selection of its rows (`take`) copies no text and carries along what has been measured.
+Invariants: a text is a row, ``utf8[starts[i]:ends[i]]``, of one ``uint8`` buffer. Documents, lines, words and URLs are all
+rows, so one kernel measures any of them. A `Texts` never changes. Values measured or pieces cut from it are memoised
+(`remember`); a selection of rows (`take`) copies no text and slices memoised values when they are next needed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,18 +20,18 @@ from goldwash.filters.jit import inline, kernel
 
 
 class TextError(GoldwashError, ValueError):
-    """A column that is not valid text; the message says which row and why."""
+    """A column is not valid text; the message gives the row and the reason."""
 
 
 def _frozen(array: npt.ArrayLike, dtype: type) -> npt.NDArray[Any]:
-    """A read-only, contiguous view: one type for the kernels, whoever made the array."""
+    """A read-only, contiguous view, so that kernels see one array type."""
     view: npt.NDArray[Any] = np.ascontiguousarray(array, dtype).view()
     view.flags.writeable = False
     return view
 
 
 def writable(view: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The array that a frozen view was made of, if that may be written."""
+    """The array below a frozen view, if it is writable."""
     return view if view.flags.writeable or view.base is None else writable(view.base)
 
 
@@ -39,7 +39,7 @@ def writable(view: npt.NDArray[Any]) -> npt.NDArray[Any]:
 class Texts:
     """N strings: ``utf8: uint8[bytes]``, ``starts: int64[N]``, ``ends: int64[N]``.
 
-    Where the rows are pieces of other texts, ``parents: int64[P + 1]`` says whose: pieces of text ``p`` are rows
+    If the rows are pieces of other texts, ``parents: int64[P + 1]`` assigns them: the pieces of text ``p`` are rows
     ``parents[p]`` to ``parents[p + 1]``.
     """
 
@@ -49,9 +49,9 @@ class Texts:
     parents: cut.Rows = field(default_factory=lambda: np.zeros(1, np.int64))
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
     room: list[int] | None = field(default=None, repr=False)
-    """Where the buffer's unused end begins, if this object may write there (`replace`)."""
+    """The start of the buffer's unused end, if this object may write there (`replace`)."""
     origin: tuple["Texts", npt.NDArray[np.int64]] | None = field(default=None, repr=False)
-    """The texts that these were taken from, and which rows of them they are."""
+    """The texts that these were taken from, and the rows taken."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "utf8", _frozen(self.utf8, np.uint8))
@@ -61,10 +61,10 @@ class Texts:
 
     @staticmethod
     def of(column: pa.Array | pa.ChunkedArray | Iterable[str]) -> "Texts":
-        """The strings of an Arrow column, its bytes not copied, or of a Python sequence.
+        """The strings of an Arrow column, without copying its bytes, or of a Python sequence.
 
-        Raises `TextError` on a null, on a column that is not text, and on invalid UTF-8, with the row. An empty column is
-        a `Texts` of length 0.
+        An empty column gives a `Texts` of length 0. Raises `TextError` for a null, a column that is not text, and invalid
+        UTF-8, with the row.
 
         >>> [t.upper() for t in Texts.of(["gold", "wash"])]
         ['GOLD', 'WASH']
@@ -100,7 +100,7 @@ class Texts:
         return str(self.utf8[self.starts[row] : self.ends[row]].tobytes(), "utf-8")
 
     def to_arrow(self) -> pa.Array:
-        """A ``large_string`` column that owns its bytes."""
+        """A ``large_string`` column with its own copy of the bytes."""
         utf8, offsets = gather_bytes(self.utf8, self.starts, self.ends)
         return pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(utf8))
 
@@ -115,9 +115,9 @@ class Texts:
         return int(self.byte_counts.sum())
 
     def remember(self, key: Any, make: Callable[["Texts"], Any]) -> Any:
-        """What ``make`` makes of these texts: an array of N rows or a `Texts` of pieces; made once and kept.
+        """The result of ``make`` on these texts, an array of N rows or a `Texts` of pieces; computed once.
 
-        Of what had been made of the texts that these were taken from, the rows are taken: now that they are asked for.
+        If it was already computed for the texts that these were taken from, its rows are sliced instead, on first access.
         """
         if key not in self.memo:
             self.memo[key] = self._inherited(key) if self._inherits(key) else make(self)
@@ -141,14 +141,14 @@ class Texts:
         return Texts(value.utf8, value.starts[pieces], value.ends[pieces], parents)
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Texts":
-        """The texts of these rows, in this order, with what has been measured and cut of them."""
+        """The texts of these rows, in this order, with their memoised values."""
         return Texts(self.utf8, self.starts[rows], self.ends[rows], room=self.room, origin=(self, rows))
 
     def replace(self, rows: npt.NDArray[np.int64], texts: "Texts") -> "Texts":
-        """These texts with others at some rows; what was measured is forgotten.
+        """These texts with other texts at some rows; memoised values are forgotten.
 
-        The new bytes go to the buffer's unused end. Where there is none, the rows are copied once into a buffer that has
-        one, so that a row of edits copies a text once and after that only what changes.
+        The new bytes go to the buffer's unused end. If there is none, the rows are copied once into a larger buffer, so that
+        a series of edits copies each text once and then only what changes.
         """
         if len(rows) == 0:
             return self
@@ -175,22 +175,22 @@ class Texts:
 
     @property
     def lines(self) -> "Texts":
-        """Rows between newlines, empty ones too: ``text.split("\\n")``."""
+        """Rows between newlines, including empty ones: ``text.split("\\n")``."""
         return self._pieces("lines", cut.lines)
 
     @property
     def stripped_lines(self) -> "Texts":
-        """Lines without white space at their ends, the empty ones left out."""
+        """Lines stripped of white space, without empty ones."""
         return self._pieces("stripped_lines", cut.stripped_segments, characters.classes(), 1)
 
     @property
     def paragraphs(self) -> "Texts":
-        """Pieces between blank lines (two newlines), stripped, the empty ones left out."""
+        """Pieces between blank lines (two newlines), stripped, without empty ones."""
         return self._pieces("paragraphs", cut.stripped_segments, characters.classes(), 2)
 
     @property
     def words(self) -> "Texts":
-        """White-space words, as ``str.split()`` cuts."""
+        """White-space words, as ``str.split()`` cuts them."""
         return self._pieces("words", cut.whitespace_words, characters.classes())
 
     @property
@@ -200,7 +200,7 @@ class Texts:
 
     @property
     def uax29_tokens(self) -> "Texts":
-        """UAX 29 words and punctuation: every piece but white space."""
+        """UAX 29 words and punctuation: every piece except white space."""
         return self._pieces("uax29_tokens", cut.uax29, characters.classes(), characters.word_breaks(), False)
 
 
@@ -227,9 +227,9 @@ def _check_utf8(column: pa.Array) -> None:
 
 @inline
 def copied(utf8: cut.Bytes, start: int, end: int, out: cut.Bytes, at: int) -> Any:
-    """Copy bytes to ``out`` from ``at`` on; the byte after the last one there.
+    """Copy bytes to ``out[at:]``; returns the index after the last byte written.
 
-    Places are unsigned: of signed ones numba asks each time whether they count from the end, and no vector copy comes of it.
+    Indices are unsigned: for signed ones numba checks each time whether they are negative, which prevents vector copies.
     """
     source, target = np.uint64(start), np.uint64(at)
     for k in range(np.uint64(max(end - start, 0))):
@@ -239,7 +239,7 @@ def copied(utf8: cut.Bytes, start: int, end: int, out: cut.Bytes, at: int) -> An
 
 @kernel
 def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows) -> Any:
-    """The rows' bytes one after the other, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
+    """The rows' bytes, concatenated, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
     offsets = np.zeros(len(starts) + 1, np.int64)
     for row in range(len(starts)):
         offsets[row + 1] = offsets[row] + ends[row] - starts[row]
@@ -251,7 +251,7 @@ def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows) -> Any:
 
 @kernel
 def piece_rows(parents: cut.Rows, rows: cut.Rows) -> Any:
-    """The rows of the pieces of some parents, and those parents' new ``parents``."""
+    """The rows of some parents' pieces, and the new ``parents`` array of these parents."""
     new_parents = np.zeros(len(rows) + 1, np.int64)
     for i in range(len(rows)):
         new_parents[i + 1] = new_parents[i] + parents[rows[i] + 1] - parents[rows[i]]

@@ -1,7 +1,7 @@
 """Signals of words and characters.
 
-Law: each says which notion of a word it counts (`filters.cut`). Fractions of nothing are nan where the papers drop a text
-without words, 0 where they keep it.
+Invariants: each signal names the kind of word that it counts (`filters.cut`). For a text without words, a fraction is nan if
+the papers drop such a text, and 0 if they keep it.
 """
 
 from typing import Any
@@ -41,20 +41,20 @@ def character_count(texts: Texts) -> Values:
 
 @signal
 def longest_word_length(texts: Texts) -> Values:
-    """Characters of the longest white-space word; 0 for a text without words. C4's code drops lines with words over 1,000."""
+    """Characters in the longest white-space word; 0 for a text without words. C4's code drops lines with words over 1,000."""
     words = texts.words
     return np.asarray(largest_of(character_counts(words.utf8, words.starts, words.ends), words.parents))
 
 
 @signal
 def newline_word_ratio(texts: Texts) -> Values:
-    """Newlines a white-space word; nan for a text without words. FineWeb keeps up to 0.3 (2406.17557, section 3.4)."""
+    """Newlines per white-space word; nan for a text without words. FineWeb keeps up to 0.3 (2406.17557, section 3.4)."""
     return _ratio(np.diff(texts.lines.parents) - 1, word_count(texts))
 
 
 @signal
 def mean_word_length(texts: Texts) -> Values:
-    """Characters a white-space word; nan for a text without words. Gopher keeps 3 to 10 (2112.11446, A1)."""
+    """Characters per white-space word; nan for a text without words. Gopher keeps 3 to 10 (2112.11446, A1)."""
     words = word_count(texts)
     characters = nonspace_character_counts(texts.utf8, texts.starts, texts.ends, c.classes())
     return _ratio(characters, words)
@@ -62,59 +62,59 @@ def mean_word_length(texts: Texts) -> Values:
 
 @signal
 def symbol_word_ratio(texts: Texts) -> Values:
-    """Hash signs and ellipses (``...``, ``. . .``, ``…``) a white-space word; nan for a text without words. DCLM sums them."""
+    """Hash signs and ellipses (``...``, ``. . .``, ``…``) per white-space word; nan for a text without words (DCLM)."""
     hash_signs, ellipses = _symbols(texts)
     return _ratio(hash_signs + ellipses, word_count(texts))
 
 
 @signal
 def hash_word_ratio(texts: Texts) -> Values:
-    """Hash signs a white-space word; nan for a text without words. Gopher bounds it alone (2112.11446, A1)."""
+    """Hash signs per white-space word; nan for a text without words. Gopher: up to 0.1 (2112.11446, A1)."""
     return _ratio(_symbols(texts)[0], word_count(texts))
 
 
 @signal
 def ellipsis_word_ratio(texts: Texts) -> Values:
-    """Ellipses a white-space word; nan for a text without words. Gopher bounds it alone (2112.11446, A1)."""
+    """Ellipses per white-space word; nan for a text without words. Gopher: up to 0.1 (2112.11446, A1)."""
     return _ratio(_symbols(texts)[1], word_count(texts))
 
 
 @signal
 def nonalphabetic_word_fraction(texts: Texts) -> Values:
-    """White-space words without any letter; nan for a text without words. Gopher keeps up to 0.2 (2112.11446, A1)."""
+    """Fraction of white-space words without a letter; nan for a text without words. Gopher keeps up to 0.2 (2112.11446, A1)."""
     words = texts.words
     return _ratio(letterless_word_counts(words.utf8, words.starts, words.ends, words.parents, c.classes()), word_count(texts))
 
 
 @signal
 def stop_word_count(texts: Texts, words: tuple[str, ...] = STOP_WORDS) -> Values:
-    """White-space words that are stop words, repeats counted, ASCII case ignored; 0 for an empty text.
+    """White-space words that are stop words, including repeats, ignoring ASCII case; 0 for an empty text.
 
-    A word must match whole: "The," is none. DCLM counts repeats; Gopher asks for two distinct ones.
+    The whole word must match: "The," is not a stop word. DCLM counts repeats; Gopher requires two distinct stop words.
     """
     return _stop_words(texts, tuple(words))[:, 0]
 
 
 @signal
 def distinct_stop_word_count(texts: Texts, words: tuple[str, ...] = STOP_WORDS) -> Values:
-    """Different stop words among the white-space words, ASCII case ignored; 0 for an empty text (Gopher, 2112.11446, A1)."""
+    """Distinct stop words among the white-space words, ignoring ASCII case; 0 for an empty text (Gopher, 2112.11446, A1)."""
     return _stop_words(texts, tuple(words))[:, 1]
 
 
 @signal
 def uppercase_fraction(texts: Texts) -> Values:
-    """Characters that are upper case (``str.isupper``); 0 for an empty text. RefinedWeb's lines (2306.01116, G.2)."""
+    """Fraction of characters that are upper case (``str.isupper``); 0 for an empty text. RefinedWeb (2306.01116, G.2)."""
     return _class_fraction(texts, c.UPPERCASE)
 
 
 @signal
 def digit_fraction(texts: Texts) -> Values:
-    """Characters that are digits (``str.isdigit``); 0 for an empty text. RefinedWeb's lines (2306.01116, G.2)."""
+    """Fraction of characters that are digits (``str.isdigit``); 0 for an empty text. RefinedWeb (2306.01116, G.2)."""
     return _class_fraction(texts, c.DIGIT)
 
 
 def _ratio(above: Values, below: Values) -> Values:
-    """``above / below``, nan where there is nothing below."""
+    """``above / below``; nan where ``below`` is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(below > 0, above / below, np.nan)
 
@@ -141,7 +141,7 @@ def _stop_words(texts: Texts, words: tuple[str, ...]) -> Values:
 
 @kernel
 def largest_of(values: Rows, parents: Rows) -> Any:
-    """The largest value of each parent's rows; 0 for a parent without rows: ``int64[P]``."""
+    """The largest value among each parent's rows: ``int64[P]``, 0 for a parent without rows."""
     out = np.zeros(len(parents) - 1, np.int64)
     for p in range(len(parents) - 1):
         for row in range(parents[p], parents[p + 1]):
@@ -165,7 +165,7 @@ def nonspace_character_counts(utf8: Bytes, starts: Rows, ends: Rows, classes: By
 
 @kernel
 def class_fractions(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, bit: int) -> Any:
-    """Code points of a class as a fraction of all; 0 for an empty row: ``float64[N]``."""
+    """Fraction of code points that are in a class: ``float64[N]``, 0 for an empty row."""
     out = np.zeros(len(starts), np.float64)
     for row in range(len(starts)):
         count, all_ = np.int64(0), np.int64(0)
@@ -181,7 +181,7 @@ def class_fractions(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, bit: 
 
 @kernel
 def symbol_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """Hash signs, and ellipses (each of the three kinds counted without overlap): ``int64[N, 2]``."""
+    """Hash signs and ellipses (of the three kinds, without overlap): ``int64[N, 2]``."""
     out = np.zeros((len(starts), 2), np.int64)
     for row in range(len(starts)):
         dots_from = spaced_from = starts[row]
@@ -209,7 +209,7 @@ def symbol_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @kernel
 def letterless_word_counts(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes) -> Any:
-    """Words without a letter, by parent: ``int64[P]``."""
+    """Words without a letter, per parent: ``int64[P]``."""
     out = np.zeros(len(parents) - 1, np.int64)
     for p in range(len(parents) - 1):
         for word in range(parents[p], parents[p + 1]):
@@ -224,7 +224,7 @@ def letterless_word_counts(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows,
 
 @kernel
 def matching_word_counts(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, wanted: Hashes, longest: int) -> Any:
-    """Words whose lowered hash is wanted, by parent: all and distinct, ``int64[P, 2]``; longer ones are not hashed."""
+    """Words whose lower-case hash is wanted, all and distinct, per parent: ``int64[P, 2]``. Skips words over ``longest``."""
     out = np.zeros((len(parents) - 1, 2), np.int64)
     seen = np.zeros(len(wanted), np.int64)
     for p in range(len(parents) - 1):
