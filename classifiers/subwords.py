@@ -1,20 +1,19 @@
 """Models with character n-grams, scored by kernels: fastText's lid.176 and its like.
 
-Law: the likeliest label and its probability are fastText's own, to 1e-5 (`tests/classifiers` holds it). A word's features are
-its own row, where the model knows it, and the rows of its character n-grams; a text's vector is the mean of all features. Web
-text repeats its words, so that each word's sum of rows is kept in a direct-mapped table and seldom made twice: a sum is the
-same whether it was kept or not. What fastText does is in ``dictionary.cc`` and ``loss.cc`` (0.9.2).
+Invariants: the likeliest label and its probability are fastText's own, to 1e-5 (``tests/classifiers`` checks it). The features
+of a word are its own row, if the model knows it, and the rows of its character n-grams; the vector of a text is the mean of all
+features. Web text repeats its words, so word vectors are cached in a direct-mapped table; caching never changes a result.
+fastText's own code for this is in ``dictionary.cc`` and ``loss.cc`` (0.9.2).
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import fasttext
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.classifiers.fasttext import HIERARCHICAL, PREFIX, SUPERVISED, Floats, ModelError, Reader, is_label, word_table
+from goldwash.classifiers.fasttext import PREFIX, Native, Probabilities, is_label, library, native, word_table
+from goldwash.classifiers.model_file import HIERARCHICAL, SUPERVISED, Floats, Reader
 from goldwash.filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
 from goldwash.filters.cut import Bytes, Rows, room_for
 from goldwash.filters.jit import inline, kernel
@@ -22,7 +21,7 @@ from goldwash.filters.ngrams import Hashes, hashes, row_hash
 from goldwash.filters.texts import Texts, copied
 
 KEPT_WORDS = 1 << 15
-"""Words whose sums are kept: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed is the same on real pages (2026-11)."""
+"""Words whose vectors are cached: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed on real pages is the same (2026-11)."""
 
 USUAL_BUCKETS = 2_000_000
 
@@ -31,16 +30,16 @@ USUAL_BUCKETS = 2_000_000
 class Subwords:
     """A supervised model with hierarchical softmax, character n-grams and no word n-grams.
 
-    ``keys: uint64[slots]``, ``ids: float32[slots]``: the known words' rows. ``places: uint64[*]``: of 32 n-gram buckets, a bit
-    for each that has a row (pruning takes most away), and above them the row of the first: an n-gram's row follows from both,
-    which stay in a near cache, where a table of rows by bucket would not. ``rows: float32[*, dim]``: the words', then the
-    buckets' in their order, and one of zeros; ``output: float32[labels, dim]``: a row an inner node;
-    ``children: int64[2 * labels - 1, 2]``: the Huffman tree (-1: a leaf); ``memory``: the kept sums, which scoring changes.
+    ``keys: uint64[slots]``, ``ids: int32[slots]``: the rows of known words. ``places: uint64[*]``: per 32 n-gram buckets, a bit
+    for each bucket that has a row (pruning removes most), and above the bits the row of the first one. An n-gram's row follows
+    from both, which fit into a near cache; a table of rows by bucket would not. ``rows: float32[*, dim]``: of the words, then
+    of the buckets in order, then one of zeros. ``output: float32[labels, dim]``: one row per inner node. ``children: int64[2 *
+    labels - 1, 2]``: the Huffman tree (-1: a leaf). ``memory``: the cached word vectors, which scoring changes.
     """
 
     labels: tuple[str, ...]
     keys: Hashes
-    ids: Floats
+    ids: npt.NDArray[np.int32]
     places: Hashes
     buckets: int
     rows: Floats
@@ -53,7 +52,7 @@ class Subwords:
     def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """The index of each text's likeliest label and its probability: ``int64[N]``, ``float64[N]``.
 
-        -1 and 0 where the model knows no feature. ``newline`` stands for each newline, "" or " ".
+        -1 and 0 for a text without a feature. ``newline`` replaces each newline: "" or " ".
         """
         flat = Texts(*without_newlines(texts.utf8, texts.starts, texts.ends)) if newline == "" else texts
         features = (self.keys, self.ids, self.places, self.buckets, self.rows, self.minn, self.maxn)
@@ -63,26 +62,48 @@ class Subwords:
 
 
 def can_read(head: Reader) -> bool:
-    """Whether a model is of this kind."""
+    """Whether a model is of this kind: supervised, hierarchical softmax, character n-grams of up to 8, no word n-grams."""
     a = head.arguments
     kind = a["model"] == SUPERVISED and a["loss"] == HIERARCHICAL
     return bool(kind and a["word_ngrams"] <= 1 and 0 < a["minn"] <= a["maxn"] <= 8 and head.labels > 1)
 
 
-def read(path: str | Path, head: Reader, native: Any) -> Subwords | None:
-    """The model in a file whose head has been read, with its rows from fastText (which unpacks quantised ones).
+@dataclass(frozen=True, eq=False)
+class SubwordModel(Native):
+    """A model whose likeliest labels the kernels find; fastText computes probabilities of other labels."""
 
-    None where the output is quantised: fastText scores that itself.
+    kernels: Subwords
+
+    def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.str_], Probabilities]:
+        """See `goldwash.classifiers.fasttext.Model`."""
+        best, probabilities = self.kernels.likeliest(texts, newline)
+        return np.array([*self.labels, ""])[best], probabilities
+
+
+def subword_model(path: str) -> SubwordModel | None:
+    """The model in a file; None for other kinds of models, and for a quantised output, which the kernels do not read."""
+    with Reader(path) as head:
+        if not can_read(head):
+            return None
+        held = native(path)
+        kernels = read(head, held.native)
+    return None if kernels is None else SubwordModel(held.labels, held.native, path, kernels)
+
+
+def read(head: Reader, native: Any) -> Subwords | None:
+    """The kernels' tables of a model whose head has been read, with rows from fastText, which unpacks quantised ones.
+
+    None if the output is quantised.
     """
     entries = head.entries()
     pruned = head.pruned_buckets()
-    head.skip_input()
+    head.input()
     output = head.output()
     if output is None:
         return None
     words = Texts.of([entry for entry, kind, _ in entries if kind == 0])
     counts = [count for _, kind, count in entries if kind == 1]
-    keys, ids = word_table(hashes(words.utf8, words.starts, words.ends), np.arange(len(words), dtype=np.float32))
+    keys, ids = word_table(hashes(words.utf8, words.starts, words.ends), np.arange(len(words), dtype=np.int32))
     buckets = head.arguments["bucket"]
     bucket_rows = _bucket_rows(head.pruned, pruned, buckets)
     held = np.flatnonzero(bucket_rows >= 0)
@@ -93,8 +114,6 @@ def read(path: str | Path, head: Reader, native: Any) -> Subwords | None:
     before = np.cumsum(padded.reshape(-1, 32).sum(axis=1, dtype=np.int64))
     places = present | ((np.concatenate([[0], before[:-1]]) + len(words)).astype(np.uint64) << np.uint64(32))
     labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
-    if len(output) != len(labels):
-        raise ModelError(f"{path} has {len(labels)} labels and {len(output)} output rows: it is not whole")
     memory = (np.zeros(KEPT_WORDS, np.uint64), in_lines(np.zeros((KEPT_WORDS, rows.shape[1]), np.float32)))
     tree = huffman_tree(np.array(counts, np.int64))
     for array in (keys, ids, places, rows, output, tree):
@@ -104,7 +123,7 @@ def read(path: str | Path, head: Reader, native: Any) -> Subwords | None:
 
 
 def _bucket_rows(pruning: int, pruned: npt.NDArray[np.int32], buckets: int) -> Rows:
-    """The row of each n-gram bucket, after the words' rows; -1 where pruning took it: ``int64[bucket]``."""
+    """The row of each n-gram bucket, after the rows of the words; -1 if it was pruned: ``int64[bucket]``."""
     if pruning < 0:
         return np.arange(buckets)
     rows = np.full(buckets, -1, np.int64)
@@ -113,9 +132,9 @@ def _bucket_rows(pruning: int, pruned: npt.NDArray[np.int32], buckets: int) -> R
 
 
 def _input_rows(native: Any, wanted: Rows) -> Floats:
-    """Rows of the input matrix, beginning where a cache line begins."""
+    """Rows of the input matrix, aligned to a cache line."""
     dim = native.get_dimension()
-    rows, vector = np.zeros((len(wanted) + 1, dim), np.float32), fasttext.FastText.fasttext.Vector(dim)
+    rows, vector = np.zeros((len(wanted) + 1, dim), np.float32), library().FastText.fasttext.Vector(dim)
     for n, row in enumerate(wanted):
         native.f.getInputVector(vector, int(row))
         rows[n] = np.frombuffer(vector, np.float32)
@@ -123,7 +142,7 @@ def _input_rows(native: Any, wanted: Rows) -> Floats:
 
 
 def in_lines(rows: Floats) -> Floats:
-    """The same rows, beginning where a cache line begins: a row of 16 is then one wait for memory, not two."""
+    """The same rows, aligned to a cache line: a row of 16 is then one memory access, not two."""
     room = np.empty(rows.nbytes + 64, np.uint8)
     first = -room.ctypes.data % 64
     out = room[first : first + rows.nbytes].view(np.float32).reshape(rows.shape)
@@ -132,7 +151,7 @@ def in_lines(rows: Floats) -> Floats:
 
 
 def huffman_tree(counts: Rows) -> Rows:
-    """The children of each node, leaves (labels) first, as fastText builds the tree: ``int64[2L - 1, 2]``."""
+    """The children of each node, leaves (labels) first, in the tree that fastText builds: ``int64[2L - 1, 2]``."""
     labels = len(counts)
     weights = np.full(2 * labels - 1, 10**15, np.int64)
     weights[:labels] = counts
@@ -180,9 +199,9 @@ def short_hash(h: Any, b: Any) -> Any:
 
 @inline
 def _place(h: Any, buckets: int, places: Hashes) -> Any:
-    """The row of an n-gram's bucket, and 1 if the model has one (0: the row means nothing).
+    """The row of an n-gram's bucket, and 1 if the model has that row (0: the row means nothing).
 
-    The usual number of buckets is a constant, by which the division is a multiplication.
+    The usual number of buckets is a constant, so that the compiler turns the division into a multiplication.
     """
     h = h & np.uint64(0xFFFFFFFF)
     bucket = h % np.uint64(USUAL_BUCKETS) if buckets == USUAL_BUCKETS else h % np.uint64(buckets)
@@ -194,7 +213,7 @@ def _place(h: Any, buckets: int, places: Hashes) -> Any:
 
 @inline
 def _add(total: Floats, rows: Floats, row: Any) -> Any:
-    """Add a row; 16 dimensions, lid.176's, are one vector instruction where the compiler knows the number."""
+    """Add a row; the 16 dimensions of lid.176 are one vector instruction if the compiler knows the number."""
     place = np.uint64(row)
     if len(total) == 16:
         for d in range(np.uint64(16)):
@@ -219,7 +238,7 @@ def _clear(values: Floats) -> Any:
 
 @inline
 def _add_rows(total: Floats, rows: Floats, found: Rows, held: Any) -> Any:
-    """Add rows, four at a time, so that a sum need not wait for the one before it; the last row of all is zero."""
+    """Add rows, four at a time, so that one sum does not wait for the one before it; the last row of all is zero."""
     nothing = rows.shape[0] - 1
     for k in range(4):
         found[held + k] = nothing
@@ -238,16 +257,16 @@ def _add_ngrams(
     word: Bytes, size: int, ascii_: bool, places: Hashes, buckets: int, rows: Floats, minn: int, maxn: int,
     found: Rows, total: Floats,
 ) -> Any:  # fmt: skip
-    """Add the rows of a word's character n-grams (``word`` has ``<`` and ``>`` around it); how many there are.
+    """Add the rows of a word's character n-grams (``word`` has ``<`` and ``>`` around it); returns their number.
 
-    Which n-grams the model has is a coin's throw: they are gathered without a branch, and added afterwards.
+    Whether the model has an n-gram cannot be predicted: rows are gathered without a branch and added afterwards.
     """
     features: Any = 0
     held: Any = 0
     i = 0
     while i < size:
         h, j, n = np.uint64(2166136261), i, 1
-        if ascii_ and minn == 2 and maxn == 4 and i + 4 <= size:  # nearly all words: the same without the questions
+        if ascii_ and minn == 2 and maxn == 4 and i + 4 <= size:  # nearly all words: the same without the checks
             first = np.uint64(i)
             h = (h ^ np.uint64(word[first])) * np.uint64(16777619)
             for k in range(np.uint64(1), np.uint64(4)):
@@ -277,8 +296,8 @@ def _add_ngrams(
 
 
 @inline
-def _add_word(h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) -> Any:
-    """Add a known word's own row; how many were added."""
+def _add_word(h: Any, keys: Hashes, ids: Rows, rows: Floats, total: Floats) -> Any:
+    """Add a known word's own row; returns the number of rows added."""
     key = max(h, np.uint64(1))
     slot = np.int64(key & np.uint64(len(keys) - 1))
     while keys[slot] != 0:
@@ -291,7 +310,7 @@ def _add_word(h: Any, keys: Hashes, ids: Floats, rows: Floats, total: Floats) ->
 
 @inline
 def _bracketed(utf8: Bytes, begin: int, size: int, word: Bytes) -> Any:
-    """Put ``>`` after a word's bytes in ``word``, which has ``<`` before them; whether all are ASCII."""
+    """Put a word's bytes and ``>`` into ``word``, which begins with ``<``; returns whether all are ASCII."""
     bits = np.uint8(0)
     first = np.uint64(begin)
     for k in range(np.uint64(size)):
@@ -303,10 +322,10 @@ def _bracketed(utf8: Bytes, begin: int, size: int, word: Bytes) -> Any:
 
 @kernel
 def text_vectors(
-    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Floats, places: Hashes, buckets: int,
+    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Rows, places: Hashes, buckets: int,
     rows: Floats, minn: int, maxn: int, kept: Hashes, kept_sums: Floats,
 ) -> Any:  # fmt: skip
-    """The mean of each text's feature rows, newlines taken for spaces: ``float32[N, dim]``; nan where there is no feature."""
+    """The mean of each text's feature rows, newlines as spaces: ``float32[N, dim]``; nan for a text without a feature."""
     dim = rows.shape[1]
     out = np.empty((len(starts), dim), np.float32)
     longest = np.int64(4)
@@ -323,7 +342,7 @@ def text_vectors(
         features, n, whole = np.int64(0), np.int64(0), True
         i, last, outside = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(1)
         while whole:
-            while i < last and n < 448:  # where words begin and end, some hundred at a time
+            while i < last and n < 448:  # where words begin and end, some hundreds at a time
                 spaces = block(utf8, i, last, FASTTEXT_SPACES)
                 if i + np.uint64(64) > last:
                     spaces |= ~np.uint64(0) << (last - i)
@@ -370,9 +389,9 @@ def text_vectors(
 
 @kernel
 def huffman_best(vectors: Floats, output: Floats, children: Rows) -> Any:
-    """The leaf of the highest probability, and that: ``int64[N]``, ``float64[N]``; -1 and 0 for a vector of nan.
+    """The leaf of the highest probability, and that probability: ``int64[N]``, ``float64[N]``; -1 and 0 for a vector of nan.
 
-    Branches that cannot win any more are left out; the right child is the one that fastText's sigmoid speaks for.
+    Branches that can no longer win are skipped. The right child is the one whose probability is fastText's sigmoid.
     """
     nodes = len(children)
     labels = (nodes + 1) // 2
@@ -397,7 +416,7 @@ def huffman_best(vectors: Floats, output: Floats, children: Rows) -> Any:
                 f += vectors[row, d] * output[node - labels, d]
             right = 1.0 / (1.0 + np.exp(-f))
             left_score, right_score = score + np.log(1.0 - right + 1e-5), score + np.log(right + 1e-5)
-            first, second = (0, 1) if left_score < right_score else (1, 0)  # the likelier one is looked at first
+            first, second = (0, 1) if left_score < right_score else (1, 0)  # the likelier one is visited first
             stack[top], stack_scores[top] = children[node, first], min(left_score, right_score)
             stack[top + 1], stack_scores[top + 1] = children[node, second], max(left_score, right_score)
             top += 2

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from goldwash.classifiers import language
-from goldwash.classifiers.fasttext import ModelError, load
+from goldwash.classifiers.fasttext import ModelError
+from goldwash.classifiers.loader import load
 from goldwash.classifiers.quality import scores
 from goldwash.filters.signals import SIGNALS, Signal
 from goldwash.filters.texts import Texts

@@ -1,78 +1,43 @@
-"""score: add classifiers' scores and labels to every document, as columns, in one pass over the text.
+"""score: add scores and labels to every document, as columns, in one pass over the text.
 
-Law: nothing is dropped and no text changes. ``models`` says what each column is made by::
+Invariants: nothing is dropped and no text changes. ``models`` names a scorer for each column::
 
     models:
       quality: model.fold                          # two labels: quality_probability, of the better one
-      language: lid.176.ftz                        # others: language and language_probability, the likeliest label's
-      toxicity: {model: toxic.bin, label: toxic}   # one label's probability: toxicity_probability
-      mine: signal:my_score                        # a signal, perhaps your own (named under `use`): mine
+      language: lid.176.ftz                        # others: language and language_probability, of the likeliest label
+      toxicity: {model: toxic.bin, label: toxic}   # one label: toxicity_probability
+      mine: signal:my_score                        # a signal, perhaps your own (in a file under `use`): mine
+      edu: column:score                            # a column of numbers that the documents have: edu
 
-Models are named by path, ``https://``, ``s3://`` or ``hf://OWNER/REPO/FILE``. Probabilities are ``float32``, a signal's column
-is of its own kind, labels are strings ("" where a model gives none).
+`goldwash.classifiers.scorers` lists the kinds of scorers. Probabilities are ``float32``, labels are strings ("" if a model
+gives none), other columns have the type of their signal or column.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 
-from goldwash.classifiers import language
-from goldwash.classifiers.fasttext import ModelError, load
-from goldwash.classifiers.quality import BETTER, scores
-from goldwash.filters.fetch import file_digest
-from goldwash.filters.signals import SIGNALS, Signal
+from goldwash.classifiers.model_file import ModelError
+from goldwash.classifiers.scorers import Scorer, named_errors, scorer
+from goldwash.filters.signals import SIGNALS, SignalError
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
 from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.parquet import DOCUMENT, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.parquet import DOCUMENT, schema_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
-SIGNAL = "signal:"
-
-TRIED = Texts.of(["a text to begin with", ""])
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """What makes a name's columns: a signal, or a model and perhaps one of its labels."""
-
-    name: str
-    place: str
-    label: str | None = None
-
-    @property
-    def signal(self) -> Signal | None:
-        """The signal, where it is one."""
-        return SIGNALS[self.place.removeprefix(SIGNAL)].bind() if self.place.startswith(SIGNAL) else None
-
-    def columns(self, texts: Texts, urls: Texts) -> dict[str, pa.Array]:
-        """The columns' values."""
-        if (signal := self.signal) is not None:
-            return {self.name: pa.array(np.asarray(signal.measure(urls if signal.column == "url" else texts)))}
-        path = language.located(self.place)
-        if self.label is not None or _has_better(str(path)):
-            return {f"{self.name}_probability": pa.array(scores(texts, path, self.label))}
-        labels, probabilities = language.likeliest(texts, self.place)
-        return {
-            self.name: pa.array(labels.astype(object), pa.string()),
-            f"{self.name}_probability": pa.array(np.asarray(probabilities, np.float32)),
-        }
-
-
-def _has_better(path: str) -> bool:
-    """Whether a model has two labels, of which one is known to be the better."""
-    labels = load(path).labels
-    return len(labels) == 2 and any(label in labels for label in BETTER)
+TRIED = pa.table({"text": ["a text to begin with", ""], "url": ["http://a.example/", ""]})
 
 
 @dataclass(frozen=True)
 class Score(Stage):
-    """Add classifiers' scores and labels to every document, as columns; drop nothing."""
+    """Add the scores and labels of classifiers, signals and columns to every document; drop nothing."""
 
     name: ClassVar[str] = "score"
     models: Mapping[str, Any] = field(default_factory=dict)
@@ -82,62 +47,78 @@ class Score(Stage):
         load_custom(self.use)
         if not self.models:
             raise RecipeError("stage score: give models, as `models: {quality: model.fold}`", ("models",))
-        for scorer in self.scorers:
-            known = scorer.place.removeprefix(SIGNAL)
-            if scorer.place.startswith(SIGNAL) and known not in SIGNALS:
-                raise RecipeError(f"stage score: no signal is called {known!r}: {nearest(known, list(SIGNALS))}", ("models",))
+        _ = self.scorers
 
-    @property
-    def scorers(self) -> list[Scorer]:
-        """What makes columns, in the order of the recipe."""
-        made = []
-        for name, value in self.models.items():
-            values = {"model": value} if isinstance(value, str) else value
-            if not isinstance(values, Mapping) or "model" not in values or set(values) - {"model", "label"}:
-                raise RecipeError(
-                    f"stage score: models.{name} is {value!r}; expected a place, or {{model: PLACE, label: LABEL}}", ("models",)
-                )
-            if name in DOCUMENT.names:
-                raise RecipeError(
-                    f"stage score: models.{name} would replace the documents' own {name}: give another name", ("models",)
-                )
-            label = values.get("label")
-            made.append(Scorer(name, str(values["model"]), None if label is None else str(label)))
-        return made
+    @cached_property
+    def scorers(self) -> tuple[Scorer, ...]:
+        """The scorers, in the order of the recipe."""
+        return tuple(_scorer(name, value) for name, value in self.models.items())
 
     def versions(self) -> dict[str, str]:
-        """The models' digests."""
-        models = [s for s in self.scorers if not s.place.startswith(SIGNAL)]
-        return {f"model {s.name}": file_digest(language.located(s.place)) for s in models}
+        """Digests of the models, and versions of the plug-ins that declare signals."""
+        return {key: value for made in self.scorers for key, value in made.versions().items()}
 
     def cost(self, load: Load) -> Cost:
         """Measured with one folded model; each further one takes as much again."""
         return Cost(50.0 / max(len(self.models), 1))
 
+    def preflight(self) -> None:
+        """Fetch the models; refuse a model without the label that is asked of it, and two columns of one name."""
+        self.versions()
+        names = [name for made in self.scorers for name in made.fields]
+        for name in names:
+            if names.count(name) > 1:
+                raise RecipeError(f"stage score: two models make the column {name}: give one another name", ("models",))
+
     def warm_up(self) -> None:
-        """Compile the kernels, and refuse a model that does not have the label that is asked of it."""
-        for scorer in self.scorers:
-            scorer.columns(TRIED, TRIED)
+        """Compile the kernels."""
+        for made in self.scorers:
+            with suppress(SignalError):  # a column that only the documents have
+                made.columns(Texts.of(TRIED["text"]), TRIED)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
-        """One task a shard."""
+        """One task per shard."""
         tasks = tasks_for(self, inputs, out)
         run(score_shard, tasks)
         return finish(self, inputs, out, tasks)
 
 
+def _scorer(name: str, value: Any) -> Scorer:
+    values = {"model": value} if isinstance(value, str) else value
+    if not isinstance(values, Mapping) or "model" not in values or set(values) - {"model", "label"}:
+        raise RecipeError(
+            f"stage score: models.{name} is {value!r}; expected a place, or {{model: PLACE, label: LABEL}}", ("models",)
+        )
+    if name in DOCUMENT.names:
+        raise RecipeError(f"stage score: models.{name} would replace the documents' own {name}: give another name", ("models",))
+    label, word = values.get("label"), str(values["model"])
+    if word.startswith("signal:") and (known := word.removeprefix("signal:")) not in SIGNALS:
+        raise RecipeError(f"stage score: no signal is called {known!r}: {nearest(known, list(SIGNALS))}", ("models",))
+    try:
+        return scorer(word, name, None if label is None else str(label))
+    except SignalError as error:
+        raise RecipeError(f"stage score: models.{name}: {error}", ("models",)) from error
+
+
 def score_shard(task: Task) -> None:
     """One shard in, one shard out."""
     stage = stage_of(task, Score)
-    location = task.inputs[0]
-    kinds = {name: column.type for s in stage.scorers for name, column in s.columns(TRIED, TRIED).items()}
-    with TaskOutput(task, with_fields(schema_of(task.source), **kinds), dropped=False) as output:
+    location, schema = task.inputs[0], schema_of(task.source)
+    empty = schema.empty_table()
+    kinds: dict[str, pa.DataType] = {}
+    for made in stage.scorers:
+        with named_errors(location):
+            columns = made.columns(Texts.of([]), empty) if None in made.fields.values() else {}
+        kinds |= {name: kind if kind is not None else columns[name].type for name, kind in made.fields.items()}
+    with TaskOutput(task, with_fields(schema, **kinds), dropped=False) as output:
         for table, texts in output.batches(task.source):
-            urls = texts_of(table, "url", location)
-            for scorer in stage.scorers:
-                for name, column in scorer.columns(texts, urls).items():
-                    table = with_column(table, name, column)
-            output.write("kept", table)
+            scored = table
+            for made in stage.scorers:
+                with named_errors(location):
+                    columns = made.columns(texts, table)
+                for name, column in columns.items():
+                    scored = with_column(scored, name, column)
+            output.write("kept", scored)
             output.count(texts)
 
 

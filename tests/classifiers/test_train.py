@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from goldwash.classifiers import train as training
 from goldwash.classifiers.examples import Example, TrainingError
-from goldwash.classifiers.fasttext import Folded, ModelError, Whole, load
+from goldwash.classifiers.fasttext import Folded, ModelError, Native
+from goldwash.classifiers.loader import load
 from goldwash.classifiers.quality import better_label, scores
 from goldwash.classifiers.train import Settings, train
 from goldwash.filters.ngrams import lowered_hashes, run_hashes
@@ -99,7 +100,7 @@ def test_nothing_to_learn(positive: list[Example], negative: list[Example], mess
     [(("cc", "hq"), None, "hq"), (("0", "1"), None, "1"), (("a", "b"), "a", "a"), (("hq", "x"), "x", "x")],
 )
 def test_better_label(labels: tuple[str, ...], asked: str | None, better: str) -> None:
-    assert better_label(Whole(labels, None), asked) == better
+    assert better_label(Native(labels, None, ""), asked) == better
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_better_label(labels: tuple[str, ...], asked: str | None, better: str) -
 )
 def test_no_better_label(asked: str | None, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        better_label(Whole(("a", "b"), None), asked)
+        better_label(Native(("a", "b"), None, ""), asked)
 
 
 def test_a_trained_model_is_folded(trained: tuple[Path, dict[str, Any]]) -> None:

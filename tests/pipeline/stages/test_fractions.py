@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from goldwash.classifiers import scorers
 from goldwash.pipeline.inspect.what_if import Fractions, Top, top_fractions
 from goldwash.pipeline.stage import RecipeError
-from goldwash.pipeline.stages import quality
 from goldwash.pipeline.stages.quality import Quality
 from goldwash.pipeline.stages.score import Score
 from goldwash.pipeline.storage.locations import DataError
@@ -25,7 +25,10 @@ DOCUMENT = st.tuples(
 
 
 def scored(monkeypatch):
-    monkeypatch.setattr(quality, "scores", lambda texts, *_: np.array([float(t.split()[0]) for t in texts], np.float32))
+    def columns(self, texts, table):
+        return {self.score: pa.array(np.array([float(t.split()[0]) for t in texts], np.float32))}
+
+    monkeypatch.setattr(scorers.ModelScorer, "columns", columns)
 
 
 def put(folder, parts):

@@ -12,7 +12,7 @@ from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError
 from goldwash.classifiers.quality import scores
 from goldwash.filters.fetch import FetchError
-from goldwash.filters.signals import SIGNALS, SignalError
+from goldwash.filters.signals import SIGNALS
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.stage import RecipeError
 from goldwash.pipeline.stages.score import Score, scorers_of
@@ -206,8 +206,8 @@ def test_a_wrong_label_is_found_before_the_work(model, kinds):
 
 
 def test_a_signal_that_needs_a_parameter_is_found_before_the_work():
-    with pytest.raises(SignalError, match="phrase_count needs the parameter 'phrases'"):
-        Score.of({"models": {"q": "signal:phrase_count"}}).warm_up()
+    with pytest.raises(RecipeError, match="phrase_count needs the parameter 'phrases'"):
+        Score.of({"models": {"q": "signal:phrase_count"}})
 
 
 def test_a_model_that_is_not_there_or_is_none(tmp_path):
