@@ -237,7 +237,7 @@ class Quality(Stage):
             low, above = _bin_of(_merged(tables), wanted - above, self._weight, above)
             key = (key << 16) | low
         if not total:
-            return {"threshold": 1.0, "key": (1 << KINDS[kind].bit_width) - 1}, [0] * len(scoring), {"documents": 0, "kept": 0}
+            return {"threshold": 1.0, "key": None}, [-1] * len(scoring), {"documents": 0, "kept": 0}
         quotas = self._quotas([t.get(key & 0xFFFF, (0, 0)) for t in tables], wanted - above)
         return {"threshold": value_of(key, kind), "key": key}, quotas, {"documents": total, "kept": wanted}
 
