@@ -89,8 +89,8 @@ class Decontaminate(Stage):
         if self.names != ("sample",):
             return []
         return [
-            "decontaminate looks for the built-in questions alone, which are for trying things out. For MMLU or a folder of its "
-            "files: --set decontaminate.benchmarks=mmlu (of this stage alone: --set benchmarks=mmlu)"
+            "decontaminate looks for the built-in questions alone, which are for trying things out. For MMLU, or a folder of "
+            "its files: --set decontaminate.benchmarks=mmlu (of this stage alone: --set benchmarks=mmlu)"
         ]
 
     def cost(self, load: Load) -> Cost:

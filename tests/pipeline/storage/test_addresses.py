@@ -53,8 +53,10 @@ def test_addresses_of_a_run(made):
 
 @pytest.mark.parametrize(
     "name",
-    ["in", "s3://bucket/a.parquet", "https://a.example:8080/b.parquet", "CC-MAIN-2024-10,kind=wet", "eli5:folder", "a.jsonl::text", "C:x", ":quality",
-     "nowhere:quality"],
+    [
+        "in", "s3://bucket/a.parquet", "https://a.example:8080/b.parquet", "CC-MAIN-2024-10,kind=wet", "eli5:folder",
+        "a.jsonl::text", "C:x", ":quality", "nowhere:quality",
+    ],
 )  # fmt: skip
 def test_what_is_no_address_stays(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
