@@ -138,16 +138,6 @@ class Quality(Stage):
         if self.model != SAMPLE:
             self.named.ranking()
 
-    def notes(self) -> list[str]:
-        """That the built-in model is a toy."""
-        if self.model != SAMPLE:
-            return []
-        return [
-            "quality is scored by the little built-in classifier, which is for trying things out. For DCLM's own: "
-            "--set quality.model=hf://mlfoundations/fasttext-oh-eli5/"
-            "openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin (of this stage alone: --set model=...)"
-        ]
-
     def cost(self, load: Load) -> Cost:
         """Measured with a folded model; scores and histograms stay on disk."""
         return Cost(37.0, self.fraction if self.fraction is not None else 1.0, 15.0)
