@@ -1,20 +1,27 @@
-"""Benchmarks as items: questions with options, from the files that they are published in.
+"""Benchmarks as items: questions with options, from the files in which they are published.
 
-Law: an item says which benchmark, subject and number it is. A name is one of `PUBLISHED` (its copy in ``$GOLDWASH_BENCHMARKS``
-if there is one, else fetched and kept), a path of a file or folder of CSV, JSONL or Parquet, or ``sample``, the built-in one.
-``PATH::QUESTION[,OPTION...]`` names columns; else they are found by the names that datasets, lm-evaluation-harness (also its
-logged samples, under ``doc``) and llm-foundry give them. A row without a question, or with an answer that is not among its
-options, is an error with file and row.
+Invariants:
+
+* A benchmark is one of `PUBLISHED` (a copy at ``$GOLDWASH_BENCHMARKS/NAME`` first, else fetched and kept), a file or folder of
+  CSV, TSV, JSON, JSON lines or Parquet (also ``.gz``), an ``https://`` or ``hf://`` place of a file, or ``sample``.
+  ``PLACE::QUESTION[,OPTION...]`` names the columns; `pipeline.decontamination.shapes` finds them otherwise.
+* An item's name, ``benchmark/subject/number``, is unique in its benchmark. Items of dev and validation splits have the split in
+  their subject.
+* What is not understood is a `DataError` with file and row; no row is skipped.
 """
 
 import csv
+import gzip
+import io
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,6 +32,7 @@ import pyarrow.parquet as pq
 from goldwash.filters.fetch import FetchError, fetched
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.index import found, index_of
+from goldwash.pipeline.decontamination.shapes import OPTIONS, QUESTIONS, ShapeError, answer_of, named, place_of, question_of
 from goldwash.pipeline.sample.crawl import write_sample
 from goldwash.pipeline.storage.locations import DataError
 
@@ -39,17 +47,18 @@ PUBLISHED = {
     "boolq": "hf://datasets/google/boolq/data/validation-00000-of-00001.parquet",
     "triviaqa": "hf://datasets/mandarjoshi/trivia_qa/rc.nocontext/validation-00000-of-00001.parquet",
 }
-"""Where benchmarks are published."""
+"""The files of benchmarks that are known by name."""
 
-QUESTIONS = ("question", "query", "ctx", "prompt", "goal", "sentence", "context", "input", "text")
-OPTIONS = ("choices", "endings", "options", "context_options")
-OPTION = re.compile(r"(choice|option|sol|ending)_?\d+")
-ANSWERS = ("answer", "gold", "label", "answerKey")
+FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+
+SPLIT = re.compile(r"(auxiliary_train|train|test|dev|validation|val)(-\d{5}-of-\d{5})?")
+TRAINING = ("auxiliary_train", "train")
+"""Splits that are left out where a folder has others: they are made to be trained on."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A question of a benchmark and its options (none for plain text)."""
+    """A question of a benchmark and its options (none for an open question)."""
 
     benchmark: str
     subject: str
@@ -64,13 +73,22 @@ class Item:
 
     @property
     def last_sentence(self) -> str:
-        """What DCLM looks for in passage questions: the question's last sentence (2406.11794, section 4.6)."""
+        """What DCLM looks for of a question: its last sentence (2406.11794, section 4.6)."""
         sentences = [s for s in re.split(r"(?<=[.?!:])\s+|\n+", self.question.strip()) if re.search(r"\w", s)]
         return sentences[-1] if sentences else self.question
 
 
+def _plain_name(path: Path) -> str:
+    """A file's name without what a link has behind it, as ``?download=true``, and without ``.gz``."""
+    return path.name.partition("?")[0].removesuffix(".gz")
+
+
+def _format(path: Path) -> str:
+    return os.path.splitext(_plain_name(path))[1].lower()
+
+
 def files_of(name: str) -> list[Path]:
-    """The files of a benchmark, sorted; raises `DataError` where there are none, with the cure."""
+    """The files of a benchmark, sorted; `DataError` with the cure where there are none. Hidden folders are no data."""
     place = Path(name)
     if not place.exists() and os.environ.get("GOLDWASH_BENCHMARKS"):
         place = Path(os.environ["GOLDWASH_BENCHMARKS"]) / name
@@ -78,10 +96,20 @@ def files_of(name: str) -> list[Path]:
         return [place]
     if not place.exists() and (name in PUBLISHED or "://" in name):
         return [_fetched(name)]
-    files = sorted(p for p in place.rglob("*") if p.suffix in (".csv", ".jsonl", ".parquet")) if place.is_dir() else []
+    files = [p for p in sorted(place.rglob("*")) if _format(p) in FORMATS and p.is_file()] if place.is_dir() else []
+    files = [p for p in files if not any(part.startswith((".", "_")) for part in p.relative_to(place).parts)]
+    splits = {p: _split(p) for p in files}
+    if set(splits.values()) - {"", *TRAINING}:
+        files = [p for p in files if splits[p] not in TRAINING]
     if not files:
-        raise DataError(f"benchmark {name}: no file or folder of .csv, .jsonl or .parquet there; {_cure(name)}")
+        raise DataError(f"benchmark {name}: no file or folder of {', '.join(FORMATS)} there; {_cure(name)}")
     return files
+
+
+def _split(path: Path) -> str:
+    """The split that a file's name says on the Hugging Face hub, ``dev-00000-of-00001.parquet``; '' for none."""
+    found = SPLIT.fullmatch(os.path.splitext(_plain_name(path))[0])
+    return found[1] if found else ""
 
 
 def _cure(name: str) -> str:
@@ -101,49 +129,133 @@ def _fetched(name: str) -> Path:
 
 
 def items_of(name: str) -> list[Item]:
-    """The items of a benchmark."""
+    """The items of a benchmark, in the order of its files."""
     place, _, columns = name.partition("::")
     wanted = tuple(column.strip() for column in columns.split(",") if column.strip())
     if place != SAMPLE:
-        label = place if place in PUBLISHED else place.rstrip("/").rsplit("/", 1)[-1] or place
-        return [item for path in files_of(place) for item in _items(path, label, wanted)]
+        label = place if place in PUBLISHED else place.partition("?")[0].rstrip("/").rsplit("/", 1)[-1] or place
+        return _joined([(path, list(_items(path, label, wanted))) for path in files_of(place)])
     with tempfile.TemporaryDirectory() as folder:
         write_sample(folder)
-        return [item for path in files_of(f"{folder}/benchmark") for item in _items(path, SAMPLE)]
+        return _joined([(path, list(_items(path, SAMPLE))) for path in files_of(f"{folder}/benchmark")])
+
+
+def _joined(files: Sequence[tuple[Path, list[Item]]]) -> list[Item]:
+    """The items of all files, each name once.
+
+    An item that an earlier file of the same split has too, with the same subject, question and options, is the same item: the
+    hub's MMLU has every question in ``all/`` and in its subject's folder. Of a further file of a subject, numbers count on.
+    """
+    out: list[Item] = []
+    known: set[tuple[str, Item]] = set()
+    following: dict[str, int] = {}
+    for path, items in files:
+        split, names = _split(path), {item.subject for item in items}
+        begin = {subject: following.get(subject, 0) for subject in names}
+        fresh = []
+        for item in items:
+            if (split, replace(item, number=0)) not in known:
+                out.append(replace(item, number=item.number + begin[item.subject]))
+                following[item.subject] = out[-1].number + 1
+            fresh.append((split, replace(item, number=0)))
+        known.update(fresh)
+    return out
 
 
 def _items(path: Path, benchmark: str, columns: tuple[str, ...] = ()) -> Iterator[Item]:
-    subject = path.stem.removesuffix("_test")  # MMLU's dev and val keep theirs, so that a name means one item
-    for number, row in enumerate(_rows(path, columns)):
+    split, stem = _split(path), os.path.splitext(_plain_name(path))[0]
+    mark = "" if split in ("", "test") else f"_{split}"
+    rows = list(_rows(path, columns))
+    one_based = not columns and _one_based(rows)
+    for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise DataError(f"benchmark file {path}, row {number}: expected an object, found {type(row).__name__}")
-        question, options = _named(row, path, number, columns) if columns else _question(row, path, number)
-        yield Item(benchmark, str(row.get("subject") or subject), number, question, options)
+        try:
+            question, options = named(row, columns) if columns else question_of(row, one_based)
+        except ShapeError as error:
+            cure = "" if columns else f"; other columns are named as {path}::QUESTION,OPTION,OPTION"
+            raise DataError(f"benchmark file {path}, row {number}: {error}{cure}") from error
+        told = str(row.get("subject") or "").strip()
+        yield Item(benchmark, f"{told}{mark}" if told else stem.removesuffix("_test"), number, question, options)
+
+
+def _one_based(rows: Sequence[Any]) -> bool:
+    """Whether a file's answers are numbers that begin with 1: several rows, and none says 0."""
+    answers = [answer_of(row) for row in rows if isinstance(row, Mapping)]
+    places = [place_of(found[1]) for found in answers if found is not None and not str(found[1]).strip().isalpha()]
+    return len(places) > 1 and all(place is not None and place != 0 for place in places)
 
 
 def _rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Any]:
+    """The rows of a file of any of `FORMATS`; `DataError` where it cannot be read."""
+    kind = _format(path)
     try:
-        if path.suffix == ".parquet":
-            yield from pq.read_table(path).to_pylist()
-        elif path.suffix == ".jsonl":
-            for line in path.read_text("utf-8").split("\n"):
-                if line.strip():
-                    row = json.loads(line)
-                    yield row["doc"] if isinstance(row, dict) and isinstance(row.get("doc"), dict) else row
+        if kind == ".parquet":
+            yield from pq.read_table(path, page_checksum_verification=True).to_pylist()
+        elif kind in (".json", ".jsonl"):
+            yield from map(_logged, _json_rows(_text(path)))
+        elif kind in (".csv", ".tsv"):
+            yield from _csv_rows(path, columns, "\t" if kind == ".tsv" else ",")
         else:
-            yield from _csv_rows(path, columns)
-    except (ValueError, OSError, csv.Error, pa.ArrowInvalid) as error:
+            raise DataError(
+                f"benchmark file {path}: expected one of {', '.join(FORMATS)} (also with .gz); found {kind or 'none'}"
+            )
+    except (ValueError, OSError, EOFError, csv.Error, pa.ArrowInvalid) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"benchmark file {path} cannot be read ({error})") from error
 
 
-def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+def _text(path: Path) -> str:
+    """A file's text in UTF-8, without its byte-order mark."""
+    content = path.read_bytes()
+    return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
+
+
+def _logged(row: Any) -> Any:
+    """A row, or the item inside one of lm-evaluation-harness's logged samples."""
+    return row["doc"] if isinstance(row, dict) and isinstance(row.get("doc"), dict) else row
+
+
+def _json_rows(text: str) -> Iterator[Any]:
+    """JSON lines, or one document: a list, ``{"data": [...]}`` (SQuAD's with its paragraphs), ``{"examples": [...]}``."""
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        yield from (json.loads(line) for line in text.split("\n") if line.strip())
+        return
+    rows = (
+        next((whole[k] for k in ("data", "examples", "rows") if isinstance(whole.get(k), list)), [whole])
+        if isinstance(whole, dict)
+        else whole
+    )
+    for row in rows if isinstance(rows, list) else [rows]:
+        paragraphs = row.get("paragraphs") if isinstance(row, dict) else None
+        if isinstance(paragraphs, list):
+            yield from (question for paragraph in paragraphs for question in paragraph["qas"])
+        else:
+            yield row
+
+
+_LIMIT = Lock()
+
+
+def _csv_rows(path: Path, columns: Sequence[str], delimiter: str) -> Iterator[Mapping[str, Any]]:
     """Rows by their header, of named or known columns; MMLU's original files have none: question, four options, letter."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    if rows and (columns or set(rows[0]) & set(QUESTIONS)):
-        yield from (dict(zip(rows[0], row, strict=False)) for row in rows[1:])
+    with _LIMIT:  # csv's limit on a field is the process's; passages are longer
+        before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+        try:
+            rows = list(csv.reader(io.StringIO(_text(path), newline=""), delimiter=delimiter, strict=True))
+        finally:
+            csv.field_size_limit(before)
+    header = [name.strip() for name in rows[0]] if rows else []
+    if rows and (columns or {name.lower() for name in header} & {*QUESTIONS, *OPTIONS}):
+        for n, row in enumerate(rows[1:], 2):
+            if len(row) != len(header) and row:
+                raise DataError(
+                    f"benchmark file {path}, record {n}: expected {len(header)} fields as in its header, found {len(row)}"
+                )
+        yield from (dict(zip(header, row, strict=True)) for row in rows[1:] if row)
         return
     for n, row in enumerate(rows, 1):
         if len(row) != 6:
@@ -153,60 +265,11 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]
         yield {"question": row[0], "choices": row[1:5], "answer": row[5]}
 
 
-def _named(row: Mapping[str, Any], path: Path, number: int, columns: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    for column in columns:
-        if column not in row:
-            raise DataError(f"benchmark file {path}, row {number}, has no column {column!r}; it has {', '.join(row)}")
-    if not _plain(row[columns[0]]).strip():
-        raise DataError(f"benchmark file {path}, row {number}: the column {columns[0]!r} is empty")
-    return _plain(row[columns[0]]), tuple(o for c in columns[1:] for o in _listed(row[c]) if o.strip())
-
-
-def _question(row: Mapping[str, Any], path: Path, number: int) -> tuple[str, tuple[str, ...]]:
-    key = next((name for name in QUESTIONS if row.get(name)), None)
-    if key is None:
-        raise DataError(
-            f"benchmark file {path}, row {number}, has columns {', '.join(row)}; expected `question` (or "
-            f"{', '.join(QUESTIONS[1:])}) and `choices` or `choice0` ...; other columns are named as "
-            f"{path}::QUESTION,OPTION,OPTION"
-        )
-    many = next((row[name] for name in OPTIONS if row.get(name) is not None and name != key), None)
-    numbered = sorted((k for k in row if OPTION.fullmatch(k)), key=lambda k: int(re.sub(r"\D", "", k)))
-    options = _listed(many) if many is not None else [_plain(row[k]) for k in numbered]
-    from_one = many is None and bool(numbered) and numbered[0].endswith("1")  # WinoGrande's answer to option1 is 1
-    _check_answer(row, options, path, number, from_one)
-    return _plain(row[key]), tuple(option for option in options if option.strip())
-
-
-def _plain(value: Any) -> str:
-    return str(value) if value is not None else ""
-
-
-def _listed(value: Any) -> list[str]:
-    """Options: a list, ARC's ``{text: [...], label: [...]}``, or one."""
-    if isinstance(value, Mapping):
-        value = value.get("text") or []
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else [_plain(value)]
-
-
-def _check_answer(row: Mapping[str, Any], options: Sequence[str], path: Path, number: int, from_one: bool) -> None:
-    """Refuse an answer that is a number or a letter, and not one of the options."""
-    answer = next((row[name] for name in ANSWERS if row.get(name) not in (None, "")), None)
-    text = str(answer).strip()
-    place = (
-        int(text) if re.fullmatch(r"-?\d{1,2}", text) else ord(text.upper()) - 65 if re.fullmatch("[A-Za-z]", text) else None
-    )
-    if not options or place is None or text in options or any(row.get(name) == answer and name == "answerKey" for name in row):
-        return
-    if place < 0 or place >= len(options) + (from_one and text.isdigit()):
-        raise DataError(f"benchmark file {path}, row {number}: the answer is {text}, and there are {len(options)} options")
-
-
 MIN_QUOTED = 8
 
 
 def quoting(names: Sequence[str]) -> Callable[[Texts], npt.NDArray[np.bool_]]:
-    """Tells which texts hold a whole question of these benchmarks, of at least eight words: ``bool[N]``."""
+    """A function of texts: which of them hold a whole question of these benchmarks, of at least eight words: ``bool[N]``."""
     questions = [item.question for name in names for item in items_of(name)]
     long = [q for q in dict.fromkeys(questions) if len(Texts.of([q]).uax29_words) >= MIN_QUOTED]
     index = index_of(long)

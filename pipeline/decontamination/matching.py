@@ -90,7 +90,8 @@ def needles_of(items: Sequence[Item], rule: Rule) -> Needles:
         lasts = ends
     else:
         firsts, lasts = _runs(parents, rule)
-    kept = (lasts > firsts) & (told[lasts] - told[firsts] >= rule.min_information)
+    least = rule.min_words if rule.name == "dclm" else 1  # the runs of `ngram` are long enough already
+    kept = (lasts - firsts >= least) & (told[lasts] - told[firsts] >= rule.min_information)
     firsts, lasts = firsts[kept].astype(np.int64), lasts[kept].astype(np.int64)
     owners = np.searchsorted(begins, firsts, side="right") - 1
     owners = np.minimum(owners, len(items) - 1)

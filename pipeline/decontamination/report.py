@@ -1,8 +1,11 @@
-"""What to say beside a dataset of the benchmarks that were found in it: JSON for machines, Markdown for people.
+"""The contamination report published with a dataset: JSON for machines, Markdown for people.
 
-Law: an item is *dirty* if at least 80% of its words were found in documents, *partly* dirty from 20%, else *clean* (Llama 2,
-2307.09288, A.6). The words of all documents count together. Everything is made from the hits that the stage wrote; memory holds
-the items that were hit.
+Invariants:
+
+* An item is *dirty* if at least 80% of its words were found in documents, *partly* dirty from 20%, else *clean* (Llama 2,
+  2307.09288, A.6). The words found in all documents count together.
+* Everything is made from the verified hits that the stage wrote; memory holds the items that were hit.
+* Data in the Markdown (names, URLs, hosts, questions, texts) is escaped.
 """
 
 from collections import Counter
@@ -17,7 +20,10 @@ import pyarrow.parquet as pq
 
 from goldwash.pipeline.decontamination.benchmarks import Item
 from goldwash.pipeline.storage.atomic import write_json, write_text
-from goldwash.pipeline.storage.locations import filesystem, join
+from goldwash.pipeline.storage.locations import join
+from goldwash.pipeline.storage.verified import verified
+from goldwash.text_output import markdown as escaped
+from goldwash.text_output import markdown_code
 
 PARTLY, DIRTY = 0.2, 0.8
 DOCUMENTS_AN_ITEM, ITEMS_SHOWN, HOSTS_SHOWN, SPAN = 20, 100, 20, 400
@@ -39,19 +45,25 @@ item's words, where they stand there (begin, end, begin, end ...), and what stan
 
 
 def disclosed(
-    out: str, hits: Sequence[str], items: Sequence[Item], sizes: npt.NDArray[np.int64], facts: Mapping[str, Any]
+    out: str,
+    hits: Sequence[tuple[str, Mapping[str, Any]]],
+    items: Sequence[Item],
+    sizes: npt.NDArray[np.int64],
+    facts: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write ``decontamination.json`` and ``decontamination.md`` into a folder; gives the former."""
+    """Write ``decontamination.json`` and ``decontamination.md`` into a folder; returns the former.
+
+    ``hits``: the files of hits, each with the size and digest that its marker has.
+    """
     words: dict[int, npt.NDArray[np.bool_]] = {}
     documents: dict[int, list[dict[str, Any]]] = {}
     counts: Counter[int] = Counter()
     hosts: Counter[str] = Counter()
     pages = 0
-    for file in hits:
+    for file, written in hits:
         last = None
-        fs, path = filesystem(file)
-        with fs.open(path, "rb") as opened:
-            for batch in pq.ParquetFile(opened).iter_batches(1024):
+        with verified(file, written) as opened:
+            for batch in pq.ParquetFile(opened, page_checksum_verification=True).iter_batches(1024, use_threads=False):
                 for row in batch.to_pylist():
                     mask = words.setdefault(row["item"], np.zeros(int(sizes[row["item"]]), np.bool_))
                     for a, b in zip(row["words"][::2], row["words"][1::2], strict=True):
@@ -113,8 +125,15 @@ def _tally(items: Sequence[Item], shares: Mapping[int, float], counts: Mapping[i
     return dict(sorted(out.items()))
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")[:SPAN]
+def _cell(text: object) -> str:
+    """Data in a cell of a table: nothing in it becomes markup, a link or a further cell."""
+    return escaped(" ".join(str(text).split()), SPAN)
+
+
+def _value(value: Any) -> str:
+    """A parameter's value; those that a user gave may hold anything."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return ", ".join(markdown_code(v) if isinstance(v, str) else str(v) for v in values)
 
 
 def markdown(told: Mapping[str, Any]) -> str:
@@ -134,7 +153,7 @@ def markdown(told: Mapping[str, Any]) -> str:
         f"{DIRTY:.0%} of its words were found in documents, partly dirty from {PARTLY:.0%}, else clean (Llama 2, arXiv "
         "2307.09288, A.6).",
         "",
-        "Parameters: " + ", ".join(f"{k} {v}" for k, v in parameters.items()) + ".",
+        "Parameters: " + ", ".join(f"{k} {_value(v)}" for k, v in parameters.items()) + ".",
         "",
         *table,
         "",
@@ -151,7 +170,7 @@ def markdown(told: Mapping[str, Any]) -> str:
         matched = item["in"][0]
         lines.append(
             f"| {_cell(item['name'])} ({item['status']}) | {item['coverage']:.0%} | {item['documents']:,} "
-            f"| {_cell(item['question'])} | {_cell(matched['matched'])} ({_cell(matched['url'])}) |"
+            f"| {_cell(item['question'])} | {_cell(matched['matched'])} ({markdown_code(matched['url'], SPAN)}) |"
         )
     if len(told["items"]) > ITEMS_SHOWN:
         lines += ["", f"{len(told['items']) - ITEMS_SHOWN:,} more in decontamination.json."]

@@ -1,11 +1,15 @@
-"""decontaminate: find documents that quote a benchmark; drop them, delete what they quote, or annotate.
+"""decontaminate: find documents that quote a benchmark; drop them, delete what they quote, or annotate them.
 
-Law: texts and items are compared as sequences of normal words (`pipeline.decontamination.index`), by one of two rules
-(`pipeline.decontamination.matching`): DCLM's, or overlap of n-grams. With ``max_documents`` a first pass counts in how many documents of
-the crawl each run of words stands; a run in more of them is boilerplate and counts for nothing (GPT-3: 10). The last pass acts,
-and writes every hit to ``hits/``; the disclosure made of them is ``decontamination.json`` and ``decontamination.md``.
+Invariants:
 
-Dropped by ``benchmark_item_count``: how many items the document quotes.
+* Texts and items are compared as sequences of normal words (`pipeline.decontamination.index`), by DCLM's rule or by overlap of
+  n-grams (`pipeline.decontamination.matching`).
+* With ``max_documents``, a first pass counts the documents of the crawl that hold each run of words; a run in more of them is
+  boilerplate and is ignored (GPT-3: 10).
+* The last pass writes every hit to ``hits/``, of which `pipeline.decontamination.report` makes ``decontamination.json`` and
+  ``decontamination.md``.
+
+Rules: ``benchmark_item_count`` (how many items the document quotes), ``too_large``.
 """
 
 import hashlib
@@ -23,16 +27,20 @@ from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.benchmarks import Item, items_of
 from goldwash.pipeline.decontamination.matching import Needles, Quote, Rule, document_counts, needles_of, quotes_of
 from goldwash.pipeline.decontamination.report import HITS, disclosed
+from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, finish, markers_of, reports_of, stage_of, tasks_for
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import join, read_json
+from goldwash.pipeline.storage.locations import DataError, join, read_json
 from goldwash.pipeline.storage.parquet import dropped_table, schema_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 RULE, COVERAGE = "benchmark_item_count", "benchmark_coverage"
 SHOWN = 300
+
+BOILERPLATE = "boilerplate.json"
+"""The needles that are ignored, in one file: in each of 90,000 tasks they would be a file list of gigabytes."""
 
 MEASURED_BITS = {"dclm": 0.0, "ngram": 50.0}
 """``min_information`` where none is given: what costs false hits most and true ones least (docs/decontamination.md)."""
@@ -51,10 +59,12 @@ class Decontaminate(Stage):
     min_coverage: float = 0.0
     min_information: float | None = None
     max_documents: int | None = None
+    max_text_bytes: int = MAX_TEXT_BYTES
 
     def __post_init__(self) -> None:
         sound = {
             "min_words": (self.min_words >= 1, "1 or more"),
+            "max_text_bytes": (self.max_text_bytes >= 1, "1 or more"),
             "ngram": (self.ngram >= 2, "2 or more"),
             "min_coverage": (0 <= self.min_coverage <= 1, "0 to 1"),
             "min_information": (self.min_information is None or self.min_information >= 0, "0 bits or more, or null"),
@@ -105,7 +115,8 @@ class Decontaminate(Stage):
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Count, act, disclose."""
         ignored = [] if self.max_documents is None else self._boilerplate(inputs, out, run, self.max_documents)
-        cutting = tasks_for(self, inputs, out, ignored=ignored)
+        write_json(join(out, BOILERPLATE), ignored)
+        cutting = tasks_for(self, inputs, out, ignored=_digest_of(ignored))
         run(clean_shard, cutting)
         items, needles = prepared(self)
         facts = {
@@ -116,8 +127,8 @@ class Decontaminate(Stage):
             "index_bytes": needles.index.bytes,
         }
         documents = reports_of(cutting).read.documents
-        hits = [join(out, "hits", f"{task.name}.parquet") for task in cutting]
-        write_json(join(out, "boilerplate.json"), ignored)
+        files = (f"hits/{task.name}.parquet" for task in cutting)
+        hits = [(join(out, file), marker["files"][file]) for file, marker in zip(files, markers_of(cutting), strict=True)]
         disclosed(out, hits, items, needles.sizes, {**self.config(), **facts, "documents": documents})
         return finish(self, inputs, out, cutting, facts)
 
@@ -134,7 +145,7 @@ class Decontaminate(Stage):
         """The items that the document quotes, with the words that it has of each."""
         items, needles = prepared(self)
         texts = Texts.of([document["text"]])
-        quotes = quotes_of(texts, needles, read_json(join(folder, "boilerplate.json")) or ()).get(0, [])
+        quotes = quotes_of(texts, needles, read_json(join(folder, BOILERPLATE)) or ()).get(0, [])
         told: list[tuple[str, Any, str, bool]] = [(RULE, len(quotes), f"{RULE} <= 0", not quotes)]
         for quote in quotes:
             words = " ... ".join(texts.utf8[a:b].tobytes().decode() for a, b in quote.spans)
@@ -170,31 +181,47 @@ def count_shard(task: Task) -> None:
     counts: Counter[int] = Counter()
     with TaskOutput(task, None, dropped=False) as output:
         _, needles = prepared(stage)
-        for _, texts in output.batches(task.source):
-            counts.update(document_counts(texts, needles))
+        for table, texts in output.batches(task.source):
+            counts.update(document_counts(without_large(table, texts, stage.max_text_bytes).texts, needles))
             output.count(texts)
         output.facts["documents"] = {str(needle): n for needle, n in sorted(counts.items())}
+
+
+def _digest_of(ignored: Sequence[int]) -> str:
+    return hashlib.sha256(json.dumps(list(ignored)).encode()).hexdigest()
+
+
+def _ignored(task: Task) -> frozenset[int]:
+    """The needles that are ignored; a `DataError` where the file is not the one that the work was planned with."""
+    place = join(task.out, BOILERPLATE)
+    ignored = read_json(place)
+    if ignored is None or _digest_of(ignored) != task.extra["ignored"]:
+        raise DataError(f"{place} is missing or changed since this work was planned: run again")
+    return frozenset(ignored)
 
 
 def clean_shard(task: Task) -> None:
     """One shard in, one shard out, and its hits."""
     stage = stage_of(task, Decontaminate)
-    ignored = frozenset(task.extra["ignored"])
+    ignored = _ignored(task)
     items, needles = prepared(stage)
     schema = schema_of(task.source)
     if stage.action == "annotate":
         schema = with_fields(schema, **{RULE: pa.int64(), COVERAGE: pa.float64()})
     with TaskOutput(task, schema) as output:
         output.open("hits", f"hits/{task.name}.parquet", HITS)
-        for table, texts in output.batches(task.source):
+        for whole, every in output.batches(task.source):
+            sifted = without_large(whole, every, stage.max_text_bytes)
+            table, texts = sifted.table, sifted.texts
             quotes = quotes_of(texts, needles, ignored)
             kept, gone, report = acted(stage, table, texts, quotes, items)
             output.write("kept", kept)
-            if gone is not None:
-                output.write("dropped", gone)
+            for dropped in (gone, sifted.gone):
+                if dropped is not None:
+                    output.write("dropped", dropped)
             if quotes:
                 output.write("hits", _hits(table, output.report.read.documents, texts, quotes, items))
-            output.report += report
+            output.report += report + sifted.report
 
 
 def _hits(table: pa.Table, first: int, texts: Texts, quotes: Mapping[int, list[Quote]], items: Sequence[Item]) -> pa.Table:

@@ -87,7 +87,7 @@ def test_eleven_options_stay_in_order(tmp_path):
 def test_named_columns(tmp_path, name, content):
     assert read(tmp_path / name, content, "::frage, a,b") == [("a", "Warum?", ("darum", "nie"))]
     assert read(tmp_path / name, content, "::frage") == [("a", "Warum?", ())]
-    with pytest.raises(DataError, match=rf"{name}, row 0, has no column 'choices'; it has frage, a, b"):
+    with pytest.raises(DataError, match=rf"{name}, row 0: no column 'choices'; it has frage, a, b"):
         items_of(f"{tmp_path / name}::frage,choices")
     with pytest.raises(DataError, match=rf"{name}"):
         items_of(str(tmp_path / name))
@@ -109,8 +109,8 @@ def test_named_columns_may_hold_lists_and_blanks(tmp_path):
             "row 1: the answer is 1",
         ),
         ([{"sentence": "The _", "option1": "a", "option2": "b", "answer": "3"}], "row 0: the answer is 3"),
-        ([{"question": "Why?"}, {"question": ""}], "row 1, has columns question; expected `question`"),
-        ([{"q": "x"}], "row 0, has columns q; expected `question` .* other columns are named as .*a.jsonl::QUESTION,OPTION"),
+        ([{"question": "Why?"}, {"question": ""}], "row 1: found columns question; expected `question`"),
+        ([{"q": "x"}], "row 0: found columns q; expected `question` .* other columns are named as .*a.jsonl::QUESTION,OPTION"),
         ([{"question": "Why?"}, 7], "row 1: expected an object, found int"),
     ],
 )

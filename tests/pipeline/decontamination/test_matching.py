@@ -28,7 +28,7 @@ def runs_of(item: Item, rule: Rule) -> list[tuple[int, tuple[str, ...]]]:
     if rule.name == "dclm":
         question = segments[0]
         length = max(len(normal_words(item.last_sentence)), min(rule.min_words, len(question)))
-        return [(max(0, len(question) - length), question[-length:])] if question else []
+        return [(max(0, len(question) - length), question[-length:])] if len(question) >= max(rule.min_words, 1) else []
     runs, first = [], 0
     for segment in segments:
         if len(segment) >= rule.ngram:
@@ -153,9 +153,11 @@ def test_items_of_which_nothing_can_be_found():
         for n, (q, o) in enumerate([("Why not?", ("Yes", "No")), ("?!", ()), ("", ("", "")), ("金", ())])
     ]
     assert needles_of(items, Rule("ngram")).unsearched == 4  # shorter than min_words
-    assert needles_of(items, Rule("dclm")).unsearched == 2  # no word in the question
+    assert needles_of(items, Rule("dclm")).unsearched == 4  # likewise
+    assert needles_of(items, Rule("dclm", min_words=2)).unsearched == 3
+    assert needles_of(items, Rule("dclm", min_words=1)).unsearched == 2  # no word in the question
     assert quotes_of(Texts.of(["Why not? Yes 金 ?!", ""]), needles_of(items, Rule("ngram"))) == {}
-    assert set(ours(["Why not? Yes", "金"], items, Rule("dclm"))) == {(0, 0), (1, 3)}
+    assert set(ours(["Why not? Yes", "金"], items, Rule("dclm", min_words=1))) == {(0, 0), (1, 3)}
     assert quotes_of(Texts.of(["a"]), needles_of([], Rule("ngram"))) == {}
 
 
