@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.benchmarks import Item
@@ -295,6 +296,23 @@ def test_words_of_several_documents_count_together(tmp_path, bench):
     assert told(folder)["benchmarks"] == {"bench.jsonl": {"items": 3, "clean": 2, "partly": 0, "dirty": 1, "hit": 1, "hits": 3}}
 
 
+def rendered(markdown: str) -> tuple[list[list[str]], set[str]]:
+    """The rows of the tables that start with an item, as a reader of Markdown shows them; and the kinds of markup in it."""
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
+    inline = [token for token in tokens if token.type == "inline"]
+    kinds = {child.type for token in inline for child in token.children or ()} | {token.type for token in tokens}
+    rows, row = [], None
+    for token in tokens:
+        if token.type == "tr_open":
+            row = []
+        elif token.type == "tr_close":
+            rows.append(row)
+            row = None
+        elif token.type == "inline" and row is not None:
+            row.append("".join(child.content for child in token.children or ()))
+    return [row for row in rows if row and row[0].startswith("bench.jsonl/bench/")], kinds
+
+
 def test_hosts_and_cells(tmp_path, bench):
     question = BENCH[1]["question"]
     texts = [f"{question}\n| x | y |", f"{question} b", LAST, LAST + question]
@@ -302,13 +320,25 @@ def test_hosts_and_cells(tmp_path, bench):
     _, folder = ran(tmp_path, bench, [texts], urls=urls)
     assert told(folder)["hosts"] == {"(no host)": 2, "www.a.example": 2}
     assert told(folder)["documents_with_a_hit"] == 4
+    rows, kinds = rendered((folder / "decontamination.md").read_text())
+    assert [len(row) for row in rows] == [5, 5]
+    assert any("What | did the old prospector of Bendigo find | in the creek" in row[3] for row in rows)
+    assert not kinds & {"link_open", "image", "html_inline", "html_block"}
+
+
+def test_markup_in_data_is_shown_as_text(tmp_path):
+    evil = (
+        "<script>alert(1)</script> Which [pan](javascript:alert(2)) ![of](http://b.example/x.png) `these` *five* holds gold ?"
+    )
+    bench = tmp_path / "bench.jsonl"
+    bench.write_text(json.dumps({"question": evil, "choices": ["<img src=x onerror=alert(3)>"]}) + "\n")
+    url = "https://a.example/`|<script>[x](http://c.example)\x1b[31m"
+    _, folder = ran(tmp_path, str(bench), [[f"{evil} <img src=x onerror=alert(3)>"]], urls=[url])
     markdown = (folder / "decontamination.md").read_text()
-    table = [line for line in markdown.splitlines() if line.startswith("| bench.jsonl/bench/")]
-    assert len(table) == 2
-    for line in table:
-        assert line.replace("\\|", "").count("|") == 6, line
-    assert "What \\| did the old prospector of Bendigo find \\| in the creek" in markdown
-    assert "- www.a.example: 2" in markdown
+    rows, kinds = rendered(markdown)
+    assert not kinds & {"link_open", "image", "html_inline", "html_block", "em_open"}
+    assert "<script>alert(1)</script> Which [pan](javascript:alert(2))" in rows[0][3]
+    assert "\x1b" not in markdown
 
 
 def test_a_document_without_a_url(tmp_path, bench):
@@ -320,7 +350,7 @@ def test_the_markdown_shows_item_and_document_side_by_side(tmp_path, bench):
     _, folder = ran(tmp_path, bench, [TEXTS])
     markdown = (folder / "decontamination.md").read_text()
     assert "Of 4 documents 3 quote one of 3 benchmark items (rule `ngram`, action `drop`)" in markdown
-    assert f"| bench.jsonl/bench/0 (dirty) | 96% | 3 | {LAST} | {LAST[:-1]} (https://a.example/in-0-1) |" in markdown
+    assert ["bench.jsonl/bench/0 (dirty)", "96%", "3", LAST, f"{LAST[:-1]} (https://a.example/in-0-1)"] in rendered(markdown)[0]
 
 
 def test_no_hit_at_all(tmp_path, bench):
