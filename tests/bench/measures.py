@@ -174,6 +174,63 @@ def datatrove(kind: str, most: float) -> Measure:
     return preflight
 
 
+def in_datatrove(steps: Callable[[str], Sequence[Any]], most: float = 0) -> Measure:
+    """Steps of a datatrove pipeline on its documents, reading and writing left out; ``most``: a part of the input, in MB.
+
+    ``steps`` gets a folder for what they write.
+    """
+
+    def preflight() -> tuple[Work, int]:
+        from datatrove.data import Document
+
+        _, texts, urls = _texts()
+        every = max(1, int(sum(map(len, texts)) / 1e6 / most)) if most else 1
+        texts, urls = texts[::every], urls[::every]
+
+        def go(texts: Sequence[str]) -> None:
+            found: Any = (Document(t, str(n), metadata={"url": u}) for n, (t, u) in enumerate(zip(texts, urls, strict=False)))
+            for step in steps(tempfile.mkdtemp()):
+                found = step.run(found)
+            for _ in found:
+                pass
+
+        go(texts[:50])  # kernels are compiled, tokenizers loaded
+        return lambda: go(texts), size(texts)
+
+    return preflight
+
+
+def _gopher_by_goldwash(folder: str) -> Sequence[Any]:
+    from goldwash.datatrove import Clean
+
+    return [Clean("gopher")]
+
+
+def _gopher_by_datatrove(folder: str) -> Sequence[Any]:
+    from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
+
+    return [GopherRepetitionFilter(), GopherQualityFilter()]
+
+
+def _signed_by_goldwash(folder: str) -> Sequence[Any]:
+    from goldwash.datatrove import MinHashSignatures
+
+    return [MinHashSignatures(folder)]
+
+
+def _signed_by_datatrove(folder: str) -> Sequence[Any]:
+    from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignature
+
+    class Signature(MinhashDedupSignature):  # type: ignore[misc]
+        """The stock step yields nothing and is no generator."""
+
+        def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Any:
+            super().run(data, rank, world_size)
+            return iter(())
+
+    return [Signature(folder, MinhashConfig())]
+
+
 def words_by_uniseg() -> tuple[Work, int]:
     """uniseg's words, which the reference's repetition filter is built on."""
     from uniseg.wordbreak import words
@@ -531,6 +588,10 @@ MEASURES: dict[str, Measure] = {
     "Heuristics: datatrove GopherRepetitionFilter": datatrove("GopherRepetitionFilter", 1),
     "Heuristics: datatrove C4QualityFilter": datatrove("C4QualityFilter", 1),
     "Heuristics: datatrove FineWebQualityFilter": datatrove("FineWebQualityFilter", 1),
+    "In a datatrove pipeline: goldwash.datatrove.Clean, Gopher's rules and language": in_datatrove(_gopher_by_goldwash),
+    "In a datatrove pipeline: its own GopherRepetitionFilter and GopherQualityFilter": in_datatrove(_gopher_by_datatrove, 1),
+    "In a datatrove pipeline: goldwash.datatrove.MinHashSignatures, 14 x 8, 32 bits": in_datatrove(_signed_by_goldwash),
+    "In a datatrove pipeline: its own MinhashDedupSignature, 14 x 8, 64 bits": in_datatrove(_signed_by_datatrove, 1),
     "Repetition: all 13 rules of reference.yaml, words cut": repetition,
     "Repetition: the same in plain Python": twins(_repeats),
     "Repetition: uniseg's words alone (the reference's)": words_by_uniseg,
