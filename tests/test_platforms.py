@@ -56,6 +56,10 @@ IMPORT_ALL = """
 import importlib, pkgutil
 import numpy, numba, pyarrow.parquet, pyarrow.dataset, fsspec, rich.console, typer, datatrove.data, datatrove.executor.local
 import fastwarc.warc, resiliparse.extract.html2text, huggingface_hub, multiprocessing.popen_forkserver, multiprocessing.pool
+try:
+    import ray
+except ImportError:
+    pass
 {platform}
 import goldwash
 missing = []
