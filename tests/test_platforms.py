@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from goldwash.filters.cache import cache_home
 from tests.conftest import ROOT
 
 NOT_LINUX = """
@@ -128,10 +129,7 @@ STEPS = "stages:\n  - heuristics:\n      steps:\n        - {keep: word_count, mi
 @pytest.mark.parametrize(
     ("given", "place"),
     [
-        ("plain", "plain"),
-        ("./relative/../here", "here"),
-        ("with spaces/a b", "with spaces/a b"),
-        ("Gold/Wäsche 金 'quoted'", "Gold/Wäsche 金 'quoted'"),
+        ("./relative/../Gold Wäsche 金 'quoted'", "Gold Wäsche 金 'quoted'"),
         ("~/at home", "home/at home"),
         ("100%/#1", "100%/#1"),
     ],
@@ -152,7 +150,8 @@ def test_paths_mean_what_a_shell_would_mean(given: str, place: str, tmp_path: Pa
             sys.executable, "-m", "goldwash", "stage", "heuristics", "--input", f"{given}/in", "--out", f"{given}/the out",
             "--recipe", f"{given}/my recipe.yaml", "--workers", "1",
         ],
-        cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path / "home")}, capture_output=True, text=True, check=False,
+        cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path / "home"), "GOLDWASH_CACHE": str(cache_home())},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (shard,) = (tmp_path / place / "the out").glob("part-*.parquet")

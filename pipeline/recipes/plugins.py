@@ -29,7 +29,7 @@ def packed(name: str, folder: Path) -> dict[str, str]:
     """A name under ``use:`` as it travels: a ``.py`` file's source, or a module's name."""
     if not name.endswith(".py"):
         return {"module": name}
-    path = Path(name) if Path(name).is_absolute() else folder / name
+    path = folder / Path(name).expanduser()
     if not path.exists():
         raise RecipeError(f"use: no file {path}; give the path of a .py file (relative to the recipe) or a module's name")
     return {"file": path.name, "source": text_of(path)}

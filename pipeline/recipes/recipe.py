@@ -154,7 +154,7 @@ def source(name: str) -> str:
 
 def located(name: str, folder: Path = Path()) -> Path:
     """The file of a recipe's name or path; a `RecipeError` suggests the nearest known name."""
-    path = folder / name
+    path = folder / Path(name).expanduser()
     if path.suffix in (".yaml", ".yml"):
         if not path.exists():
             raise RecipeError(f"no recipe at {path}")
