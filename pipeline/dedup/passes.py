@@ -37,7 +37,7 @@ from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
+from goldwash.pipeline.storage.locations import DataError, join, read_json
 from goldwash.pipeline.storage.parquet import (
     dropped_table,
     not_read,
@@ -46,6 +46,7 @@ from goldwash.pipeline.storage.parquet import (
     with_fields,
 )
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
+from goldwash.pipeline.storage.verified import opened_output
 
 DOCUMENTS_A_TASK = 1 << 25
 """Documents whose keys a pairs task holds: about 1.7 GB."""
@@ -141,8 +142,8 @@ class Copies(Stage):
         if self.rule not in document:
             return [("copy_count", document.get("copy_count"), "documents that it stands for", True)]
         shard, row = map(int, str(document["detail"]).removeprefix("copy of ").split(":"))
-        with _opened(join(folder, "keys", f"keys-{shard:05d}.parquet")) as file:
-            kept = pq.read_table(file, columns=["id", "url"]).slice(row, 1).to_pylist()[0]
+        with _opened(join(folder, "keys", f"keys-{shard:05d}.parquet"), partly=True) as file:
+            kept = pq.read_table(file, columns=["id", "url"], page_checksum_verification=True).slice(row, 1).to_pylist()[0]
         return [(self.rule, document[self.rule], f"one is kept: {kept['id']} {kept['url']}", False)]
 
 
@@ -189,22 +190,23 @@ def _check_score(stage: Copies, source: Input) -> None:
 
 
 @contextmanager
-def _opened(location: str) -> Iterator[Any]:
-    """A file that a pass before has written; a `DataError` where it is missing or broken."""
-    fs, path = filesystem(location)
+def _opened(location: str, partly: bool = False) -> Iterator[Any]:
+    """A file that an earlier pass wrote, verified (`opened_output`); a `DataError` where it is missing or broken."""
     try:
-        with fs.open(path, "rb") as file:
+        with opened_output(location, partly) as file:
             yield file
     except FileNotFoundError as error:
         raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error
     except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, DataError):
+            raise
         raise not_read(location, error, "delete it and run again") from error
 
 
 def read_keys(location: str, stage: Copies, columns: Sequence[str], rows: int | None = None) -> pa.Table:
     """Columns of a shard of keys; `DataError` where it is missing, of other parameters, or of another length."""
-    with _opened(location) as file:
-        parquet = pq.ParquetFile(file)
+    with _opened(location, partly=True) as file:
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
         made = json.loads((parquet.schema_arrow.metadata or {}).get(b"goldwash", b"null"))
         wanted = json.loads(json.dumps({"stage": stage.name, **stage.parameters()}))
         if made != wanted:
@@ -287,8 +289,9 @@ def rows_between(locations: Sequence[str], column: str, low: int, high: int) -> 
     """Rows whose number in a sorted column lies from ``low`` to below ``high``; row groups beyond are not read."""
     found = []
     for location in locations:
-        with _opened(location) as file:
-            found.append(pq.read_table(file, filters=(pc.field(column) >= low) & (pc.field(column) < high)))
+        with _opened(location, partly=True) as file:
+            inside = (pc.field(column) >= low) & (pc.field(column) < high)
+            found.append(pq.read_table(file, filters=inside, page_checksum_verification=True))
     return pa.concat_tables(found).sort_by(column)
 
 

@@ -1,7 +1,6 @@
 """Write Parquet shards: zstd, page checksums, row groups bounded by bytes."""
 
 import hashlib
-import os
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +20,7 @@ from goldwash.pipeline.storage.tables import dropped_table as dropped_table
 from goldwash.pipeline.storage.tables import texts_of as texts_of
 from goldwash.pipeline.storage.tables import with_column as with_column
 from goldwash.pipeline.storage.tables import with_fields as with_fields
+from goldwash.pipeline.storage.verified import footer_of
 
 ROW_GROUP_BYTES = 16 << 20
 
@@ -69,16 +69,16 @@ class ShardWriter:
         self._held, self._held_bytes = [], 0
 
     def commit(self) -> dict[str, Any]:
-        """Make the shard appear; its rows, bytes and SHA-256."""
+        """Make the shard appear; its rows, bytes, SHA-256, and that of its footer."""
         if self._held:
             self._flush()
         with in_plain_words(self.location, writing=True, disk_only=True):
             self._writer.close()
             with open(self._half, "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = os.path.getsize(self._half)
+                size, footer = footer_of(file)
         self._file.__exit__(None, None, None)
-        return {"rows": self.rows, "bytes": size, "sha256": digest}
+        return {"rows": self.rows, "bytes": size, "sha256": digest, "footer": footer}
 
     def abandon(self) -> None:
         """Leave nothing behind."""

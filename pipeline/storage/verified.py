@@ -13,7 +13,8 @@ from typing import Any
 from goldwash.filters.fetch import file_digest
 from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
-from goldwash.pipeline.storage.locations import filesystem, is_local
+from goldwash.pipeline.storage.locations import filesystem, is_local, join
+from goldwash.pipeline.storage.sealed import read_sealed
 from goldwash.pipeline.storage.source import Input
 
 
@@ -42,6 +43,45 @@ def verified(location: str, facts: Any) -> Iterator[Any]:
     """A file that a task wrote, opened for reading, verified against the ``bytes`` and ``sha256`` that its marker has of it."""
     with opened_file(Input(location, int(facts["bytes"]), str(facts["sha256"]))) as file:
         yield file
+
+
+@contextmanager
+def opened_output(location: str, partly: bool = False) -> Iterator[Any]:
+    """A Parquet file that an earlier pass of this stage wrote, opened for reading, verified against its task's marker.
+
+    ``partly``: for readers of a few columns or row groups. The size and the footer are verified here, the reader verifies the
+    checksum of each page that it reads (``page_checksum_verification=True``), and no other byte is read.
+
+    Raises `DataError` where the content is another; ``FileNotFoundError`` where there is no file, or no marker of it.
+    """
+    folder, _, file = location.rpartition("/")
+    out, _, below = folder.rpartition("/")
+    marker = read_sealed(join(out, "tasks", f"{file.removesuffix('.parquet')}.json")) or {"files": {}}
+    facts = marker["files"].get(f"{below}/{file}")
+    if facts is None:
+        raise FileNotFoundError(location)
+    source = Input(location, int(facts["bytes"]), str(facts["sha256"]))
+    if not partly or "footer" not in facts:
+        with opened_file(source) as opened:
+            yield opened
+        return
+    fs, path = filesystem(location)
+    with fs.open(path, "rb") as opened:
+        size, footer = footer_of(opened)
+        if (size, footer) != (source.bytes, facts["footer"]):
+            raise changed(source, size)
+        yield opened
+
+
+def footer_of(file: Any) -> tuple[int, str]:
+    """The size of an opened Parquet file, and the SHA-256 of its footer, which says where every page is."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 8))
+    length = int.from_bytes(file.read(8)[:4], "little")
+    file.seek(max(0, size - 8 - length))
+    digest = hashlib.sha256(file.read()).hexdigest()
+    file.seek(0)
+    return size, digest
 
 
 def changed(source: Input, size: int) -> DataError:
