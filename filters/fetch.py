@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 
+from goldwash.credentials import with_credentials
 from goldwash.errors import GoldwashError
 from goldwash.filters.cache import in_cache, put
 from goldwash.text_output import printable, without_password
@@ -49,7 +50,9 @@ def fetched(place: str, sha256: str | None = None, version: str = "") -> Path:
     if not kept.is_file():
         try:
             with put(kept) as half:
-                fs, path = fsspec.core.url_to_fs(place)
+                # aiohttp asks proxies and reads .netrc only if it is told to
+                options = {"client_kwargs": {"trust_env": True}} if place.startswith(("http://", "https://")) else {}
+                fs, path = fsspec.core.url_to_fs(with_credentials(place), **options)
                 fs.get_file(path, str(half))
                 _check(half, shown, sha256)
         except FetchError:

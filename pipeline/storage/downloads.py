@@ -9,7 +9,7 @@ from typing import Any
 from goldwash.pipeline.storage.atomic import anonymous_temp_file
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.locations import filesystem, is_local
-from goldwash.pipeline.storage.retry import status_of, with_retries
+from goldwash.pipeline.storage.retry import answer_behind, status_of, with_retries
 
 
 @contextmanager
@@ -56,6 +56,7 @@ def fetch(fs: Any, path: str, copy: str) -> None:
 
 def _is_worth_another(error: BaseException) -> bool:
     """Any error of a transfer but a refusal: clients wrap broken connections in errors of many kinds."""
+    error = answer_behind(error)
     refused = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError)
     status = status_of(error)
     return not refused and (status is None or status >= 500 or status == 429) and "Credential" not in type(error).__name__

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from goldwash.credentials import shown
 from goldwash.errors import GoldwashError
-from goldwash.pipeline.storage.retry import is_transient, status_of
+from goldwash.pipeline.storage.retry import answer_behind, is_transient, status_of
 from goldwash.text_output import printable, without_password
 
 
@@ -33,9 +33,12 @@ def in_plain_words(location: str, writing: bool = False, disk_only: bool = False
     """
     try:
         yield
-    except (DataError, FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except DataError:
         raise
-    except Exception as error:
+    except Exception as caught:
+        error = answer_behind(caught)
+        if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+            raise
         if disk_only and not is_of_disk(error):
             raise
         sentence = sentence_of(location, error, writing)
@@ -46,7 +49,7 @@ def in_plain_words(location: str, writing: bool = False, disk_only: bool = False
         raise told from error
 
 
-def sentence_of(location: str, error: Exception, writing: bool = False) -> str | None:
+def sentence_of(location: str, error: BaseException, writing: bool = False) -> str | None:
     """What to say of an error; None for an error that is none of a disk, a store or a server."""
     place, act = printable(shown(location)), "written" if writing else "read"
     if type(error).__name__ in NO_CREDENTIALS:

@@ -54,6 +54,17 @@ def status_of(error: BaseException) -> int | None:
     return found if isinstance(found, int) else None
 
 
+def answer_behind(error: BaseException) -> BaseException:
+    """The error of the client behind a ``FileNotFoundError`` that is none.
+
+    fsspec's HTTP file system raises one whatever the server answered: 401 and 503 too.
+    """
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and cause is not None and status_of(cause) not in (None, 404, 410):
+        return cause
+    return error
+
+
 def _is_of_connections(error: BaseException) -> bool:
     return any(kind.__name__ in CONNECTIONS for kind in type(error).__mro__)
 
