@@ -27,6 +27,6 @@ def test_the_blocks_run(tmp_path: Path) -> None:
     for block in commands:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300, stdin=subprocess.DEVNULL,
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=1200, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"

@@ -1,9 +1,12 @@
-"""The sample crawl: some hundreds of pages that look like the web, made here so that a first run needs no network.
+"""The sample crawl: several hundred pages that look like the web, generated here so that a first run needs no network.
 
-Law: equal seeds give equal bytes on one Python version, and each page carries the fate that the baseline recipe has in store
-for it. A fate is ``stage/rule`` (of heuristics: there or among extract's early rules), or ``quality`` (judged there by its
-score), or ``kept``. A page's choices come from a `Random` of its own, named by seed, maker and number: a page more of one kind
-changes no page of another.
+Invariants:
+
+* Equal seeds give equal bytes on one Python version.
+* Each page has the fate that the baseline recipe gives it: ``stage/rule`` (for heuristics: there or among extract's early
+  rules), ``quality`` (decided there by its score), or ``kept``.
+* A page's choices come from a `Random` of its own, seeded by seed, maker and number: one more page of a kind changes no other
+  page.
 """
 
 import csv
@@ -61,7 +64,7 @@ BANNED_HOSTS = (
     "bingohall.co.uk", "www.bingo-corner.com", "play.casino-123.com", "blackjack-play.com:8080", "www.bingonearme.org:443",
     "WWW.BingoRoom.com", "news.blog.casino-association.com", "dating-life.com",
 )  # fmt: skip
-"""Hosts that UT1's list has, as crawls write them: with ``www.``, below another name, with a port, in capitals."""
+"""Hosts on UT1's list, as crawls write them: with ``www.``, as a subdomain, with a port, in capitals."""
 BANNED_WORDS = ("nsfw", "viagra", "kinky", "cialis", "xxx", "bollocks", "smut", "tosser")
 TOPIC_NAMES = tuple(TOPICS)
 
@@ -75,7 +78,7 @@ def address(kind: str, number: int, rng: Random) -> str:
 
 
 def topic_of(number: int) -> str:
-    """The topics in turn."""
+    """The topics, one after the other."""
     return TOPIC_NAMES[number % len(TOPIC_NAMES)]
 
 
@@ -90,7 +93,7 @@ def title_of(topic: str, rng: Random) -> str:
 def laid_out(
     kind: str, fate: str, number: int, rng: Random, content: tuple[str, str], layout: made.Layout | None = None
 ) -> Page:
-    """An English page: a title and HTML within one of the layouts."""
+    """An English page: a title, and HTML in one of the layouts."""
     url = address(kind, number, rng)
     html = (layout or rng.choice(LAYOUTS))(*content, url.split("/")[2], rng)
     return made.response(url, html, kind, fate)
@@ -113,7 +116,7 @@ def article(number: int, rng: Random) -> Page:
 
 
 def forum(number: int, rng: Random) -> Page:
-    """A thread, with a few counters that cost it less than 5% of its words."""
+    """A forum thread; removing its few counters costs less than 5% of its words."""
     topic = topic_of(number)
     posts = made.grouped(made.prose(topic, "forum", 12, rng), 3)
     counters = [f"{rng.randrange(2, 60)} likes", f"{rng.randrange(2, 900)} views"]
@@ -125,13 +128,13 @@ def forum(number: int, rng: Random) -> Page:
 
 
 def documentation(number: int, rng: Random) -> Page:
-    """A section of the standard library's docstrings."""
+    """A section of docstrings of the standard library."""
     module, texts = page_sections()[2 * number]
     return laid_out("documentation", "quality", number, rng, (f"Notes on the {module} module", made.paragraphs(texts)))
 
 
 def tutorial(number: int, rng: Random) -> Page:
-    """Docstrings' prose around a listing."""
+    """Prose of docstrings around a code listing."""
     module, texts = page_sections()[-1 - number]
     topic = TOPICS[topic_of(number)]
     verb, thing = (rng.choice(cards).replace(" ", "_") for cards in (topic.verbs, topic.things))
@@ -144,7 +147,7 @@ def tutorial(number: int, rng: Random) -> Page:
 
 
 def table(number: int, rng: Random) -> Page:
-    """A table of words below some sentences."""
+    """Some sentences, and below them a table of words."""
     topic = topic_of(number)
     deck = made.Deck(TOPICS[topic], rng)
     rows = "\n".join(
@@ -173,19 +176,19 @@ def _verses(topic: str, rng: Random) -> list[str]:
 
 
 def verse(number: int, rng: Random) -> Page:
-    """Short lines alone: no line has the 13 words of an n-gram, and yet the page has copies."""
+    """Short lines only: no line has the 13 words of an n-gram, and the page has copies."""
     lines = _verses(topic_of(number), rng)
     body = "\n".join("<p>" + "<br>\n".join(lines[i : i + 5]) + "</p>" for i in range(0, len(lines), 5))
     return laid_out("verse", "quality", number, rng, (f"Lines for {lines[0].split()[-1]}", body), made.bare)
 
 
 def answers(number: int, rng: Random) -> Page:
-    """Questions with explanations: what the quality classifier looks for."""
+    """Questions with explanations, which the quality classifier prefers."""
     return _explained("answers", "kept", number, rng, topic_of(number), "")
 
 
 def examined(number: int, rng: Random) -> Page:
-    """The same with a question of a benchmark and its options, word for word."""
+    """The same, with a benchmark question and its options, word for word."""
     subject, topic = (("high_school_physics", "physics"), ("nutrition", "health"), ("world_history", "history"))[number % 3]
     question, *options, letter = BENCHMARK[subject][number]
     right = options["ABCD".index(letter)]
@@ -202,7 +205,7 @@ def _explained(kind: str, fate: str, number: int, rng: Random, topic: str, head:
 
 
 def page_sections() -> Sequence[made.Section]:
-    """Two sections of docstrings in three; the third is the classifier's."""
+    """Two of three sections of docstrings; the third is an example for the classifier."""
     return [section for i, section in enumerate(made.manual()) if i % 3]
 
 
@@ -228,7 +231,7 @@ def binary(number: int, rng: Random) -> Page:
 
 
 def missing(number: int, rng: Random) -> Page:
-    """A server's excuse."""
+    """A server's error page."""
     status = (404, 500, 404, 403, 503)[number % 5]
     texts = [f"Error {status}. The page that you asked for cannot be shown.", *made.prose(topic_of(number), "blog", 4, rng)]
     page = laid_out("error", "extract/http_status", number, rng, (f"Error {status}", made.paragraphs(texts)))
@@ -236,7 +239,7 @@ def missing(number: int, rng: Random) -> Page:
 
 
 def empty(number: int, rng: Random) -> Page:
-    """Scripts, or a redirect: nothing to read."""
+    """Scripts or a redirect: no text."""
     url = address("empty", number, rng)
     heads = (
         f'<meta http-equiv="refresh" content="0; url=/start-{number}">',
@@ -258,7 +261,7 @@ def banned_host(number: int, rng: Random) -> Page:
 
 
 def banned_word(number: int, rng: Random) -> Page:
-    """A harmless text below a word that no URL may have."""
+    """A harmless text at a URL with a banned word."""
     page = replace(article(710 + number, rng), kind="banned-word", fate="heuristics/url_word_count")
     word = BANNED_WORDS[number]
     tail = (f"{word}/{number}.html", f"list-{word}.html", f"index.php?tag={word}", f"a/{word.upper()}/b.htm")[number % 4]
@@ -266,7 +269,7 @@ def banned_word(number: int, rng: Random) -> Page:
 
 
 def foreign(number: int, rng: Random) -> Page:
-    """A page in another language and one of its encodings, which is declared somewhere, or nowhere."""
+    """A page in another language and one of its encodings, declared in one of several places or nowhere."""
     drawn = rng.choices(tuple(LANGUAGES), range(len(LANGUAGES) + 4, 4, -1))[0]
     language = (*LANGUAGES, *[drawn] * (number + 1))[number]
     encoding = rng.choice(LANGUAGES[language][0])
@@ -326,21 +329,21 @@ def tags(number: int, rng: Random) -> Page:
 
 
 def bullets(number: int, rng: Random) -> Page:
-    """Every line an item."""
+    """Every line is a list item."""
     mark = ("-", "*", "\u2022")[number % 3]
     texts = [f"{mark} {text}" for text in made.prose(topic_of(number), "list", 11, rng)]
     return _dropped("bullets", "bullet_line_fraction", number, rng, texts, f"{mark} Our list")
 
 
 def teasers(number: int, rng: Random) -> Page:
-    """Every line broken off."""
+    """Every line ends in an ellipsis."""
     sentences = made.prose(topic_of(number), "news", 10, rng)
     dots = ("...", "\u2026", ". . .")[number % 3]
     return _dropped("teasers", "ellipsis_line_fraction", number, rng, [text.rsplit(" ", 1)[0] + dots for text in sentences])
 
 
 def prices(number: int, rng: Random) -> Page:
-    """A price list: more numbers than the rule bears."""
+    """A price list: more numbers than the rule allows."""
     deck = made.Deck(TOPICS[topic_of(number)], rng)
     line = "the {thing} with a {adj} box: {n} + {n} = {n} for {name}, was {n}"
     return _dropped("prices", "nonalphabetic_word_fraction", number, rng, [line.format_map(deck) for _ in range(9)])
@@ -358,14 +361,14 @@ STOPLESS = made.cards(
 
 
 def stopless(number: int, rng: Random) -> Page:
-    """Shop talk without the commonest words."""
+    """Shop text without stop words."""
     deck = made.Deck(TOPICS[topic_of(number)], rng)
     texts = [made.sentence(template, deck) for template in rng.sample(STOPLESS, len(STOPLESS))]
     return _dropped("stopless", "stop_word_count", number, rng, texts, "All our offers")
 
 
 def repeated(number: int, rng: Random) -> Page:
-    """Lines, paragraphs or phrases over and over."""
+    """Repeated lines, paragraphs or phrases."""
     topic = topic_of(number)
     deck = made.Deck(TOPICS[topic], rng)
     if number % 3 == 0:
@@ -419,7 +422,7 @@ def _noise(number: int, deck: made.Deck) -> list[str]:
 
 
 def lossy(number: int, rng: Random) -> Page:
-    """Prose that loses more than 5% of its words with the lines that are none: counters, capitals, numbers, buttons."""
+    """Prose that loses more than 5% of its words when lines of counters, capitals, numbers and buttons are removed."""
     topic = topic_of(number)
     noise = _noise(number, made.Deck(TOPICS[topic], rng))
     broken_off = noise[0].endswith("...")
@@ -442,7 +445,7 @@ DIGESTS = 8
 
 
 def pages(seed: int = 0) -> list[Page]:
-    """The crawl's pages in their order; a copy always comes after its original, a digest after both of its sources."""
+    """The pages of the crawl, in order: a copy comes after its original, a digest after both of its sources."""
     originals = [maker(i, Random(f"{seed}/{maker.__name__}/{i}")) for maker, count in PLAN for i in range(count)]
     rng = Random(f"{seed}/order")
     rng.shuffle(originals)
@@ -475,14 +478,14 @@ def _copy(page: Page, number: int, rng: Random) -> Page:
 
 
 def _digest(page: Page, other: Page, number: int, rng: Random) -> Page:
-    """Two paragraphs of a page and two of another, or two stanzas of a verse: near neither, and nothing of its own."""
+    """Two paragraphs of each of two pages, or two stanzas of a verse: a near copy of neither, with no text of its own."""
     texts = _paragraphs(page)[:2] + (_paragraphs(other)[-2:] if other is not page else [])
     title = re.findall("<title>([^<|&]*)", page.html.decode(), re.IGNORECASE)[0].strip()
     return laid_out("digest", "bloom/duplicate", number, rng, (title, "\n".join(f"<p>{text}</p>" for text in texts)), made.bare)
 
 
 def _paragraphs(page: Page) -> list[str]:
-    """A page's longer paragraphs; none where a character is not ASCII."""
+    """A page's longer paragraphs; ``[]`` if a character is not ASCII."""
     return re.findall(r"<p>((?:[^<]|<br>){100,})", page.html.decode(), re.IGNORECASE) if page.html.isascii() else []
 
 
@@ -565,7 +568,7 @@ class _Records:
         self._writer.write_record(record)
 
     def request(self, url: str) -> None:
-        """What the crawler asked."""
+        """The crawler's request."""
         _, _, host, path = url.split("/", 3)
         asked = [("Host", host), ("User-Agent", "goldwash-sample")]
         self.write(
@@ -577,12 +580,12 @@ class _Records:
         )
 
     def response(self, page: Page) -> None:
-        """What the server answered."""
+        """The server's response."""
         status = f"{page.status} {HTTPStatus(page.status).phrase}"
         self.write("response", page.url, page.html, StatusAndHeaders(status, list(page.headers), protocol="HTTP/1.1"))
 
     def others(self, url: str) -> None:
-        """Records of the types that hold no page."""
+        """Records of the types that contain no page."""
         fetched = b"fetchTimeMs: 42\r\ncharset-detected: UTF-8\r\n"
         self.write("metadata", url, fetched, "application/warc-fields", WARC_Concurrent_To=record_id(url))
         self.write("resource", "dns:maple-stone.example", b"maple-stone.example. 300 IN A 192.0.2.7\n", "text/dns")
@@ -595,7 +598,7 @@ class _Records:
 
 
 def positives(seed: int, count: int = 150) -> Iterator[dict[str, object]]:
-    """Explanations in the two forms that instruction sets come in, mixed."""
+    """Explanations in the two forms of instruction datasets, mixed."""
     for i in range(2 * count):
         rng = Random(f"{seed}/positive/{i}")
         pairs = made.explanations(topic_of(i), rng.randrange(1, 3), rng)
@@ -607,7 +610,7 @@ def positives(seed: int, count: int = 150) -> Iterator[dict[str, object]]:
 
 
 def negatives(seed: int, count: int = 300) -> Iterator[dict[str, str]]:
-    """Texts as the web has them: chatter of all styles, and every fifth a piece of documentation."""
+    """Texts as on the web: chatter of all styles; every fifth is documentation."""
     sections = made.manual()[::3]
     for i in range(count):
         rng = Random(f"{seed}/negative/{i}")

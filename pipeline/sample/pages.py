@@ -1,11 +1,12 @@
-"""What the sample crawl's pages are made of: prose, languages and layouts of HTML.
+"""The content of the sample crawl's pages: prose, languages and HTML layouts.
 
-Law: every text comes from the word lists below, written for this file, or from docstrings of the standard library; every
-choice from the `Random` that is handed in. Nothing here knows of archives, or of what becomes of a page.
+Invariants: every text comes from the word lists below, written for this file, or from docstrings of the standard library. Every
+choice comes from the `Random` that is passed in. Nothing here knows about archives or fates. The texts are data: an edit of one
+changes the sample's bytes.
 
-A `Deck` fills a template's slots (``{thing}``, ``{place}``, ...) and deals no card twice before all are dealt, since a page
-that repeats its phrases is no longer prose to the repetition rules. Templates keep at most eight words between two slots, so
-that two pages share few 13-grams.
+A `Deck` fills a template's slots (``{thing}``, ``{place}``, ...) and deals no card twice before all are dealt, because the
+repetition rules drop pages that repeat their phrases. Templates have at most eight words between two slots, so that two pages
+share few 13-grams.
 """
 
 # ruff: noqa: E501 -- lists of words and questions in wide lines; Greek and Turkish letters that look like Latin ones
@@ -28,7 +29,7 @@ Layout = Callable[[str, str, str, Random], str]
 
 @dataclass(frozen=True)
 class Page:
-    """A response of the sample crawl, with the fate that the baseline recipe has in store for it."""
+    """A response of the sample crawl, with the fate that the baseline recipe gives it."""
 
     url: str
     html: bytes
@@ -40,7 +41,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Topic:
-    """The vocabulary of one subject; a fact is what happens, why, what follows, and what it can be compared with."""
+    """The vocabulary of one subject. A fact has four parts: observation, reason, consequence, comparison."""
 
     things: tuple[str, ...]
     verbs: tuple[str, ...]
@@ -303,7 +304,7 @@ EXPLANATIONS = (
 
 
 class Deck(dict[str, str]):
-    """Cards for a template's slots, without repeats until all are dealt."""
+    """Cards for a template's slots; none is dealt twice before all are dealt."""
 
     def __init__(self, topic: Topic, rng: Random) -> None:
         super().__init__()
@@ -327,7 +328,7 @@ def sentence(template: str, slots: Mapping[str, str]) -> str:
 
 
 def prose(topic: str, style: str, count: int, rng: Random) -> list[str]:
-    """So many sentences of a style of the web, no template twice while they last."""
+    """A number of sentences in one web style; no template is used twice before all are used."""
     deck, templates = Deck(TOPICS[topic], rng), STYLES[style].split("\n")
     dealt: list[str] = []
     while len(dealt) < count:
@@ -336,7 +337,7 @@ def prose(topic: str, style: str, count: int, rng: Random) -> list[str]:
 
 
 def explanations(topic: str, count: int, rng: Random) -> list[tuple[str, str]]:
-    """So many questions on a topic, each with its answer of five sentences."""
+    """A number of questions on a topic, each with an answer of five sentences."""
     deck = Deck(TOPICS[topic], rng)
     reason, consequence, comparison, remark = ([t.strip() for t in rng.sample(g, len(g))] for g in _explanation_groups())
     pairs = []
@@ -353,7 +354,7 @@ def _explanation_groups() -> list[list[str]]:
 
 
 def grouped(sentences: Sequence[str], size: int) -> list[str]:
-    """Paragraphs of so many sentences."""
+    """Paragraphs with given numbers of sentences."""
     return [" ".join(group) for group in in_groups(sentences, size)]
 
 
@@ -587,7 +588,7 @@ FUNCTION_WORDS = frozenset(
 
 
 def _is_page(text: str) -> bool:
-    """Whether a language model would call it English, and hardly five words of it in a row stand there twice."""
+    """Whether a language identifier would call it English, and few runs of five words occur twice."""
     words = re.findall(r"\w+", text)
     fives = Counter(tuple(words[i : i + 5]) for i in range(len(words) - 4))
     repeats = sum(count for count in fives.values() if count > 1)
@@ -646,7 +647,7 @@ def modern(title: str, body: str, site: str, rng: Random) -> str:
 
 
 def divided(title: str, body: str, site: str, rng: Random) -> str:
-    """XHTML of the middle years: everything a ``div`` with a class."""
+    """XHTML of the 2000s: a ``div`` with a class for everything."""
     return (
         '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">\n'
         f'<html xmlns="http://www.w3.org/1999/xhtml">\n<head><title>{site} &raquo; {escape(title)}</title></head>\n<body>\n'
@@ -657,7 +658,7 @@ def divided(title: str, body: str, site: str, rng: Random) -> str:
 
 
 def old(title: str, body: str, site: str, rng: Random) -> str:
-    """HTML 3.2: shouting tags, fonts, a table for the layout, and paragraphs that nobody closed."""
+    """HTML 3.2: tags in capitals, fonts, a table for the layout, unclosed paragraphs."""
     open_paragraphs = re.sub(r"</p>", "", body).replace("<p>", "<P>")
     colour = rng.choice(["#000080", "maroon", "green"])
     return (
