@@ -30,7 +30,7 @@ VAGUE_TYPES = (
 """Content types that say nothing: none, an invalid one, what servers send by default, and XML, which a page may be."""
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_TYPE = re.compile(rf"\s*({_TOKEN}/{_TOKEN})\s*$")
+_TYPE = re.compile(rf"\s*((?!'){_TOKEN}/{_TOKEN})\s*$")  # a quote is a token's character, and begins no type that is in use
 _PARAMETER = re.compile(r"""charset\s*=\s*(?:"([^"]*)"?|'([^']*)'?|([^\s;,"']+))""", re.IGNORECASE)
 _LIST_ITEM = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 
@@ -175,8 +175,9 @@ def _browser_text(payload: bytes, first: bytes, headers: Mapping[str, str]) -> s
             believed = text.count("\ufffd") <= max(1, MALFORMED * others) and ("<" in text or not label.startswith("utf-16"))
         if believed:
             return text
+    detected = map_encoding_to_html5(detect_encoding(payload) or "") or "utf-8"
     try:
-        return _text(payload, map_encoding_to_html5(detect_encoding(payload) or "windows-1252") or "windows-1252")
+        return _text(payload, "windows-1252" if detected == "utf-8" else detected)  # as browsers do without a label
     except LookupError:  # a name of the detector's that is none of the standard's
         return _text(payload, "windows-1252")
 

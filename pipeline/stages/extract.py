@@ -29,7 +29,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -55,17 +55,17 @@ from goldwash.pipeline.html.decoding import (
 from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
 from goldwash.pipeline.html.visible_text import visible
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, finish, stage_of, tasks_for
+from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.steps import Step, clean
 from goldwash.pipeline.storage.downloads import local_copy
-from goldwash.pipeline.storage.inputs import HTML_ENDINGS, Input
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.inputs import ARCHIVE_ENDINGS, HTML_ENDINGS, Input
+from goldwash.pipeline.storage.locations import DataError, is_local
 from goldwash.pipeline.storage.parquet import BATCH_BYTES, DOCUMENT, DROPPED, with_fields
 from goldwash.pipeline.storage.states import heartbeat
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.warc.http import HEAD_BYTES, TooLarge, response
-from goldwash.pipeline.warc.records import Damage, Record, arc_id, records
+from goldwash.pipeline.warc.records import Damage, Record, Seams, arc_id, records
 from goldwash.pipeline.warc.wacz import wacz_records
 
 LOOK_BYTES = 1 << 12
@@ -102,7 +102,8 @@ class Extract(Stage):
     max_page_seconds: float = 30.0
     keep_headers: bool = False
     split_bytes: int = 1 << 31
-    """An archive of more bytes is read in ranges of about this size, a task each."""
+    """A local archive of more bytes is read in ranges of a sixteenth of this size, a task each, so that all workers have work.
+    Not with ``keep_headers``: a range does not know the ``warcinfo`` before it."""
 
     def __post_init__(self) -> None:
         try:
@@ -115,7 +116,7 @@ class Extract(Stage):
                 raise RecipeError(f"stage extract: early, step {number}: only keep and label can come before there is a text")
 
     def _check_numbers(self) -> None:
-        for name, least in (("min_status", 0), ("max_status", 0), ("max_page_bytes", 1), ("split_bytes", 1 << 20)):
+        for name, least in (("min_status", 0), ("max_status", 0), ("max_page_bytes", 1), ("split_bytes", 1024)):
             if getattr(self, name) < least:
                 raise RecipeError(f"stage extract: {name} is {getattr(self, name)}; expected {least} or more", (name,))
         if not 0 < self.max_page_seconds < math.inf:
@@ -170,9 +171,36 @@ class Extract(Stage):
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """One task an archive, or a range of a large one."""
-        tasks = tasks_for(self, inputs, out)
+        made = Tasks(self, inputs, out)
+        ranges = [(source, *each) for source in inputs for each in self.ranges(source)]
+        tasks = [made.one("part", n, sources=(source,), start=start, end=end) for n, (source, start, end) in enumerate(ranges)]
         run(extract_archive, tasks)
+        _check_seams(tasks)
         return finish(self, inputs, out, tasks)
+
+    def ranges(self, source: Input) -> list[tuple[int, int | None]]:
+        """The ranges of an archive that are a task each: ``(start, end)`` in bytes, the last one's end None."""
+        whole = not is_local(source.path) or self.keep_headers or not source.path.lower().endswith(SPLITTABLE)
+        count = 1 if whole or source.bytes <= self.split_bytes else -(-source.bytes * RANGES // self.split_bytes)
+        starts = [source.bytes * n // count for n in range(count)]
+        return list(zip(starts, [*starts[1:], None], strict=True))
+
+
+SPLITTABLE = tuple(ending for ending in ARCHIVE_ENDINGS if ending != ".wacz")
+RANGES = 16
+
+
+def _check_seams(tasks: Sequence[Task]) -> None:
+    """Refuse ranges of an archive that do not adjoin: a record of one might be lost, or be in both."""
+    before, stop = "", 0
+    for task, marker in zip(tasks, markers_of(tasks), strict=True):
+        first, last = marker["facts"].get("seams", (0, 0))
+        if task.extra["start"] and task.inputs[0] == before and first != stop:
+            raise DataError(
+                f"{before}: the range before byte {task.extra['start']:,} ends at {stop:,}, the next one begins at {first:,}. "
+                "A record of it seems to hold another archive. Read it as one: --set extract.split_bytes=1000000000000"
+            )
+        before, stop = task.inputs[0], last
 
 
 @dataclass
@@ -186,6 +214,7 @@ class Made:
     records: int
     reached: int
     """The offset of the last record."""
+    seams: Seams
 
 
 def extract_archive(task: Task) -> None:
@@ -195,19 +224,23 @@ def extract_archive(task: Task) -> None:
     archive = task.inputs[0]
     size = task.sources[0].bytes
     with TaskOutput(task, stage.schema) as output, local_copy(archive) as path:
+        span = task.extra.get("start", 0), task.extra.get("end")
 
         def make(again: Again, begin: Begin) -> Iterator[tuple[_Token, Made]]:
-            return extracted(stage, task.source.name or archive, path, again, begin)
+            return extracted(stage, task.source.name or archive, path, again, begin, span)
 
-        damage, found = list[dict[str, Any]](), 0
+        damage, found, seams = list[dict[str, Any]](), 0, Seams()
         for made in isolated(make, stage.max_page_seconds):
             output.write("kept", made.kept)
             output.write("dropped", made.dropped)
             output.report += made.report
             damage += made.damage
             found += made.records
-            heartbeat(task, output.report.read.documents, output.report.read.bytes, made.reached / size if size else None)
-        output.facts |= {"damage": _shortened(damage), "records": found, "bytes": size or _size_of(path)}
+            seams = Seams(made.seams.first if seams.first < 0 else seams.first, made.seams.stop)
+            share = (made.reached - span[0]) / max(1, (span[1] or size) - span[0])
+            heartbeat(task, output.report.read.documents, output.report.read.bytes, min(1.0, max(0.0, share)) if size else None)
+        read = size or _size_of(path) if span == (0, None) else max(0, seams.stop - seams.first) if found else 0
+        output.facts |= {"damage": _shortened(damage), "records": found, "bytes": read, "seams": [seams.first, seams.stop]}
 
 
 def _size_of(path: str) -> int:
@@ -237,12 +270,18 @@ class _Token:
     warcinfo: str = ""
 
 
-def extracted(stage: Extract, archive: str, path: str, again: Again, begin: Begin) -> Iterator[tuple[_Token, Made]]:
-    """What becomes of an archive, a batch of records at a time (`pipeline.engines.isolation`)."""
-    token = again.token or _Token()
+Span = tuple[int, int | None]
+
+
+def extracted(
+    stage: Extract, archive: str, path: str, again: Again, begin: Begin, span: Span = (0, None)
+) -> Iterator[tuple[_Token, Made]]:
+    """What becomes of an archive, or a range of it, a batch of records at a time (`pipeline.engines.isolation`)."""
+    token = again.token or _Token(span[0])
     batch = _Batch(stage, archive, again, begin, token.warcinfo)
-    offset, first, number = token.offset, token.first, token.first - 1
-    for number, found in enumerate(_opened(path, archive, stage.max_page_bytes + HEAD_BYTES, token.offset), token.first):
+    offset, first, number, seams = token.offset, token.first, token.first - 1, Seams()
+    opened = _opened(path, archive, stage.max_page_bytes + HEAD_BYTES, (token.offset, span[1]), seams, again.token is not None)
+    for number, found in enumerate(opened, token.first):
         if isinstance(found, Record) and found.offset != offset:
             offset, first = found.offset, number
         if number < token.next:
@@ -251,16 +290,17 @@ def extracted(stage: Extract, archive: str, path: str, again: Again, begin: Begi
         if number == again.stop:
             break
         if batch.bytes >= 8 * BATCH_BYTES:
-            yield _Token(offset, first, number + 1, batch.warcinfo), batch.made()
+            yield _Token(offset, first, number + 1, batch.warcinfo), batch.made(seams)
             batch = _Batch(stage, archive, again, begin, batch.warcinfo)
     if again.stop is not None:
         reason = f"reading on took longer than {BETWEEN * stage.max_page_seconds:g} seconds: {TIME_LIMIT}"
-        batch.add(number + 1, Damage(offset, reason, max(0, _size_of(path) - offset)))
-    yield _Token(offset, first, number + 2, batch.warcinfo), batch.made()
+        batch.add(number + 1, Damage(offset, reason, max(0, (span[1] or _size_of(path)) - offset)))
+        seams.stop = seams.stop if seams.stop >= 0 else span[1] or _size_of(path)
+    yield _Token(offset, first, number + 2, batch.warcinfo), batch.made(seams)
 
 
-def _opened(path: str, archive: str, most: int, start: int = 0) -> Iterator[Record | Damage]:
-    """The records of an archive, from the one that begins at ``start`` on, or of a folder of HTML files."""
+def _opened(path: str, archive: str, most: int, span: Span, seams: Seams, exact: bool) -> Iterator[Record | Damage]:
+    """The records of an archive, or of a range of it, or of a folder of HTML files; ``exact``: one begins where it starts."""
     try:
         if os.path.isdir(path) or archive.lower().endswith(HTML_ENDINGS):
             yield from _files(Path(path), archive)
@@ -269,7 +309,7 @@ def _opened(path: str, archive: str, most: int, start: int = 0) -> Iterator[Reco
             if archive.lower().endswith(".wacz"):
                 yield from wacz_records(stream, most)
             else:
-                yield from records(stream, os.path.getsize(path), most, start, exact=start > 0)
+                yield from records(stream, os.path.getsize(path), most, *span, seams, exact and span[0] > 0)
     except FileNotFoundError as error:
         raise DataError(f"{archive}: no such archive") from error
     except (PermissionError, IsADirectoryError) as error:
@@ -369,11 +409,11 @@ class _Batch:
     def _note(self, name: str, count: int = 1) -> None:
         self.notes[name] = self.notes.get(name, 0) + count
 
-    def made(self) -> Made:
-        """What became of the records."""
+    def made(self, seams: Seams) -> Made:
+        """What became of the records; ``seams``: where their reading began."""
         kept, dropped, report = self.tables()
         damage = [{"archive": self.archive, **asdict(place)} for place in self.damages]
-        return Made(kept, dropped, report, damage, self.records, self.reached)
+        return Made(kept, dropped, report, damage, self.records, self.reached, replace(seams))
 
     def _skipped(self, number: int, record: Record) -> _Page:
         """A page that the process which read it did not survive: nothing of it is looked at."""

@@ -97,10 +97,13 @@ class Raw:
                 return zlib.decompressobj(31).decompress(self.all(offset, PROBE), PROBE)
             if not (_is_zstd if magic == ZSTD else _is_lz4)(self.all(offset, 18)):
                 return b""
+            part = Part(self, offset, min(self.size, offset + PROBES[magic]))
             if not self.budget.spend(PROBE):
                 return b""
-            part = Part(self, offset, min(self.size, offset + PROBES[magic]))
-            return bytes(self._unpacker(magic, part).read(PROBE))
+            try:
+                return bytes(self._unpacker(magic, part).read(PROBE))
+            finally:
+                self.budget.spend(part.place)
         except (zlib.error, ZstdError, OSError):
             return b""
 

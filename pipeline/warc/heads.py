@@ -15,10 +15,10 @@ from warcio.timeutils import timestamp_to_iso_date
 VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n")
 START = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n[!-9;-~]+[ \t]*:")
 """A version and the name of the first field."""
-ARC_LINE = re.compile(
-    rb"(?P<url>[a-zA-Z][a-zA-Z0-9+.-]*:[^\r\n]{1,8192}) (?P<ip>[0-9A-Za-z.:%_-]+) (?P<date>\d{8,20}) "
-    rb"(?P<rest>[^\r\n]{0,4096}?) ?(?P<length>\S{1,20})[ \t]*\r?\n"
-)
+ARC_BYTES = 1 << 14
+"""A longer line is no ARC's."""
+_SCHEME = re.compile(rb"[a-zA-Z][a-zA-Z0-9+.-]{0,20}:.")
+_IP_AND_DATE = re.compile(rb" [0-9A-Za-z.:%_-]+ ((?:19|20)\d{6,18}) ")
 SIGN = re.compile(rb"WARC/\d|^[a-zA-Z][a-zA-Z0-9+.-]{1,20}:(?=[^\r\n]{1,8192} \d{8,20} )", re.MULTILINE)
 KINDS = {"warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"}
 NO_LENGTH = -1
@@ -49,7 +49,7 @@ class BrokenHead(ValueError):
 
 def begins(data: bytes | bytearray, at: int = 0) -> bool:
     """Whether a record's head begins at a place in unpacked bytes."""
-    return START.match(data, at) is not None or ARC_LINE.match(data, at) is not None
+    return START.match(data, at) is not None or arc_line(data, at) is not None
 
 
 def warc_head(data: bytes) -> Head:
@@ -113,13 +113,26 @@ _INNER_VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r?\n")
 _NAMES = re.compile(rb"\n([!-9;-~]+)[ \t]*:")
 
 
-def arc_head(found: "re.Match[bytes]") -> Head:
-    """The head in a match of `ARC_LINE`; what is not UTF-8 is Latin-1."""
-    url, length = _text(found["url"]), found["length"]
+def arc_line(data: bytes | bytearray, at: int = 0) -> "tuple[Head, int] | None":
+    """The head in the ARC line at a place, and where the line ends; None if it is none. What is not UTF-8 is Latin-1.
+
+    >>> head, end = arc_line(b"http://a/ b 1.2.3.4 20240101000000 text/html; charset=x 767\\n")
+    >>> head.url, head.date, head.size
+    ('http://a/ b', '2024-01-01T00:00:00Z', 767)
+    """
+    end = data.find(b"\n", at, at + ARC_BYTES) + 1
+    if end == 0 or not _SCHEME.match(data, at, end):
+        return None
+    line = bytes(data[at:end]).rstrip()
+    found = _IP_AND_DATE.search(line)
+    length = line.rpartition(b" ")[2]
+    if found is None or len(line) - len(length) < found.end() or len(length) > 20:
+        return None
+    url = _text(line[: found.start()])
     kind = "warcinfo" if url.startswith("filedesc://") else "response"
-    date = timestamp_to_iso_date(found["date"].decode())
     size = int(length) if length.isdigit() and len(length) < 19 else NO_LENGTH
-    return Head(kind, size, "", "" if kind == "warcinfo" else url, date, arc=True, lines=b"\n")
+    date = timestamp_to_iso_date(found[1].decode())
+    return Head(kind, size, "", "" if kind == "warcinfo" else url, date, arc=True, lines=b"\n"), end
 
 
 def _text(data: bytes) -> str:

@@ -23,8 +23,8 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from goldwash.pipeline.warc.frames import Gzip, Raw, dictionary_at_head
-from goldwash.pipeline.warc.heads import ARC_LINE, NO_LENGTH, START, VERSION, BrokenHead, Head, arc_head, arc_id, warc_head
+from goldwash.pipeline.warc.frames import FEED, Gzip, Raw, dictionary_at_head
+from goldwash.pipeline.warc.heads import NO_LENGTH, START, VERSION, BrokenHead, Head, arc_id, arc_line, warc_head
 from goldwash.pipeline.warc.sources import HEAD_BYTES, LOOK, NEWLINES, Packed, Plain, Source
 
 __all__ = ["MOST", "Damage", "Record", "arc_id", "record_at", "records"]
@@ -133,9 +133,9 @@ def _found(
     elif at and not dictionary and not start:
         yield Damage(0, NO_DICTIONARY, at)
     if start > at:
-        at = start if exact else Plain(raw, start, size if raw.packed(at) else 0).next_start(start)
+        at = start if exact else reader.raw_start(start, size if raw.packed(at) else 0)
     seams.first = at
-    while at < reader.end:
+    while at < size and not (at >= end and reader.starts(at)):
         at = yield from reader.packed(at) if raw.packed(at) else reader.plain(at)
     seams.stop = at
 
@@ -150,6 +150,14 @@ class _Reader:
     def __init__(self, raw: Raw, most: int, end: int) -> None:
         self.raw, self.most, self.end, self.budget = raw, most, end, raw.budget
 
+    def raw_start(self, at: int, plain_from: int = 0) -> int:
+        """Where the first record or frame of records from an offset on begins; ``plain_from``: of `Plain`."""
+        return Plain(self.raw, max(0, at - 1), plain_from).next_start(at)  # with the byte before: a line may begin at it
+
+    def starts(self, at: int) -> bool:
+        """Whether a record begins at an offset, or a frame that begins with one: there a range may end, and the next begin."""
+        return Plain(self.raw, at).opens(at)
+
     # --- records that are not packed
 
     def plain(self, at: int) -> Found:
@@ -160,14 +168,14 @@ class _Reader:
             here = source.blanks_end(at)
             if here - at > BLANK_BYTES or (here > at and (at == 0 or here >= self.raw.size > at == 0)):
                 yield Damage(at, f"{here - at:,} blank bytes", here - at)
-            if here >= self.end or self.raw.packed(here):
+            if here >= self.raw.size or self.raw.packed(here):
                 return here
             if not source.begins(here):
                 at = source.next_start(here)
                 yield Damage(here, f"{at - here:,} bytes that are no WARC or ARC record", at - here)
-                if at >= self.end or self.raw.packed(at):
-                    return at
                 continue
+            if here >= self.end:
+                return here
             at = yield from self._plain_record(source, here)
 
     def _plain_record(self, source: Plain, at: int) -> Found:
@@ -213,17 +221,21 @@ class _Reader:
             if found is None or frame.end is None:
                 break
             yield found
-            if frame.end >= self.end or not self.raw.packed(frame.end):
+            if not self.raw.packed(frame.end) or (frame.end >= self.end and self.starts(frame.end)):
                 return frame.end
             frame, unpacked = self.raw.frame(frame.end), b""
-        source, at = Packed(frame, unpacked), 0
+        return (yield from self._frames(Packed(frame, unpacked)))
+
+    def _frames(self, source: Packed) -> Found:
+        """The records of frames through a window."""
+        at = 0
         while True:
             source.drop(at)
             here = source.blanks_end(at)
             if not source.fill(here + 1):
                 break
-            frame = source.frame_of(here)[1]
-            if frame.offset >= self.end:
+            first, frame = source.frame_of(here)
+            if frame.offset >= self.end and self._is_first(source, first, here):
                 return frame.offset
             if not source.begins(here):
                 at = source.next_start(here)
@@ -236,6 +248,10 @@ class _Reader:
         if source.broken:
             return (yield from self._after_break(source, at))
         return source.frame.end if source.frame.end is not None else self.raw.size
+
+    def _is_first(self, source: Packed, first: int, here: int) -> bool:
+        """Whether the record at a place is the one that its frame begins with."""
+        return first >= source.base and not source.at(first, here - first).strip(b"\r\n") and source.begins(here)
 
     def _alone(self, frame: Gzip) -> tuple[Record | None, bytes]:
         """The WARC record that a gzip member holds, if it is all that it holds; else what has been unpacked of it.
@@ -333,7 +349,9 @@ class _Reader:
         ahead = frame.offset + 1
         if not self.budget.spend(max(frame.fed, frame.known_end or 0) - frame.offset + 64):
             ahead = max(frame.fed, frame.offset + 1)
-        after = Plain(self.raw, ahead, plain_from=max(frame.fed, ahead)).next_start(ahead)
+        # What a broken frame has unpacked may hold stored records, which would be found once more as they are.
+        plain_from = max(ahead, frame.fed - FEED) if source.filled > source.frames[-1][0] else ahead
+        after = self.raw_start(ahead, plain_from)
         left = source.filled - at
         reason = f"{frame.broken}{f', after {left:,} bytes of a record' if left > 0 else ''}"
         yield Damage(frame.offset, reason, after - frame.offset)
@@ -344,8 +362,8 @@ class _Reader:
     def _head(self, source: Source, at: int) -> tuple[Head | None, int]:
         """The head at a place, and where its block begins; None, and where reading may go on, if it is broken."""
         source.fill(at + LOOK)
-        if arc := ARC_LINE.match(source.data, at - source.base):
-            return arc_head(arc), source.base + arc.end()
+        if arc := arc_line(source.data, at - source.base):
+            return arc[0], source.base + arc[1]
         body = source.empty_line(at)
         if body < 0:
             return None, at

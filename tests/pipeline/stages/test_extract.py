@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import platform
 import random
@@ -29,8 +30,10 @@ from goldwash.pipeline.engines import isolation as guard
 from goldwash.pipeline.engines.isolation import READING, TOGETHER, IsolationError, isolated, not_isolated
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.html.visible_text import visible
+from goldwash.pipeline.stage import RecipeError
 from goldwash.pipeline.stages.extract import Extract, text_of
 from goldwash.pipeline.storage.inputs import find_archives
+from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.warc.http import TooLarge, response, unpacked
 from goldwash.pipeline.warc.records import Damage, Record, record_at, records
 from goldwash.pipeline.warc.wacz import wacz_records
@@ -526,3 +529,124 @@ def test_any_bytes_are_a_response(data, coding, chunked):
     headers = [b"Content-Encoding: " + coding.encode()] + ([b"Transfer-Encoding: chunked"] if chunked else [])
     for block in (data, http(data, *headers)):
         assert isinstance(response(block, 1 << 20).body, bytes | memoryview)
+
+
+# --- what a task says of its archive, and parameters
+
+
+def facts_of(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(path.read_text())["facts"] for path in sorted((folder / "tasks").glob("part-*.json"))]
+
+
+@pytest.mark.parametrize(
+    ("data", "kept", "reason"),
+    [
+        (gzipped(FOUR)[:-200], 3, "the gzip member breaks off"),
+        (gzipped(FOUR[:2]) + b"junk\r\n" * 50 + gzipped(FOUR[2:]), 4, "no WARC or ARC record"),
+        (b"This is no archive.\n" * 50, 0, "no WARC or ARC record"),
+        (random.Random(1).randbytes(3000), 0, "no WARC or ARC record"),
+        (bytes(3000), 0, "blank bytes"),
+        (b"", 0, "the file is empty"),
+    ],
+    ids=["cut off", "junk within", "text", "random", "zeros", "empty"],
+)
+def test_damage_is_told_with_its_archive_place_and_bytes(tmp_path, data, kept, reason):
+    urls, _ = extracted(tmp_path, data)
+    (facts,) = facts_of(tmp_path / "out")
+    assert (len(urls), facts["records"], facts["bytes"]) == (kept, kept, len(data))
+    (place,) = facts["damage"]
+    assert place["archive"].endswith("a.warc.gz")
+    assert reason in place["reason"]
+    assert 0 <= place["offset"] <= place["offset"] + place["bytes"] <= len(data)
+    assert place["bytes"] > 0 or not data
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["facts"]["damaged_bytes"] == place["bytes"]
+
+
+def test_an_archive_without_damage_says_none(tmp_path):
+    extracted(tmp_path, gzipped(FOUR))
+    assert facts_of(tmp_path / "out")[0]["damage"] == []
+
+
+def test_places_beyond_the_first_thousand_are_told_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("goldwash.pipeline.stages.extract.MOST_PLACES", 2)
+    extracted(tmp_path, b"junk\r\n".join([b"", *FOUR, b""]), "a.warc")
+    places = facts_of(tmp_path / "out")[0]["damage"]
+    assert [place["bytes"] for place in places] == [6, 6, 18]
+    assert places[-1]["reason"] == "3 further places"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_large_archive_is_split_and_gives_the_same_documents(tmp_path, workers):
+    data = gzipped([record(f"http://a.example/{n}", page(n, 50 + n % 7 * 30)) for n in range(60)])
+    (tmp_path / "a.warc.gz").write_bytes(data)
+    inputs = find_archives([str(tmp_path / "a.warc.gz")])
+    whole, split = Extract(), Extract(split_bytes=len(data) // 2)
+    whole(inputs, str(tmp_path / "whole"), local(1))
+    split(inputs, str(tmp_path / "split"), local(workers))
+    assert len(split.ranges(inputs[0])) in (32, 33)  # half of an odd size is less than half
+    assert len(list((tmp_path / "split").glob("part-*.parquet"))) == len(split.ranges(inputs[0]))
+    assert rows(tmp_path / "split") == rows(tmp_path / "whole")
+    facts = facts_of(tmp_path / "split")
+    assert sum(each["records"] for each in facts) == 60
+    assert sum(each["bytes"] for each in facts) == len(data)
+
+
+def test_ranges_that_do_not_adjoin_are_refused(tmp_path):
+    inner = gzipped(FOUR)
+    outer = gzip.compress(record("http://a.example/inner.warc.gz", inner), compresslevel=0, mtime=0)
+    (tmp_path / "a.warc.gz").write_bytes(gzipped(FOUR[:1]) + outer + gzipped(FOUR))
+    size = (tmp_path / "a.warc.gz").stat().st_size
+    with pytest.raises(DataError, match="seems to hold another archive"):
+        Extract(split_bytes=size - 1)(find_archives([str(tmp_path / "a.warc.gz")]), str(tmp_path / "out"), local(1))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"min_status": 500, "max_status": 200}, "no page can have both"), ({"min_status": -1}, "min_status is -1"),
+        ({"max_page_bytes": 0}, "max_page_bytes is 0"), ({"max_page_bytes": -1}, "max_page_bytes is -1"),
+        ({"max_page_seconds": 0}, "max_page_seconds"), ({"max_page_seconds": -3.0}, "max_page_seconds"),
+        ({"max_page_seconds": float("nan")}, "max_page_seconds"), ({"max_page_seconds": float("inf")}, "max_page_seconds"),
+        ({"split_bytes": 1}, "split_bytes is 1"),
+    ],
+)  # fmt: skip
+def test_numbers_are_checked(parameters, match):
+    with pytest.raises(RecipeError, match=match):
+        Extract.of(parameters)
+
+
+CUSTOM = """
+from goldwash.filters import per_text
+
+@per_text
+def exclamations_of_bytes(text: str) -> float:
+    return text.count("!")
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_of_the_users_works_in_early_rules(tmp_path, workers):
+    loud = record("http://a.example/9", page(9).replace(b"word9x1 ", b"gold! gold! gold! "))
+    for name in ("a.warc.gz", "b.warc.gz"):
+        (tmp_path / name).write_bytes(gzipped([*FOUR, loud]))
+    use = [{"file": "mine.py", "source": CUSTOM}]
+    stage = Extract.of({"early": [{"keep": "exclamations_of_bytes", "max": 2}], "use": use})
+    inputs = find_archives([str(tmp_path / "?.warc.gz")])
+    stage(inputs, str(tmp_path / "out"), local(workers))
+    assert [r["url"][-1] for r in rows(tmp_path / "out")] == ["0", "1", "2", "3"] * 2
+    edited = Extract.of(
+        {"early": [{"keep": "exclamations_of_bytes", "max": 2}], "use": [{**use[0], "source": CUSTOM + "\n# x"}]}
+    )
+    assert edited.fingerprint(inputs) != stage.fingerprint(inputs)
+
+
+def test_a_signal_that_hangs_on_a_page_costs_that_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "POLL_SECONDS", 0.05)
+    source = CUSTOM.replace("exclamations_of_bytes", "hangs_on_bytes").replace(
+        'return text.count("!")', "\n    while 'hang' in text:\n        pass\n    return 1"
+    )
+    bad = record("http://a.example/9", page(9).replace(b"word9x1 ", b"hang "))
+    stage = {"early": [{"keep": "hangs_on_bytes", "min": 1}], "use": [{"file": "mine.py", "source": source}]}
+    kept, dropped = extracted(tmp_path, gzipped([*FOUR[:2], bad, *FOUR[2:]]), **stage, max_page_seconds=0.3)
+    assert (kept, dropped) == (["0", "1", "2", "3"], [("9", "time_limit")])
