@@ -384,7 +384,7 @@ class _Reader:
 
     def _skip(self, source: Source, at: int, body: int, reason: str) -> Found:
         """Damage from a place on, up to where the next record begins within it or after it."""
-        inside = self.budget.spend(max(64, body - at))
+        inside = self.budget.spend(64 + 8 * (body - at))  # a head costs eight times what its bytes do
         version = VERSION.match(source.data, at - source.base)
         ahead = (source.base + version.end() if version else at + 1) if inside else max(body, at + 1)
         after = source.next_start(ahead)

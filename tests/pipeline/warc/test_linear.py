@@ -59,17 +59,14 @@ def test_what_is_read_grows_with_the_archive_and_not_faster(name: str, monkeypat
 @pytest.mark.parametrize("name", FLOODS)
 @pytest.mark.parametrize("pack", [b"".join, lambda r: b"".join(map(gzip.compress, r))], ids=["plain", "gzip"])
 def test_records_after_a_flood_are_read(name: str, pack) -> None:
-    found = list(
-        records(
-            io.BytesIO(FLOODS[name] * 300 + b"\r\n" + pack(warc(3))), len(FLOODS[name]) * 300 + 2 + len(pack(warc(3))), 1 << 20
-        )
-    )
+    data = FLOODS[name] * 300 + b"\r\n" + pack(warc(3))
+    found = list(records(io.BytesIO(data), len(data), 1 << 20))
     held = [f.url for f in found if isinstance(f, Record) and f.url.startswith("http://a.example/")]
     assert held[-2:] == ["http://a.example/1", "http://a.example/2"]  # a lie may have taken in the first
 
 
 def test_distinct_fields_without_an_end_are_bounded() -> None:
-    data = b"".join(b"WARC/1.0\nA%d:" % n for n in range(30_000)) + b"x\n\n"
+    data = b"".join(b"WARC/1.0\nA%d:" % n for n in range(10_000)) + b"x\n\n"
     stream = Counted(data)
     found = list(records(stream, len(data)))
     assert stream.bytes_read < 10 * len(data)
