@@ -19,6 +19,7 @@ CHANGES = {
         {"keep_empty": True},
         {"early": [STEP]}, {"early": [{"label": "language"}, {"keep": "language", "among": ["en"]}]},
         {"max_page_bytes": 1000}, {"max_page_seconds": 1.5}, {"keep_headers": True},
+        {"split_bytes": 1 << 20}, {"use": [{"file": "nothing.py", "source": "z = 1"}]},
     ],
     "heuristics": [
         {"steps": [{**STEP, "min": 2}]}, {"steps": [STEP, {"edit": "squeeze_newlines", "max": 2}]},
