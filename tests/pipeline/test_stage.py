@@ -37,11 +37,12 @@ CHANGES = {
     ],
     "quality": [
         {"model": "sample"}, {"label": "cc"}, {"column": "worth"}, {"fraction": 0.2}, {"fraction": None, "threshold": 0.5},
-        {"by": "bytes"},
+        {"by": "bytes"}, {"use": [{"file": "nothing.py", "source": "w = 1"}]},
     ],
     "decontaminate": [
         {"benchmarks": ["sample"]}, {"benchmarks": []}, {"action": "delete"}, {"min_words": 8},
         {"rule": "ngram"}, {"ngram": 10}, {"min_coverage": 0.7}, {"min_information": 50.0}, {"max_documents": 10},
+        {"max_text_bytes": 10},
     ],
     "score": [
         {"models": {"quality": "other"}}, {"models": {"worth": "MODEL"}}, {"models": {"quality": "MODEL", "more": "MODEL"}},
