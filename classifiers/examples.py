@@ -32,6 +32,7 @@ from goldwash.errors import GoldwashError
 from goldwash.filters.fetch import fetched
 from goldwash.filters.links import remove_urls
 from goldwash.filters.texts import Texts
+from goldwash.text_output import printable
 
 ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
 OURS = ("report.json", "stage.json", "run.json")
@@ -131,10 +132,10 @@ class _Unpacked(io.RawIOBase):
 def _opened(path: Path) -> IO[str]:
     """A text file, unpacked by its name's ending; Reddit's dumps need a window of 2 GB."""
     if path.suffix == ".zst":
-        return io.TextIOWrapper(io.BufferedReader(_Unpacked(path), 1 << 20), "utf-8")
+        return io.TextIOWrapper(io.BufferedReader(_Unpacked(path), 1 << 20), "utf-8-sig")
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8")
-    return path.open(encoding="utf-8")
+        return gzip.open(path, "rt", encoding="utf-8-sig")
+    return path.open(encoding="utf-8-sig")
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -148,8 +149,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         elif kind == ".jsonl":
             yield from _lines(path)
         elif kind == ".json":
-            with _opened(path) as file:
-                yield from _list_of(json.load(file), path)
+            yield from _json(path)
         elif kind == ".txt":
             with _opened(path) as file:
                 yield from ({"text": line} for line in file)
@@ -161,10 +161,22 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
         raise TrainingError(f"{path} cannot be read ({error})") from error
 
 
-def _list_of(values: Any, path: Path) -> Any:
+def _json(path: Path) -> Iterator[Any]:
+    """The examples of a JSON file: a list of objects, or an object per line, as C4's ``.json.gz`` shards have them."""
+    with _opened(path) as file:
+        text = file.read()
+    try:
+        values = json.loads(text)
+    except ValueError:
+        if not text.lstrip().startswith("{"):
+            raise
+        yield from _lines(path)
+        return
+    if isinstance(values, dict) and {"text", "question", "conversations"} & set(values):
+        values = [values]  # one example
     if not isinstance(values, list):
-        raise TrainingError(f"{path} holds a {type(values).__name__}; expected a list of examples")
-    return values
+        raise TrainingError(f"{path} holds a {type(values).__name__}; expected a list of examples, or an example per line")
+    yield from values
 
 
 def _lines(path: Path) -> Iterator[Any]:
@@ -180,23 +192,43 @@ def _lines(path: Path) -> Iterator[Any]:
 def _text(row: Mapping[str, Any], path: Path, number: int, column: str) -> str:
     if not isinstance(row, Mapping):
         raise TrainingError(f"{path}, row {number}: expected an object with a text, found {type(row).__name__}")
+    where = f"{printable(path)}, row {number}"
     if column:
         if column not in row:
             raise TrainingError(f"{path} has no column {column!r}; it has {', '.join(row)}")
-        return str(row[column] or "")
+        return _string(row[column], where, column)
     if "conversations" in row:
         turns = row["conversations"] or []
         if not isinstance(turns, list) or not all(isinstance(turn, Mapping) and "value" in turn for turn in turns):
-            raise TrainingError(f"{path}, row {number}: expected conversations as a list of objects with a value")
-        return " ".join(str(turn["value"] or "") for turn in turns)
+            raise TrainingError(f"{where}: expected conversations as a list of objects with a value")
+        return " ".join(_string(turn["value"], where, "conversations") for turn in turns)
     if "question" in row and "answer" in row:
-        return f"{row['question'] or ''}\n\n{row['answer'] or ''}"
+        return f"{_string(row['question'], where, 'question')}\n\n{_string(row['answer'], where, 'answer')}"
     if "text" in row:
-        return str(row["text"] or "")
+        return _string(row["text"], where, "text")
     raise TrainingError(
-        f"{path} has rows with {', '.join(row)}; expected `text`, or `question` and `answer`, or `conversations`; another "
-        f"column is named as {path}::COLUMN"
+        f"{path} has rows with {', '.join(map(printable, row))}; expected `text`, or `question` and `answer`, or "
+        f"`conversations`; another column is named as {path}::COLUMN"
     )
+
+
+def _string(value: Any, where: str, column: str) -> str:
+    """A text as it is, bytes as UTF-8, null as "". Never Python's notation of a value: it would be learned."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise TrainingError(f"{where}: {column} holds bytes that are not UTF-8 ({error}): decode them first") from error
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise TrainingError(
+            f"{where}: {column} is of type {type(value).__name__}, {printable(repr(value), 60)}; expected a text: name a "
+            "column of texts as FILE::COLUMN"
+        )
+    return value
 
 
 def eli5(

@@ -29,7 +29,7 @@ Rows = npt.NDArray[np.int64]
 Cut = tuple[Rows, Rows, Rows]
 
 ALNUM, SPACE = c.ALPHANUMERIC, c.SPACE
-NEWLINE = 10
+NEWLINE, RETURN = 10, 13
 
 
 @inline
@@ -91,7 +91,7 @@ def room_for(starts: Rows, ends: Rows, smallest: int, per_row: int) -> Any:
 
 @kernel
 def lines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """Rows between newlines, as ``text.split("\\n")``: an empty text is one empty line."""
+    """Rows between line ends, ``re.split("\\r?\\n", text)``: an empty text is one empty line."""
     room = room_for(starts, ends, 1, 1)
     line_starts, line_ends = np.empty(room, np.int64), np.empty(room, np.int64)
     parents = np.zeros(len(starts) + 1, np.int64)
@@ -104,7 +104,7 @@ def lines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
             while found != np.uint64(0):
                 newline = np.int64(i) + lowest(found)
                 found &= found - np.uint64(1)
-                line_ends[n] = newline
+                line_ends[n] = newline - (newline > line_starts[n] and utf8[newline - 1] == RETURN)
                 n += 1
                 line_starts[n] = newline + 1
             i += np.uint64(64)
@@ -116,9 +116,9 @@ def lines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @kernel
 def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, newlines: int) -> Any:
-    """Rows between runs of ``newlines`` newlines (1: lines, 2: paragraphs), stripped, without empty ones.
+    """Rows between runs of ``newlines`` line ends (1: lines, 2: paragraphs), stripped, without empty ones.
 
-    As ``text.split("\\n" * newlines)``: three newlines are a separator of two and one that is stripped.
+    As ``re.split("\\n\\r?\\n", text)`` for paragraphs: three newlines are a separator of two and one that is stripped.
     """
     room = room_for(starts, ends, 1, 1)
     out_starts, out_ends = np.empty(room, np.int64), np.empty(room, np.int64)
@@ -132,13 +132,19 @@ def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, new
             while found != np.uint64(0):
                 newline = np.int64(i) + lowest(found)
                 found &= found - np.uint64(1)
-                if newline < begin or (newlines == 2 and (newline + 1 >= end or utf8[newline + 1] != NEWLINE)):
+                if newline < begin:
                     continue
+                after = newline + 1
+                if newlines == 2:
+                    after += after + 1 < end and utf8[after] == RETURN
+                    if after >= end or utf8[after] != NEWLINE:
+                        continue
+                    after += 1
                 a, b = stripped(utf8, begin, newline, classes)
                 if b > a:
                     out_starts[n], out_ends[n] = a, b
                     n += 1
-                begin = newline + newlines
+                begin = after
             i += np.uint64(64)
             if i >= last:
                 break

@@ -12,7 +12,7 @@ import numpy as np
 
 from goldwash.filters import characters as c
 from goldwash.filters.bits import NEWLINES, block, lowest
-from goldwash.filters.cut import NEWLINE, Bytes, Rows, strip
+from goldwash.filters.cut import NEWLINE, RETURN, Bytes, Rows, strip
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.phrases import containing
 from goldwash.filters.signals import Keep, edit
@@ -114,9 +114,10 @@ def delete_phrase(
 def phrase_pattern(phrase: str, position: str, dot_is_any_character: bool) -> re.Pattern[str]:
     """The regular expression of `delete_phrase`."""
     body = re.escape(phrase)
+    end = r"(?=\s*$)"  # spaces before a line's end are no part of the phrase
     if dot_is_any_character:
-        body = body.replace(r"\.", ".")
-    forms = {"anywhere": rf"\s?(?:{body})", "prefix": rf"^(?:{body})\s?", "suffix": rf"\s?(?:{body})$"}
+        body, end = body.replace(r"\.", "."), "$"
+    forms = {"anywhere": rf"\s?(?:{body})", "prefix": rf"^(?:{body})\s?", "suffix": rf"\s?(?:{body}){end}"}
     if position not in forms:
         raise ValueError(f"delete_phrase: position is {position!r}; give one of: {', '.join(forms)}")
     return re.compile(forms[position], re.IGNORECASE)
@@ -180,7 +181,7 @@ def rejoined(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, passed: Bytes
 
 @inline
 def _long_run(utf8: Bytes, start: int, end: int, most: int) -> Any:
-    """The index after the first ``most`` newlines of a longer run; ``end`` if there is no such run."""
+    """The place after the first ``most`` line ends of a run that has more; ``end`` if there is no such run."""
     i, last = np.uint64(start), np.uint64(end)
     run, expected = np.int64(0), np.int64(start)
     while i < last:
@@ -188,17 +189,18 @@ def _long_run(utf8: Bytes, start: int, end: int, most: int) -> Any:
         while found != np.uint64(0):
             newline = np.int64(i) + lowest(found)
             found &= found - np.uint64(1)
-            run = run + 1 if newline == expected else np.int64(1)
-            expected = newline + 1
+            follows = newline == expected or (newline == expected + 1 and utf8[expected] == RETURN)
+            run = run + 1 if follows else np.int64(1)
             if run > most:
-                return newline
+                return expected
+            expected = newline + 1
         i += np.uint64(64)
     return np.int64(end)
 
 
 @kernel
 def squeezed(utf8: Bytes, starts: Rows, ends: Rows, most: int) -> Any:
-    """The texts that have a run of more than ``most`` newlines, with the runs shortened: ``(rows, utf8, starts, ends)``."""
+    """Texts with a run of more than ``most`` line ends, the runs cut to ``most``: ``(rows, utf8, starts, ends)``."""
     rows, room = np.empty(len(starts), np.int64), np.int64(0)
     k = np.int64(0)
     for row in range(len(starts)):
@@ -215,7 +217,7 @@ def squeezed(utf8: Bytes, starts: Rows, ends: Rows, most: int) -> Any:
             stop = _long_run(utf8, i, end, most)
             n = copied(utf8, i, stop, out, n)
             i = stop
-            while i < end and utf8[i] == NEWLINE:
+            while i < end and (utf8[i] == NEWLINE or (utf8[i] == RETURN and i + 1 < end and utf8[i + 1] == NEWLINE)):
                 i += 1
         out_ends[j] = n
     return rows[:k], out[:n], out_starts, out_ends

@@ -23,7 +23,7 @@ from uniseg import wordbreak
 
 
 def lines(text: str) -> list[str]:
-    return text.split("\n")
+    return re.split("\r?\n", text)
 
 
 def stripped_lines(text: str) -> list[str]:
@@ -31,7 +31,7 @@ def stripped_lines(text: str) -> list[str]:
 
 
 def paragraphs(text: str) -> list[str]:
-    return [piece.strip() for piece in text.split("\n\n") if piece.strip()]
+    return [piece.strip() for piece in re.split("\n\r?\n", text) if piece.strip()]
 
 
 @lru_cache(maxsize=2000)
@@ -349,12 +349,13 @@ REFERENCE: dict[str, Callable[..., float]] = {
 
 
 def keep_lines(text: str, passes: Callable[[str], bool], strip: bool = True, empty: bool = True) -> str:
-    text = "\n".join(line for line in text.split("\n") if passes(line) or (empty and not line))
+    kept = [line for line in lines(text) if passes(line) or (empty and not line)]
+    text = text if len(kept) == len(lines(text)) else "\n".join(kept)
     return text.strip() if strip else text
 
 
 def squeeze_newlines(text: str, max: int = 2) -> str:
-    return re.sub(f"\n{{{max + 1},}}", "\n" * max, text)
+    return re.sub(f"(?:\r?\n){{{max + 1},}}", lambda run: "".join(re.findall("\r?\n", run[0])[:max]), text)
 
 
 @lru_cache(maxsize=8)
@@ -383,13 +384,14 @@ def delete_phrase(
     text: str, phrase: str, position: str = "anywhere", max_words: int = 10, dot_is_any_character: bool = False
 ) -> str:
     body = phrase.replace("(", r"\(") if dot_is_any_character else re.escape(phrase)
-    form = {"anywhere": rf"\s?{body}", "prefix": rf"^{body}\s?", "suffix": rf"\s?{body}$"}[position]
+    end = "$" if dot_is_any_character else r"(?=\s*$)"
+    form = {"anywhere": rf"\s?{body}", "prefix": rf"^{body}\s?", "suffix": rf"\s?{body}{end}"}[position]
     out = []
-    for line in text.split("\n"):
+    for line in lines(text):
         after = re.sub(form, "", line, flags=re.IGNORECASE) if len(line.split()) <= max_words else line
         if after == line or after.strip():
             out.append(after)
-    return "\n".join(out).strip()
+    return (text if out == lines(text) else "\n".join(out)).strip()
 
 
 def remove_citations(text: str) -> str:

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 from goldwash.classifiers.examples import examples
 from goldwash.classifiers.fasttext import Folded, ModelError, Native, Reader, fold, save_fold, sigmoids, weight_table
-from goldwash.classifiers.model_file import ARGUMENTS
 from goldwash.classifiers.loader import load
+from goldwash.classifiers.model_file import ARGUMENTS
 from goldwash.filters.jit import INTERPRETED
 from goldwash.filters.texts import Texts
 from tests.conftest import ROOT

@@ -1,5 +1,7 @@
 """Texts: from Arrow and Python, what is refused, taking and replacing rows."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -119,11 +121,11 @@ def test_replace(strings: list[str], others: list[str], data: st.DataObject) -> 
     for row, other in zip(rows, others, strict=False):
         expected[row] = other
     texts = Texts.of(strings)
-    assert list(texts.lines) == [line for string in strings for line in string.split("\n")]
+    assert list(texts.lines) == [line for string in strings for line in re.split("\r?\n", string)]
     replaced = texts.replace(np.array(rows, np.int64), Texts.of(others[: len(rows)]))
     assert list(replaced) == expected
     assert list(texts) == strings
-    assert list(replaced.lines) == [line for string in expected for line in string.split("\n")]  # nothing stale
+    assert list(replaced.lines) == [line for string in expected for line in re.split("\r?\n", string)]  # nothing stale
     assert replaced.to_arrow().to_pylist() == expected
 
 
