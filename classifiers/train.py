@@ -58,6 +58,8 @@ class Settings:
         for name in ("dim", "epoch", "word_ngrams", "min_count", "bucket", "threads", "per_class"):
             if getattr(self, name) < 1:  # fastText divides by some of them
                 raise TrainingError(f"{name} is {getattr(self, name)}; expected 1 or more")
+            if getattr(self, name) >= 1 << 31:  # fastText's numbers have 32 bits
+                raise TrainingError(f"{name} is {getattr(self, name)}; expected less than 2 to the 31st")
         if not self.lr > 0:
             raise TrainingError(f"lr is {self.lr}; expected more than 0")
         if not 0 <= self.held_out < 1:
