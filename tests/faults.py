@@ -1,7 +1,7 @@
-"""``python -m tests.faults``: kill what does the work at random moments, on every engine, and see that nothing is lost.
+"""``python -m tests.faults``: kill the processes of a run at random moments, on every engine, and check that nothing is lost.
 
-Law: a run that was disturbed and then finished has the bytes of one that was not. A campaign is a seed, an engine and a number
-of kills (``kill -9``). A kill hits, by chance, a worker in the middle of a task, the process that drives, or a part of the
+Invariants: a run that was disturbed and then finished has the bytes of one that was not. A campaign is a seed, an engine and a
+number of kills (``kill -9``). A kill hits, by chance, a worker in the middle of a task, the process that drives, or a part of the
 engine; after it the run is waited for, and begun again if it does not go on by itself. A folder gets a few kills, then it is
 finished and compared, file by file, with the undisturbed one.
 
@@ -55,9 +55,9 @@ def digests(run: Path) -> dict[str, str]:
     }
 
 
-def words_for(out: Path, inputs: Sequence[str], *more: str) -> list[str]:
-    """The command of the run: the baseline with the built-in questions."""
-    return [sys.executable, "-m", "goldwash", "run", "sample", "--input", *inputs, "--out", str(out), *more]
+def words_for(out: Path, what: Sequence[str], *more: str) -> list[str]:
+    """The command of a run; ``what``: its recipe, inputs and options."""
+    return [sys.executable, "-m", "goldwash", "run", *what, "--out", str(out), *more]
 
 
 def alive(pid: int) -> bool:
@@ -107,12 +107,12 @@ class Engine:
     environment: dict[str, str] = field(default_factory=dict)
     kills: dict[str, Callable[[Path, random.Random], bool]] = field(default_factory=dict)
 
-    def begin(self, out: Path, inputs: Sequence[str]) -> subprocess.Popen[bytes]:
+    def begin(self, out: Path, what: Sequence[str]) -> subprocess.Popen[bytes]:
         """Begin a run, or go on with it."""
         environment = {**os.environ, **self.environment}
         with out.with_suffix(".log").open("ab") as log:
             return subprocess.Popen(
-                words_for(out, inputs, *self.options), env=environment, stdout=log, stderr=log, start_new_session=True
+                words_for(out, what, *self.options), env=environment, stdout=log, stderr=log, start_new_session=True
             )
 
 
@@ -136,7 +136,7 @@ def local_engine() -> Engine:
 def slurm_engine(cluster: SlurmCluster) -> Engine:
     """A cluster of two nodes; a node's daemon that is killed comes back after a moment."""
 
-    def kill_lead(out: Path, chance: random.Random) -> bool:
+    def kill_driver_job(out: Path, chance: random.Random) -> bool:
         found = processes("goldwash drive", str(out))
         return bool(found) and strike(chance.choice(found))
 
@@ -158,7 +158,7 @@ def slurm_engine(cluster: SlurmCluster) -> Engine:
         "late_seconds=5",
         "array=3",
     )
-    kills = {"worker": kill_worker, "lead": kill_lead, "slurmd": kill_daemon, "driver": kill_driver}
+    kills = {"worker": kill_worker, "driver job": kill_driver_job, "slurmd": kill_daemon, "driver": kill_driver}
     return Engine("slurm", options, cluster.environment, kills)
 
 
@@ -200,7 +200,7 @@ class LossError(AssertionError):
 
 
 def campaign(
-    engine: Engine, inputs: Sequence[str], reference: dict[str, str], folder: Path, seed: int, kills: int, only: str = ""
+    engine: Engine, what: Sequence[str], reference: dict[str, str], folder: Path, seed: int, kills: int, only: str = ""
 ) -> Outcome:
     """Kill so many times, and compare; raises `LossError` where a run ends otherwise than the undisturbed one."""
     chance, outcome = random.Random(seed), Outcome(engine.name, seed)
@@ -208,7 +208,7 @@ def campaign(
     while sum(outcome.kills.values()) < kills:
         out = folder / f"{engine.name}-{seed}-{outcome.runs}"
         outcome.runs += 1
-        _disturbed(engine, inputs, out, chance, kinds, outcome, min(kills, sum(outcome.kills.values()) + KILLS_A_RUN))
+        _disturbed(engine, what, out, chance, kinds, outcome, min(kills, sum(outcome.kills.values()) + KILLS_A_RUN))
         found = digests(out)
         outcome.different += sorted(k for k in found.keys() | reference.keys() if found.get(k) != reference.get(k))
         if outcome.different:
@@ -218,13 +218,13 @@ def campaign(
 
 
 def _disturbed(
-    engine: Engine, inputs: Sequence[str], out: Path, chance: random.Random, kinds: Sequence[str], outcome: Outcome, most: int
+    engine: Engine, what: Sequence[str], out: Path, chance: random.Random, kinds: Sequence[str], outcome: Outcome, most: int
 ) -> None:
     """One run to its end, with kills on the way."""
     finished = out / "dataset" / "_report.json"
     began = time.monotonic()
     while True:
-        process = engine.begin(out, inputs)
+        process = engine.begin(out, what)
         outcome.begun += 1
         while process.poll() is None and sum(outcome.kills.values()) < most:
             kind = chance.choice(kinds)
@@ -257,10 +257,10 @@ def inputs_for(folder: Path) -> list[str]:
     return [str(folder / "sample" / "crawl")]
 
 
-def undisturbed(folder: Path, inputs: Sequence[str]) -> dict[str, str]:
+def undisturbed(folder: Path, what: Sequence[str]) -> dict[str, str]:
     """The run that nothing happens to, by one worker."""
     out = folder / "undisturbed"
-    subprocess.run(words_for(out, inputs, "--workers", "1"), check=True, capture_output=True)
+    subprocess.run(words_for(out, what, "--workers", "1"), check=True, capture_output=True)
     return digests(out)
 
 
@@ -285,12 +285,12 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", default=["local", "slurm", "ray"])
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="goldwash-faults-"))
-    inputs = inputs_for(folder)
-    reference = undisturbed(folder, inputs)
+    what = ["sample", "--input", *inputs_for(folder)]
+    reference = undisturbed(folder, what)
     rows: list[Any] = []
     for engine in engines(folder, given.engines):
         began = time.monotonic()
-        outcome = campaign(engine, inputs, reference, folder, given.seed, given.kills)
+        outcome = campaign(engine, what, reference, folder, given.seed, given.kills)
         killed = ", ".join(f"{n} {kind}" for kind, n in sorted(outcome.kills.items()))
         rows.append(
             (
