@@ -1,9 +1,9 @@
 """``python -m tests.faults``: kill the processes of a run at random moments, on every engine, and check that nothing is lost.
 
-Invariants: a run that was disturbed and then finished has the bytes of one that was not. A campaign is a seed, an engine and a
-number of kills (``kill -9``). A kill hits, by chance, a worker in the middle of a task, the process that drives, or a part of the
-engine; after it the run is waited for, and begun again if it does not go on by itself. A folder gets a few kills, then it is
-finished and compared, file by file, with the undisturbed one.
+Invariants: a run that was disturbed and then finished has the bytes of one that was not. A campaign is a seed, an engine and
+a number of kills (``kill -9``). A kill hits, by chance, a worker in the middle of a task, the process that drives, or a part
+of the engine; after it the run is waited for, and begun again if it does not go on by itself. A folder gets a few kills, then
+it is finished and compared, file by file, with the undisturbed one.
 
 Input are odd and old pages of the real ones (`INPUT`), or the sample crawl where they are absent.
 """

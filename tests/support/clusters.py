@@ -213,7 +213,10 @@ class RayCluster:
     def kill(self, name: str) -> None:
         """kill -9 of the node with all that runs on it."""
         process = self.processes.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
+        below = _descendants(process.pid)
+        for pid in (process.pid, *below):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
     def signal(self, name: str, number: int) -> None:
