@@ -86,7 +86,7 @@ def lowered_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 
 @inline
 def rolled(hashes: Hashes, first: int, count: int, n: int, out: Hashes) -> Any:
-    """Write the hashes of runs of ``n`` among ``count`` rows (one run of all if there are fewer) to ``out``; returns their number."""
+    """Write the hashes of runs of ``n`` among ``count`` rows to ``out`` (one run if there are fewer); returns their number."""
     n = min(n, count)
     if n == 0:
         return 0

@@ -96,7 +96,7 @@ def _repeated(n: int) -> Signal:
     def measure(texts: Texts) -> Values:
         return _ngrams(texts, beyond_first=False)[:, 1, n]
 
-    measure.__doc__ = f"Word characters in {n}-grams that occur more than once, each word once, every copy (DCLM); 0 without."
+    measure.__doc__ = f"Word characters in {n}-grams that occur more than once, each word once (DCLM); 0 without."
     return signal(name=f"repeated_{n}gram_character_fraction")(measure)
 
 
@@ -104,7 +104,7 @@ def _duplicate(n: int) -> Signal:
     def measure(texts: Texts) -> Values:
         return _ngrams(texts, beyond_first=True)[:, 1, n]
 
-    measure.__doc__ = f"Word characters in {n}-grams that stood there before, each word once (Gopher, table A1); 0 without."
+    measure.__doc__ = f"Word characters in {n}-grams that occurred earlier, each word once (Gopher, table A1); 0 without."
     return signal(name=f"duplicate_{n}gram_character_fraction")(measure)
 
 
