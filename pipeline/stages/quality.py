@@ -295,7 +295,8 @@ def value_of(key: int, kind: str) -> float | int:
         return key - top
     bits = key & (top - 1) if key & top else ~key & ((1 << width) - 1)
     raw = np.array([bits], np.uint32 if width == 32 else np.uint64)
-    return float(raw.view(np.float32 if width == 32 else np.float64).item())
+    value: float = raw.view(np.float32 if width == 32 else np.float64).item()
+    return value
 
 
 def _histogram(bins: npt.NDArray[Any], sizes: npt.NDArray[np.int64]) -> dict[str, list[int]]:
