@@ -11,9 +11,8 @@ import textwrap
 import typing
 from dataclasses import dataclass
 
-import yaml
-
 from goldwash.pipeline.parameters import kind_name
+from goldwash.pipeline.recipes.reading import written
 from goldwash.pipeline.stage import Stage
 
 
@@ -41,7 +40,7 @@ def _default(field: "dataclasses.Field[object]") -> str:
     if field.default_factory is not dataclasses.MISSING:
         value = field.default_factory()
     plain = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True)
+    text = written(plain, default_flow_style=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

@@ -34,6 +34,10 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 -- typed so in PyYAML
 
 
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, which also quotes strings that YAML 1.2 would read as something else, such as ``1e-3``."""
+
+
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", "~nN\0"),
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -41,9 +45,10 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
     ("merge", r"<<", "<"),
 ):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first]
-    )
+    for _kind in (_Loader, _Dumper):
+        _kind.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first]
+        )
 
 
 def _int(loader: Any, node: Any) -> int:
@@ -123,6 +128,17 @@ def text_of(path: Path) -> str:
         raise RecipeError(f"{path} is not YAML: it is not UTF-8 text ({error})") from error
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def written(value: Any, **style: Any) -> str:
+    """A value as YAML that `parsed`, and PyYAML, read as the same value.
+
+    >>> print(written({"a": "1e-3", "b": 1e-3, "c": "no"}), end="")
+    a: '1e-3'
+    b: 0.001
+    c: 'no'
+    """
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **{"width": 120, **style}))
 
 
 def parsed_setting(text: str, option: str = "--set") -> tuple[str, Any]:

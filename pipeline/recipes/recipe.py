@@ -37,13 +37,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.recipes import FOLDER, changes
 from goldwash.pipeline.recipes import names as names
 from goldwash.pipeline.recipes.plugins import declared_names, load_custom, packed
-from goldwash.pipeline.recipes.reading import Lines, read, text_of
+from goldwash.pipeline.recipes.reading import Lines, parsed, read, text_of, written
 from goldwash.pipeline.recipes.reading import parsed_setting as parsed_setting
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
@@ -68,9 +66,7 @@ class Recipe:
     def resolved(self) -> str:
         """The recipe as YAML with every parameter, as it is stored beside the output."""
         stages = [{stage.name: stage.config()} for stage in self.stages]
-        return yaml.safe_dump(
-            {"description": self.description, "stages": stages}, sort_keys=False, allow_unicode=True, width=120
-        )
+        return written({"description": self.description, "stages": stages})
 
     def stage_names(self) -> list[str]:
         """Each stage's name, with ``#1``, ``#2`` where a name is there twice."""
@@ -94,7 +90,7 @@ class Recipe:
 
 def unresolved(name: str, text: str) -> Recipe:
     """The recipe that `Recipe.resolved` wrote."""
-    values = yaml.safe_load(text)
+    values, _ = parsed(text)
     stages = (next(iter(stage.items())) for stage in values["stages"])
     return Recipe(name, values["description"], tuple(STAGES[stage].of(config) for stage, config in stages))
 
