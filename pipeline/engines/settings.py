@@ -30,10 +30,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import yaml
-
 from goldwash.pipeline.engines.progress import Shown, silent
 from goldwash.pipeline.parameters import RecipeError, fits, kind_name, nearest
+from goldwash.pipeline.recipes.reading import read
 from goldwash.pipeline.stage import Run, RunError
 from goldwash.pipeline.storage.locations import join, read_json
 from goldwash.pipeline.storage.tasks import Task
@@ -167,14 +166,9 @@ def settings_of(
 
 
 def _parts(file: str) -> dict[str, dict[str, Any]]:
-    try:
-        values = yaml.safe_load(Path(file).read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"no file of engine settings at {file}") from error
-    except OSError as error:
-        raise RecipeError(f"{file} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{file} is not YAML: {error}") from error
+    if not Path(file).exists():
+        raise RecipeError(f"no file of engine settings at {file}")
+    values, _ = read(Path(file))
     if not isinstance(values, dict) or not all(isinstance(part or {}, dict) for part in values.values()):
         raise RecipeError(f"{file}: expected a part for each engine, as `slurm: {{partition: cpu}}`")
     known = engine_names()

@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused_with_the_nearest_name(engine, given, message)
         ("slurm: {stages: {bloom: 3}}", "stages is .*expected keys and values for each stage, as `bloom: "),
         ("slurm: {stages: [bloom]}", "stages is .*expected keys and values"),
         ("slurm: {stages: {blom: {cpus: 2}}}", "no stage is called 'blom': did you mean 'bloom'"),
-        ("slurm: {time: 4:00:00}", 'time is 14400; expected str, in quotes, as "4:00:00"'),
+        ("slurm: {time: 4}", 'time is 4; expected str, in quotes, as "4:00:00"'),
     ],
 )
 def test_a_file_that_cannot_be(tmp_path, text, message):
@@ -213,3 +213,9 @@ def test_settings_that_sbatch_cannot_take(given, message):
 def test_further_options_of_sbatch_are_text():
     slurm = Slurm(account="a", sbatch={"nice": 0, "exclusive": "", "requeue": None, "hold": True, "spread-job": False})
     assert slurm.options() == {"account": "a", "nice": "0", "exclusive": "", "requeue": "", "hold": ""}
+
+
+def test_a_time_needs_no_quotes(tmp_path):
+    """YAML 1.2: a number of base 60 is a string."""
+    (tmp_path / "engine.yaml").write_text("slurm: {time: 4:00:00}\n")
+    assert settings_of("slurm", str(tmp_path / "engine.yaml")).time == "4:00:00"
