@@ -263,7 +263,7 @@ def meta_charsets(payload: bytes) -> Iterator[str]:
         else:
             name = tag[3].lower()
             values, at = _attributes(payload, at)
-            if name == b"meta" and (charset := _charset(values)):
+            if name == b"meta" and at > 0 and (charset := _charset(values)):
                 yield charset
             if name in _RAW and at > 0:
                 ends = _RAW[name].search(payload, at)

@@ -1,0 +1,93 @@
+"""Heads of records, spelt and broken in every way."""
+
+import gzip
+import io
+import itertools
+
+import pytest
+
+from goldwash.pipeline.warc.heads import arc_line
+from goldwash.pipeline.warc.records import Damage, Record, records
+
+BODY = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>gold"
+FIELDS = [
+    b"WARC-Type: response",
+    b"WARC-Record-ID: <urn:uuid:%d>",
+    b"WARC-Target-URI: http://a.example/%d",
+    b"WARC-Date: 2024-01-01T00:00:00Z",
+]
+SPELLINGS = {"as it is": bytes, "lower": bytes.lower, "upper": bytes.upper, "title": bytes.title, "swapped": bytes.swapcase}
+FOLDS = {"none": b": ", "space": b":\n  ", "tab": b":\n\t", "no space": b":", "spaces": b":   "}
+
+
+def record(n: int, spelling: str = "as it is", fold: str = "none", newline: bytes = b"\r\n") -> bytes:
+    lines = [b"WARC/1.0"]
+    for each in [*FIELDS, b"Content-Length: %d" % len(BODY)]:
+        name, _, value = each.partition(b": ")
+        value = value % n if b"%d" in value else value
+        lines.append(SPELLINGS[spelling](name) + FOLDS[fold].replace(b"\n", newline) + value)
+    return newline.join(lines) + newline * 2 + BODY + newline * 2
+
+
+def read(data: bytes) -> tuple[list[str], int]:
+    found = list(records(io.BytesIO(data), len(data)))
+    assert all(f.block == BODY for f in found if isinstance(f, Record))
+    return [f.url[-1] for f in found if isinstance(f, Record)], sum(isinstance(f, Damage) for f in found)
+
+
+PACKS = {
+    "plain": b"".join,
+    "gzip": lambda r: b"".join(map(gzip.compress, r)),
+    "one member": lambda r: gzip.compress(b"".join(r)),
+}
+
+
+@pytest.mark.parametrize("pack", PACKS)
+@pytest.mark.parametrize(("spelling", "fold", "newline"), [*itertools.product(SPELLINGS, FOLDS, [b"\r\n", b"\n"])])
+def test_fields_are_read_however_they_are_spelt(pack: str, spelling: str, fold: str, newline: bytes) -> None:
+    assert read(PACKS[pack]([record(n, spelling, fold, newline) for n in range(3)])) == (["0", "1", "2"], 0)
+
+
+@pytest.mark.parametrize("pack", ["plain", "gzip"])
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+def test_a_head_that_breaks_off_costs_itself_alone(pack: str, newline: bytes) -> None:
+    whole = [record(n, newline=newline) for n in range(4)]
+    head = whole[1].index(newline * 2) + len(newline)
+    for cut in range(1, head):
+        urls, damaged = read(PACKS[pack]([whole[0], whole[1][:cut], *whole[2:]]))
+        assert (urls, damaged) == (["0", "2", "3"], 1), whole[1][:cut]
+
+
+@pytest.mark.parametrize(
+    ("line", "url", "size"),
+    [
+        (b"http://a/ 1.2.3.4 20240101000000 text/html 7\n", "http://a/", 7),
+        (b"http://a/ 1.2.3.4 20240101000000 text/html; charset=UTF-8 7\r\n", "http://a/", 7),
+        (b"http://a/ 1.2.3.4 20240101000000 text/html; a=b; c=d e f 7\n", "http://a/", 7),
+        (b"http://a/?q=b c d 1.2.3.4 20240101000000 text/html 7\n", "http://a/?q=b c d", 7),
+        (b"http://a/ ::1 20240101000000 no-type 7\n", "http://a/", 7),
+        (b"http://a/ 1.2.3.4 20240101000000 text/html 200 abcd - 209 gold.arc 7\n", "http://a/", 7),
+        (b"http://a/ 1.2.3.4 20240101000000 text/html; x=y 302 - http://b/ 20090101 a.arc.gz 7\n", "http://a/", 7),
+        (b"dns:a.example 1.2.3.4 20240101000000 text/dns 7\n", "dns:a.example", 7),
+        (b"http://a/ 1.2.3.4 20240101000000 text/html -1\n", "http://a/", -1),
+    ],
+)
+def test_arc_lines(line: bytes, url: str, size: int) -> None:
+    found = arc_line(line + b"rest")
+    assert found is not None
+    head, end = found
+    assert (head.url, head.size, head.date, end) == (url, size, "2024-01-01T00:00:00Z", len(line))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"http://a/\n",
+        b"http://a/ 1.2.3.4 2024 text/html 7\n",
+        b"Note: the 3 20240101 rest\n"[:10],
+        b"http://a/ 1.2.3.4 20240101000000 \n",
+    ],
+)
+def test_what_is_no_arc_line(line: bytes) -> None:
+    assert arc_line(line) is None
