@@ -28,7 +28,7 @@ from goldwash.pipeline.cli.options import (
 )
 from goldwash.pipeline.cli.summaries import show_notes, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
-from goldwash.pipeline.stages import CLASSES
+from goldwash.pipeline.stages import CLASSES, STAGES
 
 if TYPE_CHECKING:
     from goldwash.pipeline.stage import Stage
@@ -41,17 +41,16 @@ class StageCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Remember the stage's name: ``--help`` is answered before arguments are read."""
-        ctx.meta["stage"] = next((word for word in args if word in CLASSES), None)
+        ctx.meta["stage"] = next((word for word in args if not word.startswith("-")), None)
         return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the stage's parameters: name, kind, default and meaning."""
         super().format_epilog(ctx, formatter)
         name = ctx.meta["stage"]
-        if name is None:
+        if name is None or name not in STAGES:
             return
         from goldwash.pipeline.inspect.parameters import parameters_of
-        from goldwash.pipeline.stages import STAGES
 
         with formatter.section(f"Parameters of {name} (--set PARAMETER=VALUE)"):
             formatter.write_dl(

@@ -10,9 +10,14 @@ A new stage is a file here and a line in `CLASSES`. An installed package can bri
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
-from goldwash.pipeline.stage import RecipeError, Stage
+from goldwash.pipeline.parameters import RecipeError
+
+if TYPE_CHECKING:  # `goldwash --help` lists the names, and must load neither the stages nor the packages that they need
+    from importlib.metadata import EntryPoint
+
+    from goldwash.pipeline.stage import Stage
 
 CLASSES = {
     "extract": "Extract",
@@ -29,12 +34,16 @@ PLUGINS = "goldwash.stages"
 
 
 @cache
-def _plugins() -> Mapping[str, EntryPoint]:
+def _plugins() -> "Mapping[str, EntryPoint]":
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=PLUGINS) if point.name not in CLASSES}
 
 
-def _plugin(point: EntryPoint) -> type[Stage]:
+def _plugin(point: "EntryPoint") -> "type[Stage]":
     """The class of an entry point; a `RecipeError` says which package brought it and why it cannot be used."""
+    from goldwash.pipeline.stage import Stage
+
     origin = f"stage {point.name} of the package {point.dist.name if point.dist else point.value} ({point.value})"
     try:
         kind = point.load()
@@ -45,8 +54,8 @@ def _plugin(point: EntryPoint) -> type[Stage]:
     return kind
 
 
-class _Stages(Mapping[str, type[Stage]]):
-    def __getitem__(self, name: str) -> type[Stage]:
+class _Stages(Mapping[str, "type[Stage]"]):
+    def __getitem__(self, name: str) -> "type[Stage]":
         if name not in CLASSES:
             return _plugin(_plugins()[name])
         kind: type[Stage] = getattr(import_module(f"goldwash.pipeline.stages.{name}"), CLASSES[name])
@@ -63,5 +72,5 @@ class _Stages(Mapping[str, type[Stage]]):
         return name in CLASSES or name in _plugins()
 
 
-STAGES: Mapping[str, type[Stage]] = _Stages()
+STAGES: "Mapping[str, type[Stage]]" = _Stages()
 """Every stage by its name, in the order of the flow; then those of installed packages."""
