@@ -111,7 +111,8 @@ def apply(
         inputs = _written(frame.table, f"{folder}/in", max(1, workers))
         out = f"{folder}/out"
         made.preflight()
-        flow.run_stage(made, inputs, out, in_process() if workers == 1 else _local(workers))
+        run = in_process() if workers == 1 else _local(workers)
+        flow.run_stage(made, inputs, out, run, options=flow.Options(allow_empty=True))
         held = read_json(f"{out}/report.json")
         kept = _read(out, held["shards"])
         gone = _read(out, [file for file in held["others"] if file.startswith("dropped/")])
