@@ -606,7 +606,7 @@ def dump(found: Found, read: Reading) -> list[str]:
         f"One Common Crawl dump: {ARCHIVES:,} archives of {PAGES_AN_ARCHIVE:,} pages, {pages / 1e9:.2f} billion, on {NODES} "
         f"nodes of {CORES} cores that are never idle and disks that are never late. Supposed: of all pages there come to each "
         f"stage what DCLM's funnel says (arXiv 2406.11794, figure 4: {paper}; left {LEFT:.1%}), not what stays of the pages "
-        f"measured; bytes a document as measured, but of a page and its text those of a plan (pipeline/inspect/estimate.py): {sizes}; "
+        f"measured; bytes per document as measured, but of a page and its text those of pipeline/inspect/estimate.py: {sizes}; "
         f"{IN_COMPONENTS:.0%} of what comes to minhash has a near copy; Bloom in {NODES} groups, one a "
         "node. Tasks of pairs, components and judging open a file for each archive, and read again what earlier passes wrote "
         f"(measured: {read.opened * 1e3:.2f} ms a file, {read.byte * 1e9:.2f} ns a byte). What a task costs by itself is in "
