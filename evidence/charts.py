@@ -86,7 +86,8 @@ def _label(text: str) -> str:
 
 def page(charts: Sequence[Chart], title: str, tables: str = "") -> str:
     """A page of HTML with the charts inline; ``tables`` is HTML that is already escaped."""
-    figures = "\n".join(f"<figure>{svg(chart)[svg(chart).index('<svg') :]}</figure>" for chart in charts)
+    drawn = [svg(chart) for chart in charts]
+    figures = "\n".join(f"<figure>{one[one.index('<svg') :]}</figure>" for one in drawn)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{html_text(title)}</title>\n'
         "<style>body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}svg{max-width:100%;height:auto}"
