@@ -292,7 +292,7 @@ def value_of(key: int, kind: str) -> float | int:
         return key
     top = 1 << (width - 1)
     if kind == "i":
-        return key - top
+        return int(key - top)
     bits = key & (top - 1) if key & top else ~key & ((1 << width) - 1)
     raw = np.array([bits], np.uint32 if width == 32 else np.uint64)
     value: float = raw.view(np.float32 if width == 32 else np.float64).item()
