@@ -1,6 +1,7 @@
 # ruff: noqa: E501 -- tables
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -285,15 +286,15 @@ BAD = [
     ("misspelt signal", ["run", "signal.yaml", "--out", "o", "--input", "x"], "no signal is called 'wrod_count': did you mean 'word_count'"),
     ("unknown until", [*RUN[:-1], "--until", "qality", "--input", "good.warc.gz"], "has no stage 'qality': did you mean 'quality'"),
     ("unknown stage", ["stage", "minhas", "--input", "x", "--out", "o"], "no stage is called 'minhas'"),
-    ("shard without text", [*STAGE, "textless"], "has no column 'text' (it has: content): rename"),
+    ("shard without text", [*STAGE, "textless"], "has no column 'text' (it has: content): say which column holds the text"),
     ("shard with a null", [*STAGE, "nulls"], "row 1 is null"),
     ("truncated shard", [*STAGE, "truncated"], "is not a whole Parquet file"),
-    ("folder without shards", [*STAGE, "empty"], "empty: no Parquet shard there"),
+    ("folder without shards", [*STAGE, "empty"], "empty: no documents there"),
     ("unfinished stage", [*STAGE, "unfinished"], "unfinished holds an unfinished stage"),
     ("setting", [*STAGE, "textless", "--set", "stepz=[]"], "has no parameter 'stepz': did you mean 'steps'"),
     ("model that is none", ["score", "list.txt", "--input", "good", "--out", "o"], "list.txt"),
     ("missing model", ["score", "gone.bin", "--input", "good", "--out", "o"], "no file at gone.bin"),
-    ("what cannot be folded", ["fold", "three.bin"], "three.bin cannot be folded: that takes a supervised softmax model of two labels"),
+    ("what cannot be folded", ["fold", "three.bin"], "three.bin cannot be folded: only a supervised softmax model with two labels"),
     ("a fold is not folded", ["fold", "list.txt"], "list.txt"),
     ("missing model to fold", ["fold", "gone.bin"], "no file at gone.bin"),
     ("score without a model", ["score", "a=", "--input", "good", "--out", "o"], "no file at"),
@@ -354,7 +355,13 @@ def test_bad_input_is_told_in_one_line(cli, spoilt, words, message):
 )
 def test_a_damaged_archive_is_a_counted_outcome(cli, at, name, content, kept):
     (at / name).write_bytes(content)
-    assert cli(*RUN, name, "--set", "extract.early=[]")[0] == 0
+    code, printed, error = cli(*RUN, name, "--set", "extract.early=[]")
+    assert code == (0 if kept else 1)
+    if kept:
+        assert "damaged input: 1 archive, 1 place" in printed + error
+    else:
+        assert re.search(rf"no record could be read from \S*{name}", error)
+        assert cli(*RUN, name, "--set", "extract.early=[]", "--allow-empty")[0] == 0
     folder = next((at / "out").glob("01-*"))
     assert len(rows(folder)) == kept
     dropped = rows(folder, "dropped")
@@ -366,7 +373,7 @@ def test_a_damaged_archive_is_a_counted_outcome(cli, at, name, content, kept):
 def test_a_full_disk_is_told_and_the_run_goes_on_where_there_is_room(cli, at, sample, small_disk):
     code, printed, error = cli("run", "sample", "--input", sample / "crawl", "--out", small_disk / "run", "--workers", "1")
     assert code == 1
-    assert "No space left" in error
+    assert "no space left on device" in error
     assert "Traceback" not in printed + error
     assert not list(small_disk.rglob(".half-*"))
     assert not list(small_disk.rglob("report.json"))
