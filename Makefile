@@ -7,6 +7,7 @@ RECIPE ?= $(if $(INPUT),baseline,sample)
 WORKERS ?= 0
 ON ?= local
 ARGS ?=
+PYTHONS ?=
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
@@ -62,7 +63,7 @@ coverage: install-dev  ## Run the tests as `make test` does, and measure what th
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow' --cov --cov-report=term:skip-covered
 
 pythons: install-dev  ## Install the wheel with each Python from 3.11 on that is here, and run the sample with it
-	$(BIN)/python -m tests.pythons
+	$(BIN)/python -m tests.pythons $(PYTHONS)
 
 engines: install-dev  ## Install what the tests of clusters and stores need: Ray, a local S3 server and, with apt-get as root, Slurm
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[engines]'

@@ -1,4 +1,4 @@
-"""``python -m tests.pythons``: install the wheel with each Python that is here, and run the sample recipe with it, offline.
+"""``python -m tests.pythons [VERSION...]``: install the wheel with each Python found, and run the sample recipe offline.
 
 Pythons are looked for on the PATH, in pyenv's folder and in uv's. 3.13 and newer compile fastText, which takes minutes. The
 documents that are left after the stage bloom must be the same with all. (The sample crawl has pages made of Python's own
@@ -53,7 +53,8 @@ def documents(run: Path) -> str:
 
 def main() -> None:
     """Build, install, run, compare."""
-    found = pythons()
+    asked = sys.argv[1:] or VERSIONS
+    found = {version: python for version, python in pythons().items() if version in asked}
     sys.stdout.write(f"found: {', '.join(f'{v} ({p})' for v, p in found.items()) or 'none'}\n")
     digests: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as made:

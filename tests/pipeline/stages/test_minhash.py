@@ -232,7 +232,7 @@ def test_a_star_has_its_first_in_the_middle():
 
 # --- compiled, interpreted, and with bounds checked
 
-PROGRAM = "import json, tests.pipeline.test_minhash as t; print(json.dumps(t.battery()))"
+PROGRAM = "import json, tests.pipeline.stages.test_minhash as t; print(json.dumps(t.battery()))"
 
 
 def battery() -> list[object]:
