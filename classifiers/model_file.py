@@ -106,7 +106,7 @@ class Reader:
         self.file.seek(count, 1)
 
     def _truncated(self) -> ModelError:
-        return ModelError(f"{self.shown} is truncated at byte {self.length}: copy it again")
+        return ModelError(f"{self.shown} is truncated at byte {self.length}: copy it again, or train it again")
 
     def entries(self) -> list[tuple[str, int, int]]:
         """The dictionary: each entry's text, kind (0: word, 1: label) and count; words come first."""

@@ -1,15 +1,21 @@
-"""Labelled examples to a quality classifier, and an honest report of it.
+"""Train a quality classifier on labelled examples, and report honestly how good it is.
 
-Law: training is deterministic: the sample, the split and the one thread that trains depend on the seed and the examples alone
-(with more ``threads`` fastText's own races decide). Of each class as many examples are taken from every source, as far as they
-have them. What is held out is judged by a model that has not seen it, nor near copies of it. Defaults are DCLM's: fastText's
-own, with word bigrams, 200,000 examples of each class (2406.11794, section 4.4 and J.1).
+Invariants:
+
+- Training is deterministic: the sample, the split and the single training thread depend only on the seed and the examples.
+  (With more ``threads``, races within fastText decide.)
+- Each class takes equally many examples from every source, as far as the sources have them.
+- A held-out example is neither in the training set nor a near copy of a training example.
+- All files of a training appear together after the last one is complete. A full disk leaves the folder as it was.
+
+Defaults are DCLM's (arXiv 2406.11794, sections 4.4 and J.1): fastText's own, with word bigrams, and 200,000 examples per class.
 """
 
 import hashlib
 import json
 import os
 import random
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,26 +26,32 @@ import fasttext
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.classifiers.evaluation import card, judged
+from goldwash.classifiers.diagnosis import diagnose
+from goldwash.classifiers.evaluation import auc, evaluate
 from goldwash.classifiers.examples import Example, TrainingError
-from goldwash.classifiers.fasttext import PREFIX, fold, save_fold
+from goldwash.classifiers.fasttext import PREFIX, Folded, fold, save_fold
+from goldwash.classifiers.model_card import model_card
+from goldwash.classifiers.model_file import ModelError, Reader
 from goldwash.filters.ngrams import lowered_hashes, run_hashes
 from goldwash.filters.texts import Texts
 
 POSITIVE, NEGATIVE = "hq", "cc"
 
 RUN, COPIED = 8, 0.5
-"""A held-out example is a near copy of what is learned if at least half of its runs of eight words stand there."""
+"""A held-out example is a near copy if at least half of its runs of eight words occur in the training examples."""
 
 MOST_RUNS = 50_000_000
-"""Runs of learned words that are kept to find copies by, 400 MB; of more, every second, fourth ... by their hash."""
+"""The most runs of training words that are kept for finding copies: 400 MB. Beyond that, every second, fourth ... by hash."""
+
+TRIED = 1000
+"""Training examples that are scored to find out why a classifier does not work."""
 
 Exclude = Callable[[Texts], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a classifier is trained and judged; the defaults are the reference's."""
+    """How a classifier is trained and evaluated; the defaults are the reference's."""
 
     lr: float = 0.1
     dim: int = 100
@@ -78,11 +90,13 @@ def train(
     notify: Callable[[str], None] = lambda _: None,
     exclude: Exclude | None = None,
 ) -> dict[str, Any]:
-    """Train a classifier into the folder ``out``; gives the report.
+    """Train a classifier into the folder ``out``; returns the report.
 
-    Writes ``model.bin`` (anybody's fastText reads it), ``model.fold``, ``report.json`` and the model card ``MODEL.md``.
-    ``exclude`` tells which texts must not be learned from, such as those that quote a benchmark: ``bool[N]``. Raises
-    `TrainingError` where a class has no example, or all examples are equal.
+    Writes ``model.bin`` (a plain fastText model), ``model.fold``, ``report.json`` and the model card ``MODEL.md``. The report's
+    ``warnings`` say whether the classifier fails to separate the classes, and why. ``exclude`` returns ``bool[N]``: texts that
+    must not be trained on, such as those that quote a benchmark.
+
+    Raises `TrainingError` if a class has no example, or if both classes hold the same texts; ``OSError`` if the disk is full.
     """
     allowed = {POSITIVE: _allowed(positive, exclude), NEGATIVE: _allowed(negative, exclude)}
     quoting = len(positive) + len(negative) - sum(map(len, allowed.values()))
@@ -92,9 +106,11 @@ def train(
     sides = {label: _sampled(side, settings.seed, room) for label, side in allowed.items()}
     for label, name in ((POSITIVE, "positive"), (NEGATIVE, "negative")):
         if not _unique(allowed[label]):
-            raise TrainingError(f"there is no {name} example: a classifier needs both kinds")
+            raise TrainingError(f"there is no {name} example: a classifier needs both classes")
     if {e.text for e in sides[POSITIVE]} == {e.text for e in sides[NEGATIVE]}:
-        raise TrainingError("the positive and the negative examples are the same texts: nothing tells them apart")
+        raise TrainingError(
+            "the positive and the negative examples are the same texts: give another kind of text for one of them"
+        )
     learned = [(label, e) for label, side in sides.items() for e in side[: _learned(side, settings)]]
     kept_back = [(label, e) for label, side in sides.items() for e in side[_learned(side, settings) :]]
     copies = _copies([e for _, e in learned], [e for _, e in kept_back])
@@ -105,20 +121,34 @@ def train(
     )
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    _fit(learned, folder / "model.bin", settings)
-    folded = fold(folder / "model.bin")
-    _put(folder / "model.fold", lambda half: save_fold(folded, half))
-    report = {
-        "settings": asdict(settings),
-        "sources": _sources(learned),
-        "learned": len(learned),
-        "held_out": len(held),
-        "left_out": {"near_copies_of_learned": len(kept_back) - len(held), "excluded": quoting},
-        **judged(folded, [(label == POSITIVE, e) for label, e in held], POSITIVE, settings.fraction),
-    }
-    _put(folder / "report.json", lambda half: Path(half).write_text(_json(report), "utf-8"))
-    _put(folder / "MODEL.md", lambda half: Path(half).write_text(card(report), "utf-8"))
+    halves = Path(tempfile.mkdtemp(prefix=".half-", dir=folder))
+    try:
+        _fit(learned, halves / "model.bin", settings)
+        folded = fold(halves / "model.bin")
+        report = {
+            "settings": asdict(settings),
+            "sources": _sources(learned),
+            "learned": len(learned),
+            "classes": [sum(label == side for label, _ in learned) for side in (POSITIVE, NEGATIVE)],
+            "held_out": len(held),
+            "left_out": {"near_copies_of_learned": len(kept_back) - len(held), "excluded": quoting},
+            **evaluate(folded, [(label == POSITIVE, e) for label, e in held], POSITIVE, settings.fraction),
+        }
+        report["warnings"] = diagnose(report, lambda: _training_auc(folded, learned))
+        _write(halves / "model.fold", lambda path: save_fold(folded, path))
+        _write(halves / "report.json", lambda path: path.write_text(_json(report), "utf-8"))
+        _write(halves / "MODEL.md", lambda path: path.write_text(model_card(report), "utf-8"))
+        for name in ("model.bin", "model.fold", "report.json", "MODEL.md"):
+            os.replace(halves / name, folder / name)
+    finally:
+        shutil.rmtree(halves, ignore_errors=True)
     return report
+
+
+def _training_auc(model: Folded, learned: Sequence[tuple[str, Example]]) -> float | None:
+    """The AUC on the first training examples, which are in random order; None if one class is missing among them."""
+    texts = Texts.of([example.text for _, example in learned[:TRIED]])
+    return auc(model.probability(texts, POSITIVE), np.array([label == POSITIVE for label, _ in learned[:TRIED]], bool))
 
 
 def _allowed(side: Sequence[Example], exclude: Exclude | None) -> list[Example]:
@@ -133,7 +163,7 @@ def _allowed(side: Sequence[Example], exclude: Exclude | None) -> list[Example]:
 
 
 def _unique(side: Sequence[Example]) -> list[Example]:
-    """Each text once; of several sources that have it, the one whose name comes first."""
+    """Each text once, under the first by name of the sources that have it."""
     found: dict[str, Example] = {}
     for example in side:
         held = found.get(example.text)
@@ -143,13 +173,15 @@ def _unique(side: Sequence[Example]) -> list[Example]:
 
 
 def _sampled(side: Sequence[Example], seed: int, room: int) -> list[Example]:
-    """Up to ``room`` different examples, as many of each source as there are, in an order of the seed and texts alone."""
+    """Up to ``room`` distinct examples, evenly from all sources; their order depends on the seed and the texts only."""
     keyed = sorted(_unique(side), key=lambda e: hashlib.sha256(f"{seed}\0{e.text}".encode()).digest())
     by_origin: dict[str, list[Example]] = {}
     for example in keyed:
         by_origin.setdefault(example.origin, []).append(example)
     taken, left = set[str](), len(by_origin)
-    for origin in sorted(by_origin, key=lambda o: (len(by_origin[o]), o)):  # the small ones first leave room to the others
+    for origin in sorted(
+        by_origin, key=lambda o: (len(by_origin[o]), o)
+    ):  # small sources first: their unused share goes to the others
         share = min(len(by_origin[origin]), room // left)
         taken |= {e.text for e in by_origin[origin][:share]}
         left, room = left - 1, room - share
@@ -157,12 +189,12 @@ def _sampled(side: Sequence[Example], seed: int, room: int) -> list[Example]:
 
 
 def _learned(side: Sequence[Example], settings: Settings) -> int:
-    """How many examples of a class are learned from: at least one, and all but the held-out share."""
+    """The number of training examples of a class: all but the held-out share, and at least one."""
     return max(1, len(side) - int(len(side) * settings.held_out))
 
 
 def _copies(learned: Sequence[Example], held: Sequence[Example]) -> list[bool]:
-    """Which held-out examples are near copies of learned ones: those of whose runs of words at least half stand there."""
+    """Whether each held-out example is a near copy: at least half of its runs of words occur in the training examples."""
     words = sum(len(e.text) // 5 for e in learned)
     every = 1
     while words // every > MOST_RUNS:
@@ -198,7 +230,7 @@ def _line(label: str, text: str) -> str:
 def _fit(learned: Sequence[tuple[str, Example]], out: Path, settings: Settings) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "examples.txt"
-        lines.write_text("".join(_line(label, example.text) for label, example in learned), "utf-8")
+        _write(lines, lambda path: path.write_text("".join(_line(label, e.text) for label, e in learned), "utf-8"))
         shown = 2 if os.isatty(2) else 0
         try:
             model = fasttext.train_supervised(
@@ -206,19 +238,36 @@ def _fit(learned: Sequence[tuple[str, Example]], out: Path, settings: Settings) 
                 minCount=settings.min_count, bucket=settings.bucket, loss="softmax", thread=settings.threads,
                 seed=settings.seed, verbose=shown,
             )  # fmt: skip
-        except (RuntimeError, ValueError) as error:  # a rate so high that numbers overflow
+        except (RuntimeError, ValueError) as error:  # numbers overflow at a high learning rate
             raise TrainingError(f"fastText could not train ({error}): give a lower lr") from error
-        _put(out, lambda half: model.save_model(str(half)))
+    _write(out, lambda path: _save(model, path))
+
+
+def _save(model: Any, path: Path) -> None:
+    """Write a model. fastText ignores failed writes: it reports success on a full disk, and the file is cut off."""
+    model.save_model(str(path))
+    try:
+        with Reader(path) as written:
+            written.check()
+    except ModelError as error:
+        with path.open("ab") as file:  # fails with the error that fastText has ignored
+            file.write(bytes(1 << 20))
+            file.flush()
+            os.fsync(file.fileno())
+        raise TrainingError(f"fastText did not write the whole model: give the same command again ({error})") from error
 
 
 def _json(report: Mapping[str, Any]) -> str:
     return json.dumps(report, indent=1, ensure_ascii=False) + "\n"
 
 
-def _put(path: Path, write: Callable[[str], Any]) -> None:
-    half = path.with_name(f".half-{os.getpid()}-{path.name}")
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file and flush it to the disk; an ``OSError`` names the file."""
     try:
-        write(str(half))
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
+        write(path)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

@@ -58,12 +58,14 @@ def train(
     sides = [[e for path in paths for part in sources(path) for e in examples(part)] for paths in (positive, negative)]
     exclude = quoting(benchmarks) if benchmarks else None
     interruption.keeps(f"{out_folder} holds no half-written model: give the same command again.")
-    train_model(sides[0], sides[1], out_folder, settings, notify, exclude)
+    report = train_model(sides[0], sides[1], out_folder, settings, notify, exclude)
     for line in (Path(out_folder) / "MODEL.md").read_text("utf-8").split("## Use")[0].splitlines():
         say(line)
     say(f"the report: {out_folder}/report.json, {out_folder}/MODEL.md")
     say(f"use it:  {command()} score {out_folder}/model.fold --input SHARDS --out DIR")
     say(f"or:      {command()} run baseline --set quality.model={out_folder}/model.fold ...")
+    for warning in report["warnings"]:
+        notify(f"warning: {warning}.")
 
 
 def sources(name: str) -> list[str]:

@@ -22,7 +22,7 @@ from goldwash.classifiers import language
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.lists import ListError, located
-from goldwash.filters.signals import Edit, Signal
+from goldwash.filters.signals import PROVIDERS, Edit, Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
@@ -61,7 +61,7 @@ class Heuristics(Stage):
         return plan_of(self.steps)
 
     def versions(self) -> dict[str, str]:
-        """The Unicode data's version, and digests of the lists and models that the steps name."""
+        """The Unicode data's version, digests of the lists and models that the steps name, and versions of plug-ins."""
         return self._found
 
     @cached_property
@@ -71,6 +71,7 @@ class Heuristics(Stage):
             options = dict(step.options)
             if step.verb == "label":
                 found[f"model {options['model']}"] = file_digest(language.located(options["model"]))
+            found |= _provider(step)
             parameters = step.subject.parameters if isinstance(step.subject, Signal | Edit) else ()
             for key, value in parameters:
                 if key in ("hosts", "phrases", "tlds") and isinstance(value, str):
@@ -106,6 +107,14 @@ class Heuristics(Stage):
         texts, urls = Texts.of([document["text"]]), Texts.of([document.get("url") or ""])
         clean(self.plan, texts, urls, lambda *line: lines.append(line), table=pa.Table.from_pylist([dict(document)]))
         return lines
+
+
+def _provider(step: Step) -> dict[str, str]:
+    """The package and version of the plug-in that declares a step's signal or edit; empty for goldwash's and the user's own."""
+    subject = step.subject.keep.signal if isinstance(step.subject, KeepLines) else step.subject
+    if not isinstance(subject, Signal | Edit) or subject.name not in PROVIDERS:
+        return {}
+    return {f"{type(subject).__name__.lower()} {subject.name}": PROVIDERS[subject.name]}
 
 
 def rehearse_steps(plan: Sequence[Step]) -> None:

@@ -367,7 +367,7 @@ def _scorer(task: Task, stage: Quality) -> Scorer:
     place = task.extra["place"]
     path = Path(place) if is_local(place) else fetched(place, version=task.fingerprint)
     if file_digest(path) != task.extra["digest"]:
-        raise DataError(f"{place} is not the model that this stage wrote: delete the stage's folder and run again")
+        raise DataError(f"{place} is not the model that this stage wrote: give the same command again, which writes it anew")
     word = task.extra["model"]
     return scorer(word if is_local(place) else word.replace(place, str(path)), None, stage.label).ranking()
 

@@ -1,4 +1,4 @@
-"""The figures of a report, counted again in plain Python."""
+"""The figures of a report, computed again in plain Python."""
 
 import json
 from itertools import pairwise, product
@@ -10,20 +10,19 @@ import scipy.stats
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from goldwash.classifiers import evaluation as judge
 from goldwash.classifiers.evaluation import (
     at_fraction,
     at_negative_fraction,
     auc,
     auc_at_like_length,
     calibration,
+    evaluate,
     histogram,
-    judged,
+    influential_words,
     rank_correlation,
 )
 from goldwash.classifiers.examples import Example
 from goldwash.classifiers.fasttext import Folded, weight_table
-from goldwash.classifiers.train import Settings, train
 from goldwash.filters.texts import Texts
 
 SCORES = st.sampled_from([0.0, 0.05, 0.1, 0.5, 0.95, 1.0, 1.00001, -0.00001]) | st.floats(0, 1, width=32)
@@ -36,12 +35,12 @@ def columns(pairs: list[tuple[float, bool]]) -> tuple[Any, Any]:
 
 
 @given(PAIRS)
-def test_auc_is_the_share_of_duels_that_positives_win(pairs: list[tuple[float, bool]]) -> None:
+def test_auc_is_the_share_of_pairs_that_the_positive_wins(pairs: list[tuple[float, bool]]) -> None:
     scores, truth = columns(pairs)
-    duels = [(a > b) + (a == b) / 2 for a, b in product(scores[truth], scores[~truth])]
+    pairs_won = [(a > b) + (a == b) / 2 for a, b in product(scores[truth], scores[~truth])]
     found = auc(scores, truth)
-    assert (found is None) == (not duels)
-    assert found is None or found == pytest.approx(sum(duels) / len(duels))
+    assert (found is None) == (not pairs_won)
+    assert found is None or found == pytest.approx(sum(pairs_won) / len(pairs_won))
 
 
 @given(PAIRS, FRACTIONS)
@@ -74,7 +73,7 @@ def test_at_negative_fraction_keeps_the_best_negatives(pairs: list[tuple[float, 
 
 
 @given(PAIRS)
-def test_calibration_has_every_example_in_its_tenth(pairs: list[tuple[float, bool]]) -> None:
+def test_calibration_counts_each_example_in_its_tenth(pairs: list[tuple[float, bool]]) -> None:
     found = calibration(*columns(pairs))
     assert sum(b["examples"] for b in found) == len(pairs)
     for b in found:
@@ -105,7 +104,7 @@ def test_rank_correlation_is_spearmans(pairs: list[tuple[int, float]]) -> None:
 
 
 def made_up(labels: tuple[str, str] = ("cc", "hq")) -> Folded:
-    """A model that knows what pulls towards its second label and what away."""
+    """A model with known weights towards its second label and away from it."""
     pulls = {"gold": 4.0, "river": 1.0, "the": 0.0, "mud": -4.0, "buy": -1.0, "</s>": 0.5}
     words = Texts.of(pulls)
     weights = np.array(list(pulls.values()), np.float32).view(np.uint32)
@@ -116,8 +115,8 @@ TEXTS = ["gold gold mud", "the river unknown", "mud buy\nthe mud", "the", ""]
 
 
 @pytest.mark.parametrize(("label", "sign"), [("hq", 1), ("cc", -1)])
-def test_pulling_words_are_the_planted_ones_by_their_share_of_a_texts_logit(label: str, sign: int) -> None:
-    found = judge.pulling_words(made_up(), Texts.of(TEXTS), label)
+def test_influential_words_are_the_planted_ones_by_their_contribution(label: str, sign: int) -> None:
+    found = influential_words(made_up(), Texts.of(TEXTS), label)
     sides = [("gold", 4 * 2 / 3 / 5), ("river", 1 / 3 / 5)], [("mud", -4 * (1 / 3 + 1 / 2) / 5), ("buy", -1 / 4 / 5)]
     towards, away = sides if sign > 0 else sides[::-1]
     for name, expected in (("towards", towards), ("away", away)):
@@ -125,17 +124,17 @@ def test_pulling_words_are_the_planted_ones_by_their_share_of_a_texts_logit(labe
         np.testing.assert_allclose([pull for _, pull in found[name]], [sign * pull for _, pull in expected], rtol=1e-6)
 
 
-def test_as_many_pulling_words_are_shown_as_a_report_has_room_for() -> None:
+def test_the_25_most_influential_words_of_each_side_are_listed() -> None:
     known = [f"w{k}" for k in range(100)]
     words, weights = Texts.of(known), np.linspace(-1, 1, 100).astype(np.float32).view(np.uint32)
     model = Folded(("cc", "hq"), weight_table(words.utf8, words.starts, words.ends, weights), np.zeros(1, np.float32), 1)
-    found = judge.pulling_words(model, Texts.of([" ".join(known)]), "hq")
+    found = influential_words(model, Texts.of([" ".join(known)]), "hq")
     assert [w for w, _ in found["towards"]] == [f"w{k}" for k in range(99, 74, -1)]
     assert [w for w, _ in found["away"]] == [f"w{k}" for k in range(25)]
 
 
-def test_no_words_pull_in_no_texts() -> None:
-    assert judge.pulling_words(made_up(), Texts.of([]), "hq") == {"towards": [], "away": []}
+def test_no_texts_have_no_influential_words() -> None:
+    assert influential_words(made_up(), Texts.of([]), "hq") == {"towards": [], "away": []}
 
 
 HELD = [
@@ -148,8 +147,8 @@ HELD = [
 ]
 
 
-def test_a_report_is_of_these_examples() -> None:
-    report = judged(made_up(), HELD, "hq", 0.5)
+def test_a_report_has_the_figures_of_the_held_out_examples() -> None:
+    report = evaluate(made_up(), HELD, "hq", 0.5)
     texts = Texts.of([e.text for _, e in HELD])
     scores, truth = made_up().probability(texts, "hq"), np.array([positive for positive, _ in HELD])
     assert report["auc"] == auc(scores, truth) == pytest.approx(7 / 9)
@@ -168,18 +167,23 @@ def test_a_report_is_of_these_examples() -> None:
     means = report["mean_score_by_source"]
     assert list(means) == ["negative: crawl", "positive: book", "positive: forum"]
     assert means["positive: book"] == pytest.approx(scores[:2].mean())
+    assert report["scores"] == {
+        "lowest": scores.min(),
+        "highest": scores.max(),
+        "standard_deviation": pytest.approx(np.sqrt(np.mean((scores - scores.mean()) ** 2))),
+    }
     json.dumps(report)
 
 
-def test_scores_of_the_other_label() -> None:
+def test_evaluation_by_the_other_label() -> None:
     turned = [(not positive, e) for positive, e in HELD]
-    assert judged(made_up(), turned, "cc", 0.5)["auc"] == pytest.approx(judged(made_up(), HELD, "hq", 0.5)["auc"])
-    assert judged(made_up(("hq", "cc")), turned, "cc", 0.5)["auc"] == judged(made_up(), turned, "hq", 0.5)["auc"]
+    assert evaluate(made_up(), turned, "cc", 0.5)["auc"] == pytest.approx(evaluate(made_up(), HELD, "hq", 0.5)["auc"])
+    assert evaluate(made_up(("hq", "cc")), turned, "cc", 0.5)["auc"] == evaluate(made_up(), turned, "hq", 0.5)["auc"]
 
 
 @pytest.mark.parametrize("side", [True, False])
-def test_a_class_is_missing(side: bool) -> None:
-    report = judged(made_up(), [pair for pair in HELD if pair[0] is side], "hq", 0.5)
+def test_figures_that_need_a_missing_class_are_none(side: bool) -> None:
+    report = evaluate(made_up(), [pair for pair in HELD if pair[0] is side], "hq", 0.5)
     assert report["auc"] is None
     assert report["length_alone"]["auc_of_bytes"] is None
     assert report["at_negative_fraction"] is None
@@ -189,70 +193,22 @@ def test_a_class_is_missing(side: bool) -> None:
     json.dumps(report)
 
 
-def test_nothing_is_held_out() -> None:
-    report = judged(made_up(), [], "hq", 0.1)
+def test_a_report_without_held_out_examples() -> None:
+    report = evaluate(made_up(), [], "hq", 0.1)
     assert report["auc"] is None
     assert report["accuracy"] is None
+    assert set(report["scores"].values()) == {None}
     assert report["calibration"] == []
     assert report["mean_score_by_source"] == {}
     json.dumps(report)
 
 
-def test_length_that_tells_everything_is_shown() -> None:
+def test_the_auc_of_length_alone_shows_a_length_artefact() -> None:
     held = [(k % 2 == 0, Example("the " * (k % 2 * 50 + k), "x")) for k in range(1, 21)]
-    assert judged(made_up(), held, "hq", 0.1)["length_alone"]["auc_of_bytes"] == 0
+    assert evaluate(made_up(), held, "hq", 0.1)["length_alone"]["auc_of_bytes"] == 0
 
 
-# --- the model card
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    positive = [Example(f"gold of the river {k % 7} {k}", "book", "books.jsonl") for k in range(60)]
-    negative = [Example(f"mud buy now of the {k % 7}\n{k}", "crawl", "crawl.parquet") for k in range(50)]
-    negative += [Example(f"gold of the river {k % 7} {-k}", "crawl", "crawl.parquet") for k in range(1, 9)]
-    settings = Settings(dim=4, bucket=100, epoch=10, lr=0.5, held_out=0.3, fraction=0.2)
-    return train(positive, negative, tmp_path_factory.mktemp("card"), settings)
-
-
-def test_the_card_has_the_reports_figures(report: dict[str, Any]) -> None:
-    lines = judge.card(report).splitlines()
-    assert f"## On {report['held_out']} held-out examples" in lines
-    for name, value in (
-        ("AUC", report["auc"]),
-        ("accuracy at 0.5", report["accuracy"]),
-        ("precision, best 20% of the held-out examples", report["at_fraction"]["precision"]),
-        ("recall, best 20% of the held-out examples", report["at_fraction"]["recall"]),
-        ("recall where 20% of the negatives are kept", report["at_negative_fraction"]["recall"]),
-        ("AUC of a text's bytes alone", report["length_alone"]["auc_of_bytes"]),
-        ("AUC of a text's newlines alone", report["length_alone"]["auc_of_newlines"]),
-        ("rank correlation of bytes and score", report["length_alone"]["rank_correlation_of_bytes_and_score"]),
-    ):
-        assert f"| {name} | {value:.4f} |" in lines
-    for source, count in report["sources"].items():
-        assert f"| {source} | {count} |" in lines
-    for source, mean in report["mean_score_by_source"].items():
-        assert f"| {source} | {mean:.3f} |" in lines
-    for b in report["calibration"]:
-        assert any(line.startswith(f"| {b['from']:.1f} to {b['to']:.1f} | {b['examples']} |") for line in lines)
-    words = "\n".join(lines)
-    for side in ("towards", "away"):
-        for word, _ in report["words"][side]:
-            assert f"`{word}`" in words
-    assert f"near copies of what was learned: {report['left_out']['near_copies_of_learned']};" in words
-    assert "dim 4" in words
-    assert "seed 0" in words
-
-
-def test_the_card_of_a_report_without_figures(report: dict[str, Any]) -> None:
-    nothing = {**report, **judged(made_up(), [], "hq", 0.1), "held_out": 0}
-    card = judge.card(json.loads(json.dumps(nothing)))
-    assert "| AUC | - |" in card
-    assert "## On 0 held-out examples" in card
-    assert "nan" not in card.lower()
-
-
-def test_the_auc_at_like_length_is_that_of_pairs_of_like_length() -> None:
+def test_the_auc_at_similar_length_counts_pairs_of_similar_length() -> None:
     rng = np.random.default_rng(1)
     scores, truth, sizes = rng.random(80).round(1), rng.random(80) < 0.4, 2 ** rng.integers(3, 7, 80).astype(float)
     pairs = [(a, b) for a in np.flatnonzero(truth) for b in np.flatnonzero(~truth) if sizes[a] == sizes[b]]

@@ -1,9 +1,12 @@
-"""Training: the same bytes twice, a sample and a split as they are promised, and a report that is right."""
+"""Training: equal bytes for equal examples, the sample and the split, the report, its warnings, and failing disks."""
 
 import json
+import os
 import random
+import resource
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
-def test_two_trainings_are_equal(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_equal_trainings_give_equal_bytes(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     again = train(POSITIVE, NEGATIVE, tmp_path, SMALL)
     assert again == trained[1]
     assert contents(tmp_path) == contents(trained[0])
@@ -51,7 +54,7 @@ def test_order_and_repeats_of_examples_do_not_matter(trained: tuple[Path, dict[s
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"dim": 3}, {"word_ngrams": 1}, {"per_class": 20}])
-def test_every_setting_matters(trained: tuple[Path, dict[str, Any]], tmp_path: Path, change: dict[str, int]) -> None:
+def test_every_setting_changes_the_model(trained: tuple[Path, dict[str, Any]], tmp_path: Path, change: dict[str, int]) -> None:
     train(POSITIVE, NEGATIVE, tmp_path, Settings(**(vars(SMALL) | change)))
     assert contents(tmp_path)["model.bin"] != contents(trained[0])["model.bin"]
 
@@ -89,7 +92,9 @@ def test_nothing_held_out(tmp_path: Path) -> None:
         (POSITIVE, POSITIVE[::-1], "are the same texts"),
     ],
 )
-def test_nothing_to_learn(positive: list[Example], negative: list[Example], message: str, tmp_path: Path) -> None:
+def test_examples_that_teach_nothing_are_refused(
+    positive: list[Example], negative: list[Example], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(TrainingError, match=message):
         train(positive, negative, tmp_path / "out", SMALL)
     assert not (tmp_path / "out").exists()
@@ -111,7 +116,7 @@ def test_no_better_label(asked: str | None, message: str) -> None:
         better_label(Native(("a", "b"), None, ""), asked)
 
 
-def test_a_trained_model_is_folded(trained: tuple[Path, dict[str, Any]]) -> None:
+def test_a_trained_model_loads_as_a_fold(trained: tuple[Path, dict[str, Any]]) -> None:
     assert isinstance(load(trained[0] / "model.bin"), Folded)
 
 
@@ -122,16 +127,16 @@ def test_the_model_card_is_written(trained: tuple[Path, dict[str, Any]]) -> None
     assert "`gold`" in card
 
 
-def test_anybodys_fasttext_reads_the_model(trained: tuple[Path, dict[str, Any]]) -> None:
+def test_plain_fasttext_reads_the_model(trained: tuple[Path, dict[str, Any]]) -> None:
     native = fasttext.load_model(str(trained[0] / "model.bin"))
     assert sorted(native.get_labels()) == ["__label__cc", "__label__hq"]
     assert native.f.predict("gold wäsche\n", 1, 0.0, "strict")[0][1] == "__label__hq"
 
 
-def test_it_is_told_what_is_learned_and_held_out(tmp_path: Path) -> None:
-    told: list[str] = []
-    train(POSITIVE, NEGATIVE, tmp_path, SMALL, told.append)
-    assert told == ["training on 64 examples; 16 held out, 0 near copies left out"]
+def test_the_numbers_of_examples_are_reported(tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(POSITIVE, NEGATIVE, tmp_path, SMALL, lines.append)
+    assert lines == ["training on 64 examples; 16 held out, 0 near copies left out"]
 
 
 @pytest.mark.parametrize(
@@ -152,12 +157,12 @@ def test_it_is_told_what_is_learned_and_held_out(tmp_path: Path) -> None:
         ({"seed": 2**31}, "seed is 2147483648"),
     ],
 )
-def test_settings_that_cannot_be(change: dict[str, Any], message: str) -> None:
+def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         replace(SMALL, **change)
 
 
-def test_a_rate_that_overflows_is_told(tmp_path: Path) -> None:
+def test_a_learning_rate_that_overflows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"fastText could not train \(Encountered NaN.\): give a lower lr"):
         train(POSITIVE, NEGATIVE, tmp_path, replace(SMALL, lr=1000.0))
     assert list(tmp_path.iterdir()) == []
@@ -169,32 +174,32 @@ def test_more_threads_are_accepted(tmp_path: Path) -> None:
     assert report["learned"] == 64
 
 
-# --- what is learned from, and what is held out
+# --- training and held-out examples
 
 Split = tuple[list[tuple[str, Example]], list[tuple[bool, Example]]]
 
 
 @pytest.fixture
 def split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[Split, dict[str, Any]]]:
-    """What a training learns from and what its model is judged by, and its report."""
+    """The training and the held-out examples of a training, and its report."""
 
     def splits(positive: Sequence[Example], negative: Sequence[Example], **more: Any) -> tuple[Split, dict[str, Any]]:
         learned: list[tuple[str, Example]] = []
         held: list[tuple[bool, Example]] = []
-        fit, judged = training._fit, training.judged
+        fit, evaluate = training._fit, training.evaluate
 
         def fits(some: Sequence[tuple[str, Example]], *rest: Any) -> None:
             learned.extend(some)
             fit(some, *rest)
 
-        def judges(model: Any, some: Sequence[tuple[bool, Example]], *rest: Any) -> dict[str, Any]:
+        def evaluates(model: Any, some: Sequence[tuple[bool, Example]], *rest: Any) -> dict[str, Any]:
             held.extend(some)
-            return judged(model, some, *rest)
+            return evaluate(model, some, *rest)
 
         exclude = more.pop("exclude", None)
         with monkeypatch.context() as patch:
             patch.setattr(training, "_fit", fits)
-            patch.setattr(training, "judged", judges)
+            patch.setattr(training, "evaluate", evaluates)
             report = train(positive, negative, tmp_path / "out", replace(SMALL, **more), exclude=exclude)
         return (learned, held), report
 
@@ -211,7 +216,7 @@ def long_texts(count: int, seed: int, source: str = "", size: int = 60) -> list[
 
 
 def changed(example: Example, places: Sequence[int]) -> Example:
-    """The same with other words at these places, in capitals and other punctuation."""
+    """The example with other words at these places, in capitals and with other punctuation."""
     words = example.text.upper().split()
     return replace(example, text=", ".join("CHANGED" if k in places else word for k, word in enumerate(words)))
 
@@ -221,7 +226,7 @@ def runs(text: str) -> list[tuple[str, ...]]:
     return [tuple(words[k : k + 8]) for k in range(max(len(words) - 8, 0) + 1)]
 
 
-def test_near_copies_of_what_is_learned_are_not_held_out(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+def test_near_copies_of_training_examples_are_not_held_out(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
     originals = long_texts(60, 1)
     near = [changed(e, [30]) for e in originals[:40]]  # 8 of 53 runs are other ones
     (learned, held), report = split([*originals, *near], long_texts(100, 2), held_out=0.3)
@@ -251,7 +256,7 @@ def test_copies_across_the_classes_and_short_ones_are_found(split: Callable[...,
     assert report["left_out"]["near_copies_of_learned"] > 15
 
 
-def test_copies_are_found_by_a_share_of_the_runs_where_there_are_too_many(
+def test_a_sample_of_the_runs_finds_copies_in_large_sets(
     split: Callable[..., tuple[Split, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     originals = long_texts(40, 1, size=400)
@@ -266,7 +271,7 @@ WORD = st.sampled_from(["a", "A", "b", "é", "É", "ab", "中"])
 
 
 @given(st.lists(st.lists(WORD, max_size=20), max_size=4), st.integers(1, 9))
-def test_runs_of_words_are_equal_where_their_words_are(texts: list[list[str]], n: int) -> None:
+def test_runs_have_equal_hashes_if_and_only_if_their_words_are_equal(texts: list[list[str]], n: int) -> None:
     words = Texts.of([" ".join(text) for text in texts]).uax29_words
     hashes, bounds = run_hashes(lowered_hashes(words.utf8, words.starts, words.ends), words.parents, n)
     lowered = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
@@ -280,7 +285,7 @@ def test_runs_of_words_are_equal_where_their_words_are(texts: list[list[str]], n
     assert len(set(zip(hashes.tolist(), runs, strict=True))) == len(set(runs))
 
 
-def test_what_is_excluded_is_neither_learned_nor_held_out(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+def test_excluded_examples_are_neither_trained_on_nor_held_out(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
     positive = [*POSITIVE, *(replace(e, text=f"{e.text} secret") for e in POSITIVE)] * 30  # more than a batch
 
     def exclude(texts: Any) -> Any:
@@ -307,7 +312,7 @@ def test_what_is_excluded_is_neither_learned_nor_held_out(split: Callable[..., t
         ([100, 100, 100], 50, [16, 17, 17]),
     ],
 )
-def test_every_source_gives_its_share_and_small_ones_leave_room(
+def test_sources_share_evenly_and_small_ones_leave_their_rest_to_others(
     split: Callable[..., tuple[Split, dict[str, Any]]], sizes: list[int], per_class: int, quotas: list[int]
 ) -> None:
     positive = [Example(f"gold {n} {k}", "", f"s{n}") for n, size in enumerate(sizes) for k in range(size)]
@@ -340,7 +345,7 @@ def test_balanced_classes_have_as_many_examples_as_the_smaller(split: Callable[.
     assert Counter(label for label, _ in learned) == {"hq": 5, "cc": 5}
 
 
-def test_learned_and_held_out_are_apart_and_all_there_is(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+def test_training_and_held_out_examples_are_disjoint_and_complete(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
     positive, negative = long_texts(50, 1), long_texts(30, 2)
     (learned, held), _ = split(positive, negative, held_out=0.2)
     assert sorted([*(e.text for _, e in learned), *(e.text for _, e in held)]) == sorted(e.text for e in positive + negative)
@@ -349,9 +354,85 @@ def test_learned_and_held_out_are_apart_and_all_there_is(split: Callable[..., tu
     assert {label for label, e in learned if e in positive} == {"hq"}
 
 
-def test_one_example_of_each_kind_is_learned_and_nothing_is_judged(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
+def test_one_example_per_class_is_trained_on_and_none_held_out(split: Callable[..., tuple[Split, dict[str, Any]]]) -> None:
     (learned, held), report = split(POSITIVE[:1], NEGATIVE[:1], held_out=0.9)
     assert (len(learned), held) == (2, [])
     assert report["at_fraction"] is None
     assert report["at_negative_fraction"] is None
     assert report["calibration"] == []
+
+
+# --- warnings, and disks that fill up
+
+
+def test_classes_of_the_same_kind_of_text_are_warned_about(tmp_path: Path) -> None:
+    same = long_texts(600, 1)
+    report = train(same[:300], same[300:], tmp_path, replace(SMALL, bucket=10_000, lr=1.0, epoch=30))
+    assert "does not tell held-out examples apart" in report["warnings"][0]
+    assert "memorised" in report["warnings"][0]
+    assert json.loads((tmp_path / "report.json").read_text())["warnings"] == report["warnings"]
+    assert f"**Warning:** {report['warnings'][0]}." in (tmp_path / "MODEL.md").read_text("utf-8")
+
+
+def test_too_few_epochs_are_warned_about_and_more_are_the_cure(tmp_path: Path) -> None:
+    sides = [[replace(e, text=f"{word} {e.text}") for e in long_texts(100, seed)] for word, seed in (("gold", 1), ("mud", 2))]
+    few = train(*sides, tmp_path / "few", replace(SMALL, lr=0.01, epoch=1))
+    assert any("--set epoch=25; it had 1" in warning for warning in few["warnings"])
+    assert train(*sides, tmp_path / "more", replace(SMALL, epoch=25))["warnings"] == []
+
+
+def test_a_classifier_that_works_is_not_warned_about(trained: tuple[Path, dict[str, Any]]) -> None:
+    assert trained[1]["warnings"] == []
+    assert "Warning" not in (trained[0] / "MODEL.md").read_text("utf-8")
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Writes beyond this many bytes of a file fail, as on a full disk: with an error that C++ streams keep to themselves."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+LARGE = replace(SMALL, bucket=20_000)  # model.bin: 320 kB, model.fold: 80 kB
+
+
+@pytest.mark.parametrize("size", [0, 5_000, 30_000, 100_000, 300_000])
+def test_a_write_that_fails_leaves_no_model_and_a_rerun_makes_it(size: int, tmp_path: Path) -> None:
+    with files_up_to(size), pytest.raises(OSError, match="File too large"):
+        train(POSITIVE, NEGATIVE, tmp_path / "out", LARGE)
+    assert list((tmp_path / "out").iterdir()) == []
+    train(POSITIVE, NEGATIVE, tmp_path / "out", LARGE)
+    train(POSITIVE, NEGATIVE, tmp_path / "whole", LARGE)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_write_that_fails_leaves_the_earlier_training_as_it_was(tmp_path: Path) -> None:
+    train(POSITIVE, NEGATIVE, tmp_path, SMALL)
+    before = contents(tmp_path)
+    with files_up_to(100_000), pytest.raises(OSError, match="File too large"):
+        train(POSITIVE, NEGATIVE, tmp_path, LARGE)
+    assert contents(tmp_path) == before
+
+
+def test_a_model_that_was_cut_off_is_trained_again(trained: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    for name, content in contents(trained[0]).items():
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+    train(POSITIVE, NEGATIVE, tmp_path, SMALL)
+    assert contents(tmp_path) == contents(trained[0])
+
+
+def test_a_model_that_fasttext_leaves_incomplete_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = fasttext.FastText._FastText.save_model
+
+    def cut(model: Any, path: str) -> None:
+        save(model, path)
+        os.truncate(path, os.path.getsize(path) - 7)
+
+    monkeypatch.setattr(fasttext.FastText._FastText, "save_model", cut)
+    with pytest.raises(TrainingError, match="fastText did not write the whole model: give the same command again"):
+        train(POSITIVE, NEGATIVE, tmp_path, SMALL)
+    assert list(tmp_path.iterdir()) == []

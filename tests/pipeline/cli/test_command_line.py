@@ -183,7 +183,7 @@ def test_what_quotes_a_benchmark_is_not_learned(cli, at):
     report = json.loads((at / "model" / "report.json").read_text())
     assert report["left_out"]["excluded"] == 5
     assert report["learned"] + report["held_out"] + report["left_out"]["near_copies_of_learned"] == 61
-    assert "excluded as quoting a benchmark: 5" in printed
+    assert "excluded because they quote a benchmark: 5" in printed
     assert cli(*words, "other")[0] == 0
     assert json.loads((at / "other" / "report.json").read_text())["left_out"]["excluded"] == 0
     code, _, error = cli(*words, "third", "--benchmarks", "gone.csv")
@@ -202,7 +202,7 @@ def test_a_report_and_progress_are_shown(cli, at):
     assert code == 0
     assert "training on 20 examples" in error
     assert "| AUC |" in printed
-    assert "What it goes by" in printed
+    assert "Most influential words" in printed
     assert "goldwash score model/model.fold --input SHARDS --out DIR" in printed
     settings = json.loads((at / "model" / "report.json").read_text())["settings"]
     assert (settings["per_class"], settings["seed"], settings["balanced"], settings["lr"]) == (20, 3, True, 1)
@@ -377,6 +377,65 @@ def test_a_full_disk_is_told_and_the_run_goes_on_where_there_is_room(cli, at, sa
     assert "Traceback" not in printed + error
     assert not list(small_disk.rglob(".half-*"))
     assert not list(small_disk.rglob("report.json"))
+
+
+def test_a_full_disk_leaves_no_model_and_training_again_writes_it(cli, at, sample, small_disk):
+    folder = sample / "classifier"
+    words = [
+        "train",
+        "--positive",
+        folder / "positive.jsonl",
+        "--negative",
+        folder / "negative.jsonl",
+        "--set",
+        "dim=8",
+        "--out",
+    ]
+    code, _, error = cli(*words, small_disk / "model", "--set", "bucket=10000")
+    assert code == 1
+    assert re.search(r"model\.bin: No space left on device: free some space, then give the same command again", error)
+    assert "copy it again" not in error
+    assert list((small_disk / "model").iterdir()) == []
+    (at / "model").mkdir()
+    (at / "model" / "model.bin").write_bytes(b"\xba\x16\x4f\x2f")  # a model that was cut off
+    assert cli(*words, at / "model", "--set", "bucket=10000")[0] == 0
+    assert (at / "model" / "model.bin").stat().st_size > 320_000
+
+
+def test_a_full_disk_during_the_built_in_training_is_told_and_the_stage_is_redone(cli, at, small_disk):
+    shard(at / "in" / "a.parquet", ENGLISH)
+    code, printed, error = cli("stage", "quality", "--input", "in", "--out", small_disk / "kept", "--workers", "1")
+    assert code == 1
+    assert "No space left" in error
+    assert "again" in error
+    assert "copy it again" not in printed + error
+    assert not list(small_disk.rglob("model.*"))
+    assert cli("stage", "quality", "--input", "in", "--out", "kept", "--workers", "1")[0] == 0
+
+
+def test_a_model_of_the_stage_that_was_cut_off_is_written_again(cli, at):
+    shard(at / "in" / "a.parquet", ENGLISH)
+    words = ["stage", "quality", "--input", "in", "--out", "kept", "--workers", "1"]
+    assert cli(*words)[0] == 0
+    before = {p.name: p.read_bytes() for p in (at / "kept").rglob("*.parquet")}
+    for model in (at / "kept" / "model").glob("model.*"):
+        model.write_bytes(model.read_bytes()[:1000])
+    for path in (at / "kept").rglob("*.parquet"):
+        path.unlink()
+    (at / "kept" / "report.json").unlink()
+    assert cli(*words)[0] == 0
+    assert {p.name: p.read_bytes() for p in (at / "kept").rglob("*.parquet")} == before
+
+
+def test_a_classifier_that_has_learned_nothing_is_warned_about_last(cli, at):
+    for name, first in (("good", 0), ("bad", 1)):
+        (at / f"{name}.txt").write_text("".join(f"The river carries stones {n}.\n" for n in range(first, 400, 2)))
+    code, _, error = cli(
+        "train", "--positive", "good.txt", "--negative", "bad.txt", "--out", "model", "--set", "dim=4", "bucket=100"
+    )
+    assert code == 0
+    warnings = json.loads((at / "model" / "report.json").read_text())["warnings"]
+    assert error.rstrip().splitlines()[-len(warnings) :] == [f"warning: {warning}." for warning in warnings] != []
 
 
 def test_debug_shows_where_it_failed(at):

@@ -1,5 +1,6 @@
 """Stages of installed packages: used by name in recipes and commands, in workers, and in fingerprints."""
 
+import json
 import os
 import subprocess
 import sys
@@ -81,3 +82,50 @@ def test_one_that_cannot_be_loaded_says_whose_it_is(installed):
     done = command(installed, "stage", "broken", "--input", "x", "--out", "y")
     assert done.returncode == 1
     assert "stage broken of the package first-stage (first_stage:Missing) cannot be loaded: AttributeError" in done.stderr
+
+
+SIGNALS = """
+from goldwash.filters import per_text
+from goldwash.filters.signals import edit
+
+
+@per_text
+def commas_count(text: str) -> float:
+    return text.count(",")
+
+
+@edit
+def plugged_edit(texts):
+    return texts
+"""
+
+VERSIONS = """
+import json
+from goldwash.pipeline.stages import STAGES
+steps = {
+    "keep": {"keep": "commas_count", "max": 9},
+    "keep_lines": {"keep_lines": "commas_count", "max": 9},
+    "edit": {"edit": "plugged_edit"},
+    "own": {"keep": "word_count", "min": 1},
+}
+print(json.dumps({name: STAGES["heuristics"].of({"steps": [step]}).versions() for name, step in steps.items()}))
+"""
+
+
+def test_versions_of_plug_ins_are_in_the_fingerprint_of_heuristics(tmp_path: Path) -> None:
+    found = {}
+    for version in ("1.5", "1.6"):
+        site = tmp_path / version
+        info = site / f"gold_plugin-{version}.dist-info"
+        info.mkdir(parents=True)
+        (site / "gold_plugin.py").write_text(SIGNALS)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: gold-plugin\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text("[goldwash.signals]\nmine = gold_plugin\n")
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+        done = subprocess.run([sys.executable, "-c", VERSIONS], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found[version] = json.loads(done.stdout)
+    for version, stages in found.items():
+        assert stages["keep"]["signal commas_count"] == stages["keep_lines"]["signal commas_count"] == f"gold-plugin {version}"
+        assert stages["edit"]["edit plugged_edit"] == f"gold-plugin {version}"
+        assert not any("gold-plugin" in value for value in stages["own"].values())
