@@ -1,7 +1,7 @@
 """Pages to text: the extractors, by name.
 
-Law: an extractor is a function of a page's HTML that gives its text, "" where it finds none. How good each is on pages whose
-text is known, and how fast, stands in docs/extraction.md.
+Invariants: an extractor is a function from a page's HTML to its text, "" if it finds none. docs/extraction.md compares their
+quality on pages whose text is known, and their speed.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ Extractor = Callable[[Any], str]
 
 
 class ExtractorError(GoldwashError, ValueError):
-    """An extractor that there is not, or not here; the message says how to get it."""
+    """An extractor that does not exist or is not installed; the message says how to install it."""
 
 
 def resiliparse(html: str) -> str:
-    """Main content by resiliparse, every option but that one at its default: what DCLM uses (2406.11794, section 4.2)."""
+    """Main content by resiliparse, all other options at their defaults, as DCLM uses it (arXiv 2406.11794, section 4.2)."""
     return str(extract_plain_text(html, main_content=True))
 
 
@@ -31,7 +31,7 @@ def resiliparse_all(html: str) -> str:
 
 
 def turbohtml(html: str) -> str:
-    """Main content by turbohtml: clean on articles, and blind to forums and front pages."""
+    """Main content by turbohtml: clean on articles, but it loses most of a forum or front page."""
     return str(_turbo_page(html).main_text())
 
 
@@ -41,7 +41,7 @@ def turbohtml_all(html: str) -> str:
 
 
 def trafilatura(html: str) -> str:
-    """Main content by trafilatura, without comments: good, and ten times as slow as resiliparse (Barbaresi, ACL 2021)."""
+    """Main content by trafilatura, without comments (Barbaresi, ACL 2021): good, but ten times slower than resiliparse."""
     try:
         from trafilatura import extract
     except ImportError as error:
@@ -57,13 +57,13 @@ EXTRACTORS: dict[str, Extractor] = {
     "turbohtml_all": turbohtml_all,
     "trafilatura": trafilatura,
 }
-"""By name; ``blocks`` is goldwash's own (`pipeline.html.main_content`)."""
+"""Extractors by name; ``blocks`` is goldwash's own (`pipeline.html.main_content`)."""
 OF_UTF8 = (content,)
-"""Those that take a page's bytes in UTF-8 as well as its characters, and rather."""
+"""Extractors that are given a page's bytes in UTF-8 instead of its characters, which saves decoding."""
 
 
 def extractor_of(name: str) -> Extractor:
-    """The extractor of a name; raises `ExtractorError` for one that there is not, or whose package is not installed."""
+    """An extractor by name; raises `ExtractorError` if there is none of that name or its package is not installed."""
     if name not in EXTRACTORS:
         raise ExtractorError(f"no extractor is called {name!r}: known: {', '.join(EXTRACTORS)}")
     if name == "trafilatura":
@@ -72,7 +72,7 @@ def extractor_of(name: str) -> Extractor:
 
 
 def version_of(name: str) -> tuple[str, str]:
-    """What decides an extractor's text: a package and its version, or blocks and its model."""
+    """The extractor's package and its version; for ``blocks``, a hash of its model and code."""
     package = name.removesuffix("_all")
     return package, model_id() if package == "blocks" else version(package)
 

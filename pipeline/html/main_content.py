@@ -1,13 +1,16 @@
-"""Blocks to the page's main content: what is measured of each, a small forest that tells text from boilerplate, and the text.
+"""Blocks to the page's main content: features of each block, a small forest that separates text from boilerplate, the text.
 
-Law: a block is kept where its odds are over the model's bound; the kept blocks are the text, in the page's order, paragraphs
-parted by an empty line, items of bulleted lists begun by "• ", cells of a row parted by a tab. What is measured is known of
-each block without a look at what its words mean, so that no language is left out: length, link density and full stops, of the
-block, its neighbours (Kohlschütter, Fankhauser and Nejdl, WSDM 2010, https://doi.org/10.1145/1718487.1718542) and the elements
-that it stands in; what those are called (Peters and Lecocq, WWW 2013, https://doi.org/10.1145/2487788.2487828); how far it is
-from the element that holds most of the paragraphs (Readability); and all blocks of the page that are made alike. The forest is
-one of gradient-boosted trees (Friedman, Annals of Statistics 2001), fitted to pages whose text is known: `tests.content` fits
-it, docs/extraction.md tells how good it is on sites that it has not seen.
+Invariants:
+
+- A block is kept if its log odds are over the model's bound. The text is the kept blocks in the page's order: an empty line
+  between paragraphs, "• " before items of bulleted lists, a tab between the cells of a row.
+- No feature depends on the meaning of a word in the text, so the model works in any language.
+
+The features are length, link density and full stops of the block, its neighbours (Kohlschütter, Fankhauser and Nejdl, WSDM
+2010, https://doi.org/10.1145/1718487.1718542) and the elements around it; the class names of those elements (Peters and Lecocq,
+WWW 2013, https://doi.org/10.1145/2487788.2487828); the distance from the element that has most of the paragraphs (Readability);
+and totals over all blocks of the page with the same markup. The forest is gradient-boosted trees (Friedman, Annals of
+Statistics 2001). `tests.content` fits it to pages whose text is known; docs/extraction.md gives its scores on unseen sites.
 """
 
 import hashlib
@@ -54,16 +57,16 @@ from goldwash.pipeline.html.segments import (
 
 MODEL = Path(__file__).with_name("main_content.json")
 HELD = ("characters", "link share", "stop share", "blocks")
-"""What is measured of elements, with all that is in them."""
+"""Features of an element, everything inside it included."""
 LIKE = ("count", "characters", "mean characters", "link share")
-"""What is measured of all blocks of the page whose elements, and their parents, have one tag and are called alike."""
+"""Features of a group of like blocks: their elements have the same tag and `KEYWORDS`, and so have the elements' parents."""
 NEAR = (-2, -1, 1, 2)
-"""The neighbours that are looked at one by one."""
+"""Neighbours with features of their own."""
 AROUND = 4
-"""Blocks before and after that are looked at together."""
+"""Blocks before and after that are summed into one feature."""
 ANCESTORS = 4
 FAR = 31.0
-"""Levels to what is not there."""
+"""Distance to something that does not exist."""
 MEASURES = (
     *("words", "characters", "link share", "stops a word", "commas a word", "digit share"),
     *("capitals a word", "characters a word"),
@@ -78,26 +81,27 @@ MEASURES = (
     *("share of the best", "blocks since heading", "after h1", "up to h1"),
     *(f"{what} of like blocks" for what in LIKE),
 )
-"""A block's measures, by row; neighbours that there are not have -1."""
+"""A block's features, by row; -1 for neighbours that do not exist."""
 HEADING, TITLE = sum(1 << WITHIN.index(name) for name in ("h1", "h2", "h4")), 1 << WITHIN.index("h1")
 PARAGRAPH_CHARACTERS = 60
-"""A block of more characters, with links in less than a third, speaks for its elements as a paragraph does."""
+"""A block with more characters, less than a third of them in links, counts as a paragraph."""
 SHARED = 3
-"""Elements that a paragraph speaks for: its parent, half as much for the next one."""
+"""Levels of elements that a paragraph's size is added to, halved at each level."""
 
 CHARS_IN, LINKED_IN, STOPS_IN, BLOCKS_IN, SCORE, ABOVE = range(6)
-"""An element's columns: what is in it; its paragraphs; how many levels it is above the best element, -1 for none."""
+"""An element's columns: totals of what is in it; its score from paragraphs; its level above the best element, -1 if it is not
+above it."""
 
 
 @inline
 def share(a: Any, b: Any) -> Any:
-    """A part of a whole; 0 of none."""
+    """``a / b``; 0 if ``b`` is 0."""
     return np.float64(a) / np.float64(b) if b > 0 else 0.0
 
 
 @kernel
 def sum_elements(blocks: Any, elements: Any) -> Any:
-    """What elements hold, children in their parents: ``int64[E, 6]``."""
+    """Totals of each element, those of its children included: ``int64[E, 6]``."""
     sums = np.zeros((len(elements), 6), np.int64)
     for row in blocks:
         e = row[ELEMENT]
@@ -132,7 +136,7 @@ def sum_elements(blocks: Any, elements: Any) -> Any:
 
 @kernel
 def like_blocks(blocks: Any, elements: Any) -> Any:
-    """The group of blocks made alike that each is of, ``int64[B]``, and the groups' blocks, characters, those in links."""
+    """Each block's group of like blocks, ``int64[B]``, and per group its blocks, characters and characters in links."""
     count = len(blocks)
     size = 16
     while size < 2 * count:
@@ -162,7 +166,7 @@ def like_blocks(blocks: Any, elements: Any) -> Any:
 
 @kernel
 def measure_blocks(blocks: Any, elements: Any, sums: Any, group: Any, like: Any, bits: Any, measures: int) -> Any:
-    """The `MEASURES` of a page's blocks: ``float32[measures, B]``."""
+    """The features (`MEASURES`) of a page's blocks: ``float32[measures, B]``."""
     count = len(blocks)
     out = np.empty((measures, count), np.float32)
     total, total_linked = sums[0, CHARS_IN], sums[0, LINKED_IN]
@@ -266,11 +270,12 @@ def measure_blocks(blocks: Any, elements: Any, sums: Any, group: Any, like: Any,
 
 @kernel
 def odds(measured: Any, firsts: Any, column: Any, bound: Any, leaves: Any, values: Any, start: float) -> Any:
-    """The logarithm of each block's odds, ``float64[B]``: the sum of what its trees say.
+    """The log odds of each block, ``float64[B]``: the sum of its trees' values.
 
-    A node's ``leaves`` are those that are left where its measure is over its bound; the first that all of a tree's nodes leave
-    is the block's (QuickScorer: Lucchese et al., SIGIR 2015, https://doi.org/10.1145/2766462.2767733). The loops have no
-    branches and run over blocks, so that they become vector instructions: twelve times as fast as from node to node (2026-11).
+    ``leaves[node]`` is a mask of the leaves that can still be reached if the node's feature is over its bound. The block's leaf
+    is the lowest bit in the conjunction of a tree's masks (QuickScorer: Lucchese et al., SIGIR 2015,
+    https://doi.org/10.1145/2766462.2767733). The inner loops have no branches and run over blocks, so they are vectorized:
+    twelve times as fast as walking from node to node (2026-11).
     """
     count = measured.shape[1]
     out = np.full(count, start, np.float64)
@@ -281,7 +286,7 @@ def odds(measured: Any, firsts: Any, column: Any, bound: Any, leaves: Any, value
             row, over, some = measured[column[node]], bound[node], leaves[node]
             for i in range(count):
                 left[i] &= some if row[i] > over else np.uint32(0xFFFFFFFF)
-        first = firsts[tree] + tree  # a tree has a leaf more than nodes
+        first = firsts[tree] + tree  # a tree has one more leaf than nodes
         for i in range(count):
             out[i] += values[first + lowest(np.uint64(left[i]))]
     return out
@@ -289,7 +294,7 @@ def odds(measured: Any, firsts: Any, column: Any, bound: Any, leaves: Any, value
 
 @kernel
 def joined(text: Any, blocks: Any, kept: Any) -> Any:
-    """The text of the blocks that are kept: ``uint8[bytes]``."""
+    """The text of the kept blocks: ``uint8[bytes]``."""
     size = 0
     for i in range(len(blocks)):
         size += blocks[i, END] - blocks[i, START] + 6
@@ -322,13 +327,13 @@ def joined(text: Any, blocks: Any, kept: Any) -> Any:
 
 @cache
 def model() -> tuple[float, tuple[Any, ...]]:
-    """The bound of the odds, and the forest."""
+    """The bound on the log odds, and the forest."""
     told = json.loads(MODEL.read_text("utf-8"))
     return told["bound"], forest(told)
 
 
 def forest(told: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A forest as `odds` takes it: trees of nodes ``[measure, bound, row below, row above]`` and leaves ``[null, value]``."""
+    """The arguments of `odds` from trees of nodes ``[measure, bound, row below, row above]`` and leaves ``[null, value]``."""
     columns = {name: n for n, name in enumerate(MEASURES)}
     nodes: list[tuple[int, float, int]] = []
     values: list[float] = []
@@ -354,26 +359,26 @@ def forest(told: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def model_id() -> str:
-    """What decides what is content: twelve digits of a hash of the model and of the code that asks it."""
+    """The extractor's version: twelve digits of a hash of the model and of the code that uses it."""
     files = (MODEL, *(MODEL.with_name(name) for name in ("segments.py", "main_content.py", "visible_text.py")))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def measured(page: bytes | memoryview) -> tuple[Any, Any, Any]:
-    """A page's text, blocks (`pipeline.html.segments`) and their measures."""
+    """A page's text, its blocks (`pipeline.html.segments`) and their features."""
     text, blocks, elements = blocks_of(page)
     sums = sum_elements(blocks, elements)
     return text, blocks, measure_blocks(blocks, elements, sums, *like_blocks(blocks, elements), BITS, len(MEASURES))
 
 
 def shown(text: Any, blocks: Any, kept: Any) -> str:
-    """The text of some blocks, its character references undone."""
+    """The text of the kept blocks, with character references decoded."""
     found = joined(text, blocks, kept).tobytes().decode()
     return unescaped(found) if "&" in found else found
 
 
 def content(page: str | bytes | memoryview) -> str:
-    """The main content of a page, characters or UTF-8; "" where no block is one.
+    """The main content of a page (characters, or bytes in UTF-8); "" if no block is content.
 
     >>> content("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, so that the gold lay in the bend.</p>")
     'The river bent here & slowed, so that the gold lay in the bend.'

@@ -1,12 +1,17 @@
-"""A page's HTML to blocks: the pieces of its text that block-level tags part, and where they stand.
+"""A page's HTML to blocks: the pieces of its text between block-level tags, and the elements that contain them.
 
-Law: one pass over the bytes with a stack of open elements, without a tree, in time that is linear in the page's length. What a
-page can show is in a block, also what it hides until a script runs, and nothing of its scripts, styles, drawings, fields and
-lists of options. White space is collapsed, but for ``<pre>`` after its first character; ``<br>`` is a new line, two of them a
-new block. Character references stay as they are, but for those of white space. Elements end as in HTML: a paragraph where what
-cannot be in it begins, an item, cell or row where the next one does, none across the table that it stands in. A page that is
-nested deeper than `DEPTH`, or made of more than `MOST_BLOCKS` blocks, is read to its end all the same; further blocks run on in
-the last one.
+Invariants:
+
+- One pass over the bytes with a stack of open elements, without a tree. Time is linear in the page's length.
+- All text that a page can show is in a block, including text that is hidden until a script runs. The contents of scripts,
+  styles, drawings, media, text fields and lists of options are not.
+- White space is collapsed; in ``<pre>`` it is kept after a block's first character. ``<br>`` is a new line, and two of them
+  start a new block.
+- Character references are kept, except those for white space.
+- Elements end as in HTML: a paragraph at a tag that it cannot contain; an item, cell or row where the next one begins. Nothing
+  is closed across the table that it is in.
+- A page that is nested deeper than `DEPTH`, or has more than `MOST_BLOCKS` blocks, is still read to its end. Text after the
+  last possible block is appended to it.
 """
 
 from typing import Any
@@ -18,21 +23,22 @@ from goldwash.filters.jit import inline, kernel
 from goldwash.pipeline.html.visible_text import closing, comment_end, name_at, tag_end
 
 DEPTH = 512
-"""Open elements that are kept account of."""
+"""Open elements that are tracked."""
 MOST_BLOCKS, MOST_ELEMENTS = 1 << 16, 1 << 17
 
 SKIP, VOID, PARAGRAPH, LINE, CELL, ROW, PRE, ITEM, LINK, BREAK, TABLE, INLINE, LOOSE = (1 << n for n in range(13))
-"""What a tag does: its content is left out; it has none; it begins a paragraph, a line, a cell, a row ...; it stands in a
-paragraph; it does not keep an item in it open."""
+"""Effects of a tag, as bits: its content is skipped; it has none (void); it begins a paragraph, line, cell or row; it is
+preformatted text, a list item, a link, a line break or a table; it does not close a paragraph (inline); a new list item
+closes the previous one across it (loose)."""
 WITHIN = (
     "article", "main", "nav", "header", "footer", "aside", "form", "table", "ul", "ol", "li", "dl", "dt", "blockquote",
     "figure", "pre", "p", "h1", "h2", "h4", "section", "td", "th", "button", "address", "details", "noscript", "hidden",
 )  # fmt: skip
-"""What a block is told to stand within, each a bit; the tags of `TAGS` name theirs."""
+"""Kinds of elements that a block can be inside, one bit each. `TAGS` says which tag is of which kind."""
 
 
 def _tags() -> dict[str, tuple[int, str]]:
-    """Names of tags, in eight letters at the most: what they do, and what a block in them is told to stand within."""
+    """Tag names, cut to eight letters: their effects and their name in `WITHIN`, "" for none."""
     skipped = "script style svg template select textarea iframe canvas video audio object title"
     paragraphs = "article main nav header footer aside form ul ol dl figure h1 h2 h4 section details"
     tags = {name: (SKIP, "") for name in skipped.split()} | {name: (PARAGRAPH, name) for name in paragraphs.split()}
@@ -95,22 +101,22 @@ KEYWORDS = (
     "button btn cta action actions download",
     "event events schedule",
 )
-"""Words of elements' classes, ids and roles, in groups, each a bit: what those who made a page call its parts."""
+"""Words in class, id, role and itemprop attributes, in groups of one bit each: authors' names for parts of a page."""
 
 CLASSES, STYLE, UNSHOWN = 1, 2, 3
-"""What an attribute says: words that name the element, its style, that it is not shown."""
+"""Kinds of attributes: words that name the element, its style, a mark that it is not shown."""
 ATTRIBUTES = {"class": CLASSES, "id": CLASSES, "role": CLASSES, "itemprop": CLASSES, "style": STYLE, "hidden": UNSHOWN}
 SLOT_BITS = 10
-"""A table of names has two to the power of this slots."""
+"""A table of names has ``2 ** SLOT_BITS`` slots."""
 
 
 def packed(name: str) -> int:
-    """A name as a number, as `name_at` has it: its first eight letters."""
+    """A name as a number, as `name_at` returns it: its first eight letters in lower case."""
     return int.from_bytes(bytes(letter | 32 for letter in name.encode()[:8]))
 
 
 def table(names: dict[str, int]) -> Any:
-    """Names to numbers, open addressing: keys ``uint64[1024]``, 0 for none, and numbers ``int64[1024]``."""
+    """A hash table (open addressing) of names: keys ``uint64[1024]``, 0 in empty slots, and numbers ``int64[1024]``."""
     keys, numbers = np.zeros(1 << SLOT_BITS, np.uint64), np.zeros(1 << SLOT_BITS, np.int64)
     for name, number in names.items():
         code = packed(name)
@@ -128,26 +134,25 @@ DOES = np.array([does for does, _ in TAGS.values()], np.int64)
 BITS = np.array([1 << WITHIN.index(bit) if bit else 0 for _, bit in TAGS.values()], np.int64)
 HIDDEN = 1 << WITHIN.index("hidden")
 HTML, P, UL, TR, SVG, ENDLESS = *(NAMES.index(name) for name in ("html", "p", "ul", "tr", "svg")), 2
-"""Tags by number; how many of the first ones take in all that follows where they are not closed."""
+"""Tags by number. The first `ENDLESS` of `NAMES` hide everything that follows if they are not closed."""
 
 START, END, ELEMENT, BEFORE, WORDS, CHARACTERS, LINKED, STOPS, COMMAS, DIGITS, CAPITALS, BULLET, LINES, LINKS = range(14)
-"""A block's columns: its bytes in the text; its element; what parts it from the block before; whether it begins an item of a
-bulleted list; and counts: words (an ideograph is one, and what else stands between spaces), characters (a reference is one),
-those in links, full stops, commas, digits, words that begin with a capital, ``<br>``, links."""
+"""A block's columns: start and end in the text; element; the gap before it; counts of words (each ideograph is one, and each
+other run between spaces), characters (a reference is one), characters in links, full stops, commas, digits and words that begin
+with a capital; whether it begins an item of a bulleted list; counts of ``<br>`` and of links."""
 A_LINE, A_PARAGRAPH, A_CELL = 1, 2, 3
-"""What parts blocks; nothing (0) before the first."""
+"""The gap between two blocks; 0 before the first block."""
 PARENT, TAG, INSIDE, CALLED, LEVEL = range(5)
-"""An element's columns: its parent's row (-1: it is the page), its tag, what it is within, `WITHIN`, what it is called,
-`KEYWORDS`, and how deep it is."""
+"""An element's columns: its parent's row (-1 for the page itself), its tag, its `WITHIN` and `KEYWORDS` bits, its depth."""
 
 
 FIELD_BITS, RUN = 12, 4000
-"""What is counted of a byte of text has so many bits each in one number, which so long a run does not fill."""
+"""The counts of a run are packed into one number, `FIELD_BITS` each. A run has `RUN` bytes at most, so none overflows."""
 FIELD = (1 << FIELD_BITS) - 1
 
 
 def _counts() -> Any:
-    """What each byte counts as, from the lowest bits on: a character, a full stop, a comma, a digit, an ideograph."""
+    """The packed counts of each byte, from the lowest bits: character, full stop, comma, digit, ideograph."""
     counts = np.array([0 if byte & 192 == 128 else 1 for byte in range(256)], np.int64)
     for n, those in enumerate((b".!?", b",", b"0123456789", range(0xE4, 0xEA)), 1):
         counts[list(those)] |= 1 << n * FIELD_BITS
@@ -161,7 +166,7 @@ ENDS = np.array([byte <= 32 or byte in b"<&\xc2" for byte in range(256)])
 
 @inline
 def looked_up(keys: Any, numbers: Any, code: Any) -> Any:
-    """What a table has for a name; -1 for none."""
+    """The number of a name in a `table`; -1 if it is not there."""
     if code == np.uint64(0):
         return -1
     at = np.int64((code * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - SLOT_BITS))
@@ -174,7 +179,7 @@ def looked_up(keys: Any, numbers: Any, code: Any) -> Any:
 
 @inline
 def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
-    """The groups whose words stand in an attribute's value, as bits; mainMenu and main-menu are two words."""
+    """The `KEYWORDS` groups of the words in an attribute's value, as bits. mainMenu and main-menu are two words each."""
     mask = np.int64(0)
     code = np.uint64(0)
     length = 0
@@ -199,7 +204,7 @@ def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
 
 @inline
 def unshown(html: Bytes, at: int, end: int) -> bool:
-    """Whether a style has ``display: none``: dis, three letters and a y; non."""
+    """Whether a style has ``display: none``. Only dis...y and non are compared, in any case."""
     while at + 11 < end:
         if (
             html[at] | 32 == 100 and html[at + 1] | 32 == 105 and html[at + 2] | 32 == 115 and html[at + 6] | 32 == 121
@@ -214,7 +219,7 @@ def unshown(html: Bytes, at: int, end: int) -> bool:
 
 @inline
 def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any, groups: Any) -> Any:
-    """After a tag whose name ends here: its end, what its element is called, whether it is hidden."""
+    """Read the attributes of a tag whose name ends at ``at``: where the tag ends, its `KEYWORDS` bits, whether it is hidden."""
     mask = np.int64(0)
     hidden = False
     while at < end:
@@ -264,7 +269,7 @@ def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any
 
 @inline
 def parted(before: int, does: int) -> int:
-    """What parts two blocks, after one more tag between them."""
+    """The gap between two blocks after one more tag between them."""
     if does & CELL:
         return A_CELL if before == 0 else before
     if does & PARAGRAPH:
@@ -274,7 +279,7 @@ def parted(before: int, does: int) -> int:
 
 @inline
 def has_href(html: Bytes, at: int, end: int) -> bool:
-    """Whether a tag leads anywhere."""
+    """Whether a tag has an ``href``."""
     while at + 4 < end:
         if html[at] | 32 == 104 and html[at + 1] | 32 == 114 and html[at + 2] | 32 == 101 and html[at + 3] | 32 == 102:
             return True
@@ -284,7 +289,10 @@ def has_href(html: Bytes, at: int, end: int) -> bool:
 
 @inline
 def reference(html: Bytes, at: int, end: int) -> Any:
-    """A character reference at an ampersand: its number (of ``&nbsp;``, too; else 0), and its bytes; 0 where it is none."""
+    """A character reference at an ampersand: its code point (0 if it is named, except ``&nbsp;``) and its length in bytes.
+
+    The length is 0 if there is no reference.
+    """
     i = at + 1
     value = 0
     if i < end and html[i] == 35:
@@ -313,8 +321,10 @@ def reference(html: Bytes, at: int, end: int) -> Any:
 
 @inline
 def blank_at(html: Bytes, at: int, end: int, value: int, length: int, first: bool) -> int:
-    """The bytes of white space here, 0 for none; ``value``, ``length``: `reference`; ``first``: where no block is open, which
-    none is by a space without width or an ideographic one, either.
+    """The length in bytes of the white space character at ``at``; 0 if there is none.
+
+    ``value`` and ``length`` come from `reference`. ``first``: no block is open. Zero-width and ideographic spaces are white
+    space then, so that they do not open a block.
     """
     c = html[at]
     if c <= 32:
@@ -342,7 +352,7 @@ def blank_at(html: Bytes, at: int, end: int, value: int, length: int, first: boo
 
 @inline
 def left_open(elements: Any, stack: Any, depth: int, tag: int, does: Any, bits: Any) -> int:
-    """How many elements are open where one begins: those that cannot hold it are ended."""
+    """How many elements stay open when a tag begins: those that cannot contain it are closed."""
     do = does[tag]
     if do & (CELL | ROW):
         k = depth - 1
@@ -367,7 +377,7 @@ def left_open(elements: Any, stack: Any, depth: int, tag: int, does: Any, bits: 
 
 @inline
 def ended(elements: Any, stack: Any, depth: int, tag: int, does: Any) -> int:
-    """How many elements are open after a closing tag: none are closed across the cell or table that it stands in."""
+    """How many elements stay open after a closing tag. It closes nothing outside of its cell or table."""
     k = depth - 1
     while k > 0:
         other = elements[stack[k], TAG]
@@ -383,7 +393,7 @@ def ended(elements: Any, stack: Any, depth: int, tag: int, does: Any) -> int:
 def read_blocks(
     html: Bytes, tags: Any, numbers: Any, does: Any, bits: Any, names: Any, kinds: Any, keys: Any, groups: Any
 ) -> Any:
-    """The text ``uint8[bytes]``, the blocks ``int64[B, 14]``, the elements ``int64[E, 5]``, a parent before its children."""
+    """The text ``uint8[bytes]``, the blocks ``int64[B, 14]``, the elements ``int64[E, 5]``, parents before their children."""
     end = len(html)
     out = np.empty(end + 1, np.uint8)
     blocks = np.empty((min(MOST_BLOCKS, end + 1), 14), np.int64)
@@ -393,9 +403,9 @@ def read_blocks(
     stack = np.zeros(DEPTH, np.int64)  # the rows of open elements
     unclosed = np.zeros(len(does), np.bool_)
     made, depth, over = 1, 1, 0
-    link, pre = 0, 0  # the depth that a link, or preformatted text, was opened at
+    link, pre = 0, 0  # the depth at which a link or preformatted text was opened
     n, b = 0, -1
-    open_, word, blank = False, False, True  # whether a block, a word is open, and a space has just been written
+    open_, word, blank = False, False, True  # whether a block is open, a word is open, a space was just written
     before, bullet, lines = 0, 0, 0
     at = 0
     while at < end:
@@ -404,7 +414,7 @@ def read_blocks(
         shut = d == 47 and at + 2 < end and 97 <= html[at + 2] | 32 <= 122
         if shut or 97 <= d | 32 <= 122:  # a tag
             code, after = name_at(html, at + (2 if shut else 1), end)
-            own = after < end and html[after] == 45  # my-element is nobody's
+            own = after < end and html[after] == 45  # my-element is a custom element
             tag = -1 if own else looked_up(tags, numbers, code)
             do = does[tag] if tag >= 0 else 0
             if shut or do & (SKIP | LINK | BREAK) or do == 0:
@@ -509,9 +519,9 @@ def read_blocks(
         row[CAPITALS] += 65 <= c <= 90 and not word
         stop = min(end, at + RUN)
         counts = np.int64(0)
-        while True:  # a run of text, its first byte whatever it is
+        while True:  # a run of text; its first byte may be any
             counts += COUNTS[c]
-            if c == 0xE3 and at + 2 < end and html[at + 1] == 0x80:  # the marks of Chinese and Japanese
+            if c == 0xE3 and at + 2 < end and html[at + 1] == 0x80:  # Chinese and Japanese punctuation
                 row[STOPS] += html[at + 2] == 0x82
                 row[COMMAS] += html[at + 2] == 0x81
             elif c == 0xEF and at + 2 < end and html[at + 1] == 0xBC:

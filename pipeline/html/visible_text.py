@@ -1,9 +1,12 @@
 """A page's visible text for early rules: one pass over its bytes, without a tree.
 
-Invariants: comments, scripts, styles and drawings end where `pipeline.html.segments` ends them, so that what the block reader
-shows is here too, and little else. A tag or a run of white space becomes one space, a character reference an apostrophe
-(``&nbsp;`` a space). The text is measured, not kept: a page that fails wide bounds here need not be parsed. Bytes are UTF-8, or
-those of another charset as they are. Linear in the page's length.
+Invariants:
+
+- Comments, scripts, styles and drawings end where `pipeline.html.segments` ends them, so all text of the block reader is here
+  too, and little else.
+- A tag or a run of white space becomes one space, a character reference an apostrophe (``&nbsp;`` a space).
+- The text is measured, not kept: a page that fails wide bounds here need not be parsed.
+- Bytes are UTF-8; bytes of another charset are copied unchanged. Time is linear in the page's length.
 """
 
 from typing import Any
@@ -16,7 +19,7 @@ from goldwash.filters.jit import inline, kernel
 from goldwash.filters.texts import Texts
 
 SKIPPED = ("script", "style", "svg", "template")
-"""Elements whose content is not shown. The first two hide all that follows if they are not closed; the others do not."""
+"""Elements whose content is not shown. The first two hide everything that follows if they are not closed; the others do not."""
 ENDLESS, SVG = 2, SKIPPED.index("svg")
 
 
@@ -24,7 +27,7 @@ ENDLESS, SVG = 2, SKIPPED.index("svg")
 def name_at(html: Bytes, at: int, end: int) -> Any:
     """A tag's name as a number (its first eight letters, in lower case), and where it ends."""
     code = np.uint64(0)
-    while at < end and html[at] > 47 and html[at] != 62:  # > ends it, and / or a space
+    while at < end and html[at] > 47 and html[at] != 62:  # ended by >, / or a space
         if code < np.uint64(1) << np.uint64(56):
             code = code << np.uint64(8) | np.uint64(html[at] | 32)
         at += 1
@@ -33,7 +36,7 @@ def name_at(html: Bytes, at: int, end: int) -> Any:
 
 @inline
 def tag_end(html: Bytes, at: int, end: int) -> Any:
-    """After the > that ends a tag, which one in a quoted value does not; ``end`` if there is none."""
+    """The position after the ``>`` that ends a tag, ignoring those in quoted values; ``end`` if there is none."""
     quote = 0
     before = 0
     while at < end:
@@ -64,7 +67,7 @@ def closing(html: Bytes, at: int, end: int, name: Any) -> int:
 
 @inline
 def comment_end(html: Bytes, at: int, end: int) -> int:
-    """After the ``-->`` or ``--!>`` that ends a comment, searched from its second hyphen on; ``end`` if it is not ended."""
+    """The position after the ``-->`` or ``--!>`` of a comment, searched from its second hyphen; ``end`` if there is none."""
     while at < end:
         at = find(html, at, end, 62) + 1
         last = at - 3 if at <= end and html[at - 2] == 33 else at - 2
@@ -139,7 +142,7 @@ def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any, most: int)
 
 
 def visible(pages: Texts, most: int = 1 << 40) -> Texts:
-    """The visible texts of pages, of each the first ``most`` bytes or a few more; "" for an empty page.
+    """The visible texts of pages, each cut after ``most`` bytes or a few more; "" for an empty page.
 
     >>> [*visible(Texts.of(['<title>Gold</title><p class="a>b">in the<br>pan<script>if (a<b)</script> &amp; more', ""]))]
     ["Gold in the pan ' more", '']
