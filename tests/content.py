@@ -1,10 +1,10 @@
-"""The forest of `pipeline.html.main_content`: ``python -m tests.content`` fits it, and prints how good it is on pages not seen.
+"""The forest of `pipeline.html.main_content`: ``python -m tests.content`` fits it and prints its scores on unseen pages.
 
-The pages are those of `tests.extraction`. A block is text where more than half of its words are in the longest common
-subsequence of the page's words and the known text's; where segments are known, the blocks that have them are labelled and no
-others. Recipes' pages are not fitted to. Each page has one weight, of rarer types a little more, shared among its blocks by
-their words. Every score printed is of pages whose site no tree of that forest has seen (five folds by site), or whose whole
-data set it has not seen. With ``--write``: the forest that is fitted to all pages becomes `pipeline.html.main_content.MODEL`.
+The pages are those of `tests.extraction`; recipes are scored but not fitted to. A block is labelled as text if more than half
+of its words are in the longest common subsequence of the page's words and the known text's words. If only segments are known,
+only the blocks that contain them are labelled. Pages have equal weights, slightly more for rarer types; a page's weight is
+shared among its blocks by their words. Scores are of pages whose site the forest has not seen (five folds by site), or whose
+whole data set it has not seen. ``--write`` fits a forest to all pages and writes it to `pipeline.html.main_content.MODEL`.
 """
 
 import json
@@ -23,20 +23,20 @@ from goldwash.pipeline.html import main_content as content
 from tests.extraction import WORD, Known, Scores, mean_scores, score
 
 TREES, LEAVES, RATE, LEAST = 60, 31, 0.12, 200
-"""Trees, their leaves, the learning rate, and blocks that a leaf has at the least."""
+"""Trees, leaves per tree, learning rate, minimum number of blocks per leaf."""
 BOUND = -0.8
-"""The odds from which a block is kept, a logarithm: under 0, since a page's score loses more by text than by boilerplate."""
+"""Log odds above which a block is kept. Below 0, because lost text costs a page's score more than kept boilerplate."""
 FOLDS = 5
 DOMAINS = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-"""By the list in its wheel."""
+"""Registered domains by the list in tldextract's wheel, without a network."""
 SETS = ("wcxb", "ctf", "daniel", "news", "segments")
-"""Data sets, as `set_of` tells them."""
+"""The data sets that `set_of` names, without recipes."""
 WCXB = ("article", "collection", "documentation", "forum", "listing", "product", "service")
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """A page's blocks: text, blocks, measures ``float32[M, B]``, words of each, and which are text (NaN: not known)."""
+    """A page's text, its blocks, their features ``float32[M, B]``, their word counts, and their labels (NaN: unknown)."""
 
     known: Known
     text: Any
@@ -46,12 +46,12 @@ class Blocks:
     right: Any
 
     def shown(self, odds: Any, bound: float = BOUND) -> str:
-        """The text of the blocks over a bound."""
+        """The text of the blocks whose log odds are over a bound."""
         return content.shown(self.text, self.blocks, odds > bound)
 
 
 def blocks_of(known: Known) -> Blocks:
-    """A page's blocks with what is known of them."""
+    """A page's blocks with their features and labels."""
     text, blocks, measures = content.measured(known.html.encode("utf-8", "replace"))
     texts = [content.shown(text, row[None, :], np.ones(1, np.bool_)).lower() for row in blocks]
     words = [WORD.findall(each) for each in texts]
@@ -86,7 +86,7 @@ def _by_segments(texts: Sequence[str], known: Known) -> Any:
 
 
 def fitted(pages: Iterable[Blocks]) -> Any:
-    """A forest for these pages."""
+    """A forest fitted to these pages."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     pages = [page for page in pages if page.known.type != "recipe"]
@@ -109,7 +109,7 @@ def fitted(pages: Iterable[Blocks]) -> Any:
 
 
 def _elsewhere(page: Blocks) -> bool:
-    """Whether the known text is not in the page."""
+    """Whether most of the known text is not in the page."""
     if page.known.text is None:
         return False
     return bool(page.words[page.right > 0].sum() < 0.3 * len(WORD.findall(page.known.text)))
@@ -142,7 +142,7 @@ def site(url: str) -> int:
 
 
 def set_of(known: Known) -> str:
-    """The data set that a page is of."""
+    """The data set that a page comes from."""
     if known.type in WCXB:
         return "wcxb"
     return {"news, 2000-2015": "ctf", "news": "news", "segments, many types": "segments", "recipe": "recipe"}.get(
@@ -151,12 +151,15 @@ def set_of(known: Known) -> str:
 
 
 def fold_of(pages: Sequence[Blocks], fold: int) -> list[int]:
-    """The pages of one of five folds, in which a site stands whole."""
+    """The pages of one of five folds; all pages of a site are in the same fold."""
     return [n for n, page in enumerate(pages) if site(page.known.url) % FOLDS == fold]
 
 
 def unseen(pages: Sequence[Blocks], by_set: bool = False, folds: int = FOLDS) -> list[Any]:
-    """The odds of each page's blocks by a forest that has not seen its site, or its data set; of so many folds."""
+    """Each page's log odds by a forest that has not seen its site (the first ``folds`` of five), or its data set.
+
+    Pages of other folds get -inf.
+    """
     parts = [fold_of(pages, fold) for fold in range(folds)]
     if by_set:
         parts = [[n for n, page in enumerate(pages) if set_of(page.known) == name] for name in SETS]
@@ -171,7 +174,7 @@ def unseen(pages: Sequence[Blocks], by_set: bool = False, folds: int = FOLDS) ->
 
 
 def scored(pages: Sequence[Blocks], odds: Sequence[Any], bound: float = BOUND) -> dict[str, Scores]:
-    """The mean scores by type of the blocks over a bound."""
+    """Mean scores by type, if the blocks with log odds over a bound are kept."""
     return mean_scores(
         (page.known.type, score(page.known, page.shown(each, bound))) for page, each in zip(pages, odds, strict=True)
     )

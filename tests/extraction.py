@@ -1,8 +1,8 @@
-"""How good the extractors are on pages whose text is known: ``python -m tests.extraction`` prints docs/extraction.md's table.
+"""Scores of the extractors on pages whose text is known: ``python -m tests.extraction`` prints the table of docs/extraction.md.
 
-Score: precision, recall and F1 of words, as often as they stand there (a CJK character is a word), a page, then the mean over a
-type's pages, then over types. Pages with known segments: the share of those that must appear that do (recall), and of those
-that appear that should (precision). Recipes: the share of ingredients and instructions that are in the text; recall alone.
+Score: precision, recall and F1 of words as a multiset (a CJK character is a word) per page, then the mean over a type's pages,
+then over types. With known segments, recall is the share of the required segments that are in the text, and precision the share
+of required ones among all known segments in the text. For recipes: the recall of ingredients and instructions only.
 """
 
 import hashlib
@@ -28,15 +28,15 @@ Scores = tuple[float, float, float]
 """F1, precision, recall."""
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
 BY_EXTRACTORS = ("omnivore", "readability", "goose3", "llmwebkit")
-"""Data sets whose texts an extractor wrote, or too few pages to say anything: left out."""
+"""Data sets that are left out: an extractor wrote their texts, or they have too few pages."""
 
 EXTRACTORS = ("resiliparse", "turbohtml", "trafilatura", "resiliparse_all", "turbohtml_all")
-"""Those that are in the table, beside blocks."""
+"""The columns of the table, besides blocks."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """A page whose text is known: all of it, or segments that must and must not appear."""
+    """A page with its known text, or with segments that must and must not be in the text."""
 
     type: str
     html: str
@@ -47,7 +47,7 @@ class Known:
 
 
 def known_pages(folder: Path) -> Iterator[Known]:
-    """The pages with ground truth, in the order of their records."""
+    """Pages with ground truth, in the order of their records."""
     rows = {row["id"].strip("<>"): row for row in pq.read_table(folder / "pages" / "index.parquet").to_pylist()}
     for path in sorted((folder / "pages").glob("public-00?.warc.gz")):
         with path.open("rb") as stream:
@@ -78,7 +78,7 @@ def _type(dataset: str, genre: str) -> str:
 
 
 def digest(pages: list[Known]) -> str:
-    """A hash of the pages and of what is known of them."""
+    """A hash of the pages and their ground truth."""
     found = hashlib.sha256()
     for page in pages:
         found.update(repr(page).encode("utf-8", "replace"))
@@ -105,7 +105,7 @@ def score(page: Known, text: str) -> Scores:
 
 
 def measured(pages: list[Known], extract: Callable[[str], str]) -> tuple[dict[str, Scores], float]:
-    """The mean scores by type, and MB of HTML a CPU-second."""
+    """Mean scores by type, and MB of HTML per CPU-second."""
     scores, spent = [], 0.0
     extract(pages[0].html)
     for page in pages:
@@ -117,7 +117,7 @@ def measured(pages: list[Known], extract: Callable[[str], str]) -> tuple[dict[st
 
 
 def mean_scores(scored: Iterable[tuple[str, Scores]]) -> dict[str, Scores]:
-    """The mean scores of each type's pages, and the mean of types, without recipes."""
+    """Mean scores per type, and the mean over types without recipes."""
     by_type: dict[str, list[Scores]] = defaultdict(list)
     for kind, scores in scored:
         by_type[kind].append(scores)
@@ -135,15 +135,15 @@ def main() -> None:
 
     pages = list(known_pages(real_folder()))
     found = [blocks_of(page) for page in pages]
-    results = {"blocks, on sites it has not seen": (scored(found, unseen(found)), measured(pages, extractor_of("blocks"))[1])}
+    results = {"blocks, on unseen sites": (scored(found, unseen(found)), measured(pages, extractor_of("blocks"))[1])}
     results |= {name: measured(pages, extractor_of(name)) for name in EXTRACTORS}
-    lines = [f"{len(pages):,} pages, digest {digest(pages)}.", "", "| pages of a type | " + " | ".join(results) + " |"]
+    lines = [f"{len(pages):,} pages, digest {digest(pages)}.", "", "| type (pages) | " + " | ".join(results) + " |"]
     lines.append("|---|" + "---:|" * len(results))
     counts = Counter(page.type for page in pages)
     for kind in next(iter(results.values()))[0]:
         cells = [_cell(kind, means[kind]) for means, _ in results.values()]
         lines.append(f"| {kind}{f' ({counts[kind]})' if kind in counts else ''} | " + " | ".join(cells) + " |")
-    lines.append("| **MB of HTML a CPU-second** | " + " | ".join(f"{rate:,.0f}" for _, rate in results.values()) + " |")
+    lines.append("| **MB of HTML per CPU-second** | " + " | ".join(f"{rate:,.0f}" for _, rate in results.values()) + " |")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Extraction against floors that a change of ours, or an extractor's new version, must not fall under (docs/extraction.md)."""
+"""Extraction quality must stay above measured floors, whatever changes here or in an extractor (docs/extraction.md)."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from goldwash.pipeline.storage.inputs import find_archives, find_shards
 from tests.extraction import Known, digest, known_pages, measured, score
 
 DIGEST = "9156fd6c7321967c"
-"""The pages that the floors were measured on."""
+"""Digest of the pages on which the floors were measured."""
 FLOORS = {"resiliparse": 0.750, "turbohtml": 0.635, "blocks": 0.915}
-"""F1 of words, mean over sixteen types of pages; measured 2026-11: 0.753, 0.641; 0.921, of pages that blocks was fitted to."""
+"""F1 of words, mean over sixteen types of pages. Measured 2026-11: 0.753, 0.641 and 0.921; blocks was fitted to these pages."""
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +24,19 @@ def pages(request: pytest.FixtureRequest) -> list[Known]:
 
 
 @pytest.mark.real
-def test_the_pages_are_those_of_the_floors(pages: list[Known]) -> None:
+def test_the_pages_are_those_on_which_the_floors_were_measured(pages: list[Known]) -> None:
     assert (len(pages), digest(pages)) == (1532, DIGEST)
 
 
 @pytest.mark.real
-def test_each_extractor_is_as_good_as_it_was(pages: list[Known]) -> None:
+def test_no_extractor_scores_below_its_floor(pages: list[Known]) -> None:
     found = {name: measured(pages, extractor_of(name))[0]["mean of types"][0] for name in FLOORS}
     assert {name: round(f1, 3) for name, f1 in found.items() if f1 < FLOORS[name]} == {}
 
 
 @pytest.mark.real
-def test_blocks_is_the_best_on_sites_that_it_has_not_seen(pages: list[Known]) -> None:
-    """Why it is baseline.yaml's: one fold of five, by a forest that is fitted to the other four."""
+def test_blocks_is_the_best_on_unseen_sites(pages: list[Known]) -> None:
+    """The reason why baseline.yaml uses it: one of five folds, by a forest fitted to the other four."""
     pytest.importorskip("sklearn")
     from tests.content import blocks_of, fold_of, scored, unseen
 
@@ -50,14 +50,14 @@ def test_blocks_is_the_best_on_sites_that_it_has_not_seen(pages: list[Known]) ->
     assert ours > max(theirs) + 0.03
 
 
-def test_baseline_takes_blocks_and_reference_what_the_reference_takes() -> None:
+def test_baseline_uses_blocks_and_reference_uses_resiliparse() -> None:
     assert recipes.load("baseline").stage("extract").config()["extractor"] == "blocks"
     assert recipes.load("reference").stage("extract").config()["extractor"] == "resiliparse"
     assert recipes.load("reference").stage("extract").config()["early"] == []
 
 
 def kept(stages: list[Stage], archives: list[Path], out: Path) -> tuple[set[str], Report]:
-    """The ids that extract and heuristics keep, and extract's report."""
+    """The ids of the documents that both stages keep, and the report of extract."""
     import pyarrow.parquet as pq
 
     extract, heuristics = stages
@@ -67,7 +67,7 @@ def kept(stages: list[Stage], archives: list[Path], out: Path) -> tuple[set[str]
 
 
 @pytest.mark.real
-def test_early_rules_lose_a_page_in_a_thousand_at_the_most(real: Path, tmp_path: Path) -> None:
+def test_early_rules_lose_at_most_one_page_per_thousand(real: Path, tmp_path: Path) -> None:
     archives = sorted((real / "pages").glob("public-*.warc.gz"))
     baseline = recipes.load("baseline")
     heuristics, config = baseline.stage("heuristics"), baseline.stage("extract").config()
@@ -80,7 +80,7 @@ def test_early_rules_lose_a_page_in_a_thousand_at_the_most(real: Path, tmp_path:
     assert report.dropped["fasttext_word_count"].documents > 30
 
 
-# --- the measure itself, and how extractors are named
+# --- the score itself, and extractors by name
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_scores(known: Known, text: str, expected: tuple[float, float, float]) -
     assert score(known, text) == pytest.approx(expected)
 
 
-def test_an_extractor_that_there_is_not() -> None:
+def test_an_unknown_extractor_is_an_error() -> None:
     with pytest.raises(ExtractorError, match=r"no extractor is called 'turbo': known: blocks, .*turbohtml"):
         extractor_of("turbo")
 

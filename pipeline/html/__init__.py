@@ -1,4 +1,4 @@
 """Pages to text: decoding, prefilter text, segments, main content, extractors.
 
-Invariants: pure. Bytes come in, text goes out; nothing here opens a file or knows of stages.
+Invariants: functions take bytes and return text. Nothing here opens a file, except the model's, or imports a stage.
 """

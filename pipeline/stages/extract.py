@@ -1,8 +1,11 @@
 """extract: archives to documents.
 
-Law: every response record is read and either kept as a document or dropped with a reason; other records are counted by kind,
-and so is damage, with its file and offset among the dropped. A WET's conversion records are documents as they are. One archive
-in, one shard out.
+Invariants:
+
+- Every response record is kept as a document or dropped with a reason. A WET's conversion records become documents unchanged;
+  other records are counted by kind.
+- Damage is counted, and listed among the dropped with its file and offset.
+- One task per archive, or per range of a large one; one shard per task.
 
 ======================  =============================================================================
 dropped by              when
@@ -10,8 +13,8 @@ dropped by              when
 ``damage``              a part of the archive that cannot be read (``id`` empty, the offset as value)
 ``too_large``           the page has, or unpacks to, more than ``max_page_bytes``
 ``http_status``         the status is outside ``min_status`` to ``max_status``
-``not_html``            another content type than HTML's, or another format's first bytes
-a rule of ``early``     the URL, or the text that a light look finds in the page, does not pass it
+``not_html``            the content type is not HTML's, or the first bytes are those of another format
+a rule of ``early``     the URL, or the page's visible text, does not pass it
 ``undecodable``         the bytes are not in the charset (only for ``charset: utf-8``)
 ``time_limit``          the page took longer than ``max_page_seconds``
 ``crash``               the page killed the process that read it, twice
@@ -20,9 +23,9 @@ a rule of ``early``     the URL, or the text that a light look finds in the page
 ``no_text``             no text was found (``keep_empty: true`` keeps such pages, as the reference does)
 ======================  =============================================================================
 
-``early``: steps of the heuristics stage, ``keep`` and ``label`` alone. Those on URLs are taken before a page is decoded; the
-others on the text of a light look (`pipeline.html.visible_text`), in which an extractor's text is contained: give them bounds
-that only what is dropped later anyway fails. ``extractor``: a name in `pipeline.html.extractors.EXTRACTORS`.
+``early``: steps of the heuristics stage, ``keep`` and ``label`` only. Those on URLs run before a page is decoded. The others
+run on the page's visible text (`pipeline.html.visible_text`), which contains any extractor's text: give them bounds so wide
+that they fail only pages which later rules drop anyway. ``extractor``: a name in `pipeline.html.extractors.EXTRACTORS`.
 """
 
 import json
@@ -69,7 +72,7 @@ from goldwash.pipeline.warc.records import Damage, Record, Seams, arc_id, record
 from goldwash.pipeline.warc.wacz import wacz_records
 
 LOOK_BYTES = 1 << 12
-"""Bytes of visible text that early rules look at: enough to tell a language, and more words than any page needs."""
+"""Bytes of visible text that early rules measure: enough to identify a language and to count the words that a page needs."""
 RATES = {
     "blocks": 140.0,
     "resiliparse": 65.0,
@@ -97,13 +100,13 @@ class Extract(Stage):
     keep_empty: bool = False
     early: tuple[Any, ...] = ()
     use: tuple[Any, ...] = ()
-    """The user's own files or modules that declare signals which ``early`` names."""
+    """The user's files or modules that declare the signals named in ``early``."""
     max_page_bytes: int = 10_000_000
     max_page_seconds: float = 30.0
     keep_headers: bool = False
     split_bytes: int = 1 << 31
-    """A local archive of more bytes is read in ranges of a sixteenth of this size, a task each, so that all workers have work.
-    Not with ``keep_headers``: a range does not know the ``warcinfo`` before it."""
+    """A larger local archive is read in ranges of a sixteenth of this size, one task per range, so that all workers have work.
+    Not with ``keep_headers``: a range cannot see the ``warcinfo`` record before it."""
 
     def __post_init__(self) -> None:
         try:
@@ -141,28 +144,31 @@ class Extract(Stage):
 
     @cached_property
     def ready(self) -> bool:
-        """Whether this process has loaded its kernels: once, before the processes that read pages are forked from it."""
+        """Load the kernels, once per process, before the processes that read pages are forked from it; always True."""
         self.warm_up()
         return True
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns of its shards."""
+        """The columns of the stage's shards."""
         more = {"warc_headers": pa.string(), "warcinfo": pa.string()} if self.keep_headers else {}
         return with_fields(DOCUMENT, **more)
 
     def versions(self) -> dict[str, str]:
-        """The extractors' (resiliparse 0.14, 0.15 and 2.0 write tables differently), and what the early steps name."""
+        """Versions of the extractor and of the packages that read archives, and of what the early steps use.
+
+        resiliparse 0.14, 0.15 and 2.0 write tables differently.
+        """
         extractor, which = version_of(self.extractor)
         packages = {name: version(name) for name in ("endec", "fastwarc", "isal", "resiliparse")}
         return {extractor: which, **packages, **(self.rules.versions() if self.early else {})}
 
     def cost(self, load: Load) -> Cost:
-        """MB of HTML per CPU-second by extractor, measured on real pages (BENCHMARKS.md)."""
+        """MB of HTML per CPU-second by extractor (`RATES`), measured on real pages (BENCHMARKS.md)."""
         return Cost(RATES.get(self.extractor, 65.0))
 
     def warm_up(self) -> None:
-        """Compile what the extractor and the early steps need."""
+        """Compile the kernels of the extractor and of the early steps."""
         self.extract("<p>gold")
         title_and_language(b"<p>gold")
         if self.early:
@@ -170,7 +176,7 @@ class Extract(Stage):
             visible(Texts.of(["<p>gold"]), LOOK_BYTES)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
-        """One task an archive, or a range of a large one."""
+        """Run one task per archive, or per range of a large one."""
         made = Tasks(self, inputs, out)
         ranges = [(source, *each) for source in inputs for each in self.ranges(source)]
         tasks = [made.one("part", n, sources=(source,), start=start, end=end) for n, (source, start, end) in enumerate(ranges)]
@@ -179,7 +185,7 @@ class Extract(Stage):
         return finish(self, inputs, out, tasks)
 
     def ranges(self, source: Input) -> list[tuple[int, int | None]]:
-        """The ranges of an archive that are a task each: ``(start, end)`` in bytes, the last one's end None."""
+        """The ranges of an archive, one task each: ``(start, end)`` in bytes, the last one's end None."""
         whole = not is_local(source.path) or self.keep_headers or not source.path.lower().endswith(SPLITTABLE)
         count = 1 if whole or source.bytes <= self.split_bytes else -(-source.bytes * RANGES // self.split_bytes)
         starts = [source.bytes * n // count for n in range(count)]
@@ -191,7 +197,7 @@ RANGES = 16
 
 
 def _check_seams(tasks: Sequence[Task]) -> None:
-    """Refuse ranges of an archive that do not adjoin: a record of one might be lost, or be in both."""
+    """Refuse ranges of an archive that do not meet: a record between them could be lost, or read twice."""
     before, stop = "", 0
     for task, marker in zip(tasks, markers_of(tasks), strict=True):
         first, last = marker["facts"].get("seams", (0, 0))
@@ -205,7 +211,7 @@ def _check_seams(tasks: Sequence[Task]) -> None:
 
 @dataclass
 class Made:
-    """What a batch of records became."""
+    """The results of a batch of records."""
 
     kept: pa.Table
     dropped: pa.Table
@@ -218,7 +224,7 @@ class Made:
 
 
 def extract_archive(task: Task) -> None:
-    """One archive, or a range of one, in; one shard out. Its facts: ``damage``, ``records``, ``bytes`` (`stage.Losses`)."""
+    """Turn an archive, or a range, into a shard. Facts: ``damage``, ``records``, ``bytes`` (`stage.Losses`), ``seams``."""
     stage = stage_of(task, Extract)
     stage.ready  # noqa: B018
     archive = task.inputs[0]
@@ -248,11 +254,11 @@ def _size_of(path: str) -> int:
 
 
 MOST_PLACES = 1000
-"""Damaged places of an archive that are listed one by one."""
+"""Damaged places per task that are listed one by one."""
 
 
 def _shortened(damage: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first places; the others together."""
+    """The first `MOST_PLACES` places, and the others summed into one entry."""
     rest = damage[MOST_PLACES:]
     if not rest:
         return damage
@@ -262,7 +268,7 @@ def _shortened(damage: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Token:
-    """Where reading goes on: at the frame that holds the last record, whose records have numbers from ``first`` on."""
+    """Where reading resumes: the offset of the last record's frame, that frame's first record, and the next record to read."""
 
     offset: int = 0
     first: int = 0
@@ -276,7 +282,7 @@ Span = tuple[int, int | None]
 def extracted(
     stage: Extract, archive: str, path: str, again: Again, begin: Begin, span: Span = (0, None)
 ) -> Iterator[tuple[_Token, Made]]:
-    """What becomes of an archive, or a range of it, a batch of records at a time (`pipeline.engines.isolation`)."""
+    """Results of an archive, or of a range of it, one batch of records at a time (for `pipeline.engines.isolation`)."""
     token = again.token or _Token(span[0])
     batch = _Batch(stage, archive, again, begin, token.warcinfo)
     offset, first, number, seams = token.offset, token.first, token.first - 1, Seams()
@@ -300,7 +306,7 @@ def extracted(
 
 
 def _opened(path: str, archive: str, most: int, span: Span, seams: Seams, exact: bool) -> Iterator[Record | Damage]:
-    """The records of an archive, or of a range of it, or of a folder of HTML files; ``exact``: one begins where it starts."""
+    """The records of an archive, a range of it, or a folder of HTML files; ``exact``: a record begins at the range's start."""
     try:
         if os.path.isdir(path) or archive.lower().endswith(HTML_ENDINGS):
             yield from _files(Path(path), archive)
@@ -317,7 +323,7 @@ def _opened(path: str, archive: str, most: int, span: Span, seams: Seams, exact:
 
 
 def _files(path: Path, archive: str) -> Iterator[Record]:
-    """HTML files as records: those right in a folder, by name, or one by itself. Their URL is their name."""
+    """HTML files as records: one file, or those of a folder (not its subfolders), sorted by name. A file's URL is its name."""
     files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.name.lower().endswith(HTML_ENDINGS))
     for file in files:
         data = file.read_bytes()
@@ -328,27 +334,27 @@ def _files(path: Path, archive: str) -> Iterator[Record]:
 
 @dataclass
 class _Page:
-    """A page on its way to become a document."""
+    """A page on its way to becoming a document."""
 
     number: int
     record: Record
-    """Without its block: what is not needed any more is given back before the next is taken."""
+    """Without its block, whose memory is released before the next record is read."""
     status: int | None
     headers: Mapping[str, str]
     body: bytes | memoryview
     html: str | bytes | memoryview | None = None
-    """As the extractor takes it."""
+    """The extractor's input."""
     utf8: bytes | memoryview = b""
-    """What early rules look at."""
+    """The page in UTF-8, for early rules, title and language."""
     text: bytes = b""
-    """In UTF-8, as it is counted and written."""
+    """The extracted text in UTF-8, as it is counted and written."""
     title: str | None = None
     language: str | None = None
     reason: str = ""
     value: float | None = None
     detail: str | None = None
     plain: bool = False
-    """Whether the record holds a text, not HTML."""
+    """Whether the record is plain text, not HTML."""
     done: bool = False
     size: int = 0
     """Bytes that count as read."""
@@ -357,13 +363,13 @@ class _Page:
         self.size = len(self.body)
 
     def drop(self, reason: str, value: float | None = None, detail: str | None = None) -> None:
-        """Say why it becomes none."""
+        """Drop the page, with the rule that failed, the value and a detail; release its bytes."""
         self.reason, self.value, self.detail = reason, value, detail
         self.body, self.html, self.utf8 = b"", None, b""
 
 
 def text_of(stage: Extract, record: Record) -> tuple[str, str]:
-    """A record's text and "", or "" and the reason why it becomes no document."""
+    """A record's text and "", or "" and the reason why it is dropped."""
     batch = _Batch(stage, "", Again(), lambda item: None)
     batch.add(0, record)
     batch.tables()
@@ -371,7 +377,7 @@ def text_of(stage: Extract, record: Record) -> tuple[str, str]:
 
 
 class _Batch:
-    """Pages that are being gathered, and then worked on together: the early rules measure many at once."""
+    """Pages that are collected and then processed together: the early rules measure many at once."""
 
     def __init__(self, stage: Extract, archive: str, again: Again, begin: Begin, warcinfo: str = "") -> None:
         self.stage, self.archive, self.warcinfo, self.again, self.begin = stage, archive, warcinfo, again, begin
@@ -384,7 +390,7 @@ class _Batch:
         self.bytes = 0
 
     def add(self, number: int, found: Record | Damage, at_once: bool = False) -> None:
-        """Take what was found in the archive; ``at_once``: with its text, while its bytes are in a core's cache."""
+        """Add a record or damage; ``at_once``: extract its text now, while its bytes are in the core's cache."""
         if isinstance(found, Damage):
             self.damages.append(found)
             self._note("damaged_places", found.places)
@@ -404,19 +410,19 @@ class _Batch:
         self.warcinfos.append(self.warcinfo)
         if at_once and not page.reason:
             self._extract(page)
-        self.bytes += max(page.size, 512)  # small ones count too: they are objects
+        self.bytes += max(page.size, 512)  # small pages cost memory too, as Python objects
 
     def _note(self, name: str, count: int = 1) -> None:
         self.notes[name] = self.notes.get(name, 0) + count
 
     def made(self, seams: Seams) -> Made:
-        """What became of the records; ``seams``: where their reading began."""
+        """The results; ``seams``: where reading of the range began and stopped."""
         kept, dropped, report = self.tables()
         damage = [{"archive": self.archive, **asdict(place)} for place in self.damages]
         return Made(kept, dropped, report, damage, self.records, self.reached, replace(seams))
 
     def _skipped(self, number: int, record: Record) -> _Page:
-        """A page that the process which read it did not survive: nothing of it is looked at."""
+        """A page on which an earlier process hung or died: its bytes are not touched again."""
         page = _Page(number, record, None, {}, record.block)
         page.drop(self.skip[number])
         record.block = b""
@@ -454,7 +460,7 @@ class _Batch:
         return page
 
     def tables(self) -> tuple[pa.Table, pa.Table, Report]:
-        """What becomes of the pages: documents, dropped ones, the report."""
+        """The pages' documents, dropped rows and report."""
         self._judge([s for s in self.stage.rules.plan if _on_url(s)], Texts.of([""] * len(self._left())))
         looks = [s for s in self.stage.rules.plan if not _on_url(s)]
         if looks:
@@ -468,7 +474,7 @@ class _Batch:
         return self._kept(), self._dropped(), self._report()
 
     def _looks(self) -> Texts:
-        """What early rules look at: visible texts of pages, and plain texts as they are."""
+        """The texts that early rules measure: the visible text of HTML pages, and plain texts unchanged."""
         left = self._left()
         if not any(page.plain for page in left):
             return visible(_texts([page.utf8 for page in left]), LOOK_BYTES)
@@ -479,7 +485,7 @@ class _Batch:
         return [page for page in self.pages if not page.reason]
 
     def _judge(self, steps: Sequence[Step], texts: Texts) -> None:
-        """Drop the pages that fail; together, or page by page after that did not end."""
+        """Drop the pages that fail: all at once, or page by page if that hung or died in an earlier process."""
         left = self._left()
         if not steps or not left:
             return
@@ -524,7 +530,7 @@ class _Batch:
         page.html = page.utf8 if self.stage.extract in OF_UTF8 else text
 
     def _extract(self, page: _Page) -> None:
-        """The page's text, title and language; its HTML is not needed any more."""
+        """Set the page's text, title and language, and release its HTML."""
         page.done = True
         self.begin(page.number)
         if page.html is None and not page.text:
@@ -539,7 +545,7 @@ class _Batch:
             page.text = self.stage.extract(html).encode("utf-8", "replace")
         except ExtractorError:
             raise
-        except Exception as error:  # whatever a parser raises costs its page and no other; it is told with the page
+        except Exception as error:  # a parser may raise anything: it costs this page only, which records it
             page.drop("extraction_error", None, f"{type(error).__name__}: {error}"[:200])
             return
         if not page.text and not self.stage.keep_empty:
@@ -566,7 +572,7 @@ class _Batch:
         return pa.Table.from_pydict(columns, self.stage.schema)
 
     def _archive_of(self, record: Record) -> str:
-        """Where a record lies: its archive, or its file in a folder of them."""
+        """The path of a record: its archive, or its file in a folder of HTML files."""
         if record.kind != "file" or self.archive.lower().endswith(HTML_ENDINGS):
             return self.archive
         return f"{self.archive}/{record.url.removeprefix('file:///')}".removeprefix("./")
@@ -596,13 +602,13 @@ class _Batch:
 
 
 def _conversion_headers(record: Record) -> dict[str, str]:
-    """The header of what a record other than a response holds; a file without one is HTML, a conversion a text."""
+    """The content type of a record that is not a response; without one, a file is HTML and a conversion record plain text."""
     named = next((value for name, value in record.headers.items() if name.lower() == "content-type"), "")
     return {"content-type": named or ("text/html" if record.kind == "file" else "text/plain")}
 
 
 def _is_text(kind: str, block: bytes) -> bool:
-    """Whether a conversion record holds a text: by its media type, or where that says nothing by the lack of zero bytes."""
+    """Whether a conversion record is text: by its media type or, if that is vague, by the absence of zero bytes."""
     return kind.startswith("text/") or (kind in (*VAGUE_TYPES, "application/warc-record") and b"\0" not in block[:FIRST])
 
 
@@ -612,12 +618,12 @@ def _first(utf8: bytes | memoryview) -> bytes:
 
 
 def _json(headers: Mapping[str, str]) -> str:
-    """Headers by name: FastWARC gives them in another order on each reading."""
+    """Headers as JSON, sorted by name."""
     return json.dumps(dict(headers), ensure_ascii=False, sort_keys=True)
 
 
 def _texts(pages: Sequence[bytes | memoryview]) -> Texts:
-    """Pages in one buffer."""
+    """Pages joined into one buffer."""
     ends = np.cumsum([0, *map(len, pages)])
     return Texts(np.frombuffer(b"".join(pages), np.uint8), ends[:-1], ends[1:])
 

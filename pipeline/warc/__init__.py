@@ -1,4 +1,4 @@
-"""From bytes to text: archives to records, records to pages, pages to text.
+"""From bytes to pages: archives to records, records to HTTP responses.
 
-Law: pure. Nothing here opens a file or knows of stages; streams come in, values go out.
+Invariants: nothing here opens a file or imports a stage; functions take streams or bytes and return values.
 """

@@ -1,4 +1,4 @@
-"""Pages to blocks, their measures, the forest and the text, each against plain Python (tests/reference.py)."""
+"""Blocks of pages, their features, the forest and the text, each against plain Python (tests/reference.py)."""
 
 import json
 import os
@@ -99,7 +99,7 @@ def test_blocks(page: str, expected: list[str]) -> None:
         ("<ul><li>a<li>b<ul><li>c</ul>d</ul>e", ["li", "li", "li", "li", "html"]),
         ("<dl><dt>a<dd>b<dt>c</dl>", ["dt", "dd", "dt"]),
         ("<table><tr><td>a<td>b<tr><th>c</table>d", ["td", "td", "th", "html"]),
-        ("<div><table><tr><td>a</div>b</table>c", ["td", "td", "div"]),  # none is closed across a cell
+        ("<div><table><tr><td>a</div>b</table>c", ["td", "td", "div"]),  # nothing is closed across a cell
         ("<section><div><div>a</section>b", ["div", "html"]),
         ("<div>a</span></b></section>b", ["div", "div"]),
         ("<table><tr><td><table><tr><td>a</table>b<td>c</table>", ["td", "td", "td"]),
@@ -126,7 +126,7 @@ def test_where_elements_end(page: str, expected: list[str]) -> None:
         ("a<hr>b", [0, A_PARAGRAPH]),
     ],
 )
-def test_what_parts_blocks(page: str, expected: list[int]) -> None:
+def test_gaps_between_blocks(page: str, expected: list[int]) -> None:
     _, blocks, _ = blocks_of(page.encode())
     assert blocks[:, BEFORE].tolist() == expected
 
@@ -140,7 +140,7 @@ def test_what_parts_blocks(page: str, expected: list[int]) -> None:
         ("<table><tr><td><table><tr><td>a<tr><td>b</table><td>c</table>", [6, 6, 3]),
     ],
 )
-def test_how_deep_elements_are(page: str, levels: list[int]) -> None:
+def test_depth_of_elements(page: str, levels: list[int]) -> None:
     _, blocks, elements = blocks_of(page.encode())
     assert [elements[row[ELEMENT], LEVEL] for row in blocks] == levels
 
@@ -156,7 +156,7 @@ def test_how_deep_elements_are(page: str, levels: list[int]) -> None:
         ("<a href=x>it&#8217;s</a>", [4]),
     ],
 )
-def test_what_stands_in_links(page: str, linked: list[int]) -> None:
+def test_characters_in_links(page: str, linked: list[int]) -> None:
     _, blocks, _ = blocks_of(page.encode())
     assert blocks[:, LINKED].tolist() == linked
 
@@ -166,7 +166,7 @@ def within(page: str) -> list[set[str]]:
     return [{name for n, name in enumerate(WITHIN) if elements[row[ELEMENT], INSIDE] >> n & 1} for row in blocks]
 
 
-def test_what_blocks_stand_within() -> None:
+def test_kinds_of_elements_around_blocks() -> None:
     assert within("<nav><ul><li>a</ul></nav><main><p>b</p><blockquote>c") == [
         {"nav", "ul", "li"}, {"main", "p"}, {"main", "blockquote"},
     ]  # fmt: skip
@@ -191,7 +191,7 @@ def test_what_blocks_stand_within() -> None:
         ("class=commentary", set()),
     ],
 )
-def test_what_elements_are_called(attribute: str, expected: set[int]) -> None:
+def test_keyword_groups_of_attributes(attribute: str, expected: set[int]) -> None:
     _, _, elements = blocks_of(f"<div {attribute}>a".encode())
     called = int(elements[-1, CALLED]) if len(elements) > 1 else 0
     assert {n for n in range(len(KEYWORDS)) if called >> n & 1} == expected
@@ -203,12 +203,12 @@ def test_each_keyword_is_in_one_group() -> None:
 
 
 @pytest.mark.parametrize("count", [DEPTH - 2, DEPTH, 100_000])
-def test_deep_pages_are_read_to_their_end(count: int) -> None:
+def test_deeply_nested_pages_are_read_to_the_end(count: int) -> None:
     assert texts("<div>" * count + "<p>gold</p>" + "</div>" * count + "pan") == ["gold", "pan"]
     assert within("<div>" * count + "x" + "</div>" * count + "<nav>pan")[-1] == {"nav"}
 
 
-def test_pages_of_more_blocks_than_are_kept_lose_no_text() -> None:
+def test_pages_with_too_many_blocks_lose_no_text() -> None:
     found = texts("<p>gold" * (MOST_BLOCKS + 9))
     assert len(found) == MOST_BLOCKS
     assert found[-1] == "\n".join(["gold"] * 10)
@@ -223,8 +223,8 @@ TREE = st.recursive(LEAF, lambda inner: st.tuples(TAG_NAMES, st.lists(inner, max
 @given(TREE)
 @example(("pre", [("", " a\n\n b "), ("b", [("", " c")])]))
 @example(("a", [("div", [("", "a")]), ("", "b")]))
-def test_blocks_are_those_of_a_plain_reader(tree: Any) -> None:
-    """Of well-formed pages: text, and what is counted, by html.parser."""
+def test_blocks_equal_those_of_a_plain_reader(tree: Any) -> None:
+    """The text and all counts, on well-formed pages, by html.parser."""
     page = reference.html_of(tree)
     text, blocks, _ = blocks_of(page.encode())
     found = [(text[row[START] : row[END]].tobytes().decode(), *row[4:11].tolist()) for row in blocks]
@@ -240,7 +240,7 @@ def test_blocks_are_those_of_a_plain_reader(tree: Any) -> None:
 @example(b"\xc2")
 @example(b"<p class")
 @example(b"<p class=")
-def test_whatever_bytes_are_read(page: bytes) -> None:
+def test_any_bytes_can_be_read(page: bytes) -> None:
     text, blocks, measures = content.measured(page)
     assert blocks.shape[1] == 14
     assert measures.shape == (len(content.MEASURES), len(blocks))
@@ -305,8 +305,8 @@ FRAGMENTS = (
 
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=60))
-def test_whatever_tags_are_read_within_bounds(fragments: list[str]) -> None:
-    """Of any pieces, also by the kernels as Python and with numba's bounds checked (below)."""
+def test_any_tags_are_read_within_bounds(fragments: list[str]) -> None:
+    """Any sequence of fragments; the test below repeats it in plain Python and with numba's bounds checks."""
     page = "".join(fragments).encode()
     text, blocks, measures = content.measured(page)
     assert (blocks[:, START] < blocks[:, END]).all()
@@ -317,7 +317,7 @@ def test_whatever_tags_are_read_within_bounds(fragments: list[str]) -> None:
 
 
 def drawn(count: int) -> list[Any]:
-    """What the extractor finds in pages put together at random, some cut off: the text, and the blocks."""
+    """The text and blocks of random pages made of fragments, some truncated."""
     draw, found = random.Random(1), []
     for _ in range(count):
         page = "".join(draw.choices(FRAGMENTS, k=draw.randrange(60))).encode()
@@ -327,7 +327,7 @@ def drawn(count: int) -> list[Any]:
 
 
 @pytest.mark.parametrize(("setting", "count"), [("NUMBA_DISABLE_JIT", 200), ("NUMBA_BOUNDSCHECK", 3000)])
-def test_kernels_say_the_same_interpreted_and_stay_within_bounds(setting: str, count: int, tmp_path: Path) -> None:
+def test_kernels_agree_with_plain_python_and_stay_within_bounds(setting: str, count: int, tmp_path: Path) -> None:
     program = f"import json; from tests.pipeline.html.test_segments import drawn; print(json.dumps(drawn({count})))"
     environment = {**os.environ, setting: "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     told = subprocess.run(
@@ -345,11 +345,11 @@ def test_kernels_say_the_same_interpreted_and_stay_within_bounds(setting: str, c
 @given(st.text(max_size=200))
 @example("\ud800<p>gold")
 @example("<p>&#xD800;&#0;&notit;")
-def test_whatever_characters_become_text(page: str) -> None:
+def test_any_characters_become_text(page: str) -> None:
     content.content(page).encode()
 
 
-# --- measures, forest, text
+# --- features, forest, text
 
 PAGES = [
     "",
@@ -363,13 +363,13 @@ PAGES = [
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_measures_are_those_of_plain_python(page: str) -> None:
+def test_features_equal_plain_python(page: str) -> None:
     _, blocks, elements = blocks_of(page.encode())
     assert_measures(blocks, elements, content.measured(page.encode())[2])
 
 
 @given(TREE)
-def test_measures_of_any_tree_are_those_of_plain_python(tree: Any) -> None:
+def test_features_of_any_tree_equal_plain_python(tree: Any) -> None:
     page = reference.html_of(tree).encode()
     _, blocks, elements = blocks_of(page)
     assert_measures(blocks, elements, content.measured(page)[2])
@@ -385,7 +385,7 @@ def assert_measures(blocks: Any, elements: Any, measures: Any) -> None:
 
 
 @pytest.mark.real
-def test_measures_of_real_pages_are_those_of_plain_python(real: Path) -> None:
+def test_features_of_real_pages_equal_plain_python(real: Path) -> None:
     for page in reference_pages(real)[:12]:
         _, blocks, elements = blocks_of(page.encode())
         assert_measures(blocks, elements, content.measured(page.encode())[2])
@@ -400,8 +400,8 @@ def reference_pages(real: Path) -> list[str]:
 
 
 @pytest.mark.real
-def test_blocks_have_the_text_that_other_readers_find(real: Path) -> None:
-    """The words of all blocks against turbohtml's text of all that is visible, whose parser builds a tree."""
+def test_blocks_contain_the_text_that_turbohtml_finds(real: Path) -> None:
+    """The words of all blocks against all visible text by turbohtml, whose parser builds a tree."""
     from tests.extraction import words
 
     shares = []
@@ -413,7 +413,7 @@ def test_blocks_have_the_text_that_other_readers_find(real: Path) -> None:
     assert np.mean(shares) > 0.95
 
 
-def test_the_forest_says_what_its_trees_say() -> None:
+def test_the_forest_equals_the_sum_of_its_trees() -> None:
     told = json.loads(content.MODEL.read_text("utf-8"))
     measures = np.random.default_rng(1).choice([0, 0.2, 1, 3, 30, 31, 200], (len(content.MEASURES), 500)).astype(np.float32)
     _, forest = content.model()
@@ -421,7 +421,7 @@ def test_the_forest_says_what_its_trees_say() -> None:
     assert len(content.odds(measures[:, :0], *forest)) == 0
 
 
-def test_a_forest_as_written_is_the_one_that_was_fitted() -> None:
+def test_a_written_forest_predicts_like_the_fitted_one() -> None:
     ensemble = pytest.importorskip("sklearn.ensemble")
     from tests.content import written
 
@@ -462,13 +462,13 @@ def test_the_text_of_blocks(page: str, expected: str) -> None:
         ([0, A_LINE, A_LINE], [0, 0, 0], ""),
     ],
 )
-def test_what_is_left_out_parts_what_is_kept(parts: list[int], kept: list[int], expected: str) -> None:
+def test_a_dropped_block_widens_the_gap(parts: list[int], kept: list[int], expected: str) -> None:
     blocks = np.zeros((3, 14), np.int64)
     blocks[:, START], blocks[:, END], blocks[:, BEFORE], blocks[:, BULLET] = range(3), range(1, 4), parts, 0
     assert content.shown(np.frombuffer(b"abc", np.uint8), blocks, np.array(kept, np.bool_)) == expected
 
 
-def test_content_leaves_the_menu_out_and_keeps_the_article() -> None:
+def test_content_drops_the_menu_and_keeps_the_article() -> None:
     paragraph = "The river bent here &amp; so the gold lay where the water slowed. They found it in the spring of that year."
     page = (
         "<body><nav class=menu><ul>" + "<li><a href=/x>Home page</a>" * 9 + "</ul></nav><article class=post><h1>How it was</h1>"
