@@ -1,17 +1,19 @@
-"""Where labelled examples come from: files of questions and answers, conversations, texts, and Reddit's dumps.
+"""Read labelled examples: files of questions and answers, conversations or texts, and Reddit dumps.
 
-Law: an example is a text and the source that it came from, in the order of the files. What a file's rows look like says how
-they become a text:
+Invariants: an example is a text and its source; examples come in the order of the files. A value that is no text is refused by
+file and row: Python's notation of it (``b'...'``, ``['...']``) never becomes training data. A file's columns decide how its
+rows become texts:
 
 ================================  =============================================================================================
-``conversations``                 ShareGPT, as OpenHermes-2.5 has it: all values joined by a space (Marin's reproduction)
-``question``, ``answer``          joined by a blank line (question first, as DCLM's authors say of ELI5: dclm issue 75)
-``text``, or ``FILE::COLUMN``     as it is
-``eli5:FOLDER``                   r/explainlikeimfive from dumps of Reddit: `eli5`
+``conversations``                 ShareGPT, as in OpenHermes-2.5: all values joined by a space (as in Marin's reproduction)
+``question``, ``answer``          joined by a blank line (question first, as DCLM's authors do for ELI5: dclm issue 75)
+``text``, or ``FILE::COLUMN``     unchanged
+``eli5:FOLDER``                   r/explainlikeimfive from Reddit dumps: `eli5`
 ================================  =============================================================================================
 
-Files are ``.parquet``, ``.jsonl``, ``.json`` or ``.txt`` (an example a line), the last three also ``.gz`` or ``.zst``; named by
-path, ``https://``, ``s3://`` or ``hf://OWNER/REPO/FILE``. A folder of ours (a stage's output) or of such files is all of them.
+Files are ``.parquet``, ``.jsonl``, ``.json`` or ``.txt`` (one example per line), the last three also with ``.gz`` or ``.zst``.
+They are named by path, ``https://``, ``s3://`` or ``hf://OWNER/REPO/FILE``. A folder of such files, or a stage's output, stands
+for all its files. Text files are UTF-8, with or without a byte-order mark.
 """
 
 import gzip
@@ -36,17 +38,17 @@ from goldwash.text_output import printable
 
 ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
 OURS = ("report.json", "stage.json", "run.json")
-"""Files of a stage's or a run's folder that are no examples."""
+"""Files of a stage's or a run's folder that hold no examples."""
 REDDIT = "explainlikeimfive"
 
 
 class TrainingError(GoldwashError, ValueError):
-    """Examples that nothing can be learned from; the message says which file and why."""
+    """Examples that cannot be used; the message gives the file, the reason and the cure."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One text, where it comes from (its row's ``source``, or the file), and the name that it was asked for by."""
+    """One text, its source (the row's ``source``, or the file's name), and the name by which the user gave it."""
 
     text: str
     source: str
@@ -54,9 +56,9 @@ class Example:
 
 
 def examples(name: str | Path) -> Iterator[Example]:
-    """The examples of a source, as the table above has it; empty texts are left out.
+    """The examples of a source, by the table above; empty texts are left out.
 
-    Raises `TrainingError` on a file that is missing, broken, or of other columns.
+    Raises `TrainingError` for a file that is missing or broken, or that has other columns.
     """
     text = str(name)
     if text.startswith("eli5:"):
@@ -92,12 +94,12 @@ def _ending(path: Path) -> str:
 
 
 def _whole(text: str) -> str:
-    """A text without halves of surrogate pairs, which JSON may name and UTF-8 has no bytes for."""
+    """The text with ``?`` for each lone surrogate: JSON can name them, UTF-8 cannot encode them."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class _Unpacked(io.RawIOBase):
-    """The frames of a zst file as one stream; unlike zstandard's own reader, it tells of a file that ends within a frame."""
+    """The frames of a zst file as one stream. zstandard's own reader ignores a file that ends within a frame."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
@@ -116,7 +118,7 @@ class _Unpacked(io.RawIOBase):
             packed = self._packed or self._file.read(1 << 16)
             if not packed:
                 if self._frame is not None:
-                    raise EOFError("it ends within a frame")
+                    raise EOFError("the file ends within a frame")
                 return 0
             if self._frame is None:
                 self._frame = zstandard.ZstdDecompressor(max_window_size=2**31).decompressobj()
@@ -130,7 +132,7 @@ class _Unpacked(io.RawIOBase):
 
 
 def _opened(path: Path) -> IO[str]:
-    """A text file, unpacked by its name's ending; Reddit's dumps need a window of 2 GB."""
+    """A text file, decompressed by its ending. Reddit dumps need a zstd window of 2 GB."""
     if path.suffix == ".zst":
         return io.TextIOWrapper(io.BufferedReader(_Unpacked(path), 1 << 20), "utf-8-sig")
     if path.suffix == ".gz":
@@ -162,7 +164,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _json(path: Path) -> Iterator[Any]:
-    """The examples of a JSON file: a list of objects, or an object per line, as C4's ``.json.gz`` shards have them."""
+    """The examples of a JSON file: a list of objects, or one object per line, as in C4's ``.json.gz`` shards."""
     with _opened(path) as file:
         text = file.read()
     try:
@@ -175,7 +177,7 @@ def _json(path: Path) -> Iterator[Any]:
     if isinstance(values, dict) and {"text", "question", "conversations"} & set(values):
         values = [values]  # one example
     if not isinstance(values, list):
-        raise TrainingError(f"{path} holds a {type(values).__name__}; expected a list of examples, or an example per line")
+        raise TrainingError(f"{path} holds a {type(values).__name__}; expected a list of examples, or one example per line")
     yield from values
 
 
@@ -213,8 +215,8 @@ def _text(row: Mapping[str, Any], path: Path, number: int, column: str) -> str:
 
 
 def _string(value: Any, where: str, column: str) -> str:
-    """A text as it is, bytes as UTF-8, null as "". Never Python's notation of a value: it would be learned."""
-    if value is None:
+    """A text unchanged, bytes decoded as UTF-8, a number in decimal, null and nan as "". Other values are refused."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):  # nan: how pandas writes a missing text
         return ""
     if isinstance(value, bytes):
         try:
@@ -234,28 +236,37 @@ def _string(value: Any, where: str, column: str) -> str:
 def eli5(
     folder: str | Path, min_score: int = 0, min_comment_score: int = 5, min_comments: int = 3, subreddit: str = REDDIT
 ) -> Iterator[Example]:
-    """Posts of r/explainlikeimfive with their best comment, from dumps: those of months, ``RS*`` (posts) and ``RC*``
-    (comments), or else the subreddit's own, ``explainlikeimfive_submissions`` and ``explainlikeimfive_comments``; JSON lines.
+    """Posts of r/explainlikeimfive with their best comment, from dumps in JSON lines.
 
-    DCLM selects (2406.11794, J.1): a post of at least ``min_score``, with at least ``min_comments`` comments, of which the best
-    has at least ``min_comment_score``; of equal scores the longest (then the first). Formatting as Marin's reproduction has
-    it: title and text, a blank line, the comment; "ELI5:" and what was removed go, as do quote marks and URLs; links become
-    their words; a comment of under ten characters is none. Posts come in the order of the dumps; memory holds those of the
-    subreddit and one comment of each.
+    The dumps are monthly, ``RS*`` (posts) and ``RC*`` (comments), or the subreddit's own, ``explainlikeimfive_submissions`` and
+    ``explainlikeimfive_comments``. Monthly dumps take precedence: both hold the same rows.
+
+    DCLM's selection (2406.11794, J.1): posts with a score of at least ``min_score`` and at least ``min_comments`` comments, the
+    best of which has a score of at least ``min_comment_score``. The best comment is the one with the highest score; among equal
+    scores the longest, then the first. Comments of under ten characters are never the best.
+
+    The format is that of Marin's reproduction: title and text, a blank line, the comment, without "ELI5:", removed parts, quote
+    marks and URLs; links are replaced by their words. Posts come in the order of the dumps. Memory holds the subreddit's posts
+    and one comment for each.
     """
     posts: dict[str, str] = {}
     for row in _dumped(folder, "RS", f"{subreddit}_submissions", "posts"):
         if str(row.get("subreddit", "")).lower() == subreddit and _number(row.get("score")) >= min_score:
             if "id" not in row:
                 raise TrainingError(f"{folder}: a post has no 'id'; it has {', '.join(row)}")
-            posts[str(row["id"]).removeprefix("t3_")] = f"{row.get('title') or ''} {row.get('selftext') or ''}"
+            title, selftext = (
+                _string(row.get(key), f"{printable(folder)}, post {printable(row['id'])}", key) for key in ("title", "selftext")
+            )
+            posts[str(row["id"]).removeprefix("t3_")] = f"{title} {selftext}"
     best: dict[str, tuple[int, int, str]] = {}
     counts: dict[str, int] = {}
     for row in _dumped(folder, "RC", f"{subreddit}_comments", "comments"):
         post = str(row.get("link_id", "")).removeprefix("t3_")
         if post in posts:
             counts[post] = counts.get(post, 0) + 1
-            body = _without_removed(str(row.get("body") or ""))
+            body = _without_removed(
+                _string(row.get("body"), f"{printable(folder)}, a comment on post {printable(post)}", "body")
+            )
             rank = (_number(row.get("score")), len(body))
             if len(body) >= 10 and (post not in best or rank > best[post][:2]):
                 best[post] = (*rank, body)
@@ -265,7 +276,7 @@ def eli5(
 
 
 def _dumped(folder: str | Path, month: str, own: str, what: str) -> Iterator[Mapping[str, Any]]:
-    """The rows of a folder's dumps: those of months or, where there is none, the subreddit's own, which has the same rows."""
+    """The rows of a folder's monthly dumps or, if there are none, of the subreddit's own."""
     found = [[p for p in sorted(Path(folder).glob(f"{name}*")) if _ending(p) in ("", ".jsonl")] for name in (month, own)]
     dumps = found[0] or found[1]
     if not dumps:
@@ -280,7 +291,7 @@ def _lines_of(dump: Path) -> Iterator[Mapping[str, Any]]:
     try:
         for row in _lines(dump):
             if not isinstance(row, Mapping):
-                raise TrainingError(f"{dump}: expected a post or comment a line, found {type(row).__name__}")
+                raise TrainingError(f"{dump}: expected a post or comment per line, found {type(row).__name__}")
             yield row
     except (OSError, EOFError, UnicodeDecodeError, zstandard.ZstdError) as error:
         raise TrainingError(f"{dump} cannot be read ({error}): fetch it again") from error

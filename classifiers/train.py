@@ -18,7 +18,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,13 @@ MOST_RUNS = 50_000_000
 TRIED = 1000
 """Training examples that are scored to find out why a classifier does not work."""
 
+TYPES: Mapping[type, tuple[tuple[type, ...], str]] = {
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    bool: ((bool,), "true or false"),
+}
+"""For the type of a setting's default: the types that it may have, and their name in messages."""
+
 Exclude = Callable[[Texts], npt.NDArray[np.bool_]]
 
 
@@ -67,6 +74,11 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            kind, value = type(field.default), getattr(self, field.name)
+            types, expected = TYPES[kind]
+            if not isinstance(value, types) or isinstance(value, bool) != (kind is bool):
+                raise TrainingError(f"{field.name} is {value!r}; expected {expected}")
         for name in ("dim", "epoch", "word_ngrams", "min_count", "bucket", "threads", "per_class"):
             if getattr(self, name) < 1:  # fastText divides by some of them
                 raise TrainingError(f"{name} is {getattr(self, name)}; expected 1 or more")

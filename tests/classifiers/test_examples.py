@@ -1,4 +1,4 @@
-"""Examples: every shape and kind of file, and r/explainlikeimfive from made-up dumps of Reddit."""
+"""Examples: every shape and kind of file, encodings and types, and r/explainlikeimfive from made-up Reddit dumps."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ FEW: list[tuple[list[Row], list[tuple[str, str]]]] = [
 
 
 def long_window(data: bytes) -> bytes:
-    """As Reddit's dumps are packed: ``zstd --long=31``, a window that a reader must allow."""
+    """Compressed like Reddit's dumps: ``zstd --long=31``, a window that a reader must allow."""
     settings = zstandard.ZstdCompressionParameters.from_level(1, window_log=31)
     packer = zstandard.ZstdCompressor(compression_params=settings).compressobj()
     packed = packer.compress(data) + packer.flush()
@@ -43,7 +43,7 @@ def long_window(data: bytes) -> bytes:
 
 
 def in_frames(data: bytes) -> bytes:
-    """Several frames, the last one empty, cut amid a line and amid a character; and one that is to be skipped."""
+    """Several frames, the last one empty, cut within a line and within a character; and a skippable frame."""
     cuts = [0, 1, len(data) // 2, len(data) // 2 + 1, len(data), len(data)]
     frames = [zstandard.compress(data[a:b]) for a, b in pairwise(cuts)]
     return b"".join([frames[0], b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc", *frames[1:]])
@@ -59,7 +59,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 
 
 def put(folder: Path, name: str, rows: Sequence[Row], packed: str = "") -> Path:
-    """A file of these rows, of the kind and packing that its name's ending says."""
+    """A file of these rows, in the format and compression that its ending names."""
     kind = "." + name.rsplit(".", 1)[-1]
     path = folder / (name.replace(kind, packed.replace(".zst", "") + kind) + (".zst" if "zst" in packed else packed))
     if kind == ".parquet":
@@ -94,12 +94,12 @@ def test_every_packing(kind: str, packed: str, tmp_path: Path) -> None:
     assert [e.text.rstrip("\n") for e in examples(path)] == texts
 
 
-def test_a_text_file_has_an_example_a_line(tmp_path: Path) -> None:
+def test_a_text_file_has_one_example_per_line(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_bytes("one\r\n\n \n two\u2028two\nlast".encode())
     assert [e.text.strip() for e in examples(tmp_path / "x.txt")] == ["one", "two\u2028two", "last"]
 
 
-def test_an_example_knows_the_name_that_it_was_asked_for_by(tmp_path: Path) -> None:
+def test_an_example_keeps_the_name_that_the_user_gave(tmp_path: Path) -> None:
     path = put(tmp_path, "x.jsonl", [{"body": "gold", "source": "river"}])
     assert list(examples(f"{path}::body")) == [Example("gold", "river", f"{path}::body")]
     (tmp_path / "a.txt").write_text("sand\n")
@@ -119,7 +119,7 @@ def test_a_number_is_a_text_too(tmp_path: Path) -> None:
     assert [text for text, _ in found(f"{put(tmp_path, 'x.jsonl', [{'n': 5}])}::n")] == ["5"]
 
 
-def test_a_folder_is_all_of_its_files_in_order(tmp_path: Path) -> None:
+def test_a_folder_stands_for_all_its_files_in_order(tmp_path: Path) -> None:
     put(tmp_path, "b.parquet", [{"text": "second"}])
     put(tmp_path, "a.jsonl", [{"text": "first"}])
     put(tmp_path, "c.txt", [{"text": "third"}], ".gz")
@@ -131,7 +131,7 @@ def test_a_folder_is_all_of_its_files_in_order(tmp_path: Path) -> None:
     assert {e.origin for e in examples(tmp_path)} == {str(tmp_path)}
 
 
-def test_a_folder_of_ours_is_its_shards(tmp_path: Path) -> None:
+def test_a_stages_folder_stands_for_its_shards(tmp_path: Path) -> None:
     put(tmp_path, "part-00000.parquet", [{"text": "kept", "url": "u"}])
     (tmp_path / "dropped").mkdir()
     put(tmp_path / "dropped", "part-00000.parquet", [{"text": "dropped"}])
@@ -174,13 +174,13 @@ BROKEN: list[tuple[str, bytes, str]] = [
 
 
 @pytest.mark.parametrize(("name", "content", "message"), BROKEN, ids=[f"{n}-{case[0]}" for n, case in enumerate(BROKEN)])
-def test_files_that_cannot_be_read_say_where(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+def test_errors_of_broken_files_name_the_place(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(TrainingError, match=message):
         list(examples(tmp_path / name))
 
 
-def test_what_was_read_before_the_broken_line_is_there(tmp_path: Path) -> None:
+def test_examples_before_a_broken_line_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n{')
     read = examples(tmp_path / "x.jsonl")
     assert [next(read).text, next(read).text] == ["a", "b"]
@@ -198,9 +198,133 @@ def test_an_empty_file_has_no_example(name: str, tmp_path: Path) -> None:
     assert list(examples(tmp_path / name)) == []
 
 
-def test_half_a_character_becomes_a_question_mark(tmp_path: Path) -> None:
+def test_a_lone_surrogate_becomes_a_question_mark(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "gold \\ud83d wash \\ud83d\\ude80"}\n')
     assert [e.text for e in examples(tmp_path / "x.jsonl")] == ["gold ? wash 🚀"]
+
+
+# --- types and encodings
+
+GOLD = ["gold wäsche", "", None, "🚀 b'x' ['y']"]
+
+TEXT_TYPES = {
+    "string": pa.string(),
+    "large_string": pa.large_string(),
+    "string_view": pa.string_view(),
+    "binary": pa.binary(),
+    "large_binary": pa.large_binary(),
+    "dictionary": pa.dictionary(pa.int32(), pa.string()),
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_TYPES)
+@pytest.mark.parametrize("columns", [("text",), ("body",), ("question", "answer")], ids="-".join)
+def test_columns_of_every_type_of_text_are_read_as_texts(kind: str, columns: tuple[str, ...], tmp_path: Path) -> None:
+    values: list[Any] = [v.encode() if v is not None and "binary" in kind else v for v in GOLD]
+    encoded = pa.array(values) if kind == "dictionary" else pa.array(values, TEXT_TYPES[kind])
+    if kind == "dictionary":
+        encoded = encoded.dictionary_encode()
+    pq.write_table(pa.table(dict.fromkeys(columns, encoded)), tmp_path / "x.parquet")
+    name = f"{tmp_path / 'x.parquet'}{'::body' if columns == ('body',) else ''}"
+    whole = [value for value in GOLD if value]
+    expected = [f"{value}\n\n{value}" for value in whole] if len(columns) == 2 else whole
+    assert [e.text for e in examples(name)] == expected
+
+
+def test_conversations_in_binary_columns_are_decoded(tmp_path: Path) -> None:
+    turns = pa.array([[{"value": "wäsche".encode()}, {"value": b"gold"}]], pa.list_(pa.struct({"value": pa.binary()})))
+    pq.write_table(pa.table({"conversations": turns}), tmp_path / "x.parquet")
+    assert [e.text for e in examples(tmp_path / "x.parquet")] == ["wäsche gold"]
+
+
+NO_TEXTS: dict[str, pa.Array] = {
+    "list": pa.array([["a"], ["b", "c"]]),
+    "struct": pa.array([{"a": "b"}, {"a": "c"}]),
+    "map": pa.array([[("a", "b")]] * 2, pa.map_(pa.string(), pa.string())),
+    "bool": pa.array([True, False]),
+    "date": pa.array([0, 1], pa.date32()),
+    "not UTF-8": pa.array([b"\xff\xfe", b"g\xfc"], pa.binary()),
+    "list of binary": pa.array([[b"a"], []]),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TEXTS)
+@pytest.mark.parametrize("column", ["text", "body", "answer"])
+def test_columns_without_texts_are_refused_by_file_row_and_column(kind: str, column: str, tmp_path: Path) -> None:
+    first = pa.nulls(1, NO_TEXTS[kind].type)
+    values = pa.concat_arrays([first, NO_TEXTS[kind]])
+    table = {column: values} | ({"question": pa.array(["q"] * 3)} if column == "answer" else {})
+    pq.write_table(pa.table(table), tmp_path / "x.parquet")
+    name = f"{tmp_path / 'x.parquet'}{'::body' if column == 'body' else ''}"
+    with pytest.raises(TrainingError, match=rf"x\.parquet, row 1: {column} (is of type|holds bytes that are not UTF-8)"):
+        list(examples(name))
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": "b"}, True, [], {}, [{"text": "a"}]], ids=repr)
+@pytest.mark.parametrize("ending", ["jsonl", "json"])
+def test_json_values_that_are_no_texts_are_refused(value: Any, ending: str, tmp_path: Path) -> None:
+    for row in ({"text": value}, {"question": "q", "answer": value}, {"conversations": [{"value": value}]}):
+        path = put(
+            tmp_path,
+            f"x.{ending}",
+            [{**dict.fromkeys(row, "a"), "conversations": []} if "conversations" in row else dict.fromkeys(row, "a"), row],
+        )
+        with pytest.raises(TrainingError, match=rf"x\.{ending}, row 1: \w+ is of type {type(value).__name__}, "):
+            list(examples(path))
+
+
+def test_nan_is_a_missing_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": pa.array([float("nan"), None, 1.5])}), tmp_path / "x.parquet")
+    assert [e.text for e in examples(tmp_path / "x.parquet")] == ["1.5"]
+    (tmp_path / "x.jsonl").write_text('{"text": NaN}\n{"text": "gold"}\n')
+    assert [e.text for e in examples(tmp_path / "x.jsonl")] == ["gold"]
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("packed", PACKED)
+@pytest.mark.parametrize("kind", ["jsonl", "json", "txt", "lines.json"])
+def test_a_byte_order_mark_is_no_part_of_the_first_example(kind: str, packed: str, tmp_path: Path) -> None:
+    content = {
+        "jsonl": b'{"text": "gold"}\n',
+        "json": b'[{"text": "gold"}]',
+        "txt": b"gold\n",
+        "lines.json": b'{"text": "gold"}\n',
+    }
+    path = tmp_path / f"x{packed.split('.')[0]}.{kind}{'.zst' if 'zst' in packed else packed}"
+    path.write_bytes(PACKED[packed](BOM + content[kind]))
+    assert [e.text.strip() for e in examples(path)] == ["gold"]
+
+
+def test_a_byte_order_mark_within_a_file_is_text(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("gold\n\ufeffsand\n", "utf-8")
+    assert [e.text.strip() for e in examples(tmp_path / "x.txt")] == ["gold", "\ufeffsand"]
+
+
+@pytest.mark.parametrize("packed", PACKED)
+@pytest.mark.parametrize("count", [1, 2, 5000])
+def test_a_json_file_may_have_one_object_per_line(packed: str, count: int, tmp_path: Path) -> None:
+    rows = [{"text": f"gold {{}} [wäsche] {n}", "url": "u", "timestamp": "t"} for n in range(count)]  # as C4's shards
+    path = put(tmp_path, "c4.jsonl", rows, packed)
+    moved = path.rename(path.with_name(path.name.replace(".jsonl", ".json")))
+    assert [e.text for e in examples(moved)] == [row["text"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"text": "a"}\n{"text": \n', r"x\.json\.gz, line 2, is not JSON"),
+        (b'{"text": "a"}\n["b"]\n', r"x\.json\.gz, row 1: expected an object with a text, found list"),
+        (b'{"text": "a"}\n{"text": ["b"]}\n', r"x\.json\.gz, row 1: text is of type list, "),
+        (b'{"body": "a"}\n{"body": "b"}\n', "rows with body; expected `text`"),
+        (b'[{"text": "a"}', r"x\.json\.gz cannot be read"),
+    ],
+)
+def test_broken_json_files_with_an_object_per_line(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(TrainingError, match=message):
+        list(examples(tmp_path / "x.json.gz"))
 
 
 # --- r/explainlikeimfive
@@ -217,7 +341,7 @@ def comment(to: str, body: str, score: Any = 9, **more: Any) -> Row:
 
 @pytest.fixture
 def dump(tmp_path: Path) -> Callable[..., list[str]]:
-    """Texts of the examples of dumps of these posts and comments, a file a list."""
+    """The texts of the examples from dumps of these posts and comments."""
 
     def made(posts: Sequence[Row], comments: Sequence[Row], **bounds: Any) -> list[str]:
         for kind, rows in (("RS", posts), ("RC", comments)):
@@ -322,14 +446,14 @@ def test_a_subreddits_own_dumps(tmp_path: Path) -> None:
     assert [e.text.split("\n")[0] for e in examples(f"eli5:{tmp_path}")] == ["Why own?"]
 
 
-def test_months_go_before_a_subreddits_own_dumps(tmp_path: Path) -> None:
+def test_monthly_dumps_take_precedence_over_a_subreddits_own(tmp_path: Path) -> None:
     for month, own, rows in (("RS", "submissions", [post("a")]), ("RC", "comments", answered("a", (GOOD, 5))[:2])):
         put_dump(tmp_path / f"{month}_2020-01.zst", rows, long_window)
         put_dump(tmp_path / f"explainlikeimfive_{own}.zst", rows, long_window)
     assert list(examples(f"eli5:{tmp_path}")) == []  # two comments, not four
 
 
-def test_dumps_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_dumps_are_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"has no dump of posts: expected files such as RS_2020-01\.zst"):
         list(examples(f"eli5:{tmp_path}"))
     (tmp_path / "RS_2020-01").write_text("")
@@ -346,7 +470,7 @@ def test_dumps_that_are_not_there(tmp_path: Path) -> None:
         (long_window(b'{"id": "a"}\n{"id": \n'), r"RS_2020-01\.zst, line 2, is not JSON"),
         (long_window(b'{"id": "a"}\n' * 9)[:-2], r"RS_2020-01\.zst cannot be read .*: fetch it again"),
         (b"no zstd", r"RS_2020-01\.zst cannot be read .*: fetch it again"),
-        (zstandard.compress(b'["a"]\n'), r"RS_2020-01\.zst: expected a post or comment a line, found list"),
+        (zstandard.compress(b'["a"]\n'), r"RS_2020-01\.zst: expected a post or comment per line, found list"),
         (zstandard.compress(b'{"subreddit": "explainlikeimfive", "score": 1}\n'), "has no 'id'; it has subreddit, score"),
     ],
     ids=["broken line", "cut", "no zstd", "list", "no id"],
@@ -384,3 +508,15 @@ def test_title_and_text_then_the_answer(dump: Callable[..., list[str]]) -> None:
     posts = [post("a", title="ELI5: Why a?", selftext="I saw it."), post("b", selftext="[deleted]"), post("c", selftext=None)]
     comments = [row for number in "abc" for row in answered(number, (GOOD, 9))]
     assert dump(posts, comments) == [f"Why a? I saw it.\n\n{GOOD}", f"Why b?\n\n{GOOD}", f"Why c?\n\n{GOOD}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("title", ["Why?"]), ("selftext", {"a": 1}), ("body", ["Because of the air."]), ("body", True)]
+)
+def test_reddit_values_that_are_no_texts_are_refused(dump: Callable[..., list[str]], key: str, value: Any) -> None:
+    comments = answered("a", (GOOD, 9))
+    posts = [post("a", **({} if key == "body" else {key: value}))]
+    if key == "body":
+        comments.append(comment("a", value))
+    with pytest.raises(TrainingError, match=rf"post a: {key} is of type {type(value).__name__}"):
+        dump(posts, comments)

@@ -155,6 +155,18 @@ def test_the_numbers_of_examples_are_reported(tmp_path: Path) -> None:
         ({"fraction": 1.5}, "fraction is 1.5"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**31}, "seed is 2147483648"),
+        ({"bucket": "many"}, "bucket is 'many'; expected a whole number"),
+        ({"bucket": 1.0}, "bucket is 1.0; expected a whole number"),
+        ({"bucket": None}, "bucket is None; expected a whole number"),
+        ({"bucket": True}, "bucket is True; expected a whole number"),
+        ({"lr": "0.1"}, "lr is '0.1'; expected a number"),
+        ({"held_out": False}, "held_out is False; expected a number"),
+        ({"balanced": 1}, "balanced is 1; expected true or false"),
+        *[
+            ({name: value}, f"{name} is {value}; expected less than 2 to the 31st")
+            for name in ("dim", "epoch", "word_ngrams", "min_count", "bucket", "threads", "per_class")
+            for value in (2**31, 3_000_000_000)
+        ],
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -> None:

@@ -310,7 +310,7 @@ BAD = [
     ("missing benchmark", ["stage", "decontaminate", "--input", "good", "--out", "o", "--set", "benchmarks=mmlux"], "benchmark mmlux: no file"),
     ("missing examples", ["train", "--positive", "gone.jsonl", "--negative", "x", "--out", "o"], "no examples at gone.jsonl"),
     ("unknown training setting", ["train", "--positive", "x", "--negative", "x", "--out", "o", "--set", "epochs=3"], "no such setting"),
-    ("wrong training setting", ["train", "--positive", "ex.txt", "--negative", "ey.txt", "--out", "o", "--set", "epoch=many"], "--set epoch: 'many' is not a whole number"),
+    ("wrong training setting", ["train", "--positive", "ex.txt", "--negative", "ey.txt", "--out", "o", "--set", "epoch=many"], "epoch is 'many'; expected a whole number"),
 ]  # fmt: skip
 
 
@@ -436,6 +436,34 @@ def test_a_classifier_that_has_learned_nothing_is_warned_about_last(cli, at):
     assert code == 0
     warnings = json.loads((at / "model" / "report.json").read_text())["warnings"]
     assert error.rstrip().splitlines()[-len(warnings) :] == [f"warning: {warning}." for warning in warnings] != []
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("bucket=3000000000", "bucket is 3000000000; expected less than 2 to the 31st"),
+        ("bucket=0", "bucket is 0; expected 1 or more"),
+        ("bucket=many", "bucket is 'many'; expected a whole number"),
+        ("bucket=1.5", "bucket is 1.5; expected a whole number"),
+        ("bucket=true", "bucket is True; expected a whole number"),
+        ("bucket=null", "bucket is None; expected a whole number"),
+        ("bucket=[1]", "bucket is [1]; expected a whole number"),
+        ("bucket=", "bucket"),
+        ("lr=high", "lr is 'high'; expected a number"),
+        ("lr=true", "lr is True; expected a number"),
+        ("lr=.nan", "lr is nan; expected more than 0"),
+        ("balanced=1", "balanced is 1; expected true or false"),
+        ("held_out=2", "held_out is 2; expected a share from 0 to less than 1"),
+        ("buckets=5", "--set buckets: no such setting: did you mean 'bucket'?"),
+    ],
+)
+def test_training_settings_of_wrong_types_and_sizes_are_refused(cli, at, setting, message):
+    (at / "ex.txt").write_text("gold\n")
+    code, _, error = cli("train", "--positive", "ex.txt", "--negative", "ex.txt", "--out", "model", "--set", setting)
+    assert code != 0
+    assert message in error
+    assert "Traceback" not in error
+    assert not (at / "model").exists()
 
 
 def test_debug_shows_where_it_failed(at):
