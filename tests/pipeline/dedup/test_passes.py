@@ -327,7 +327,7 @@ def test_what_a_pass_has_lost_is_made_again(name, part, lost, crawl, whole, tmp_
 def crash(monkeypatch: pytest.MonkeyPatch, part: str, moment: str, act: Callable[[], None]) -> None:
     """Let a task of this pass meet its end in the middle of its writing, or when all but its marker is written."""
     index = 1 if part in ("keys", "sets", "part") else 0
-    write, write_json = TaskOutput.write, disk.write_json
+    write, write_sealed = TaskOutput.write, disk.write_sealed
 
     def writing(self: TaskOutput, name: str, table: pa.Table) -> None:
         write(self, name, table)
@@ -337,10 +337,10 @@ def crash(monkeypatch: pytest.MonkeyPatch, part: str, moment: str, act: Callable
     def marking(location: str, value: object) -> None:
         if moment == "marking" and location.endswith(f"tasks/{part}-{index:05d}.json"):
             act()
-        write_json(location, value)
+        write_sealed(location, value)
 
     monkeypatch.setattr(TaskOutput, "write", writing)
-    monkeypatch.setattr(disk, "write_json", marking)
+    monkeypatch.setattr(disk, "write_sealed", marking)
 
 
 def fail() -> None:

@@ -234,7 +234,7 @@ def test_a_read_that_fails_three_times_and_then_works(store, extracted, impatien
 
 def test_a_store_that_does_not_answer_is_not_taken_for_a_broken_shard(store, extracted, impatient):
     inputs, stage = find_shards([extracted]), STAGES["heuristics"].of(HEURISTICS)
-    unread = pytest.raises(RunError, match=r"part-00001\.parquet could not be read .*run again when its disk or store answers")
+    unread = pytest.raises(RunError, match=r"part-00001\.parquet cannot be read: no answer .*")
     with store.failing(every=1, meant=is_get_of("part-00001.parquet")), unread:
         stage(inputs, f"s3://{BUCKET}/unread", local(1))
     assert impatient == [0.5, 2.0, 8.0]
