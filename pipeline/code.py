@@ -1,4 +1,4 @@
-"""The code that decides a stage's output, as a digest: a run made by other code is redone, never mixed.
+"""A digest of the code that decides a stage's output: outputs of other code are redone, never mixed.
 
 Invariants: a module's digest covers its own source and that of every goldwash module it imports, directly or not, except
 those that cannot change an output's bytes (`NO_OUTPUT`). Comments, docstrings and blank lines do not count. The digest does not
@@ -22,7 +22,7 @@ ROOMS = ("filters", "classifiers", "pipeline")
 
 
 def code_digest(module: str) -> str:
-    """A digest of a goldwash module and of what it imports, 16 hexadecimal digits; "" for a module of somebody else's.
+    """A digest of a goldwash module and of what it imports, 16 hexadecimal digits; "" for a module outside goldwash.
 
     ``module``: as ``goldwash.pipeline.stages.bloom``.
     """
@@ -39,7 +39,7 @@ def code_digest(module: str) -> str:
 
 
 def forget_sources() -> None:
-    """Read the sources anew at the next digest: for a process that was forked from one that had read them."""
+    """Read the sources again at the next digest, in a process forked from one that had read them."""
     _sources.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""The dataset: a run's last shards under one folder, with what made them.
+"""The dataset: a run's last shards in one folder, with the recipe and the report.
 
 Invariants: ``dataset/`` holds ``part-*.parquet`` and, under names that Parquet readers pass over, ``_recipe.yaml`` and
 ``_report.json``, written last. Of an earlier dataset only the files that goldwash wrote are removed.
@@ -21,15 +21,15 @@ from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 DATASET = "dataset"
 REPORT, RECIPE = "_report.json", "_recipe.yaml"
 UNFINISHED = "_unfinished.json"
-"""Written first and removed last: which files are goldwash's, should a publication be killed."""
+"""Written first and removed last: lists goldwash's files in case publishing is killed."""
 OLDER = ("report.json", "recipe.yaml")
-"""The names of goldwash 0.1."""
+"""The names that goldwash 0.1 used."""
 
 
 def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[str, Any]], out: str) -> None:
     """Put the last stage's shards into ``dataset/``. ``reports``: the stages' ``report.json``.
 
-    Raises `DataError` where a shard is not what its stage wrote, or ``dataset/`` holds files and none of goldwash's marks.
+    Raises `DataError` if a shard has changed since its stage wrote it, or if ``dataset/`` holds files without goldwash's marks.
     """
     folder = join(out, DATASET)
     wanted = {f"part-{n:05d}.parquet": shard for n, shard in enumerate(shards)}
@@ -70,7 +70,7 @@ def _held(folder: str) -> dict[str, Any] | None:
 
 
 def _ours(folder: str) -> set[str]:
-    """The files of an earlier dataset; `DataError` where the folder holds files and none of goldwash's marks."""
+    """The files of an earlier dataset; `DataError` if the folder holds files but none of goldwash's marks."""
     names = set(entries(folder))
     marks = names & {REPORT, UNFINISHED, OLDER[0]}
     if names and not marks:
@@ -91,7 +91,7 @@ def _remove(folder: str, names: set[str]) -> None:
 
 
 def _put(sources: Sequence[str], targets: Sequence[str]) -> None:
-    """The same bytes under other names: links where the disk can, copies elsewhere, in a store many at once."""
+    """Publish shards under other names: by hard links where the disk has them, else by copies; concurrently in a store."""
     if not all(map(is_local, (*sources, *targets))):
         fs, _ = filesystem(targets[0])
         fs.copy([filesystem(source)[1] for source in sources], [filesystem(target)[1] for target in targets])

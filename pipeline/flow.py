@@ -1,7 +1,7 @@
 """A run: a recipe's stages, one after the other, from archives or documents to a dataset.
 
-Invariants: each stage's folder is named by its place, its name and its fingerprint, so that a changed parameter redoes only
-what comes after it, and a finished folder is not done again. ``run.json`` names the folders of the current run and the run's
+Invariants: a stage's folder is named by its position, its name and its fingerprint, so that a changed parameter redoes only
+its stage and what follows, and a finished stage is not redone. ``run.json`` names the folders of the current run and the run's
 own fingerprint: a driver that finds another one there stops. One driver works on a folder at a time (`storage.locks`).
 """
 
@@ -47,10 +47,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may allow."""
+    """Options of a run."""
 
     allow_empty: bool = False
-    """Go on although an input has bytes and no record, or nothing could be read at all."""
+    """Go on although an input has bytes but no record, or nothing could be read at all."""
     any_code: bool = False
     """Reuse finished stages that another version of goldwash's code made."""
     reading: Reading = PLAIN
@@ -70,7 +70,7 @@ def run_stage(
     names: Sequence[str] = (),
     options: Options = Options(),
 ) -> Step:
-    """One stage by itself, into a folder of its own; what is finished there is not done again.
+    """Run one stage alone, into a folder of its own; finished tasks are not redone.
 
     ``names``: the inputs as the user gave them. Raises `DataError` where the folder is not goldwash's, holds another stage's
     output, or is not apart from the inputs; `LockError` where another driver works on it.
@@ -97,7 +97,7 @@ def _run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, notify
 
 
 def _check_read(step: Step, report: dict[str, Any], options: Options) -> None:
-    """Refuse to go on where a first stage could not read what has bytes: half a download must not pass as a small crawl."""
+    """Refuse to go on if a non-empty input gave no record: half a download must not pass as a small crawl."""
     if options.allow_empty or step.report is None:
         return
     unread = report.get("facts", {}).get("without_records", [])
@@ -110,7 +110,7 @@ def _check_read(step: Step, report: dict[str, Any], options: Options) -> None:
 
 
 def fitted(recipe: Recipe, names: Sequence[str], notify: Notify = _silent) -> Recipe:
-    """The recipe for these inputs: of documents that are text already, the stages that make documents are left out."""
+    """The recipe for these inputs: for documents that are text already, without the stages that make documents."""
     if not recipe.stages[0].makes_documents or kind_of(names) == "archives":
         return recipe
     left = tuple(stage for stage in recipe.stages if not stage.makes_documents)
@@ -132,7 +132,7 @@ def found_inputs(recipe: Recipe, names: Sequence[str], reading: Reading = PLAIN)
 
 
 def folder_of(out: str, number: int, stage: Stage, inputs: Sequence[Input], options: Options = Options()) -> str:
-    """Where a run keeps a stage's output; with ``any_code``, a finished folder that other code made, if there is one."""
+    """The folder of a stage's output in a run; with ``any_code``, one that other code finished, if there is one."""
     start = f"{number:02d}-{stage.name}-"
     folder = join(out, start + stage.fingerprint(inputs)[:8])
     if options.any_code and done(stage, inputs, folder) is None:
@@ -164,7 +164,7 @@ def planned(
 
 @dataclass(frozen=True)
 class Flow:
-    """A run that has begun: all that its folder says of it, so that another process can go on with it."""
+    """A run that has begun, as recorded in its folder, so that another process can continue it."""
 
     recipe: Recipe
     out: str
@@ -176,7 +176,7 @@ class Flow:
     options: Options = Options()
 
     def inputs_of(self, number: int) -> Sequence[Input]:
-        """What a stage reads (they are numbered from 1); a `DataError` where the one before it is not finished."""
+        """The inputs of a stage (numbered from 1); a `DataError` if the stage before it is not finished."""
         if number == 1:
             return self.inputs
         folders = self._held()["stages"]
@@ -202,7 +202,7 @@ class Flow:
         return held
 
     def step(self, number: int, run: Run, notify: Notify = _silent) -> Step:
-        """Do one stage as a driver of its own; the run's lock is held meanwhile."""
+        """Run one stage, in a driver of its own; holds the run's lock."""
         with run_lock(self.out):
             return self._step(number, run, notify)
 
@@ -220,7 +220,7 @@ class Flow:
         return step
 
     def walk(self, run: Run, notify: Notify = _silent) -> list[Step]:
-        """Do every stage in order, and make the dataset; the run's lock is held meanwhile."""
+        """Run every stage in order, and make the dataset; holds the run's lock."""
         with run_lock(self.out):
             return self._walk(run, notify)
 
@@ -230,7 +230,7 @@ class Flow:
         return steps
 
     def end(self) -> None:
-        """Make the dataset of the last stage's shards, unless the run was to stop before."""
+        """Make the dataset from the last stage's shards, unless the run was to stop before it."""
         if self.whole:
             reports = [report for _, report in run_folders(self.out)]
             publish(self.recipe, self.inputs_of(len(self.recipe.stages) + 1), reports, self.out)
@@ -242,7 +242,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Request:
-    """A run that is asked for."""
+    """A run as the user requests it."""
 
     recipe: Recipe
     names: Sequence[str]
@@ -268,7 +268,7 @@ def begin(
     on: str = "local",
     options: Options = Options(),
 ) -> Flow:
-    """Find what is read, fail early on what is missing, and write down what the run is."""
+    """Find the inputs, fail early on anything that is missing, and record the run in its folder."""
     checked(recipe, names, out, until, options)
     with run_lock(out):
         return _begin(recipe, names, out, until, on, options)
@@ -277,7 +277,7 @@ def begin(
 def checked(
     recipe: Recipe, names: Sequence[str], out: str, until: str | None = None, options: Options = Options()
 ) -> list[Input]:
-    """The inputs of a run, after all that can be refused before it begins: inputs, output folder, models, benchmarks."""
+    """The inputs of a run, after all early checks: of inputs, output folder, models and benchmarks."""
     inputs = found_inputs(recipe, names, options.reading)
     check_apart(out, names, [source.path for source in inputs])
     check_ours(out, (RUN, INPUTS, RECIPE))
@@ -300,13 +300,13 @@ def _begin(recipe: Recipe, names: Sequence[str], out: str, until: str | None, on
 
 
 def run_fingerprint(recipe: Recipe, inputs: Sequence[Input], until: str | None) -> str:
-    """A hash of what a run is: its recipe, its inputs, and its last stage."""
+    """A hash of a run's recipe, inputs and last stage."""
     facts = {"recipe": recipe.resolved(), "inputs": [(i.path, i.identity()) for i in inputs], "until": until}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def resumed(out: str) -> Flow:
-    """The run of a folder, for a process that goes on with it."""
+    """The run recorded in a folder, for a process that continues it."""
     held = held_run(out)
     recipe = unresolved(held["recipe"], read_text(join(out, RECIPE)))
     inputs = [Input(**i) for i in read_json(join(out, INPUTS))]
@@ -316,7 +316,7 @@ def resumed(out: str) -> Flow:
 
 
 def same_run(recipe: Recipe, names: Sequence[str], out: str, until: str | None = None) -> Flow:
-    """The run of a folder, if it is the one that is asked for; a `RunError` where the folder holds another one.
+    """The run recorded in a folder, if it is the requested one; a `RunError` if the folder holds another one.
 
     For an engine whose earlier submission of the folder's run is still queued.
     """
@@ -324,8 +324,8 @@ def same_run(recipe: Recipe, names: Sequence[str], out: str, until: str | None =
     wanted = run_fingerprint(recipe, found_inputs(recipe, names, flow.options.reading), until)
     if wanted != flow.fingerprint:
         raise RunError(
-            f"{out} has a run of recipe {flow.recipe.name} in the queue (fingerprint {flow.fingerprint}); the one that is "
-            f"asked for has other parameters or inputs ({wanted}): give it another --out, or cancel the queued one first"
+            f"{out} has a run of recipe {flow.recipe.name} in the queue (fingerprint {flow.fingerprint}); the requested "
+            f"one has other parameters or inputs ({wanted}): give it another --out, or cancel the queued one first"
         )
     return flow
 
@@ -354,10 +354,10 @@ def _upto(recipe: Recipe, until: str | None) -> list[Stage]:
 
 
 def held_run(out: str) -> dict[str, Any]:
-    """What a folder says of its run; a `DataError` where it holds none."""
+    """The contents of a folder's ``run.json``; a `DataError` where there is none."""
     held = read_json(join(out, RUN))
     if held is None:
-        raise DataError(f"{out} is no run: it has no {RUN}; give the --out of `goldwash run`")
+        raise DataError(f"{out} is not a run: it has no {RUN}; give the --out of `goldwash run`")
     return dict(held)
 
 

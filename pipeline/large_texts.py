@@ -1,7 +1,7 @@
-"""Texts that are too large for a worker's memory: set aside before a stage works on them, and counted.
+"""Texts that are too large for a worker's memory: dropped before a stage processes them, and counted.
 
 A kernel's arrays take 15 to 20 times the bytes of the text (two int64 offsets and a hash per word), so that one document of
-300 MB took 4 to 6 GB (measured 2026-11). Every stage that cuts words sets such documents aside under one rule.
+300 MB took 4 to 6 GB (measured 2026-11). Every stage that cuts words drops such documents under one rule.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Sifted:
 
 
 def without_large(table: pa.Table, texts: Texts, most: int) -> Sifted:
-    """Set aside the texts of more than ``most`` bytes."""
+    """Split off the texts of more than ``most`` bytes."""
     sizes = texts.byte_counts
     if not (sizes > most).any():
         return Sifted(table, texts, None, Report())

@@ -10,7 +10,7 @@ from goldwash.errors import GoldwashError
 
 
 class RecipeError(GoldwashError):
-    """A recipe, or a parameter, that is wrong; the message says which, where, and the nearest right name.
+    """An error in a recipe or a parameter; the message says which, where, and the nearest known name.
 
     ``place``: the keys that lead to it within its stage, for callers that know the file's lines.
     """
@@ -31,7 +31,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as a frozen dataclass holds it: lists become tuples."""
+    """A value with its lists as tuples, as a frozen dataclass holds it."""
     return tuple(plain(v) for v in value) if isinstance(value, list | tuple) else value
 
 

@@ -1,8 +1,8 @@
 """Reports: what happened to documents, in numbers that add up.
 
-Invariants: a `Report` is a monoid with ``+`` and the zero ``Report()``. It cannot be made if documents or bytes are missing:
+Invariants: reports form a monoid with ``+`` and the zero ``Report()``. One cannot be made if documents or bytes are missing:
 ``read = kept + dropped`` for documents, ``read = kept + dropped + edited`` for bytes. A dropped document counts with the bytes
-that it had when it was dropped; what edits removed before is counted under the edits.
+that it had when it was dropped; bytes that edits had removed before count under the edits.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from goldwash.errors import GoldwashError
 
 
 class ReportError(GoldwashError, AssertionError):
-    """Documents or bytes are not accounted for: a fault of goldwash or of a plug-in."""
+    """Documents or bytes are not accounted for: a bug in goldwash or in a plug-in."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The contracts: a `Stage` is frozen parameters that can be called; a `Run` is an executor that can be called.
+"""The contracts: a `Stage` is a callable dataclass of its parameters; a `Run` is an executor, also callable.
 
 Invariants: ``stage(inputs, out, run) -> Report`` fills a folder with ``part-*.parquet``, ``dropped/part-*.parquet`` and,
 written last, ``report.json``. Equal parameters on equal inputs give equal bytes on any engine, with any number of workers:
@@ -56,7 +56,7 @@ class RunError(GoldwashError):
 
 @dataclass(frozen=True)
 class Load:
-    """What comes to a stage, as far as it can be known before a run."""
+    """The expected input of a stage, as far as it is known before a run."""
 
     documents: float
     text_bytes: float
@@ -65,16 +65,16 @@ class Load:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage takes and leaves, for estimates before a run."""
+    """A stage's resources and the share that it keeps, for estimates before a run."""
 
     megabytes_per_second: float
     """MB read per CPU-second: of HTML for a stage that reads archives, else of text."""
     kept_fraction: float = 1.0
-    """Documents kept, of those read."""
+    """The fraction of documents kept."""
     temporary_bytes: float = 0.0
     """Bytes per document that stay on disk beside the output until the run's folder is deleted."""
     memory: float = 0.0
-    """Bytes that the largest task takes beyond what any task takes."""
+    """Bytes of memory that the largest task needs beyond the ordinary."""
     tasks: int | None = None
     """Tasks of the longest pass; None: one per input."""
     advice: str = ""
@@ -91,13 +91,13 @@ class Stage(ABC):
 
     @abstractmethod
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
-        """Do the work in tasks that ``run`` executes, and finish the folder ``out``."""
+        """Process ``inputs`` in tasks that ``run`` executes, and finish the folder ``out``."""
 
     def preflight(self) -> None:  # noqa: B027  (most stages need nothing but their inputs)
         """Fail before the first stage, not hours later, if something outside is missing: a model, a benchmark, a list."""
 
     def warm_up(self) -> None:  # noqa: B027  (a stage without kernels has nothing to warm_up)
-        """Run the kernels on a sentence or two, so that they are compiled before workers need them."""
+        """Run the kernels on a short text, so that they are compiled before workers need them."""
 
     def notes(self) -> list[str]:
         """Lines that a user must read before this stage starts, such as that its model is a toy; also kept in its report."""
@@ -105,7 +105,7 @@ class Stage(ABC):
 
     @abstractmethod
     def cost(self, load: Load) -> Cost:
-        """What it takes and leaves, with the sources of the numbers in its docstring."""
+        """Its resources and the share that it keeps; the docstring gives the sources of the numbers."""
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
         """What happened to a document here: a list of ``(rule, value, bounds, passed)``. The document is as it came in."""
@@ -133,7 +133,7 @@ class Stage(ABC):
         return {f.name: json.loads(json.dumps(getattr(self, f.name))) for f in dataclasses.fields(self)}
 
     def versions(self) -> dict[str, str]:
-        """What else decides the output: versions of packages, and digests of models and lists."""
+        """Further inputs that decide the output: versions of packages, and digests of models and lists."""
         return {}
 
     def code(self) -> str:
@@ -143,7 +143,7 @@ class Stage(ABC):
     def fingerprint(self, inputs: Sequence[Input], with_code: bool = True) -> str:
         """A hash of the stage, its parameters and inputs, and the code and versions that decide its output.
 
-        ``with_code`` False: the same whatever goldwash's code, to recognise a folder that an older version made.
+        ``with_code=False`` leaves the code out, to recognise a folder that an older version made.
         """
         facts: dict[str, Any] = {
             "stage": self.name,
@@ -216,8 +216,8 @@ def _stage_of(config: str, versions: str, kind: type[Kind]) -> Any:
     for name, planned in json.loads(versions).items():
         if here.get(name) != planned:
             raise RunError(
-                f"{socket.gethostname()} has {name} {here.get(name)}, and the work was planned with {planned}: it would make "
-                f"other bytes; have the same Python, packages and files on every machine (python: {sys.executable})"
+                f"{socket.gethostname()} has {name} {here.get(name)}, but the work was planned with {planned}: it would make "
+                f"other bytes; install the same Python, packages and files on every machine (python: {sys.executable})"
             )
     compile_kernels(made)
     return made
@@ -290,10 +290,10 @@ MOST_LOSSES = 1000
 
 
 class Losses:
-    """What could not be read of a stage's inputs, gathered from its tasks' facts.
+    """The parts of a stage's inputs that could not be read, gathered from its tasks' facts.
 
     A task that reads archives says ``damage``: a list of ``{archive, offset, bytes, reason}``, and ``records``: how many
-    records it found. An input that has bytes and no record is listed under ``without_records``.
+    records it found. An input that has bytes but no record is listed under ``without_records``.
     """
 
     def __init__(self) -> None:
@@ -311,7 +311,7 @@ class Losses:
             self.without_records.append(task.inputs[0])
 
     def facts(self) -> dict[str, Any]:
-        """What a stage's report says of it; nothing where nothing was lost."""
+        """The entries for the stage's report; empty if nothing was lost."""
         found: dict[str, Any] = {}
         if self.places:
             found |= {"damage": self.damage, "damaged_places": self.places, "damaged_bytes": self.bytes}
@@ -321,9 +321,9 @@ class Losses:
 
 
 def done(stage: Stage, inputs: Sequence[Input], out: str, any_code: bool = False) -> dict[str, Any] | None:
-    """The folder's ``report.json`` if it is of this stage on these inputs and its shards are there; None else.
+    """The folder's ``report.json``, if it is for this stage on these inputs and the shards exist; otherwise None.
 
-    ``any_code``: also if another version of goldwash's code made it. A broken or edited report counts as none: it is written
+    ``any_code``: also if another version of goldwash's code made it. A broken or edited report is ignored and written
     again from the tasks' markers.
     """
     try:

@@ -1,4 +1,4 @@
-"""Steps: what a recipe says about cleaning, read strictly, and run on texts.
+"""Steps: the cleaning rules of a recipe, read strictly and run on texts.
 
 Invariants: steps run in order, each on the documents that the earlier ones left. A document that fails a keep is dropped under
 the rule's name, with its value; an edit that empties a text drops the document under the edit's name. The documents that are
@@ -7,12 +7,12 @@ left after the last step have every column of `columns_of`, even if there is non
 ``keep: SIGNAL``        with ``min``, ``max`` (inclusive), ``above``, ``below`` (strict); other keys are the signal's parameters
 ``keep: column``        the same for a column of the shard or one that an earlier step added, given as ``name: COLUMN``;
                         ``among: [...]`` instead of bounds for strings
-``keep: language``      ``among: [en]``, with ``sure: P`` to let pass what is labelled with less than that probability; also
+``keep: language``      ``among: [en]``, with ``sure: P`` to pass documents labelled with a lower probability than P; also
                         ``keep: language_probability`` with bounds
 ``keep_lines: SIGNAL``  drops the lines that fail; options ``strip`` and ``empty`` (`filters.edits.KeepLines`)
 ``edit: EDIT``          changes the text; other keys are the edit's parameters
 ``label: language``     adds the columns ``language`` and ``language_probability`` (`classifiers.language`)
-``mark: SIGNAL``        remembers a signal's value at this point
+``mark: SIGNAL``        stores a signal's value at this point
 ``keep_lost: SIGNAL``   bounds the fraction of a marked signal lost since: ``(then - now) / then``, nan where then was 0
 
 ``as: NAME`` renames a rule in reports; the default is the name of its signal, column or edit.
@@ -196,7 +196,7 @@ def columns_of(plan: Sequence[Step], annotate: bool = False) -> dict[str, pa.Dat
 
 
 def sees_row(step: Step) -> bool:
-    """Whether a step looks at more of a document than its text, its URL and what earlier steps added."""
+    """Whether a step needs more of a document than its text, its URL and the columns of earlier steps."""
     if isinstance(step.subject, str):
         return step.verb == "keep" and step.subject not in LABELS
     return isinstance(step.subject, Signal) and step.subject.column == "row"
@@ -204,10 +204,10 @@ def sees_row(step: Step) -> bool:
 
 @dataclass
 class Documents:
-    """Documents on their way through the steps: those that are left, and what happened to the others.
+    """Documents in the course of the steps: those that are left, and the fates of the others.
 
-    ``rows``: int64[N], the rows of the documents that are left among those that came. ``table``: the other columns, where there
-    are any; rows as they came.
+    ``rows``: int64[N], the row numbers in the batch of the documents that are left. ``table``: the other columns, if any,
+    for all rows of the batch.
     """
 
     texts: Texts
@@ -270,7 +270,7 @@ class Documents:
         return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
     def dictionaries(self) -> list[dict[str, Any]]:
-        """The documents that are left as dictionaries of their columns, ``text`` and labels as they are now."""
+        """The remaining documents as dictionaries of their columns, with the current ``text`` and labels."""
         held = self.table.take(pa.array(self.rows)).to_pylist() if self.table is not None else [{} for _ in self.rows]
         labels = {name: values.tolist() for name, values in self.columns.items() if name in LABELS}
         return [
@@ -305,7 +305,7 @@ def clean(
 
 
 def _fill(documents: Documents, steps: Sequence[Step]) -> None:
-    """Add the columns of all steps where no document is left: later code need not care which step dropped the last one."""
+    """Add the columns of all steps where no document is left, whichever step dropped the last one."""
     for name, kind in columns_of(steps, documents.annotate).items():
         empty = np.zeros(0, kind.to_pandas_dtype() if kind != pa.string() else np.str_)
         (documents.columns if name in LABELS else documents.annotations)[name] = empty
@@ -324,7 +324,7 @@ def _labelled(step: Step, documents: Documents, values: npt.NDArray[Any]) -> npt
 
 
 def _take(step: Step, documents: Documents) -> Any:
-    """Run one step on the documents that are left; returns the values that a keep looked at."""
+    """Run one step on the remaining documents; returns the values that a keep tested."""
     subject = step.subject
     if step.verb == "label":
         options = dict(step.options)

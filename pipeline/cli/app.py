@@ -1,6 +1,6 @@
 """The command line, assembled: commands from their files, errors as sentences, signals, exit codes.
 
-Exit codes: 0 success; 1 failure; 2 words that were not understood; 130 Ctrl-C; 143 SIGTERM; 141 the reader of the output left.
+Exit codes: 0 success; 1 failure; 2 arguments not understood; 130 Ctrl-C; 143 SIGTERM; 141 the reader of the output left.
 """
 
 import os
@@ -49,14 +49,14 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def main_options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where something fails.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback on errors.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Options of every command."""
 
 
 def several(commands: Mapping[str, Any], words: Sequence[str]) -> frozenset[str]:
-    """The options of the command in these words that may be given several times, such as ``--input``."""
+    """The options that may be given several times, such as ``--input``, of the command in these arguments."""
     name = next((word for word in words if word in commands), None)
     if name is None:
         return frozenset()
@@ -64,7 +64,7 @@ def several(commands: Mapping[str, Any], words: Sequence[str]) -> frozenset[str]
 
 
 def spread(words: Sequence[str], options: frozenset[str]) -> list[str]:
-    """``--input A B`` as ``--input A --input B``, so that a shell's glob may follow an option of several values.
+    """Rewrite ``--input A B`` as ``--input A --input B``, so that a shell's glob may follow such an option.
 
     >>> spread(["run", "baseline", "--input", "a", "b", "--out", "c"], frozenset({"--input"}))
     ['run', 'baseline', '--input', 'a', '--input', 'b', '--out', 'c']
@@ -130,7 +130,7 @@ def _reader_left() -> int:
 
 
 def _silence() -> None:
-    """Nothing more is written to standard output: the interpreter flushes it once more at its end."""
+    """Discard what is left for standard output, which the interpreter flushes once more at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)

@@ -41,7 +41,7 @@ def train(
     per_class: Annotated[
         int | None, typer.Option(min=1, help="The largest number of examples per class. Without it, DCLM's: 200,000.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides the sample and the split. Without it, 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The random seed of the sample and the split. Without it, 0.")] = None,
     set: Annotated[
         list[str],
         typer.Option(
@@ -69,7 +69,7 @@ def train(
 
 
 def sources(name: str) -> list[str]:
-    """What ``--positive`` or ``--negative`` names: of a stage's folder or RUN:STAGE its kept shards, else the name itself."""
+    """The sources that a ``--positive`` or ``--negative`` names: a stage's kept shards, else the name itself."""
     from goldwash.pipeline.storage.addresses import located
     from goldwash.pipeline.storage.inputs import find_shards
     from goldwash.pipeline.storage.locations import exists, is_local, join

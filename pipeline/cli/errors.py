@@ -30,7 +30,7 @@ def sentence(error: BaseException) -> str:
         text = _os_error(error)
     else:
         text = (
-            f"{type(error).__name__}: {error or 'no message'}{_place(error)}. This is a fault of goldwash: please report it, "
+            f"{type(error).__name__}: {error or 'no message'}{_place(error)}. This is a bug in goldwash: please report it, "
             "with what `--debug` prints"
         )
     return printable_lines(without_password(text))

@@ -44,7 +44,7 @@ def explain(
     run_folder: Folder,
     page: Annotated[str, typer.Argument(metavar="URL_OR_ID", help="The page's URL or its id (WARC-Record-ID).")],
 ) -> None:
-    """Show why a page was kept or dropped: each stage that it met, and each rule's value beside its threshold."""
+    """Show why a page was kept or dropped: each stage that it went through, and each rule's value beside its threshold."""
     from goldwash.pipeline.inspect.explain import explained
 
     for document, passages in explained(run_folder, page):
@@ -76,12 +76,12 @@ def near(
     count: Annotated[int, typer.Option(min=1, help="How many neighbours to show.")] = 10,
     text: Annotated[bool, typer.Option("--text", help="Take the argument as the text itself, whatever it looks like.")] = False,
 ) -> None:
-    """Show the documents nearest to one: estimated and counted Jaccard similarity, and the bands that they share."""
+    """Show the documents nearest to a document or text: estimated and counted Jaccard similarity, and shared bands."""
     from goldwash.pipeline.inspect.neighbours import near as nearest_documents
 
     found = nearest_documents(run_folder, asked, count, as_text=text, notify=notify)
     if not found:
-        say("no document shares a shingle with it, as far as signatures tell")
+        say("no document shares a shingle with it, judging by the signatures")
         return
     columns = (Column("estimated", True), Column("counted", True), Column("bands", True), Column("document"))
     rows = []
@@ -104,7 +104,7 @@ def what_if(
     column: Annotated[str, typer.Option(help="With --fraction: the score's column.")] = "quality_probability",
     by: Annotated[str, typer.Option(help="With --fraction: documents, bytes, or a column such as token_count.")] = "documents",
 ) -> None:
-    """Count what other bounds, or other fractions of a score, would keep, without reading a text again."""
+    """Count the documents that other bounds, or other fractions of a score, would keep; no text is read again."""
     from goldwash.pipeline.inspect.summary import share
     from goldwash.pipeline.inspect.what_if import what_if as answer
     from goldwash.pipeline.stage import RecipeError

@@ -4,7 +4,7 @@ Invariants:
 
 * The first module that the command line imports; imports the standard library only, so that a signal in the first second finds
   the handler.
-* A signal during the imports ends the process at once: nothing has begun. Later it raises `KeyboardInterrupt` in the main
+* A signal during the imports ends the process at once: nothing has begun. A later one raises `KeyboardInterrupt` in the main
   thread, so that engines stop their workers and temporary files are removed; `end` then writes the message.
 * A child that was forked from this process does not inherit the behaviour: there the signal has its default action.
 * A signal that was ignored when the process started (``nohup``, a background job) stays ignored.
@@ -17,7 +17,7 @@ from types import FrameType
 
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _PATIENCE = 3
-"""At this signal the process ends at once, whatever it is cleaning up."""
+"""The signal, counted from 1, at which the process ends at once, even while it cleans up."""
 
 
 class _State:
@@ -42,7 +42,7 @@ def started() -> None:
 
 
 def keeps(message: str) -> None:
-    """What a signal from now on leaves behind and how to go on, in one sentence."""
+    """Set the sentence on what a signal leaves behind from now on, and how to go on."""
     _State.kept = message
 
 

@@ -1,4 +1,4 @@
-"""``goldwash signals``, ``stages``, ``recipe`` and ``sample``: what there is to use, and things to begin with."""
+"""``goldwash signals``, ``stages``, ``recipe`` and ``sample``: lists of what is available, and files to start from."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ def stages() -> None:
 
 
 NEW = """\
-# A recipe that extends {base}. docs/recipes.md has the rest; `{command} recipe {base}` prints what is extended.
+# A recipe that extends {base}. docs/recipes.md has the rest; `{command} recipe {base}` prints the recipe that it extends.
 description: {base} with changes of my own
 extends: {base}
 

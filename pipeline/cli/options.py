@@ -43,15 +43,15 @@ Keep = Annotated[
     ),
 ]
 OtherCode = Annotated[
-    bool, typer.Option("--other-code", help="Reuse finished stages that another version of goldwash made, and say so.")
+    bool, typer.Option("--other-code", help="Reuse finished stages that another version of goldwash made, with a note.")
 ]
 TextColumn = Annotated[
-    str, typer.Option("--text-column", help="Of documents: the column that holds the text; a.b is a field in an object.")
+    str, typer.Option("--text-column", help="For documents: the column that holds the text; a.b is a field in an object.")
 ]
-IdColumn = Annotated[str, typer.Option("--id-column", help="Of documents: the column that holds the id.")]
-UrlColumn = Annotated[str, typer.Option("--url-column", help="Of documents: the column that holds the URL.")]
+IdColumn = Annotated[str, typer.Option("--id-column", help="For documents: the column that holds the id.")]
+UrlColumn = Annotated[str, typer.Option("--url-column", help="For documents: the column that holds the URL.")]
 OnNull = Annotated[
-    str, typer.Option("--on-null", help="A document whose text is null: error (stop), drop, or empty (an empty text).")
+    str, typer.Option("--on-null", help="For a document whose text is null: error (stop), drop, or empty (use an empty text).")
 ]
 AllowEmpty = Annotated[
     bool, typer.Option("--allow-empty", help="Go on when an input has bytes but yields no document, instead of stopping.")

@@ -102,7 +102,7 @@ def _expected_seconds(
 def _dry_run(
     loaded: "Recipe", settings: "Settings", inputs: Sequence[str], folder: str, until: str | None, options: "Options"
 ) -> None:
-    """Check what a run would refuse, then print the plan."""
+    """Make all checks of a run, then print the plan."""
     from goldwash.pipeline import flow
 
     found = flow.checked(loaded, inputs, folder, until, options)

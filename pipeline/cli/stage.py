@@ -67,7 +67,7 @@ def stage(
     input: Inputs,
     out_folder: Out,
     recipe: Annotated[
-        str, typer.Option("--recipe", help="The recipe whose parameters the stage has: a name or a path.")
+        str, typer.Option("--recipe", help="The recipe that the stage's parameters come from: a name or a path.")
     ] = "baseline",
     workers: Workers = 0,
     keep: Keep = [],  # noqa: B006

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LINE = 20_000
-"""The longest line of our own, in characters; data in it is cut earlier, where it is put in."""
+"""The longest line of our own, in characters; data is shortened before it is put in."""
 WIDE = 160
 """Columns of a table that does not go to a terminal."""
 GAP = 2
@@ -85,7 +85,7 @@ def show_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
-    """The numbers of the columns that fit; those that are never spared stay, whatever the width."""
+    """The numbers of the columns that fit; those with ``spare`` 0 always stay."""
     left = list(range(len(columns)))
     for n in sorted(left, key=lambda n: -columns[n].spare):
         if sum(widths[k] + GAP for k in left) - GAP <= width or not columns[n].spare:
@@ -103,7 +103,7 @@ class EscapedLog(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Show what stages report while they run; of libraries' loggers, warnings, escaped."""
+    """Show the log lines of stages while they run, and the warnings of libraries, all escaped."""
     ours = logging.getLogger("goldwash")
     ours.setLevel(logging.INFO)
     ours.propagate = False

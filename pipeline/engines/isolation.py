@@ -1,11 +1,11 @@
-"""Work item by item in a process of its own, so that an item that hangs or kills it costs that item and no more.
+"""Process items one by one in a separate process: if an item hangs or kills the process, only that item is lost.
 
 Invariants:
 
-- `isolated` yields what the generator yields, in the same order. An item that takes longer than its time, or twice kills the
-  process, is named in `Again.skip` when the work is begun again, after what had been yielded.
-- Every wait is bounded: an item by ``seconds``, what is done between items by `BETWEEN` times as much.
-- An exception of the generator is raised here, with its traceback, whether it can be pickled or not: a fault of ours is never
+- `isolated` yields what the generator yields, in the same order. An item that exceeds its time, or kills the process twice,
+  is listed in `Again.skip` when the work restarts after the last value.
+- Every wait is bounded: an item by ``seconds``, the work between items by `BETWEEN` times as much.
+- An exception of the generator is raised here, with its traceback, whether it can be pickled or not: a bug of ours is never
   taken for an item's crash.
 - The process does not outlive the one that started it, however that ends.
 
@@ -34,16 +34,16 @@ Value = TypeVar("Value")
 Begin = Callable[[int], None]
 """Called with the number of an item before it is worked on, and with `READING` or `TOGETHER` after it."""
 READING, TOGETHER = -1, -2
-"""What is done between items: looking for the next one; work on many at once."""
+"""The work between items: reading up to the next one; work on many items at once."""
 
 TIME_LIMIT, CRASH = "time_limit", "crash"
 KILLS = 2
-"""An item that was being worked on so often when the process died is skipped: once may have been anybody's fault."""
+"""An item is skipped if the process has died on it this often; a single death may have another cause."""
 POLL_SECONDS = 0.25
 BETWEEN = 4
-"""What is done between items may take so many times an item's time."""
+"""Time for the work between items, as a multiple of an item's."""
 WAITS = 20
-"""What only waits, or gets no processor, is late after so many times its CPU time by the clock."""
+"""Wall-clock limit as a multiple of the CPU limit, for an item that only waits or gets no processor."""
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = (-3, 32 << 20), (-1, 64 << 20)
 """Parameters of glibc's ``mallopt``, and the values to which glibc itself raises them when it has freed a block so large."""
@@ -52,16 +52,16 @@ _SHARED = struct.Struct("qqq")
 
 @dataclass
 class Again:
-    """How the work is to be begun (again)."""
+    """How to start or restart the work."""
 
     token: Any = None
-    """What came with the last value that was yielded: the work goes on after it. None: from the beginning."""
+    """The token of the last value, after which the work resumes. None: from the beginning."""
     skip: dict[int, str] = field(default_factory=dict)
     """Items that are left out, with the reason."""
     singly: bool = False
-    """Work on many items at once did not end: each is to be an item."""
+    """Work on many items at once did not finish: process them one by one."""
     stop: int | None = None
-    """Looking for the item after this one did not end: the work ends here."""
+    """Reading up to the item after this one did not finish: stop here."""
 
 
 Make = Callable[[Again, Begin], Iterator[tuple[Any, Value]]]
@@ -98,7 +98,7 @@ def isolated(make: Make[Value], seconds: float) -> Iterator[Value]:
 
 
 def _plan(again: Again, child: "_Child", item: int, reached: int, kills: int) -> None:
-    """Decide how the work is begun again after its process was late or died."""
+    """Decide how to restart after the process was late or died."""
     if item >= 0 and (child.late or kills >= KILLS):
         again.skip[item] = TIME_LIMIT if child.late else CRASH
     elif item == TOGETHER and not again.singly and (child.late or kills >= KILLS):
@@ -115,7 +115,7 @@ def _plan(again: Again, child: "_Child", item: int, reached: int, kills: int) ->
 def spent(process: int) -> float:
     """CPU seconds of a process; where they cannot be known (not on Linux), the time of a clock.
 
-    By CPU time the same pages are late on a machine that is busy, or was asleep.
+    Measured in CPU time, the same pages are late on a busy machine, or one that was asleep, as on an idle one.
     """
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
@@ -125,17 +125,17 @@ def spent(process: int) -> float:
 
 
 def keep_freed() -> bool:
-    """Have the C library reuse what this process frees, up to the trim threshold; whether it can be told to.
+    """Make the C library keep freed memory, up to the trim threshold; returns whether it can.
 
-    An item's blocks have 100 kB and more. They would go back to the kernel with each item, to be asked for again, and cleared,
-    for the next.
+    An item's blocks have 100 kB and more. Otherwise each item would give them back to the kernel, which would clear them for
+    the next.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all([mallopt(name, value) for name, value in (MMAP_THRESHOLD, TRIM_THRESHOLD)])
 
 
 def die_with(parent: int) -> bool:
-    """Have the kernel kill this process when its parent ends; whether it can (on Linux)."""
+    """Have the kernel kill this process when its parent ends; returns whether it can (on Linux)."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
     if prctl is None or prctl(1, signal.SIGKILL, 0, 0, 0) != 0:  # PR_SET_PDEATHSIG
         return False
@@ -149,7 +149,7 @@ KERNEL_WATCHES = sys.platform == "linux"
 
 
 class _Watch:
-    """A process that kills another one when this process ends: a pipe that only this one holds open is closed then."""
+    """A process that kills another one when this process ends, which closes a pipe that only this one holds open."""
 
     def __init__(self, process: int) -> None:
         theirs, self.open = os.pipe()
@@ -165,7 +165,7 @@ class _Watch:
         os.close(theirs)
 
     def end(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         os.kill(self.watcher, signal.SIGKILL)
         os.waitpid(self.watcher, 0)
         os.close(self.open)
@@ -244,7 +244,7 @@ class _Child:
         return now - self.since > limit or clock - self.clock > WAITS * limit
 
     def end(self) -> None:
-        """See to it that the process is gone."""
+        """Make sure that the process has ended."""
         self.pipe.close()
         if not self.finished:
             with suppress(ProcessLookupError):

@@ -1,9 +1,9 @@
-"""A process that ends with the process it works for, however that ends: ``kill -9``, out of memory, a closed terminal.
+"""End a worker when its driver ends, for whatever reason: ``kill -9``, out of memory, a closed terminal.
 
-Invariants: the other end of a pipe, its lifeline, is open in the driver alone, and nothing is ever sent through it. Where it
-is closed, Linux kills the process, even while that runs C code that holds the interpreter's lock; elsewhere a thread does.
-Ctrl-C is left to the driver, which ends its workers. (To be killed with one's parent, PR_SET_PDEATHSIG, is no help: a
-worker's parent is the fork server, which lives as long as its workers.)
+Invariants: the other end of a pipe, its lifeline, is open in the driver alone, and nothing is ever sent through it. When it
+closes, Linux kills the worker, even inside C code that holds the interpreter's lock; elsewhere a thread does.
+Ctrl-C is left to the driver, which ends its workers. (PR_SET_PDEATHSIG, a signal at the
+parent's death, does not help: a worker's parent is the fork server, which lives as long as its workers.)
 """
 
 import fcntl

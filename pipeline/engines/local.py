@@ -76,11 +76,11 @@ def local(workers: int = 0, progress: Shown = silent) -> Run:
 
 
 LONGEST_FOLDER = 60
-"""Characters of the temporary folder in which a socket's name still fits into its 108 bytes (104 on macOS)."""
+"""Longest path of the temporary folder, in characters, with which a socket's name fits into 108 bytes (104 on macOS)."""
 
 
 def short_socket_folder() -> None:
-    """Have the sockets of workers in a short folder: their names are limited, and ``TMPDIR`` may be of any length."""
+    """Put workers' sockets into a folder with a short path: their names are limited, and ``TMPDIR`` may have any length."""
     if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER:
         return
     held = tempfile.tempdir
@@ -190,7 +190,7 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
 
 
 def _end(workers: Sequence[_Worker]) -> None:
-    """End workers, whatever they are doing."""
+    """Stop workers, whatever they are doing."""
     for worker in workers:
         worker.process.terminate()
     for worker in workers:
@@ -203,7 +203,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 
 def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection, credentials: str) -> None:
-    """A worker's life: receive a rank, send why it failed (or None), until the driver has ended."""
+    """A worker's loop: receive a rank, send why it failed (or None), until the driver has ended."""
     die_with(lifeline)
     if credentials:  # the fork server may have started before they were known
         os.environ[CREDENTIALS] = credentials

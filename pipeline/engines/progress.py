@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line a minute where output goes to a file.
+"""Progress of a run: a bar on a terminal, one line per minute where output goes to a file.
 
 Invariants: numbers come from the tasks' markers and states (`pipeline.storage.states`), so that anybody who sees the output
 folder can show them. While tasks run, folders are listed by name, and only markers that are new are read. A task counts by
@@ -24,16 +24,16 @@ from goldwash.pipeline.storage.tasks import Task, finished_markers
 from goldwash.text_output import printable
 
 BAR_SECONDS, LINE_SECONDS = 0.5, 60.0
-"""How often a bar moves, and a line is printed."""
+"""Seconds between moves of a bar, and between lines."""
 
 COUNTING_SHARE = 0.05
-"""The most of a processor that counting may take: it is done less often where folders are large."""
+"""Largest share of a processor that counting may take; large folders are counted less often."""
 
 TEXT_RATIO = 4.0
-"""Bytes of text or HTML per byte of a compressed input, until finished tasks say better."""
+"""Bytes of text or HTML per byte of a compressed input, until finished tasks give a better figure."""
 
 NARROW, WIDE = 70, 110
-"""Columns of a terminal below which there is no bar, and above which there are documents and the time left for the run."""
+"""Terminal widths in columns: the narrowest with a bar, and the narrowest with documents and the run's time left."""
 
 PASSES = {
     "keys": "hashing documents",
@@ -161,7 +161,7 @@ class Counter:
 
 
 class Lines(Progress):
-    """A line a minute, and one at the end of the pass."""
+    """One line per minute, and one at the end of the pass."""
 
     seconds = LINE_SECONDS
 
@@ -264,7 +264,7 @@ class Bar(Lines):
 
 
 def in_words(seconds: float) -> str:
-    """A time left, as exact as it is known.
+    """A time left, rounded to the precision of the estimate.
 
     >>> in_words(20), in_words(400), in_words(9000), in_words(200_000)
     ('under a minute', '7 min', '2 h 30 min', '2 days 7 h')

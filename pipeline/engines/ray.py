@@ -1,8 +1,8 @@
-"""The Ray engine: its settings, and the process that speaks with the cluster, watched by this one.
+"""The Ray engine: its settings, and the watched process that talks to the cluster.
 
 Invariants: Ray's client runs in a process of its own, the agent (`ray_agent`): with a head that is frozen, killed or of
-another version the client hangs, prints C++ traces, or ends its process, and then this process kills the agent and says what
-happened. Every wait has a bound, which its error names. The agent dies with this process, and its tasks with it.
+another version, the client hangs, prints C++ traces, or exits. This process then kills the agent and reports what happened.
+Every wait has a bound, which its error names. The agent dies with this process, and its tasks with it.
 """
 
 import atexit
@@ -40,7 +40,7 @@ JOIN_SECONDS = 120.0
 """How long joining a cluster, or starting a local one, may take."""
 
 NODES_SECONDS = 150.0
-"""How long nodes may take to answer what they are asked before the first task."""
+"""How long nodes may take to answer the questions before the first task."""
 
 SILENT_SECONDS = 60.0
 """How long the head may be silent during a run. It is asked every `ray_agent.ASK_SECONDS`."""
@@ -113,7 +113,7 @@ def disconnect() -> None:
 
 
 class Agent:
-    """The process that speaks with a cluster, and what comes from it."""
+    """The process that talks to a cluster, and its messages."""
 
     def __init__(self, settings: Ray) -> None:
         _check_address(settings.address)
@@ -145,7 +145,7 @@ class Agent:
         self.answered, self.heard = True, time.monotonic()
 
     def begin(self, work: Work, tasks: Sequence[Task], settings: Ray) -> None:
-        """Tell the agent a pass, and have it ask each node whether it can do the work."""
+        """Send the agent a pass, and have it ask each node whether it can do the work."""
         self.tasks = dict(enumerate(tasks))
         self._send("pass", (name_of(work), list(tasks), asdict(settings)))
         self._receive("nodes", NODES_SECONDS, f"the nodes of the Ray cluster at {self.address}")
@@ -172,7 +172,7 @@ class Agent:
                 self._give_up(f"{what} has not answered for {seconds:.0f} s")
             if self.answered and now - self.heard > SILENT_SECONDS:
                 self._give_up(
-                    f"the Ray head at {self.address} has not answered for {SILENT_SECONDS:.0f} s: it is frozen or away"
+                    f"the Ray head at {self.address} has not answered for {SILENT_SECONDS:.0f} s: it is frozen or unreachable"
                 )
             try:
                 if not self.pipe.poll(0.5):
@@ -193,7 +193,7 @@ class Agent:
         raise RunError(f"{why}; see whether it runs (`ray status`), or start it again; {AGAIN}")
 
     def _lost(self) -> NoReturn:
-        """The agent has ended by itself: Ray's client ends its process where it has lost the cluster."""
+        """The agent has exited: Ray's client exits when it loses the cluster."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(END_SECONDS)
         words = _last_words(self._text())
@@ -226,12 +226,12 @@ class Agent:
 
 
 def _check_address(address: str) -> None:
-    """Refuse an address that is none, or where nothing listens."""
+    """Refuse a malformed address, or one where nothing listens."""
     if address in ("auto", "local"):
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
-        raise RunError(f"{printable(address)} is no address of a Ray head: expected HOST:PORT, auto or local")
+        raise RunError(f"{printable(address)} is not the address of a Ray head: expected HOST:PORT, auto or local")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
@@ -251,7 +251,7 @@ def _how_it_ended(code: int | None) -> str:
 
 
 def _last_words(text: str) -> str:
-    """The line of what Ray's client printed that says most: the last that is not part of a trace.
+    """The most informative line of the client's output: the last one that is not part of a trace.
 
     >>> _last_words("[2026 C 1 2] gcs_rpc_client.h:1: Failed to connect to GCS within 60 s\\n*** Trace ***\\n  @ 0x7f abc\\n")
     'Failed to connect to GCS within 60 s'

@@ -1,9 +1,9 @@
 """The agent: the process in which Ray's client runs, ``python -m goldwash.pipeline.engines.ray_agent PIPE LIFELINE``.
 
-Invariants: it takes ``(kind, value)`` from `ray.Agent` through a pipe and answers in kind; ``refused`` is an error in words.
-A thread of its own asks the head every `ASK_SECONDS` whether it is alive and still the cluster that was joined, and says so;
-nothing else depends on that thread, so that a head that hangs it is noticed by the silence. It ends with the process that
-started it.
+Invariants: it takes ``(kind, value)`` from `ray.Agent` through a pipe and answers with such pairs; the value of ``refused``
+is an error message. A thread asks the head every `ASK_SECONDS` whether it is alive and still the cluster that was joined, and
+reports it. Nothing else depends on that thread: if the head hangs it, the driver notices the silence. The agent ends with the
+process that started it.
 """
 
 import importlib
@@ -70,7 +70,7 @@ def cluster_at(address: str) -> str | None:
 
 
 def nodes_known() -> str | None:
-    """A sign of life of the head by Ray's public interface; None if there is none."""
+    """The number of nodes, as a sign of life of the head, by Ray's public interface; None if it does not answer."""
     try:
         return "alive" if importlib.import_module("ray").nodes() else None
     except Exception:  # whatever Ray raises, the head did not answer
@@ -78,15 +78,14 @@ def nodes_known() -> str | None:
 
 
 def watch(address: str, link: Link) -> None:
-    """Say ``alive`` as often as the head answers, and ``refused`` if it is another one."""
+    """Send ``alive`` whenever the head answers, and ``refused`` if it is another one."""
     joined = cluster_at(address)
     while True:
         now = cluster_at(address) if joined else nodes_known()
         if now and joined and now != joined:
             link.send(
                 "refused",
-                f"another Ray cluster answers at {address} than the one that this run joined: its head was started anew; "
-                f"{AGAIN}",
+                f"another Ray cluster answers at {address} than the one that this run joined: its head was restarted; {AGAIN}",
             )
         elif now:
             link.send("alive")

@@ -1,10 +1,10 @@
 """A pass on a Ray cluster, on datatrove's `RayPipelineExecutor`; used in the agent's process alone (`ray_agent`).
 
-Invariants: what cannot work is said before the first task: a node that cannot see the output, has another Python or no
-goldwash, a task that is larger than any node. Tasks are plain Ray tasks, so that Ray notices a worker or a node that dies
+Invariants: what cannot work is refused before the first task: a node that cannot see the output, has another Python or no
+goldwash, or a task that is larger than any node. Tasks are plain Ray tasks, so that Ray notices a worker or a node that dies
 (the stock executor puts a process pool into an actor, and waits for ever for a child that was killed); such a task is started
-again, three times in all. The others go on, and at the end the tasks that failed are named (the stock one says nothing of
-them).
+again, three times in all. The others go on, and at the end the tasks that failed are named (the stock one does not
+report them).
 """
 
 import os
@@ -135,11 +135,11 @@ class RayExecutor(Attempts, RayPipelineExecutor):  # type: ignore[misc]
 
 
 def check_node(answer: Mapping[str, Any], place: str) -> None:
-    """Refuse a node by what it said of itself (`ray_node.describe_node`)."""
+    """Refuse a node that does not fit, by its `ray_node.describe_node`."""
     host, behind = printable(answer["host"]), time.time() - answer["time"]
     if abs(behind) > CLOCKS:
         raise RunError(
-            f"the clock of {host} is {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead'}: a store refuses requests of "
+            f"the clock of {host} is {abs(behind):.0f} s {'behind' if behind > 0 else 'ahead'}: a store refuses requests from "
             "such a clock; synchronise it (NTP)"
         )
     if not answer["sees"]:

@@ -1,4 +1,4 @@
-"""What a node of a Ray cluster says of itself. Ray sends this module by value: a node may have no goldwash."""
+"""A description of a Ray node, made on the node. Ray sends this module by value: a node may have no goldwash."""
 
 import importlib.metadata
 import os

@@ -2,7 +2,7 @@
 
 Invariants: settings are read strictly, as recipes are. An engine is one file with a frozen dataclass of its settings, whose
 `start` returns the engine; it is listed in `ENGINES`, or by an installed package in the entry points ``goldwash.engines``,
-and is imported when it is named. A file of settings has a part for each engine that it speaks of::
+and is imported when it is named. A file of settings has a section per engine::
 
     slurm:
       partition: cpu
@@ -16,7 +16,7 @@ and is imported when it is named. A file of settings has a part for each engine 
     local:
       workers: 8
 
-``stages`` has what is different for one stage. A task gets at least the memory that its stage says it takes (`Task.memory`).
+``stages`` overrides settings for one stage. A task gets at least the memory that its stage declares (`Task.memory`).
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class Settings(ABC):
 
     engine: ClassVar[str]
     workers_key: ClassVar[str] = "at_once"
-    """The setting that ``--workers`` gives."""
+    """The setting that ``--workers`` sets."""
 
     @abstractmethod
     def start(self, progress: Shown = silent) -> Run:
@@ -68,7 +68,7 @@ class Settings(ABC):
 
     @classmethod
     def queued(cls, run: str) -> list[str]:
-        """The jobs of a run that an earlier command submitted and that still wait or run; none where there are no jobs."""
+        """A run's jobs, from an earlier command, that still wait or run; empty for an engine without jobs."""
         return []
 
     def walk(self, request: "Request", screen: "Screen", detach: bool = False) -> Sequence["Step"]:
@@ -96,7 +96,7 @@ class Screen:
     progress: Shown = silent
     notify: Callable[[str], None] = lambda line: None
     kept: Callable[[str], None] = lambda line: None
-    """Told what stays behind from now on if the command is interrupted."""
+    """Called with a sentence on what an interruption from now on would leave behind."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ class Cluster(Settings):
     """The settings that clusters have in common."""
 
     cpus: int = 1
-    """Processors per task. A task uses one; more of them buy memory where a cluster sells it by the processor."""
+    """Processors per task. A task uses one; ask for more where a cluster allots memory per processor."""
     memory_gb: float = 4.0
-    """Memory per task."""
+    """GB of memory per task."""
     at_once: int = 0
     """The most tasks (on Slurm: elements of an array) that run at the same time; 0 is no limit."""
     stages: Mapping[str, Any] = field(default_factory=dict)
@@ -170,7 +170,7 @@ def _parts(file: str) -> dict[str, dict[str, Any]]:
         raise RecipeError(f"no file of engine settings at {file}")
     values, _ = read(Path(file))
     if not isinstance(values, dict) or not all(isinstance(part or {}, dict) for part in values.values()):
-        raise RecipeError(f"{file}: expected a part for each engine, as `slurm: {{partition: cpu}}`")
+        raise RecipeError(f"{file}: expected a section per engine, as `slurm: {{partition: cpu}}`")
     known = engine_names()
     for key in values:
         if key not in known:

@@ -1,6 +1,6 @@
 """The Slurm engine: its settings with what starts it.
 
-Invariants: a pass is a job array (`slurm_array`); a whole run is a chain of driver jobs that need nobody (`slurm_driver`).
+Invariants: a pass is a job array (`slurm_array`); a whole run is an unattended chain of driver jobs (`slurm_driver`).
 """
 
 import shutil

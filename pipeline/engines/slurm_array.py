@@ -1,11 +1,11 @@
 """A pass as a job array, on datatrove's `SlurmPipelineExecutor`.
 
-Invariants: what is missing when an array has ended is submitted again, until workers have been killed `TRIES` times; arrays
-that Slurm preempted or whose node failed do not count. An array that an earlier driver has submitted is waited for, not
+Invariants: tasks that are missing when an array has ended are submitted again, until workers have been killed `TRIES` times;
+arrays that Slurm preempted or whose node failed do not count. An array that an earlier driver has submitted is waited for, not
 submitted twice. An array that is larger than the cluster's limits (MaxArraySize, MaxSubmitJobs) is submitted with fewer
 elements, each of which does more tasks. What an element needs is JSON in the pass's ``logs/``, read by ``python -m
-goldwash.pipeline.engines.slurm_array``: the stock executor's pickle belongs to one Python version, and is rewritten under an
-array that waits. (The stock one also drops an element's other tasks when one raises.)
+goldwash.pipeline.engines.slurm_array``: the stock executor's pickle belongs to one Python version, and is overwritten while an
+array waits. (The stock one also drops an element's other tasks when one raises.)
 
 ``tasks.jsonl``     the tasks: what they share, then a line each
 ``array-N.json``    the ranks of an array, and how many of them an element does
@@ -52,7 +52,7 @@ from goldwash.pipeline.storage.states import forget_states, logs_of, read_state,
 from goldwash.pipeline.storage.tasks import Task
 
 NOT_THEIR_FAULT = ("PREEMPTED", "NODE_FAIL", "REQUEUED")
-"""States of elements that ended through no fault of their tasks."""
+"""States of elements whose end was not their tasks' fault."""
 
 ROUNDS = 50
 """The most arrays of one pass, where preemption ends them again and again."""
@@ -184,12 +184,12 @@ class SlurmExecutor(Attempts, SlurmPipelineExecutor):  # type: ignore[misc]
 
 
 def _plain(name: str) -> str:
-    """A name of which a job's name can be made: squeue takes a list of them, separated by commas."""
+    """A text that is safe inside a job's name: squeue takes names as a list separated by commas."""
     return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
 
 
 def _key(*facts: str) -> str:
-    """A hash that tells the jobs of one folder and fingerprint from all others."""
+    """A hash that distinguishes the jobs of one folder and fingerprint from all others."""
     return hashlib.sha256(" ".join(facts).encode()).hexdigest()[:12]
 
 

@@ -43,7 +43,7 @@ ARRAY_LIMIT = re.compile(r"invalid job array|array.*(?:too large|size)", re.IGNO
 SUBMIT_LIMIT = re.compile(r"submit ?limit|MaxSubmit|SubmitJob|job count|maximum number of jobs", re.IGNORECASE)
 
 PLAIN = re.compile(r"[\w.,:;/=@%+~^-]*", re.ASCII)
-"""Values that mean themselves in an ``#SBATCH`` line."""
+"""Values that need no quoting in an ``#SBATCH`` line."""
 
 KEEP = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT")
 FORGET = ("SLURM_", "SBATCH_", "SQUEUE_", "SINFO_", "SCONTROL_", "SCANCEL_", CREDENTIALS)
@@ -202,7 +202,7 @@ def queue_of(jobs: str, patience: float = PATIENCE) -> dict[str, Any]:
 
 
 def ends_of(jobs: str) -> Counter[str]:
-    """How elements of jobs ended that did not end well (``FAILED, exit code 1:0``), as far as the controller still knows."""
+    """How failed elements of jobs ended (``FAILED, exit code 1:0``), as far as the controller still knows."""
     found = Counter[str]()
     for job in jobs.split(","):
         number, cluster = _numbers(job)

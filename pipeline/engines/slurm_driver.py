@@ -1,4 +1,4 @@
-"""A run on Slurm that needs nobody: one driver job per stage, submitted at once, each waiting for the one before it.
+"""An unattended run on Slurm: one driver job per stage, all submitted at once, each waiting for the one before it.
 
 Invariants: a driver job does one stage as any driver does (`pipeline.flow`), on the engine that submits arrays. The process
 that submits the jobs may go away; whoever sees the run's folder can see where the run is (`pipeline.inspect.status`). Jobs
@@ -51,7 +51,7 @@ for try in 1 2 3; do
 done
 exit $code
 """
-"""A driver job: begun again if it was killed; queued again by itself shortly before its time is over."""
+"""A driver job. It restarts its driver if that was killed, and requeues itself shortly before its time limit."""
 
 
 def walk(settings: SlurmSettings, request: Request, screen: Screen, detach: bool) -> Sequence[Step]:
@@ -78,7 +78,7 @@ def names_of(run: str) -> list[str]:
 
 
 def waiting(run: str) -> list[str]:
-    """The driver jobs of a run that are in the queue: the files that they read must not be written anew."""
+    """The driver jobs of a run that are in the queue: the files that they read must not be rewritten."""
     try:
         names = names_of(run)
     except DataError:
@@ -210,7 +210,7 @@ def _give_way(run: str, number: int, settings: SlurmSettings, notify: Notify) ->
 
 
 def without_drivers(run: str, stages: Sequence[StageStatus]) -> Sequence[StageStatus]:
-    """The stages of a run, the one that is under way as stopped if none of its driver jobs is in Slurm's queue any more.
+    """A run's stages; the one under way counts as stopped if none of its driver jobs is in Slurm's queue any more.
 
     A driver job that was cancelled or killed could not record it. Where Slurm's commands are not installed, or its controller
     does not answer, the stages are returned as they are.

@@ -1,4 +1,4 @@
-"""The Slurm engine's settings, and what cannot work, refused before anything is submitted.
+"""The Slurm engine's settings, checked before anything is submitted.
 
 Invariants: paths and values never reach a shell unquoted; the few that Slurm cannot take are refused by name.
 """
@@ -77,7 +77,7 @@ class SlurmSettings(Cluster, ABC):
 
 
 def check_cluster(settings: SlurmSettings) -> None:
-    """Refuse what cannot work: no sbatch here, no answer, no such partition."""
+    """Refuse a cluster that cannot work: no sbatch here, no answer, no such partition."""
     if shutil.which("sbatch") is None:
         raise RunError("sbatch is not on the path: run goldwash where Slurm's commands are (a login node), or give --on local")
     if not settings.partition:
@@ -106,12 +106,12 @@ def python_of(settings: SlurmSettings) -> str:
 
 
 def slurm_logs(out: str) -> str:
-    """Where Slurm writes what jobs print: it takes no other place than a disk."""
+    """Where Slurm writes the output of jobs; it can write to a disk only."""
     return join(filesystem(out)[1], "logs", "slurm") if is_local(out) else join("goldwash-slurm-logs", out.rpartition("://")[2])
 
 
 def whole(location: str) -> str:
-    """A location that means the same in any folder."""
+    """A location that does not depend on the current folder."""
     return os.path.abspath(filesystem(location)[1]) if is_local(location) else location
 
 

@@ -1,7 +1,7 @@
-"""A task's log: what libraries warn of and log while the task runs, and the traceback of its error.
+"""A task's log: the warnings and log lines of libraries while the task runs, and the traceback of its error.
 
 Invariants: no line of a log holds a control character of data (`goldwash.text_output`). A task that has nothing to say leaves
-no log. On a disk the log is written as the task runs, so that it outlives a worker that is killed; in a store it is put there
+no log. On a disk the log is written as the task runs, so that it survives a killed worker; to a store it is uploaded
 at the end. Of the process only the root logger and `warnings` are used, and both are restored; loguru is not touched.
 """
 

@@ -38,7 +38,7 @@ from goldwash.pipeline.storage.tasks import Task, finished, finished_markers
 from goldwash.text_output import printable
 
 TRIES = 3
-"""How often a task is started whose worker is killed."""
+"""Attempts for a task whose workers are killed."""
 
 MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_MMAP_THRESHOLD_": str(1 << 18)}
 """Environment of workers: freed memory goes back to the machine at once. Arrow's own pool keeps it, in pages of 2 MB, and so

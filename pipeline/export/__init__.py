@@ -1,4 +1,4 @@
-"""Writers of other projects' formats: a file per format, and one table of them.
+"""Writers of other projects' formats: one file per format, listed in `EXPORTS`.
 
 Invariants: a writer is a function of the names of shards, the folder to write and the packing; it returns the locations of the
 files. Equal shards give equal bytes.

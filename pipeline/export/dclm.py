@@ -2,8 +2,8 @@
 
 Invariants: a shard in, a file out, in the shard's order; fields have DCLM's names, and a field whose value is unknown is left
 out. Fields (the card of mlfoundations/dclm-baseline-1.0): ``text``, ``url``, ``metadata`` (the record's WARC headers),
-``warcinfo``, ``language_id_whole_page_fasttext``, and the classifier's score under DCLM's name. The headers are complete where
-``extract`` had ``keep_headers: true``; else they are those that every document has.
+``warcinfo``, ``language_id_whole_page_fasttext``, and the classifier's score under DCLM's name. The headers are complete if
+``extract`` ran with ``keep_headers: true``; otherwise they are the few that every document has.
 """
 
 import json
@@ -16,7 +16,7 @@ from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import join
 
 SCORE = "fasttext_openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train_prob"
-"""DCLM-Baseline's name of its classifier's score."""
+"""DCLM-Baseline's name for its classifier's score."""
 
 
 def export_dclm(names: Sequence[str], out: str, packing: str = "zst") -> list[str]:

@@ -1,4 +1,4 @@
-"""Documents as JSON values, and files of lines: what writers of JSON lines share.
+"""Documents as JSON values, and files of JSON lines.
 
 Invariants: each line is strict JSON in UTF-8. NaN and infinity become null. Times are strings of ISO 8601, durations whole
 numbers, decimals and UUIDs strings, bytes strings in UTF-8 or, where they are not, in base64. A column that was read from JSON
@@ -56,7 +56,7 @@ def _other(value: Any) -> Any:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type as which a column is cast: Python's own times have no nanoseconds."""
+    """The type to which a column is cast: Python's own times have no nanoseconds."""
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
         return pa.string()
     if pa.types.is_duration(kind):

@@ -1,6 +1,6 @@
-"""Estimate what a run will take: tasks, documents, CPU time, memory and disk per stage, before anything is done.
+"""Estimate a run before it starts: tasks, documents, CPU time, memory and disk per stage.
 
-Invariants: the input is not opened; its sizes, measured rates and published shares (`Stage.cost`) are all that is used.
+Invariants: the input is not opened; estimates use its sizes, measured rates and published shares (`Stage.cost`) only.
 `SOURCES` says which number comes from where.
 """
 

@@ -1,7 +1,7 @@
 """Why a page was kept or dropped.
 
-Invariants: nothing is guessed. The shards that a stage wrote are read again, and a rule's value is measured again on the very
-text that the stage was given. A page is found by its id, or by its URL with ``http`` or ``https``, with or without a slash at
+Invariants: nothing is guessed. The shards that a stage wrote are read again, and a rule's value is measured again on the
+stage's own input text. A page is found by its id, or by its URL with ``http`` or ``https``, with or without a slash at
 the end.
 """
 
@@ -26,7 +26,7 @@ from goldwash.text_output import printable
 COPY = re.compile(r"copy of (\d+):(\d+)")
 """How the stages that drop copies name the document that is kept: shard and row."""
 SEEN = 20_000
-"""Names that are compared to find the nearest one."""
+"""How many names are compared to find the nearest one."""
 PROPOSED = 3
 
 
@@ -113,9 +113,7 @@ def _readable(folder: str, detail: str | None) -> str | None:
 
 
 def _rules(stage: Stage, folder: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Any]:
-    """Each rule's value. Of a single stage the text that came in is not at hand: rules are measured on the one that it
-    wrote.
-    """
+    """Each rule's value. A single stage's input text is not available: its rules are measured on the text that it wrote."""
     return stage.explain(folder, {**after, **({"text": before["text"]} if before else {})})
 
 
@@ -148,7 +146,7 @@ def _matches(table: pa.Table, names: Sequence[str], wanted: pa.Array) -> Any:
 
 def _not_found(run: str, page: str, folders: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     near = nearest_names(page, folders)
-    told = f"did you mean {', '.join(printable(name, 200) for name in near)}?" if near else "no name there is like it."
+    told = f"did you mean {', '.join(printable(name, 200) for name in near)}?" if near else "no name in it is similar."
     return (
         f"{printable(page, 200)}: no page of this URL or id in {run}: {told} Ids are WARC-Record-IDs such as urn:uuid:...; "
         "URLs are found with http or https, with or without a slash at the end"
@@ -156,7 +154,7 @@ def _not_found(run: str, page: str, folders: Sequence[tuple[str, Mapping[str, An
 
 
 def nearest_names(page: str, folders: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """The names in the first stage that are nearest to one; only names of the same host, or ids, are compared. May be empty."""
+    """The names in the first stage nearest to this one, among those of the same host, or among ids. May be empty."""
     host = re.sub(r"^[a-z]+://", "", page).partition("/")[0]
     column = "id" if page.startswith(("urn:", "<urn:")) or "." not in host else "url"
     names: dict[str, None] = {}

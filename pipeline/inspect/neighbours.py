@@ -2,7 +2,7 @@
 
 Invariants: every signature of the run is compared, whether or not it shares a band, and the best ``count`` are shown with
 datasketch's estimate and, where the text can still be read, the counted Jaccard similarity of the shingles. Memory is bounded
-by one shard of keys. What the question was understood as (an id, a URL, a file, a text) is always reported.
+by one shard of keys. The answer always says how the question was understood (as an id, a URL, a file or a text).
 """
 
 import difflib
@@ -28,12 +28,12 @@ from goldwash.pipeline.storage.locations import DataError, filesystem, join, rea
 from goldwash.text_output import printable
 
 TOKEN = re.compile(r"(?=.*[0-9A-Za-z])[!-~]+")
-"""One word of ASCII: an id, an address or a file's name, and no text."""
+"""One word of ASCII: an id, a URL or a file's name, not a text."""
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A document, its similarity (estimated; counted, or None where its text is not at hand), and the number of shared
+    """A document, its similarity (estimated; counted, or None where its text is not available), and the number of shared
     bands.
     """
 
@@ -45,7 +45,7 @@ class Neighbour:
 
 
 def _silent(line: str) -> None:
-    """Nobody is told."""
+    """Ignore the line."""
 
 
 def near(
@@ -53,8 +53,8 @@ def near(
 ) -> list[Neighbour]:
     """The documents nearest to a document of the run (by id or URL), to a text file's content, or to a text.
 
-    ``run``: a run's folder, or that of a finished minhash stage (where the texts of dropped documents are not at hand).
-    ``as_text``: ``asked`` is the text itself. Raises `DataError` where it is no known document and no text.
+    ``run``: a run's folder, or that of a finished minhash stage (where the texts of dropped documents are not available).
+    ``as_text``: ``asked`` is the text itself. Raises `DataError` where it is neither a known document nor a text.
     """
     folder, stage, before = _stage_of(located(run))
     shards = _key_files(folder)
@@ -128,7 +128,7 @@ def _understood(asked: str, stage: MinHash, keys: list[str], shards: list[str], 
         texts = dict(_texts({id_}, shards))
         if id_ not in texts:
             raise DataError(
-                f"{printable(asked)} is known, but its text is not at hand: give the run's folder, not the stage's, or the "
+                f"{printable(asked)} is known, but its text is not available: give the run's folder, not the stage's, or the "
                 "text itself"
             )
         return id_, texts[id_], f"document {printable(id_)} {printable(url)}"
@@ -151,13 +151,13 @@ def _content(path: str) -> str | None:
 
 
 def _refuse(asked: str, stage: MinHash, keys: list[str]) -> NoReturn:
-    """Raise a `DataError` about a name that no document has: what it was understood as, and the nearest names."""
+    """Raise a `DataError` about a name that no document has: how it was understood, and the nearest names."""
     kind = "URL" if "://" in asked else "id, URL or file name"
     close = _nearest(asked, stage, keys)
-    hint = f"did you mean {', '.join(close)}?" if close else "no name there is like it."
+    hint = f"did you mean {', '.join(close)}?" if close else "no name in it is similar."
     raise DataError(
-        f"{printable(asked)} was understood as an {kind}: the stage minhash met no document of this id or URL, and there is no "
-        f"such file; {hint} To compare the words themselves, give --text"
+        f"{printable(asked)} was understood as an {kind}: the stage minhash read no document with this id or URL, and there is "
+        f"no such file; {hint} To compare the words themselves, give --text"
     )
 
 

@@ -1,4 +1,4 @@
-"""What can be set: the parameters of stages, and the signals and edits of recipes, with their meaning.
+"""The parameters of stages, and the signals and edits of recipes, with their meaning.
 
 Invariants: nothing is written twice. Names, types and defaults are those of the stage's dataclass; the meaning is the string
 below the field in the source, the field's docstring.

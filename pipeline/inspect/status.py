@@ -1,4 +1,4 @@
-"""Where a run, or a single stage, is.
+"""The state of a run or of a single stage.
 
 Invariants: reads only the files of its folder, so that anybody who sees the folder can ask; changes nothing. Markers say what
 is done, ``logs/`` what is under way and what failed (`goldwash.pipeline.engines.work`).
@@ -35,8 +35,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class PassStatus:
-    """A pass of a stage: how many of its tasks are done, running and failed. ``queue``: what the engine reports of waiting
-    ones.
+    """A pass of a stage: how many of its tasks are done, running and failed. ``queue``: the engine's reasons why
+    tasks wait.
     """
 
     part: str
@@ -76,7 +76,7 @@ def status(run: str) -> list[StageStatus]:
 
 
 def _driven(run: str, number: int, stage: StageStatus) -> StageStatus:
-    """A stage, as failed if its driver job recorded an error (`pipeline.engines.slurm_driver`)."""
+    """The stage, marked as failed if its driver job recorded an error (`pipeline.engines.slurm_driver`)."""
     driver = read_json(join(run, "logs", f"driver-{number:02d}.json")) or {}
     if stage.state == "finished" or "why" not in driver:
         return stage

@@ -1,10 +1,10 @@
-"""Count what other bounds, or other fractions of a score, would keep: from columns, without reading a text again.
+"""Count the documents that other bounds, or other fractions of a score, would keep: from columns alone.
 
 Invariants:
 
-* The shards are those of ``goldwash stage heuristics --annotate``, or any with numeric columns. Beside an annotating stage's
-  report its recipe's rules are the start, in their order, and ``--keep`` changes single bounds; without one the given bounds
-  are the rules.
+* The shards are those of ``goldwash stage heuristics --annotate``, or any with numeric columns. With an annotating stage's
+  report, the rules are those of its recipe, in order, and ``--keep`` changes single bounds. Without one, the bounds of
+  ``--keep`` are the rules.
 * Documents are counted as the stage would drop them: by the first rule that they fail.
 * A value after an edit is that of the edited text, so a changed bound on lines cannot be answered here.
 """
@@ -48,7 +48,7 @@ class Rule:
         return self.keep.bounds if self.keep else f"{self.name} among {', '.join(self.among)}"
 
     def passes(self, values: Any) -> Any:
-        """Which values lie within."""
+        """Which values are within the bounds."""
         return self.keep.passes(values) if self.keep else np.isin(values, self.among)
 
 
@@ -154,7 +154,7 @@ def _values(column: Any) -> Any:
 
 @dataclass(frozen=True)
 class Top:
-    """A fraction of the highest scores: the lowest of them, and how many documents and bytes they are."""
+    """A top fraction of the scores: its lowest score, documents and bytes."""
 
     fraction: float
     threshold: float
@@ -164,7 +164,7 @@ class Top:
 
 @dataclass(frozen=True)
 class Fractions:
-    """What top fractions would keep, of how many documents and bytes."""
+    """The documents and bytes that top fractions would keep, and the totals."""
 
     documents: int
     bytes: int
@@ -172,7 +172,7 @@ class Fractions:
 
 
 def top_fractions(names: Sequence[str], fractions: Sequence[float], column: str, by: str = "documents") -> Fractions:
-    """What the quality stage would keep with other fractions, from its folder or from any scored shards.
+    """Count what the quality stage would keep with other fractions, from its folder or from any scored shards.
 
     Takes 12 bytes of memory per document. Raises `RecipeError` for a fraction outside (0, 1], `DataError` for a missing column.
     """
@@ -212,7 +212,7 @@ def _scored(names: Sequence[str], column: str, by: str) -> Iterator[tuple[Any, A
         files = sorted(_score_files(name)) if report and report.get("stage") == "quality" and not inside else inside
         if files:
             if by not in ("documents", "bytes", report["config"]["by"]):  # type: ignore[index]
-                raise DataError(f"{name} weighed documents by {report['config']['by']}, and not by {by}")  # type: ignore[index]
+                raise DataError(f"{name} weighed documents by {report['config']['by']}, not by {by}")  # type: ignore[index]
             for file in files:
                 table = _table(join(name, file), None)
                 yield (

@@ -2,8 +2,8 @@
 
 Invariants:
 
-* A step takes datatrove `Document`s and yields them in order. Inside, they are worked on in batches of about `BATCH_BYTES` of
-  text, by the functions that the stages use, so that a step and ``goldwash stage`` decide alike.
+* A step takes datatrove `Document`s and yields them in order. Inside, the stages' own functions process them in batches of
+  about `BATCH_BYTES` of text, so that a step and ``goldwash stage`` decide alike.
 * A dropped document goes to the ``exclusion_writer``, as with datatrove's own filters, with ``filter_reason`` (the rule),
   ``filter_value`` (what the rule measured) and ``filter_detail`` in its metadata; statistics count ``dropped_RULE``.
 * A step holds plain values (a stage's name and parameters, places) and makes its stage when it runs, so that executors can
@@ -37,7 +37,7 @@ from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.storage.parquet import BATCH_BYTES
 
 BATCH_DOCUMENTS = 5000
-"""Documents of a batch at the most."""
+"""Most documents per batch."""
 
 Made = TypeVar("Made", bound=Stage)
 
@@ -50,7 +50,7 @@ class Batched(PipelineStep, Generic[Made]):  # type: ignore[misc]
 
     def __init__(self, recipe: str | None, parameters: Mapping[str, Any], exclusion_writer: Any = None) -> None:
         super().__init__()
-        made = stage_named(self.stage_name, recipe, **parameters)  # a wrong parameter is told here, not in a worker
+        made = stage_named(self.stage_name, recipe, **parameters)  # a wrong parameter fails here, not in a worker
         self.config, self.exclusion_writer = made.config(), exclusion_writer
 
     def __getstate__(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Batched(PipelineStep, Generic[Made]):  # type: ignore[misc]
     def work(
         self, table: pa.Table, texts: Texts, batch: Sequence[Document]
     ) -> Iterator[tuple[int, str | None, Any, str | None]]:
-        """What becomes of a batch: ``(row, rule, value, detail)`` of each document, in order; rule None where it stays."""
+        """Process a batch; ``(row, rule, value, detail)`` for each document, in order; rule None if it is kept."""
         raise NotImplementedError
 
     def columns(self) -> bool:
@@ -75,7 +75,7 @@ class Batched(PipelineStep, Generic[Made]):  # type: ignore[misc]
         return False
 
     def run(self, data: Iterable[Document] | None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        """Yield the documents that stay."""
+        """Yield the documents that are kept."""
         if data is None:
             raise ValueError(f"{type(self).__name__} needs documents: put a reader before it")
         with self.exclusion_writer or contextlib.nullcontext() as writer:
@@ -132,7 +132,7 @@ def _table(batch: Sequence[Document], texts: Texts, columns: bool) -> pa.Table:
     table = pa.table({**made, "text": texts.to_arrow()})
     for name in names:
         if name not in table.column_names:
-            with contextlib.suppress(pa.ArrowException, TypeError):  # values of several types are no column
+            with contextlib.suppress(pa.ArrowException, TypeError):  # values of several types cannot form a column
                 table = table.append_column(name, pa.array([document.metadata.get(name) for document in batch]))
     return table
 
@@ -140,7 +140,7 @@ def _table(batch: Sequence[Document], texts: Texts, columns: bool) -> pa.Table:
 def _fates(
     kept: pa.Table, drops: Iterable[pa.Table], batch: Sequence[Document], columns: Iterable[str]
 ) -> Iterator[tuple[int, str | None, Any, str | None]]:
-    """The fates of a batch in its order; texts and ``columns`` of kept documents are written into them."""
+    """The result for each document of a batch, in order; texts and ``columns`` are written into the kept documents."""
     fates: dict[int, tuple[str | None, Any, str | None]] = {}
     names = [name for name in columns if name in kept.column_names]
     values = {name: kept[name].to_pylist() for name in names}
@@ -243,7 +243,7 @@ class MinHashSignatures(PipelineStep):  # type: ignore[misc]
 
     Use it in place of ``MinhashDedupSignature``, and give the three other steps the same ``config``, which is
     `MinHashSignatures.config`: signatures are 32 bits wide. Words, shingles and hashes are those of goldwash's stage
-    ``minhash`` (UAX 29 words, lowered; datasketch's permutations), so that the pairs found are those that it finds.
+    ``minhash`` (UAX 29 words, lowered; datasketch's permutations), so that both find the same pairs.
     """
 
     type = "GOLDWASH"

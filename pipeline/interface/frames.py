@@ -1,4 +1,4 @@
-"""Documents in memory: lists of texts, Arrow tables, data frames and datasets, seen as one Arrow table of documents.
+"""Documents in memory: lists of texts, Arrow tables, data frames and datasets, as one Arrow table of documents.
 
 Invariants:
 

@@ -2,9 +2,8 @@
 
 Invariants:
 
-* The stage is the one that recipes and the command line use. It reads a shard in a temporary folder and writes
-  its output there.
-  The folder is removed at the end. What the stage decides is therefore what ``goldwash stage`` decides on the same documents.
+* The stage is the one that recipes and the command line use. It reads and writes shards in a temporary folder, which is
+  removed at the end. It therefore decides as ``goldwash stage`` does on the same documents.
 * With ``workers=1`` everything happens in the calling process, without logs and without another process, except that a stage
   may isolate a parser.
 * The caller's object is never changed.
@@ -41,11 +40,11 @@ Data = TypeVar("Data")
 class Applied(Generic[Data]):
     """What a stage made of documents in memory.
 
-    ``kept``: the documents that it kept, in the type that was given. ``rows: int64[K]``: their row numbers in what was given.
+    ``kept``: the documents that it kept, in the type that was given. ``rows: int64[K]``: their row numbers in the input.
     ``table``: the same as an Arrow table with all columns, those that the stage added too, and ``row`` first.
     ``dropped``: the others: ``row``, ``id`` and ``url`` if there were such columns, ``dropped_by`` (the rule), ``value`` (what
     the rule measured) and ``detail``; a data frame or dataset if one was given, else an Arrow table.
-    ``report``: documents and bytes read, kept, dropped by rule, and edited. ``facts``: what else the stage says of its work.
+    ``report``: documents and bytes read, kept, dropped by rule, and edited. ``facts``: further facts from the stage's report.
     """
 
     kept: Data
@@ -118,7 +117,7 @@ def apply(
         gone = _read(out, [file for file in held["others"] if file.startswith("dropped/")])
         hits = _hits(out, held["others"], inputs)
     if "id" not in kept.column_names:
-        raise DataError(f"stage {made.name} makes no documents of the ones that it reads: run it with goldwash.run")
+        raise DataError(f"stage {made.name} does not return documents: run it with goldwash.run")
     documents, rows, table = frame.take(kept)
     report = Report.from_dict(held["report"])
     return Applied(documents, frame.side_table(frame.dropped(gone)), report, rows, table, held["facts"], hits)

@@ -1,6 +1,6 @@
 """Run a recipe, and read what a run did.
 
-Invariants: a run is the run of the command line: the same folders, the same bytes, and either can go on with the other's.
+Invariants: a run is the same as on the command line: same folders, same bytes; each can continue a run of the other.
 """
 
 import os
@@ -24,7 +24,7 @@ Place = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class StageReport:
-    """A finished stage: its folder, what happened to documents, and what else the stage says of its work."""
+    """A finished stage: its folder, its counts of documents, and further facts from its report."""
 
     name: str
     folder: str
@@ -35,7 +35,7 @@ class StageReport:
     others: tuple[str, ...]
 
     def documents(self) -> Any:
-        """The kept documents as a `pyarrow.dataset.Dataset`, which reads what is asked of it."""
+        """The kept documents as a `pyarrow.dataset.Dataset`, which reads lazily."""
         return _dataset([join(self.folder, file) for file in self.shards])
 
     def dropped(self) -> Any:
@@ -104,8 +104,8 @@ def run(
 
     ``recipe``: a name, the path of a YAML file, or a recipe. ``inputs``: what ``--input`` takes, one or several.
     ``settings``: parameters to change, as ``{"quality.fraction": 0.2}``. ``workers``: processes (0: one per core).
-    ``executor``: an engine of your own in place of them, such as `goldwash.pipeline.engines.ray.ray` returns.
-    ``notify`` is called with each line that the run has to say.
+    ``executor``: an engine to use instead, such as the one that `goldwash.pipeline.engines.ray.ray` returns.
+    ``notify`` is called with each message of the run.
     Raises `RecipeError`, `DataError` or `RunError`, with the cure.
     """
     from goldwash.pipeline.engines.local import local
@@ -147,7 +147,7 @@ def _dataset(files: Sequence[str]) -> Any:
 
 
 def explain(folder: Place, page: str) -> list[tuple[dict[str, Any], list[Passage]]]:
-    """Why a page was kept or dropped: each document of this URL or id, and what it met in each stage.
+    """Why a page was kept or dropped: each document with this URL or id, and its passage through each stage.
 
     A `Passage` has the stage's name, ``kept`` or the rule that dropped the document, and each rule's value beside its bounds.
     """

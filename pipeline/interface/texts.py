@@ -1,7 +1,7 @@
 """Measure, score, compare and check texts in memory.
 
-Invariants: every number comes from the signals, scorers and stages that recipes use; a text's number
-depends on that text alone.
+Invariants: every number comes from the signals, scorers and stages that recipes use. A signal or score depends on its text
+alone.
 """
 
 import re
@@ -27,7 +27,7 @@ from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.storage.parquet import BATCH_BYTES
 
 COPY = re.compile(r"copy of (?:(\d+):)?(\d+)")
-"""How a dropped document names the one that stands for it: ``copy of SHARD:ROW``, or ``copy of ID``."""
+"""The detail of a dropped copy, which names the kept document: ``copy of SHARD:ROW``, or ``copy of ID``."""
 
 
 def signals() -> dict[str, str]:
@@ -40,7 +40,7 @@ def signals() -> dict[str, str]:
 
 
 def measure(data: Any, *wanted: str | Signal, text: str = "text", url: str = "url") -> dict[str, npt.NDArray[Any]]:
-    """Measure signals of texts: ``{name: array[N]}``, each ``int64[N]`` or ``float64[N]``; nan where a signal says nothing.
+    """Measure signals of texts: ``{name: array[N]}``, each ``int64[N]`` or ``float64[N]``; nan where a signal is undefined.
 
     ``data`` is what `apply` accepts. A signal is a name, or a signal with its parameters bound. Signals of URLs measure the
     column ``url``; of plain strings, the strings themselves. Raises `RecipeError` for an unknown signal, with the nearest name.
@@ -108,7 +108,7 @@ class Classifier:
         return tuple(load(self.path).labels)
 
     def __call__(self, data: Any, *, label: str | None = None, text: str = "text") -> npt.NDArray[np.float32]:
-        """The probability of a label for each text: ``float32[N]``; of the better label of two where none is named."""
+        """The probability of a label for each text: ``float32[N]``; of the better of two labels if none is named."""
         texts = Frame.of(data, text).texts
         return np.concatenate([scores(some, self.path, label or self.label) for some in batches(texts)])
 

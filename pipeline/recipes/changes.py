@@ -1,6 +1,6 @@
 """Changes of a recipe's values: ``change``, ``insert``, ``without``, ``--set`` and ``--keep``, down to a single step.
 
-Invariants: a change names what is there. A name that is unknown, or that means two things, is a `RecipeError` with the choices.
+Invariants: a change names something that exists. A name that is unknown or ambiguous is a `RecipeError` with the choices.
 
 A stage is named by its name, or by ``NAME#2`` where a recipe has two of that name. An item of a list of mappings (a step of
 ``heuristics.steps``, an early step of ``extract.early``) has these names:
@@ -10,7 +10,7 @@ A stage is named by its name, or by ``NAME#2`` where a recipe has two of that na
 * the rule's name in reports: ``lines.word_count`` for ``keep_lines: word_count``, ``lost.word_count`` for ``keep_lost``
 * with its first key before it: ``keep.language``, ``label.language``
 
-A name that several items have means the one with bounds, if that is one: ``language`` is ``keep.language``.
+A name that several items have means the one with bounds, if there is exactly one: ``language`` is ``keep.language``.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ def parameters_of(stages: Stages, name: str) -> dict[str, Any]:
 
 
 def change(parameters: dict[str, Any], changes: Mapping[str, Any]) -> None:
-    """Change parameters: of a list of mappings, given a mapping, the items that it names; else the whole value."""
+    """Change parameters. A mapping changes the named items of a list of mappings; any other value replaces the whole."""
     for key, value in changes.items():
         held: Any = parameters.get(key)
         if _is_steps(held) and isinstance(value, Mapping):
@@ -78,7 +78,7 @@ def _change_item(item: dict[str, Any], changes: Mapping[str, Any]) -> None:
 
 
 def insert(parameters: dict[str, Any], lists: Mapping[str, Any]) -> None:
-    """Put items before those of a stage's lists."""
+    """Insert items at the front of a stage's lists."""
     for key, items in lists.items():
         if not isinstance(items, list) or not isinstance(parameters.get(key), list):
             raise RecipeError(f"insert {key}: expected a list to put before the one that is there", (key,))

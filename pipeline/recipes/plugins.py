@@ -19,14 +19,14 @@ from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.reading import text_of
 
 PREFIX = "goldwash_use_"
-"""Begins the names of the modules that files become."""
+"""The prefix of the names of modules made from files."""
 
 _declared: dict[str, frozenset[str]] = {}
 """The signals and edits of each loaded file or module, by its key."""
 
 
 def packed(name: str, folder: Path) -> dict[str, str]:
-    """A name under ``use:`` as it travels: a ``.py`` file's source, or a module's name."""
+    """A name under ``use:`` in the form that is sent to workers: a ``.py`` file's source, or a module's name."""
     if not name.endswith(".py"):
         return {"module": name}
     path = folder / Path(name).expanduser()
@@ -36,7 +36,7 @@ def packed(name: str, folder: Path) -> dict[str, str]:
 
 
 def load_custom(used: Iterable[Any]) -> None:
-    """Run what `packed` packed, each once per process; a `RecipeError` says which file failed, where and why."""
+    """Run what `packed` returned, once per process; a `RecipeError` says which file failed, where and why."""
     for item in used:
         values = dict(item) if isinstance(item, Mapping) else packed(str(item), Path.cwd())
         before = {*SIGNALS, *EDITS}

@@ -4,7 +4,7 @@ Invariants:
 
 * Scalars follow YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema): ``1e-3`` is a number; ``no``, ``on``,
   ``4:00:00`` and ``2024-01-01`` are strings; ``true`` and ``false`` are the only booleans.
-* A key that is there twice is an error, not the last one wins.
+* A duplicate key is an error; the last one does not win silently.
 * A file is a regular file of at most `MOST_BYTES`. Aliases are expanded within `MOST_NODES`; an alias that contains itself is
   an error. So reading ends, whatever the file holds.
 """
@@ -21,7 +21,7 @@ from goldwash.text_output import printable
 
 MOST_BYTES = 4_000_000
 MOST_NODES = 200_000
-"""Nodes of a document, each alias counted as all that it stands for."""
+"""Most nodes of a document, with aliases expanded."""
 MOST_LEVELS = 50
 
 Lines = dict[tuple[Any, ...], int]
@@ -64,7 +64,7 @@ def _mapping(loader: Any, node: Any) -> dict[Any, Any]:
     keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
     twice = sorted({str(key) for key in keys if keys.count(key) > 1 and key != "<<"})
     if twice:
-        raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is there twice", node.start_mark)
+        raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is given twice", node.start_mark)
     loader.flatten_mapping(node)
     made: dict[Any, Any] = loader.construct_mapping(node, deep=True)
     return made
@@ -157,7 +157,7 @@ def parsed_setting(text: str, option: str = "--set") -> tuple[str, Any]:
 
 
 def _bounded(node: Any, sizes: dict[int, int], above: tuple[int, ...]) -> int:
-    """The nodes below a node, aliases expanded; raises where they are too many, too deep or without end."""
+    """The nodes below a node, aliases expanded; raises where they are too many, nested too deep or endless."""
     if id(node) in above:
         raise yaml.YAMLError(f"line {node.start_mark.line + 1}: an alias contains itself")
     if id(node) in sizes:

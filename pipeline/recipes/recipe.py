@@ -5,7 +5,7 @@ Invariants:
 * A recipe is read strictly. An unknown key, a misspelt signal, ``min`` above ``max`` is a `RecipeError` with the file, the line
   and the nearest known name.
 * A recipe resolves to plain values that make the same stages again.
-* A recipe may have two stages of one name; they are then called ``NAME#1`` and ``NAME#2`` wherever a stage is named.
+* A recipe may have two stages of one name; they are then called ``NAME#1`` and ``NAME#2`` everywhere.
 
 ::
 
@@ -52,7 +52,7 @@ Notify = Callable[[str], None]
 
 
 def _silent(line: str) -> None:
-    """Nobody is told."""
+    """Ignore the line."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def stage_alone(
 
 
 def source(name: str) -> str:
-    """A recipe's file as it is, comments included."""
+    """The text of a recipe's file, comments included."""
     return text_of(located(name))
 
 
@@ -267,7 +267,7 @@ def _pack_use(values: dict[str, Any], path: Path, lines: Lines) -> None:
 
 
 def _mentions(value: Any, names_: frozenset[str] | None) -> bool:
-    """Whether a value holds one of these names; None: names that are not known, so that it may."""
+    """Whether a value holds one of these names; None, for unknown names, means that it may."""
     if names_ is None:
         return True
     if isinstance(value, Mapping):

@@ -5,7 +5,7 @@ Invariants:
 * ``run.json`` says which folder is the current one of each stage. A folder's name holds a fingerprint and changes with the
   parameters, so that ``RUN/05-quality-*`` may match folders of older parameters too; an address does not.
 * A path that exists is never taken for an address.
-* Folders of one run together count documents twice: two folders of one stage, or two stages. They are refused by name.
+* Two folders of one run, of one stage or of two, would count documents twice. They are refused, and the error names them.
 """
 
 import os
@@ -32,7 +32,7 @@ def located(name: str) -> str:
     held = read_json(join(run, RUN))
     if held is None:
         if is_local(run) and exists(run) and exists(join(run, "recipe.yaml")):
-            raise DataError(f"{name}: {run} has no {RUN}, so it is no run of goldwash")
+            raise DataError(f"{name}: {run} has no {RUN}, so it is not a goldwash run")
         return name
     return join(run, _folder(name, run, asked, dict(held)))
 

@@ -5,8 +5,8 @@ Invariants:
 * Every batch has ``id``, ``url`` and ``text``, of one type in every file: string, string, large_string. A missing or null id
   becomes the file's name and the row, ``a/part.parquet#17``, which is unique in a run; a missing or null URL an empty one.
 * A batch has at most about ``batch_bytes`` of text and `MOST_BYTES` of all columns, or one row that has more.
-* Columns of views become plain ones; columns of Python's repr, guessed encodings or cut numbers are never made.
-* Which column is the text, the id and the URL, and what becomes of null texts, is said by `source.Reading`.
+* View columns become plain ones. No value is converted by Python's repr, by a guessed encoding, or with lost digits.
+* `source.Reading` says which columns hold the text, the id and the URL, and what becomes of null texts.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,10 +23,10 @@ from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DOCUMENT, INPUT_COLUMN, is_json_text
 
 BATCH_BYTES = 1 << 20
-"""Bytes of text that are worked on at once: what a kernel touches stays in a core's cache."""
+"""Bytes of text per batch: small enough for what a kernel touches to stay in a core's cache."""
 
 MOST_BYTES = 16 << 20
-"""Bytes of all columns that a batch may have: 300 short texts beside 300 pages of a megabyte are twenty batches."""
+"""Largest batch, in bytes of all columns: 300 short texts beside 300 pages of 1 MB make twenty batches."""
 
 NULL_TEXT = "null_text"
 """The rule that drops a document without a text, where the user asked for that."""
@@ -104,7 +104,7 @@ def _documents(source: Input, on_dropped: Callable[[pa.Table], None] | None) -> 
 
 
 class _Columns:
-    """Makes documents of a file's rows: columns renamed, of the types that every stage can work on, ids and URLs filled in."""
+    """Turns a file's rows into documents: renames columns, casts them to types that stages support, fills in ids and URLs."""
 
     def __init__(self, source: Input, found: pa.Schema) -> None:
         self._source, self._found = source, found
@@ -113,7 +113,7 @@ class _Columns:
         self.schema = self._schema()
 
     def _roles(self) -> list[tuple[str, str]]:
-        """Each column of the file by the name that it gets; a column in the way of a chosen one becomes ``input_NAME``."""
+        """Each column of the file by its new name; a column whose name a chosen one takes becomes ``input_NAME``."""
         reading, found = self._source.reading, self._found
         chosen = {"text": reading.text, "id": reading.id, "url": reading.url}
         paths = {name for name in chosen.values() if name not in found.names and _struct_field(found, name) is not None}
@@ -245,7 +245,7 @@ def _column_at(table: pa.Table, path: str) -> Any:
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type as which a column is worked on: views, which Arrow can neither filter nor take from, become plain ones."""
+    """The type in which stages get a column: views, which Arrow can neither filter nor take from, become plain types."""
     if pa.types.is_string_view(kind):
         return STRING
     if pa.types.is_binary_view(kind):

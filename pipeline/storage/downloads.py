@@ -37,8 +37,8 @@ RANGE_BYTES = 32 << 20
 def fetch(fs: Any, path: str, copy: str) -> None:
     """Append to a local file the part of a remote one that it does not have yet, range by range.
 
-    A failed range is asked for again (`with_retries`), and no other. A server that tells no size, or gives no ranges, sends the
-    file in one piece.
+    Only a failed range is requested again (`with_retries`). A server that reports no size, or serves no ranges, sends the file
+    in one piece.
     """
     size = with_retries(lambda: fs.info(path), _is_worth_another).get("size")
     have = os.path.getsize(copy) if os.path.exists(copy) else 0
@@ -55,7 +55,7 @@ def fetch(fs: Any, path: str, copy: str) -> None:
 
 
 def _is_worth_another(error: BaseException) -> bool:
-    """Any error of a transfer but a refusal: clients wrap broken connections in errors of many kinds."""
+    """Whether to try again: after any error except a refusal, since clients wrap broken connections in many kinds of errors."""
     error = answer_behind(error)
     refused = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError)
     status = status_of(error)

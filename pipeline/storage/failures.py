@@ -20,7 +20,7 @@ class DataError(GoldwashError):
 
 
 class StorageError(DataError, OSError):
-    """A disk, a store or a server that does not do what was asked of it."""
+    """A request to a disk, a store or a server that failed."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def in_plain_words(location: str, writing: bool = False, disk_only: bool = False
 
 
 def sentence_of(location: str, error: BaseException, writing: bool = False) -> str | None:
-    """What to say of an error; None for an error that is none of a disk, a store or a server."""
+    """The sentence for an error of a disk, a store or a server; None for any other error."""
     place, act = printable(shown(location)), "written" if writing else "read"
     if type(error).__name__ in NO_CREDENTIALS:
         return f"{place} cannot be {act}: no credentials. {_credentials_of(location)}"

@@ -59,12 +59,12 @@ CRAWL = re.compile(r"CC-(?:MAIN|NEWS)-\d{4}-[\w-]+")
 CHOICE = re.compile(r",(limit|sample|seed|kind)=(\w+)")
 HUB = "hf://"
 SPLIT_BYTES = 256 << 20
-"""Parquet files above this are read by several tasks, each of some of the row groups."""
+"""Larger Parquet files are read by several tasks, each of a range of row groups."""
 NOT_DOCUMENTS = {
     "report.json", "stage.json", "run.json", "inputs.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json",
     "state.json", "config.json", "counts.json", "boilerplate.json",
 }  # fmt: skip
-"""Files beside documents that are none, though their ending is a format's: goldwash's own, and those of the hub's library."""
+"""Files that are not documents although their endings are: goldwash's own, and those of the hub's library."""
 
 Kind = Literal["archives", "documents"]
 
@@ -72,7 +72,7 @@ Kind = Literal["archives", "documents"]
 def input_at(location: str) -> Input:
     """A file as it is now: its size, and a stamp of its name, size and time.
 
-    Raises `DataError` where there is no file, or something that is none, such as a FIFO.
+    Raises `DataError` where there is no file, or something that is not a regular file, such as a FIFO.
     """
     try:
         with in_plain_words(location):
@@ -113,7 +113,7 @@ def _printable(name: str) -> str:
 
 
 def check_unchanged(source: Input) -> None:
-    """Refuse a file that is not what it was when the work was planned: by its digest where that is known, or by size and time.
+    """Refuse a file that has changed since the work was planned: by its digest where that is known, else by size and time.
 
     A file of which only the address is known is not checked. A shard in a store is checked by its size here, and by its digest
     when it is read (`verified.opened_file`).
@@ -192,7 +192,7 @@ def stage_shards(folder: str, report: Any) -> list[Input]:
 
 
 def path_of(inputs: Iterable[Input], archive: str) -> str:
-    """Where the archive is that a document's column ``archive`` names; `DataError` where no input has this name.
+    """The location of the archive that a document's column ``archive`` names; `DataError` where no input has this name.
 
     A page of a folder of HTML files is named with its folder.
     """
@@ -205,7 +205,7 @@ def path_of(inputs: Iterable[Input], archive: str) -> str:
             for file in os.listdir(source.path):
                 if _printable(file) == wanted:
                     return os.path.join(source.path, file)
-    raise DataError(f"{archive}: the run has read no archive of this name")
+    raise DataError(f"{archive}: the run read no archive of this name")
 
 
 # --- names: unique in a run, and the same wherever the files are
@@ -244,7 +244,7 @@ def _last(path: str) -> str:
 
 
 def _below(base: str, path: str) -> str:
-    """A path as it is below a folder."""
+    """A path relative to a folder."""
     return _printable(path[len(base) :].lstrip("/")) if path.startswith(base) and path != base else _printable(_last(path))
 
 
@@ -258,7 +258,7 @@ def _archives(name: str) -> Iterator[Input]:
             yield replace(input_at(path), name=own) if is_local(path) else Input(path, 0, path, name=own)
         return
     if choice:
-        raise DataError(f"{name}: only from a list of paths, or a crawl, can some be drawn")
+        raise DataError(f"{name}: limit, sample and seed need a list of paths or a crawl")
     if format_by_name(name) is not None:
         raise DataError(f"{name} holds documents that are text already: expected an archive; leave the stage extract out")
     found = list(_files(name, lambda p: plain_name(p).endswith(ARCHIVE_ENDINGS))) or _html(name)
@@ -271,7 +271,7 @@ def _archives(name: str) -> Iterator[Input]:
 
 
 def _chosen(name: str) -> tuple[str, dict[str, str]]:
-    """A name without the part that says how many are wanted, and that part; a crawl's name becomes its list's."""
+    """A name without its options (``,sample=100``), and the options; a crawl's name becomes the address of its list."""
     plain = CHOICE.sub("", name)
     choice = dict(CHOICE.findall(name))
     if CRAWL.fullmatch(plain) and not (is_local(plain) and os.path.exists(plain)):
@@ -280,7 +280,7 @@ def _chosen(name: str) -> tuple[str, dict[str, str]]:
 
 
 def _drawn(paths: list[tuple[str, str]], choice: dict[str, str]) -> list[tuple[str, str]]:
-    """The paths that are wanted, in their order; a `DataError` where a number is none."""
+    """The chosen paths in their order; `DataError` for a value that is not a whole number."""
     try:
         numbers = {key: int(value) for key, value in choice.items()}
     except ValueError as error:
@@ -456,7 +456,7 @@ def divided(source: Input) -> list[Input]:
 
 
 def _files(name: str, wanted: Any) -> Iterator[Input]:
-    """The files of a name that are wanted, with their names below what was named."""
+    """The accepted files of a name, each with its path below the folder that was named."""
     if name.startswith(("http://", "https://")):
         if wanted(name):
             yield replace(input_at(name), name=_printable(_last(name.partition("?")[0])))  # a web server has no folders
@@ -468,7 +468,7 @@ def _files(name: str, wanted: Any) -> Iterator[Input]:
 
 
 def _base(path: str, fs: Any) -> str:
-    """The folder below which the files of a name have their names: the folder itself, or what is before a wildcard."""
+    """The folder to which names of files are relative: the one that was named, or the part before a wildcard."""
     path = path.rstrip("/")
     if any(c in path for c in "*?["):
         fixed = re.split(r"[*?\[]", path, maxsplit=1)[0]
@@ -478,7 +478,7 @@ def _base(path: str, fs: Any) -> str:
 
 
 def _list(name: str, wanted: Any) -> list[str]:
-    """The paths of a name on its file system, sorted: an existing file, the wanted files of a folder, or those of a glob."""
+    """The paths of a name on its file system, sorted: an existing file, the accepted files of a folder, or those of a glob."""
     with in_plain_words(name):
         fs, path = filesystem(name)
         try:
@@ -504,7 +504,7 @@ def _listing(fs: Any, path: str, local: bool, wanted: Any) -> list[str]:
 
 
 def _walk(folder: str, wanted: Any) -> Iterator[str]:
-    """The wanted files below a folder of a disk; links to folders are followed, but not in a circle."""
+    """The accepted files below a folder on a disk; links to folders are followed, but not in a circle."""
     seen = set[str]()
     for here, folders, files in os.walk(folder, followlinks=True):
         place = os.path.realpath(here)

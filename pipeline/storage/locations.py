@@ -25,7 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gs": {"session_kwargs": {"trust_env": True}},
     "gcs": {"session_kwargs": {"trust_env": True}},
 }
-"""Options of fsspec's file systems: aiohttp asks proxies (``http_proxy``) and reads ``.netrc`` only if it is told to."""
+"""Options of fsspec's file systems: by default aiohttp ignores ``http_proxy`` and ``.netrc``."""
 
 
 def filesystem(location: str) -> tuple[Any, str]:
@@ -35,7 +35,7 @@ def filesystem(location: str) -> tuple[Any, str]:
     """
     options: dict[str, Any] = {}
     if not is_local(location):
-        # a cached listing of a store does not know what another machine has written since
+        # a cached listing of a store misses what another machine has written since
         options = {"use_listings_cache": False, **OPTIONS.get(location.partition("://")[0], {})}
     try:
         fs, path = fsspec.core.url_to_fs(with_credentials(location), **options)
@@ -105,7 +105,7 @@ def size_of(location: str) -> int | None:
 
 
 def sizes_in(folder: str) -> dict[str, int]:
-    """The files right in a folder and their sizes in bytes; empty where there is no folder."""
+    """A folder's direct files and their sizes in bytes; empty where there is no folder."""
     try:
         with in_plain_words(folder):
             fs, path = filesystem(folder)
@@ -128,7 +128,7 @@ def _entries(folder: str) -> Iterator[tuple[str, int]]:
 
 
 def names_in(folder: str) -> set[str]:
-    """The names of all that is right in a folder, without asking for sizes; empty if there is no such folder."""
+    """The names of a folder's direct entries, without their sizes; empty if there is no such folder."""
     with in_plain_words(folder):
         fs, path = filesystem(folder)
         try:

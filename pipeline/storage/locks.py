@@ -24,9 +24,9 @@ from goldwash.pipeline.storage.locations import DataError, filesystem, is_local,
 LOCK = ".goldwash-lock"
 REFRESH_SECONDS = 20.0
 STALE_SECONDS = 180.0
-"""Longer than any pause of a driver that lives: clocks of machines may differ, and stores answer late."""
+"""Longer than any pause of a live driver: machines' clocks differ, and stores answer late."""
 SETTLE_SECONDS = 2.0
-"""How long a store that cannot create exclusively is given to show a rival's lock."""
+"""How long to wait until a rival's lock becomes visible, in a store without exclusive creation."""
 
 
 class LockError(DataError):
@@ -86,7 +86,7 @@ class _Lock:
             if not _is_dead(held):
                 raise LockError(_who(self.place, held))
             self._remove()
-        raise LockError(f"{self.place}: other drivers take this folder's lock at the same time; run again")
+        raise LockError(f"{self.place}: other drivers are trying to take this folder's lock; run again")
 
     def _create(self) -> bool:
         if is_local(self.place):
@@ -111,7 +111,7 @@ class _Lock:
         return held is not None and held.get("token") == self.token
 
     def _broken(self) -> bool:
-        """Whether a file is there that is no lock, and has been for a while."""
+        """Whether the lock file has held no valid lock for a while."""
         if not is_local(self.place):
             return bool(self.fs.exists(self.path))
         try:

@@ -1,4 +1,4 @@
-"""Whose a folder is: goldwash writes only to folders that are new, empty or marked as its own, apart from what it reads."""
+"""Ownership of folders: goldwash writes only to folders that are new, empty or its own, and that do not overlap its inputs."""
 
 import os
 from collections.abc import Collection, Iterable
@@ -8,13 +8,13 @@ from goldwash.pipeline.storage.locks import LOCK
 from goldwash.pipeline.storage.retry import with_retries
 
 UNMARKED = (LOCK, ".half-", ".DS_Store", ".nfs")
-"""How the names of files begin that do not make a folder somebody's."""
+"""Prefixes of file names that do not count as somebody's data."""
 
 
 def check_ours(folder: str, ours: Collection[str]) -> None:
-    """Refuse a folder that holds files and none of the marks ``ours``.
+    """Refuse a folder that holds files but none of goldwash's marks (``ours``).
 
-    Raises `DataError` that names some of what is there and the cure.
+    Raises `DataError`, which names some of the files and the cure.
     """
     names = entries(folder)
     if not names or not set(names).isdisjoint(ours):

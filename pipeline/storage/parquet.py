@@ -45,7 +45,7 @@ class ShardWriter:
                     compression="zstd",
                     write_page_checksum=True,
                     use_dictionary=dictionary,
-                    write_batch_size=16,  # how often it is asked whether a page is full: of 1024 long texts it had 20 MB
+                    write_batch_size=16,  # rows between checks of the page size: with 1024, a page of long texts had 20 MB
                 )
         except BaseException as error:  # a full disk has no room for its first four bytes
             with suppress(type(error)):
@@ -69,7 +69,7 @@ class ShardWriter:
         self._held, self._held_bytes = [], 0
 
     def commit(self) -> dict[str, Any]:
-        """Make the shard appear; its rows, bytes, SHA-256, and that of its footer."""
+        """Publish the shard; returns its rows, bytes, SHA-256, and the SHA-256 of its footer."""
         if self._held:
             self._flush()
         with in_plain_words(self.location, writing=True, disk_only=True):
@@ -81,7 +81,7 @@ class ShardWriter:
         return {"rows": self.rows, "bytes": size, "sha256": digest, "footer": footer}
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Remove what was written."""
         with suppress(Exception):
             self._writer.close()
         with suppress(RuntimeError):

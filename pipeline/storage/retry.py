@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 ATTEMPTS = 4
-"""How often a request is sent, or a task begun, that fails with transient errors; the pauses are half a second, two, eight."""
+"""Attempts per request, or per task, that fails with transient errors; the pauses are 0.5, 2 and 8 seconds."""
 
 TRANSIENT = {
     number
@@ -32,7 +32,7 @@ Answer = TypeVar("Answer")
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether an error, or an error that caused it, may be gone a moment later."""
+    """Whether an error, or one of its causes, is transient."""
     seen = 0
     while error is not None and seen < 10:
         if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in TRANSIENT):
@@ -55,7 +55,7 @@ def status_of(error: BaseException) -> int | None:
 
 
 def answer_behind(error: BaseException) -> BaseException:
-    """The error of the client behind a ``FileNotFoundError`` that is none.
+    """The client's error behind a ``FileNotFoundError`` that does not mean a missing file.
 
     fsspec's HTTP file system raises one whatever the server answered: 401 and 503 too.
     """

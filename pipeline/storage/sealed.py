@@ -1,7 +1,7 @@
-"""Sealed JSON: facts that are believed later carry a digest of themselves, so that an edit or a flipped bit is noticed.
+"""Sealed JSON: files that later steps rely on carry a digest of their content, so that an edit or a flipped bit is noticed.
 
 Invariants: `read_sealed` returns what `write_sealed` wrote, or raises. A file without a digest (written by goldwash 0.1) is
-believed.
+accepted.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""`Input`: one file that a stage reads, with how it is to be read; plain values, so that it travels with a task.
+"""`Input`: one file that a stage reads, and how to read it; plain values, so that it travels with a task.
 
-Invariants: `identity` changes with whatever decides the documents that the file gives: its content, its columns' meaning, the
-part of it that is read, and the name that made-up ids are made of.
+Invariants: `identity` changes with everything that decides the file's documents: its content, the roles of its columns, the
+row groups that are read, and the name from which missing ids are generated.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ OnNull = Literal["error", "drop", "empty"]
 class Reading:
     """Which columns hold the text, the id and the URL, and what becomes of a null text.
 
-    A name with points, as ``metadata.url``, is a field inside an object. ``on_null``: ``error`` refuses the file, ``drop``
+    A name with dots, as ``metadata.url``, is a field inside an object. ``on_null``: ``error`` refuses the file, ``drop``
     drops the document by the rule ``null_text``, ``empty`` makes it an empty text.
     """
 
@@ -58,7 +58,7 @@ class Input:
 
     @property
     def label(self) -> str:
-        """What made-up ids begin with: the name, or the last part of the path."""
+        """The prefix of generated ids: the name, or the last part of the path."""
         return self.name or self.path.rstrip("/").rsplit("/", 1)[-1]
 
     def identity(self) -> list[Any]:
@@ -73,7 +73,7 @@ class Input:
         return [self.stamp, self.rows, *([more] if more else [])]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without those that are as usual; ``Input(**values)`` is the input again."""
+        """Plain values, without defaults; ``Input(**values)`` is the input again."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["reading"] = asdict(self.reading) if self.reading != PLAIN else None
         usual = {"rows": None, "name": "", "reading": None, "groups": None}

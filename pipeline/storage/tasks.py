@@ -22,9 +22,9 @@ from goldwash.pipeline.storage.states import heartbeat
 class Task:
     """One piece of a stage's work, in plain values, so that it can be sent anywhere.
 
-    ``sources``: those of its inputs whose content was known when it was planned; they are looked at again before it begins.
-    ``memory``: bytes that it takes beyond what any task takes, as far as its stage knows. ``versions``: of what decides the
-    output's bytes, where it was planned.
+    ``sources``: the inputs whose content was known when the task was planned; they are checked again before it starts.
+    ``memory``: bytes that it needs beyond the ordinary, as its stage declares. ``versions``: those of everything that decides
+    the output's bytes, on the machine that planned the task.
     """
 
     stage: dict[str, Any]
@@ -45,12 +45,12 @@ class Task:
 
     @property
     def source(self) -> Input:
-        """The one file of documents that it reads, with how it is read."""
+        """The one file of documents that it reads, and how to read it."""
         return self.sources[0] if self.sources else Input(self.inputs[0], 0, self.inputs[0])
 
     @property
     def marker(self) -> str:
-        """Where it says that it is done."""
+        """The file that marks it as done."""
         return join(self.out, "tasks", f"{self.name}.json")
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class TaskOutput:
         self._writers[name].write(table)
 
     def close(self, name: str) -> None:
-        """Write the end of a shard that gets no more rows, so that a task of thousands of shards has few files open."""
+        """Finish a shard that gets no more rows, so that a task with thousands of shards has few open files."""
         writer = self._writers.pop(name)
         try:
             self._files[writer.location.removeprefix(self.task.out.rstrip("/") + "/")] = writer.commit()
@@ -154,12 +154,12 @@ class TaskOutput:
 
 
 def finished(task: Task) -> dict[str, Any] | None:
-    """A task's marker, if it is of this fingerprint and its files lie there in their full size; None else."""
+    """A task's marker, if it has this fingerprint and its files exist at full size; otherwise None."""
     return next(iter(finished_markers([task])))
 
 
 def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
-    """Of each task what `finished` says, in their order; folders are listed once, and markers that are there are read."""
+    """`finished` for each task, in order; each folder is listed once, and only markers that exist are read."""
     listed: dict[str, dict[str, int]] = {}
     lock = Lock()
 
@@ -194,4 +194,4 @@ def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
 
 
 TRANSFERS = 16
-"""Requests to a store that are under way at once."""
+"""Concurrent requests to a store."""

@@ -1,4 +1,4 @@
-"""Open files whose SHA-256 is known, and refuse them when their bytes are others.
+"""Open files whose SHA-256 is known, and refuse them if their bytes differ.
 
 Invariants: a file with a known digest is verified as a whole before a byte of it is used, once per process as long as its size
 and its time stay the same. A remote file is fetched once, and the bytes that were verified are the bytes that are read.
@@ -22,7 +22,7 @@ from goldwash.pipeline.storage.source import Input
 def opened_file(source: Input) -> Iterator[Any]:
     """A file opened for reading bytes, verified where its digest is known.
 
-    Raises `DataError` where the content is another; ``FileNotFoundError`` where there is no file.
+    Raises `DataError` where the content differs; ``FileNotFoundError`` where there is no file.
     """
     if source.sha256 is None:
         fs, path = filesystem(source.path)
@@ -52,7 +52,7 @@ def opened_output(location: str, partly: bool = False) -> Iterator[Any]:
     ``partly``: for readers of a few columns or row groups. The size and the footer are verified here, the reader verifies the
     checksum of each page that it reads (``page_checksum_verification=True``), and no other byte is read.
 
-    Raises `DataError` where the content is another; ``FileNotFoundError`` where there is no file, or no marker of it.
+    Raises `DataError` where the content differs; ``FileNotFoundError`` where there is no file, or no marker of it.
     """
     folder, _, file = location.rpartition("/")
     out, _, below = folder.rpartition("/")
@@ -85,7 +85,7 @@ def footer_of(file: Any) -> tuple[int, str]:
 
 
 def changed(source: Input, size: int) -> DataError:
-    """The error for a file whose content is another than it was.
+    """The error for a file whose content has changed.
 
     A file whose digest is known is one that goldwash wrote: it is renamed to ``NAME.broken``, so that the next run makes it
     again.

@@ -8,10 +8,10 @@ The Python interface, for scripts and notebooks (docs/python.md)::
     classifier                           scores of texts
     near_duplicates, decontaminate       texts that are nearly the same; texts that quote benchmark questions
     per_text, per_row, signal, edit      signals and edits of your own
-    RecipeError, DataError, RunError     what can go wrong: in the recipe, in the data, in a task
+    RecipeError, DataError, RunError     errors in the recipe, in the data, in a task
 
-Invariants: a name is imported when it is first used, so that ``import goldwash`` takes milliseconds. The names are those of
-`_PLACES`; what they do is in `goldwash.pipeline.interface`, on the objects that the command line uses.
+Invariants: a name is imported when it is first used, so that ``import goldwash`` takes milliseconds. `_PLACES`
+lists them; the code is in `goldwash.pipeline.interface`, on the objects that the command line uses.
 """
 
 from importlib import import_module

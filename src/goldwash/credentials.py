@@ -1,4 +1,4 @@
-"""User names, passwords and signatures in URLs: used to read, never stored and never shown.
+"""User names, passwords and signatures in URLs: used for reading, never stored, never shown.
 
 Invariants:
 
@@ -22,7 +22,7 @@ SECRET_PARAMETERS = re.compile(
     r"(?i)^(x-amz-(signature|credential|security-token)|x-goog-(signature|credential)|awsaccesskeyid|googleaccessid|signature"
     r"|sig|se|sv|sp|sr|expires|x-amz-.*|x-goog-.*|(access_|auth_|api_?)?(token|key)|password|passwd|secret)=",
 )
-"""The query parameters that make a URL a signed one: of S3, Google Cloud Storage, Azure and services with tokens."""
+"""The query parameters of signed URLs: of S3, Google Cloud Storage, Azure and services with tokens."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"\])}>]+")
 _SIGNING = re.compile(r"(?i)(^|&)([a-z-]*signature|sig|[a-z_]*token|[a-z_]*key|passw(or)?d|secret)=")
@@ -71,7 +71,7 @@ def with_credentials(location: str) -> str:
 
 
 def shown(location: str) -> str:
-    """The location without its credentials, for whatever is stored, logged or shown.
+    """The location without its credentials, to be stored, logged or shown.
 
     >>> shown("s3://key:secret@bucket/a.parquet"), shown("crawl/a@b.warc.gz")
     ('s3://bucket/a.parquet', 'crawl/a@b.warc.gz')

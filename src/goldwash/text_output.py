@@ -16,7 +16,7 @@ LIMIT = 1000
 """Default of the longest line that is shown, in characters."""
 
 # Controls (C0, DEL, C1), line and paragraph separators, all format characters (general category Cf: zero-width, bidirectional
-# marks, embeddings and isolates, soft hyphen, tags), fillers that show nothing, variation selectors 17 to 256, lone surrogates,
+# marks, embeddings and isolates, soft hyphen, tags), invisible fillers, variation selectors 17 to 256, lone surrogates,
 # noncharacters of the first plane. Variation selectors 1 to 16 stay: they are parts of emoji.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
@@ -29,7 +29,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:^=])")
 
 
 def printable(text: object, limit: int = LIMIT) -> str:
-    r"""One line that is safe to print; longer than ``limit`` characters it is cut, and its length is told. ``''`` for ``''``.
+    r"""One line that is safe to print. Beyond ``limit`` characters it is cut, and its length is given. ``''`` for ``''``.
 
     >>> print(printable("\x1b[31mred\r\nnext\u202e"))
     \x1b[31mred\r\nnext\u202e

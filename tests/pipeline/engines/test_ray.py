@@ -60,7 +60,7 @@ def test_a_frozen_head_ends_a_driver_in_words_at_connect_and_late(head, tmp_path
     freezing = when_tasks_run(out, lambda: head.signal("head", signal.SIGSTOP))
     began = time.monotonic()
     with pytest.raises(
-        RunError, match=r"the Ray head at .* has not answered for 12 s: it is frozen or away; .*goes on from there"
+        RunError, match=r"the Ray head at .* has not answered for 12 s: it is frozen or unreachable; .*goes on from there"
     ):
         run(write_number, tasks)
     freezing.join()

@@ -109,9 +109,9 @@ def test_what_cannot_be_is_refused_with_the_nearest_name(engine, given, message)
     ("text", "message"),
     [
         ("slrum: {partition: cpu}", r"engine\.yaml: no engine is called 'slrum': did you mean 'slurm'"),
-        ("partition: cpu", r"engine\.yaml: expected a part for each engine, as `slurm: \{partition: cpu\}`"),
-        ("- slurm", r"engine\.yaml: expected a part for each engine"),
-        ("", r"engine\.yaml: expected a part for each engine"),
+        ("partition: cpu", r"engine\.yaml: expected a section per engine, as `slurm: \{partition: cpu\}`"),
+        ("- slurm", r"engine\.yaml: expected a section per engine"),
+        ("", r"engine\.yaml: expected a section per engine"),
         ("slurm: {partition: [", r"engine\.yaml is not YAML"),
         ("slurm: {stages: {bloom: 3}}", "stages is .*expected keys and values for each stage, as `bloom: "),
         ("slurm: {stages: [bloom]}", "stages is .*expected keys and values"),

@@ -340,7 +340,7 @@ def test_a_machine_of_other_versions_is_refused(package, tmp_path):
     task = Tasks(Extract(), [], str(tmp_path)).one("part", 0)
     assert stage_of(task, Extract) == Extract()
     other = replace(task, versions={**task.versions, package: "0.0"})
-    with pytest.raises(RunError, match=rf"has {package} [\d.]+, and the work was planned with 0\.0: .*have the same Python"):
+    with pytest.raises(RunError, match=rf"has {package} [\d.]+, but the work was planned with 0\.0: .*install the same Python"):
         stage_of(other, Extract)
 
 

@@ -113,7 +113,7 @@ def test_a_stage_alone_knows_the_texts_that_it_kept(made, stage):
         counted if id_ in kept else None for id_, _, counted, _ in expected(TEXTS["0-0"], 100, "0-0")
     ]
     gone = str(rows(stage, "dropped")[0]["id"])
-    with pytest.raises(DataError, match=rf"{gone} is known, but its text is not at hand: give the run's folder"):
+    with pytest.raises(DataError, match=rf"{gone} is known, but its text is not available: give the run's folder"):
         near(str(stage), gone)
     assert near(str(made), gone)
 
@@ -131,8 +131,8 @@ def test_texts_that_were_removed_are_not_at_hand(made, tmp_path):
         ("", "the text has no words: nothing can be near it"),
         ("... !?", "the text has no words"),
         ("0-10", "the text has no words"),
-        ("urn:uuid:00000000-0000-0000-0000-000000000000", "the stage minhash met no document of this id or URL"),
-        ("<urn:uuid:0>", "the stage minhash met no document of this id or URL"),
+        ("urn:uuid:00000000-0000-0000-0000-000000000000", "the stage minhash read no document with this id or URL"),
+        ("<urn:uuid:0>", "the stage minhash read no document with this id or URL"),
     ],
 )
 def test_what_nothing_can_be_near(made, asked, message):

@@ -56,7 +56,7 @@ def pass_of(stage: StageStatus) -> tuple[int, int, int, int]:
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path, cli):
-    with pytest.raises(DataError, match=r"is no run: it has no run\.json; give the --out of `goldwash run`"):
+    with pytest.raises(DataError, match=r"is not a run: it has no run\.json; give the --out of `goldwash run`"):
         status(str(tmp_path))
     assert cli("status", tmp_path)[0] == 1
 

@@ -80,7 +80,7 @@ def test_a_folder_tells_of_other_weights_than_its_own(tmp_path, monkeypatch, mod
     assert [t.documents for t in top_fractions([str(tmp_path / "out")], [0.5], "", "documents").tops] == [2]
     assert [t.documents for t in top_fractions([str(tmp_path / "out")], [0.5], "", "bytes").tops] == [1]
     assert [t.documents for t in top_fractions([str(tmp_path / "out")], [0.5], "", "token_count").tops] == [2]
-    with pytest.raises(DataError, match="weighed documents by token_count, and not by words"):
+    with pytest.raises(DataError, match="weighed documents by token_count, not by words"):
         top_fractions([str(tmp_path / "out")], [0.5], "", "words")
 
 
