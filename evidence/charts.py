@@ -14,7 +14,7 @@ from typing import Any
 from goldwash.evidence.errors import EvidenceError
 from goldwash.text_output import html_text, printable
 
-MOST_POINTS = 2000  # per series in a chart: more makes the file large and changes no pixel
+MOST_POINTS = 2000  # per series in a chart; more make the file larger without changing a pixel
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The one exception of this room, for input that cannot be used."""
+"""This package's exception, for input that cannot be used."""
 
 from goldwash.pipeline.storage.locations import DataError
 

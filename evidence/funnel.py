@@ -1,4 +1,4 @@
-"""What a finished run of the pipeline says about a pool: its size, the share that quality kept, and what curating it cost.
+"""A pool's size, the share that quality kept, and the cost of curation, from a finished run.
 
 Invariants: tokens are bytes of text over ``bytes_per_token``. Runs record no CPU time that is comparable between machines; the
 CPU hours are the bytes that each stage read, from the run's own funnel, over the stage's measured rate (BENCHMARKS.md).
@@ -29,7 +29,7 @@ class Funnel:
 
 
 def funnel(run: str, part: float = 1.0, bytes_per_token: float = BYTES_PER_TOKEN) -> Funnel:
-    """Read a finished run, which processed ``part`` of the crawl; sizes and hours are scaled up to the whole.
+    """Read a finished run over ``part`` of the crawl; sizes and hours are scaled up to the whole crawl.
 
     Raises `EvidenceError` where the run is not finished or has no quality stage, and `DataError` where the folder is no run.
     """

@@ -1,4 +1,4 @@
-"""What `goldwash plan` answers: a budget under every law, the share to keep, serving, as plain values.
+"""The answers of `goldwash plan` as plain values: a budget under every law, the share to keep, serving.
 
 Invariants: no printing; every answer holds the source of its numbers. C = 6 N D throughout; an exact count for a shape is
 reported beside it and changes no allocation.
@@ -22,7 +22,7 @@ Interval = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class Budget:
-    """What is to be planned: the run, or None where only compute was given, and the compute."""
+    """The run to plan, or None if only compute was given, and the compute."""
 
     run: Allocation | None
     compute: float
@@ -32,7 +32,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One law's answer. `loss` is of the run that was asked for, None where only compute was given."""
+    """One law's answer. `loss` is that of the budget's run, None if only compute was given."""
 
     law: str
     loss: float | None
@@ -65,7 +65,7 @@ def budget(compute: float | None, parameters: float | None, tokens: float | None
 
 
 def parametric(name: str) -> Law:
-    """A parametric law for what needs one. Raises `EvidenceError` for Kaplan, whose loss and allocation are separate fits."""
+    """The parametric law of this name. Raises `EvidenceError` for Kaplan, whose loss and allocation are separate fits."""
     if name == "kaplan":
         raise EvidenceError(
             "kaplan has no parametric loss with an optimum of its own; use --law epoch, hoffmann or muennighoff"
@@ -173,7 +173,7 @@ def serve(name: str, wanted: Budget, served: float) -> Serving:
 
 @dataclass(frozen=True)
 class Prices:
-    """What compute costs. The defaults are assumptions, and are printed as such."""
+    """Prices of compute. The defaults are assumptions, and are printed as such."""
 
     peak_flops: float = 989e12
     utilisation: float = 0.4
@@ -185,7 +185,7 @@ class Prices:
         return flops / (self.peak_flops * self.utilisation) / 3600
 
     def net(self, multiplier: float, flops: float, cpu_hours: float) -> float:
-        """The multiplier after paying for curation: what the raw pool's training costs over training plus curation."""
+        """The multiplier net of curation: the cost of training on the raw pool over the cost of training plus curation."""
         training = self.gpu_hours(flops) * self.gpu_hour
         return multiplier * training / (training + cpu_hours * self.cpu_hour)
 

@@ -1,4 +1,4 @@
-"""Numbers as people write them: ``7B`` parameters, ``2T`` tokens, ``1.2e21`` FLOPs.
+"""Numbers with suffixes: ``7B`` parameters, ``2T`` tokens, ``1.2e21`` FLOPs.
 
 Invariants: suffixes are powers of 1000 (K, M, B or G, T, P, E); every quantity is finite and positive.
 """

@@ -1,4 +1,4 @@
-"""The commands of this room: one typer app per file, added to the command line by `register`.
+"""The commands of evidence: one typer app per file, added to the command line by `register`.
 
 Invariants: a command's module imports nothing heavy at its top; it imports what it needs when it runs.
 """

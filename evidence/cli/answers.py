@@ -33,7 +33,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 
 @dataclass
 class Answers:
-    """What a command found: tables for people, or JSON alone where it goes to standard output."""
+    """A command's results: tables for people, or JSON alone if it goes to standard output."""
 
     quiet: bool = False
     values: dict[str, Any] = field(default_factory=dict)

@@ -32,7 +32,7 @@ class Wants:
 
 
 def answer(answers: Answers, budget: planning.Budget, wants: Wants) -> None:
-    """Print and keep all that a budget asks for."""
+    """Print and collect every answer for a budget."""
     _laws(answers, budget)
     if wants.shape:
         _shape(answers, budget, wants.shape)

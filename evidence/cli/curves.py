@@ -23,18 +23,22 @@ def curves(
     axis: Annotated[str, typer.Option("--axis", help="tokens, flops, seconds or money.")] = "tokens",
     price: Annotated[float | None, typer.Option("--price", help="Price of an hour of the machine, for --axis money.")] = None,
     metric: Annotated[
-        str | None, typer.Option("--metric", help="bpb, validation or loss; the first that a log has otherwise.")
+        str | None, typer.Option("--metric", help="bpb, validation or loss. Without it, the first that a log has.")
     ] = None,
-    parameters: Annotated[list[str] | None, typer.Option("--parameters", help="LOG=N for logs that do not print it.")] = None,
-    tokenizer: Annotated[list[str] | None, typer.Option("--tokenizer", help="LOG=NAME for logs that do not print it.")] = None,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--parameters", help="LOG=N, for a log that does not print it.")
+    ] = None,
+    tokenizer: Annotated[
+        list[str] | None, typer.Option("--tokenizer", help="LOG=NAME, for a log that does not print it.")
+    ] = None,
     tokens_per_step: Annotated[str | None, typer.Option("--tokens-per-step", help="For logs that count steps.")] = None,
     sequence_length: Annotated[
         str | None, typer.Option("--sequence-length", help="For OpenLM's logs, which count samples.")
     ] = None,
-    out: Annotated[str | None, typer.Option("--out", help="Write the chart: a file .svg or .html.")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Write the chart to this .svg or .html file.")] = None,
     json: Annotated[str | None, typer.Option("--json", help="Write the answers as JSON to this file, or - for stdout.")] = None,
 ) -> None:
-    """Compare training runs from their logs: who leads where, who crosses whom, what a smaller model would cost."""
+    """Compare training runs from their logs: which leads where, where they cross, what a smaller model would cost."""
     from goldwash.evidence import charts
     from goldwash.evidence.curves import compare
     from goldwash.evidence.curves.logs import METRICS, Hints, read_curve
@@ -44,7 +48,7 @@ def curves(
     if metric is not None and metric not in METRICS:
         raise EvidenceError(f"unknown metric {metric!r}; there are: {', '.join(METRICS)}")
     if out is not None and Path(out).suffix not in (".svg", ".html"):
-        raise EvidenceError(f"--out: expected a file .svg or .html, found {out}")
+        raise EvidenceError(f"--out: expected an .svg or .html file, found {out}")
     step = quantity(tokens_per_step, "--tokens-per-step") if tokens_per_step else None
     length = quantity(sequence_length, "--sequence-length") if sequence_length else None
     found = _told([read_curve(log, Hints(step, length, metric)) for log in logs], parameters or [], tokenizer or [])

@@ -20,9 +20,11 @@ def evaluate(
         list[str] | None, typer.Argument(metavar="[RESULTS...]", help="Result files of models, any format.")
     ] = None,
     equal: Annotated[
-        list[str] | None, typer.Option("--equal", help="Results of equal runs: the noise; nanochat's otherwise.")
+        list[str] | None, typer.Option("--equal", help="Results of equal runs, to measure the noise. Without it, nanochat's.")
     ] = None,
-    half_width: Annotated[float, typer.Option("--half-width", help="For how many runs to reach +- this.")] = 0.002,
+    half_width: Annotated[
+        float, typer.Option("--half-width", help="Print how many runs give a 95% interval of +- this.")
+    ] = 0.002,
     decisions: Annotated[
         str | None, typer.Option("--decisions", help="A CSV of models: decision accuracy between scales.")
     ] = None,
@@ -35,11 +37,13 @@ def evaluate(
     by: Annotated[str, typer.Option("--by", help="The column of datasets.")] = "Dataset",
     score: Annotated[str, typer.Option("--score", help="The column of scores, higher is better.")] = "Core",
     items: Annotated[list[str] | None, typer.Option("--items", help="Multiple-choice task files; several may follow.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="What answers them: a Hugging Face name or folder.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model that answers them: a Hugging Face name or folder.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstraps.")] = 0,
     json: Annotated[str | None, typer.Option("--json", help="Write the answers as JSON to this file, or - for stdout.")] = None,
 ) -> None:
-    """Add up DCLM's CORE and EXTENDED from result files, and say which differences mean something."""
+    """Compute DCLM's CORE and EXTENDED from result files, and say which differences exceed the noise."""
     from goldwash.evidence.errors import EvidenceError
 
     answers = Answers(quiet=json == "-")
@@ -75,7 +79,7 @@ def _aggregates(answers: Answers, files: list[str], equal: list[str], half_width
             note(f"{result.name}: {text}")
     answers.say(
         f"noise: sd {noise.deviation:.4f} over {noise.runs} equal runs, mean {noise.mean:.5f} ({noise.source}); two single "
-        f"runs differ really beyond {noise.threshold():.4f}; +-{half_width:g} takes {noise.runs_for(half_width)} runs"
+        f"runs differ significantly beyond {noise.threshold():.4f}; +-{half_width:g} takes {noise.runs_for(half_width)} runs"
     )
 
 
@@ -92,7 +96,7 @@ def _noise(equal: list[str]) -> "Noise":
             core = tasks.aggregate(result.accuracies).core
             core = result.reported.get("Core") if core is None else core
             if core is None:
-                raise EvidenceError(f"{file}: has no CORE, which the noise is measured in: tasks are missing")
+                raise EvidenceError(f"{file}: has no CORE, in which the noise is measured: tasks are missing")
             cores.append(core)
     return noise.measured(cores, "the runs of --equal")
 

@@ -1,4 +1,4 @@
-"""``goldwash plan``: how much data, how strict a filter, how large a model; and ``plan --fit``, a law of one's own runs."""
+"""``goldwash plan``: how much data, how strict a filter, how large a model; ``plan --fit`` fits a law to your own runs."""
 
 from typing import Annotated
 
@@ -21,22 +21,23 @@ def plan(
     ] = None,
     pool: Annotated[str | None, typer.Option("--pool", help="Distinct tokens before the quality filter, as 2T.")] = None,
     filter_name: Annotated[
-        str, typer.Option("--filter", help="Published worth of filtered tokens: dclm, betr or raw.")
+        str, typer.Option("--filter", help="Published value of filtered tokens: dclm, betr or raw.")
     ] = "dclm",
     multiplier: Annotated[
-        list[str] | None, typer.Option("--multiplier", help="Measured worth instead: SHARE=VALUE, as 0.1=2.1.")
+        list[str] | None, typer.Option("--multiplier", help="A measured value instead: SHARE=VALUE, as 0.1=2.1.")
     ] = None,
     share: Annotated[list[float] | None, typer.Option("--share", help="Shares to compare; several may follow.")] = None,
     run: Annotated[
         str | None, typer.Option("--run", help="The --out of a finished run: pool, share and CPU hours from its funnel.")
     ] = None,
     run_part: Annotated[float, typer.Option("--run-part", help="The part of the crawl that the run processed.")] = 1.0,
-    bytes_per_token: Annotated[float, typer.Option("--bytes-per-token", help="To count a run's bytes as tokens.")] = 4.3,
+    bytes_per_token: Annotated[float, typer.Option("--bytes-per-token", help="Converts a run's bytes to tokens.")] = 4.3,
     serve: Annotated[
         str | None, typer.Option("--serve", help="Tokens of inference, as 2T: the cheapest run of the same quality.")
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option("--repeats", help="Harm by number of copies, in a regression of so many features.")
+        int | None,
+        typer.Option("--repeats", help="Simulate the harm of repeated copies, in a regression with this many features."),
     ] = None,
     mixtures: Annotated[
         list[str] | None, typer.Option("--mixtures", help="Sources and their tokens, NAME=TOKENS: mixtures to run.")
@@ -49,7 +50,9 @@ def plan(
     most_repeats: Annotated[
         float, typer.Option("--most-repeats", help="How often a source may be repeated in a mixture.")
     ] = 4.0,
-    kl: Annotated[float, typer.Option("--kl", help="Pull of the proposed mixture towards the natural one.")] = 0.1,
+    kl: Annotated[
+        float, typer.Option("--kl", help="Weight of the KL term that pulls the proposal towards the natural mixture.")
+    ] = 0.1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of designs and bootstraps.")] = 0,
     fit: Annotated[str | None, typer.Option("--fit", help="A CSV of runs: fit a law to it.")] = None,
     bootstrap: Annotated[int, typer.Option("--bootstrap", min=0, help="Replicates of the fit's bootstrap.")] = 200,
@@ -64,7 +67,7 @@ def plan(
         str | None, typer.Option("--json", help="Write the answers as JSON to this file, or - for standard output.")
     ] = None,
 ) -> None:
-    """Say how many tokens, which model and which share of a crawl a budget asks for, and how sure that is."""
+    """Plan a budget: how many tokens, which model size, which share of a crawl to keep, and how sure that is."""
     from goldwash.evidence.cli import budgets, fits, mixing
     from goldwash.evidence.errors import EvidenceError
     from goldwash.evidence.planning import budget as budget_of

@@ -1,4 +1,4 @@
-"""``goldwash probe``: what a small model remembers of people, with the user's junk around them."""
+"""``goldwash probe``: how much a small model remembers of invented people, with and without the user's junk."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,15 +15,16 @@ app = typer.Typer()
 @app.command()
 def probe(
     junk: Annotated[
-        list[str] | None, typer.Option("--junk", help="Your junk: Parquet, JSONL or text; invented people otherwise.")
+        list[str] | None, typer.Option("--junk", help="Your junk: Parquet, JSONL or text. Without it, invented people.")
     ] = None,
     people: Annotated[int, typer.Option("--people", help="People to remember.")] = 500,
     exposures: Annotated[
         list[int] | None, typer.Option("--exposures", help="How often each is seen; several may follow.")
     ] = None,
-    part: Annotated[float, typer.Option("--part", help="The part of all rows that is junk.")] = 0.875,
+    part: Annotated[float, typer.Option("--part", help="The fraction of rows that is junk.")] = 0.875,
     ratios: Annotated[
-        list[float] | None, typer.Option("--ratio", help="Instead: accuracy by the people's part of all rows, at equal rows.")
+        list[float] | None,
+        typer.Option("--ratio", help="Instead: accuracy by the people's fraction of the rows, at equal rows."),
     ] = None,
     rows: Annotated[int, typer.Option("--rows", help="With --ratio: rows of every run.")] = 100_000,
     width: Annotated[
@@ -31,16 +32,16 @@ def probe(
     ] = None,
     rate: Annotated[float, typer.Option("--rate", help="The highest learning rate.")] = 0.02,
     seed: Annotated[int, typer.Option("--seed", help="Seed of people, junk and parameters.")] = 0,
-    out: Annotated[str | None, typer.Option("--out", help="Write a page with bars: a file .html.")] = None,
+    out: Annotated[str | None, typer.Option("--out", help="Write an HTML page with bars to this .html file.")] = None,
     json: Annotated[str | None, typer.Option("--json", help="Write the answers as JSON to this file, or - for stdout.")] = None,
 ) -> None:
-    """Measure how much knowledge junk costs, and whether a tag in front of what is worth knowing brings it back."""
+    """Measure how much knowledge junk costs a small model, and whether a tag in front of good data restores it."""
     from goldwash.evidence.errors import EvidenceError
     from goldwash.evidence.probe import report
     from goldwash.evidence.probe.junk import Junk, from_shards
 
     if out is not None and not out.endswith(".html"):
-        raise EvidenceError(f"--out: expected a file .html, found {out}")
+        raise EvidenceError(f"--out: expected an .html file, found {out}")
     if not 0 < rate < 1:
         raise EvidenceError(f"--rate: expected a learning rate between 0 and 1, found {rate:g}")
     source = from_shards(junk) if junk else Junk()

@@ -1,8 +1,8 @@
-"""Curves on one axis: tokens, FLOPs, seconds or money; who crosses whom; is a smaller model trained longer the better deal?
+"""Curves on one axis (tokens, FLOPs, seconds or money): where they cross; is a smaller model, trained longer, the better deal?
 
 Invariants: values are compared on the running best (the least value so far), interpolated linearly in log x, and only where
-both curves have data. A training loss is noisy, and its least value is its luckiest batch: it is averaged over the last 1% of
-the records first. Curves of different tokenizers are compared in bits per byte or not at all.
+both curves have data. A training loss is noisy, and its lowest value is a lucky batch: it is first averaged over the last 1% of
+the records. Curves of different tokenizers are compared in bits per byte or not at all.
 """
 
 import math

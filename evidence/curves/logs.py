@@ -4,7 +4,7 @@ Invariants: a curve's tokens rise strictly; where a log goes back (a resumed run
 earlier ones, and the number of replaced records is noted. Losses are in nats per token, or bits per byte where the log says so.
 A record without a finite loss is counted in ``diverged``, never skipped silently.
 
-Formats, by content and not by name:
+Formats, detected by content, not by name:
 
 * CSV with a header, JSONL with one object per record: columns named as in `NAMES`.
 * TensorBoard: a folder or file of events (needs the package ``tensorboard``); tags like ``train/loss`` and ``train/tokens``.
@@ -41,7 +41,7 @@ NAMES = {
     "tokenizer": ("tokenizer",),
     "parameters": ("parameters", "params", "n_params", "num_params"),
 }
-DECAYED = 0.15  # a schedule that ended has decayed to a tenth of its peak, or to nothing
+DECAYED = 0.15  # a schedule has ended if it has decayed to a tenth of its peak or less
 METRICS = ("bpb", "validation", "loss")
 NANOTRON = re.compile(
     r"iteration: (?P<step>\d+) / (?P<steps>\d+) \|.*?consumed_tokens: (?P<tokens>[\d.]+[KMBGT]?)\b.*?lm_loss: (?P<loss>\S+)"
@@ -71,7 +71,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Curve:
-    """A run's curve. ``metric`` is bpb, validation or loss; ``records`` rise strictly in tokens."""
+    """A run's curve. ``metric`` is bpb, validation or loss; tokens rise strictly over ``records``."""
 
     name: str
     metric: str
@@ -79,7 +79,7 @@ class Curve:
     tokenizer: str | None = None
     parameters: float | None = None
     finished: bool | None = None
-    """Whether the log shows the planned end: None where it does not say."""
+    """Whether the log shows the planned end; None if it does not tell."""
     replaced: int = 0
     diverged: int = 0
     notes: tuple[str, ...] = field(default=())
@@ -87,7 +87,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Hints:
-    """What a log may not say: tokens per step, tokens per sample, the metric to read."""
+    """Facts that a log may lack: tokens per step, tokens per sample, the metric to read."""
 
     tokens_per_step: float | None = None
     sequence_length: float | None = None

@@ -1,7 +1,7 @@
 """Do small runs choose the datasets that large runs would choose?
 
-Decision accuracy: of all pairs of datasets, the part that both scales order alike (Magnusson et al. 2025, DataDecide,
-arXiv 2504.11393). A tie at either scale is no agreement. Pairs share datasets, so the interval is a bootstrap over datasets,
+Decision accuracy: the fraction of dataset pairs that both scales order alike (Magnusson et al. 2025, DataDecide,
+arXiv 2504.11393). A tie at either scale counts as disagreement. Pairs share datasets, so the interval is a bootstrap over datasets,
 and pairs of a dataset with itself are left out of a replicate.
 Invariants: each dataset counts once per scale, with its best score; equal seeds give equal intervals.
 """
@@ -24,7 +24,7 @@ SOURCE = "decision accuracy as in DataDecide, arXiv 2504.11393"
 
 @dataclass(frozen=True)
 class Agreement:
-    """``agreeing`` of ``pairs`` pairs of ``datasets`` datasets, and the 95% interval of the part."""
+    """``agreeing`` of ``pairs`` pairs of ``datasets`` datasets, and the 95% interval of their fraction."""
 
     datasets: int
     agreeing: int
@@ -33,7 +33,7 @@ class Agreement:
 
     @property
     def accuracy(self) -> float:
-        """The part of the pairs that agree."""
+        """The fraction of the pairs that agree."""
         return self.agreeing / self.pairs
 
 

@@ -1,7 +1,7 @@
 """A causal language model of Hugging Face as a scorer of choices; extra ``hf``.
 
 Invariants: a continuation's tokens are those of context + continuation beyond the context's own, so that a token across the
-seam counts with the continuation; texts longer than the model's context lose their beginning, never the continuation.
+boundary counts with the continuation; texts longer than the model's context are cut at the start, never in the continuation.
 """
 
 from collections.abc import Sequence

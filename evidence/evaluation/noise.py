@@ -1,6 +1,6 @@
-"""How much equal runs differ, and which differences mean something.
+"""How much equal runs differ, and which differences are significant.
 
-Invariants: a difference is called real only if it exceeds what two equal runs show by chance in 5% of cases; the standard
+Invariants: a difference is called real only if two equal runs differ by that much in less than 5% of cases; the standard
 deviation is that of the sample (n - 1); Student's t where it was measured, so that few runs widen the threshold.
 """
 
@@ -27,7 +27,7 @@ class Noise:
     source: str
 
     def threshold(self, one: int = 1, other: int = 1) -> float:
-        """The difference that means ``one`` and ``other`` equal runs do not exceed by chance in 95% of cases."""
+        """The difference between means of ``one`` and ``other`` equal runs that chance exceeds in 5% of cases only."""
         quantile = t.ppf((1 + CONFIDENCE) / 2, self.runs - 1) if self.runs > 1 else norm.ppf((1 + CONFIDENCE) / 2)
         return float(quantile * self.deviation * math.sqrt(1 / one + 1 / other))
 

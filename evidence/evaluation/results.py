@@ -1,7 +1,7 @@
 """Result files of llm-foundry and DCLM, lm-evaluation-harness and nanochat, as accuracies by DCLM's task names.
 
-Invariants: an accuracy is a fraction of 1, else the file is refused; a value that is there but unusable is an error, never a
-missing task. Formats:
+Invariants: an accuracy is between 0 and 1, else the file is refused; an unusable value is an error, never a missing task.
+ Formats:
 
 * DCLM: JSON with ``eval_metrics.icl``, or a line of JSONL ``{"file": ..., "content": ...}``; gzip where the name ends in .gz.
 * llm-foundry: flat JSON with keys ``metrics/TASK[/SUBTASK]/N-shot/METRIC``; subtasks are averaged.

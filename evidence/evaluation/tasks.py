@@ -1,7 +1,7 @@
 """DCLM's 53 tasks, the 22 of CORE, and the aggregates over them.
 
 Invariants: accuracies and baselines are fractions of 1; the centred accuracy is (accuracy - baseline) / (1 - baseline): 0 for
-guessing, 1 for perfect. An aggregate over tasks that are not all there does not exist (None): it names what is missing.
+guessing, 1 for perfect. An aggregate with a missing task is None, and the missing tasks are named.
 Source: DCLM, arXiv 2406.11794, section 3.5 and appendix G; its repository's task table, version 2 (baselines there in percent).
 """
 
@@ -59,7 +59,7 @@ class Aggregate:
     missing_extended: tuple[str, ...]
     categories: Mapping[str, float]
     partial: float | None
-    """The centred mean over the CORE tasks that are there; None where there are none. Not comparable with CORE."""
+    """The centred mean over the available CORE tasks; None without any. Not comparable with CORE."""
 
 
 def aggregate(accuracies: Mapping[str, float]) -> Aggregate:

@@ -97,7 +97,7 @@ class _Objective:
 
     def once(self, x: Floats) -> OptimizeResult:
         """L-BFGS from a point."""
-        scale = 1 / DELTA**2  # brings the objective near 1, so that L-BFGS' tolerances mean something
+        scale = 1 / DELTA**2  # scales the objective to about 1, the scale of L-BFGS's tolerances
 
         def scaled(y: Floats) -> tuple[float, Floats]:
             value, gradient = self(y)

@@ -18,7 +18,7 @@ from goldwash.evidence.laws.parametric import FLOPS_PER_PARAMETER_TOKEN, Allocat
 from goldwash.evidence.tables import table
 
 SHARES = (1.0, 0.5, 0.3, 0.2, 0.15, 0.1, 0.05, 0.03, 0.02, 0.01)
-LEAST_COMPUTE = 1e15  # where the search for the crossover begins, in FLOPs
+LEAST_COMPUTE = 1e15  # lower end of the search for the crossover, in FLOPs
 SAME_LOSS = 1e-7  # nats per token
 WARN_REPEATS = 4.0  # Muennighoff et al. 2023: up to 4 epochs cost next to nothing
 WARN_MIXTURE_REPEATS = 20.0  # arXiv 2605.12715: 15 to 20 repeats of a source inside a mixture
@@ -26,7 +26,7 @@ WARN_MIXTURE_REPEATS = 20.0  # arXiv 2605.12715: 15 to 20 repeats of a source in
 
 @dataclass(frozen=True)
 class Multiplier:
-    """What a token of each share is worth in raw tokens: points (share, q), the share 1 included."""
+    """The value of a token of each share in raw tokens: points (share, q), including share 1."""
 
     points: tuple[tuple[float, float], ...]
     source: str
@@ -64,7 +64,7 @@ def published(name: str, bound: str = "value") -> Multiplier:
 
 @dataclass(frozen=True)
 class Choice:
-    """One share at one budget. `run` is what to train; `effective` is in raw fresh tokens."""
+    """One share at one budget. `run` is the allocation to train; `effective` is in raw fresh tokens."""
 
     share: float
     quality: float

@@ -1,4 +1,4 @@
-"""Which mixtures of sources to train proxies on, and what to conclude from them.
+"""Mixtures of sources: which to train proxies on, and which to choose from their results.
 
 The design is D-optimal: from a pool of candidate mixtures it takes those that maximise log det of the information of the
 regression that will be fitted (Bayesian, with a weak prior, so that fewer runs than features are allowed). Fedorov's exchange.
@@ -48,7 +48,7 @@ def information(mixtures: Floats) -> float:
 
 
 def design(natural: Floats, runs: int, seed: int = 0, count: int = 1000, most: Floats | None = None) -> Floats:
-    """``runs`` mixtures, float64[runs, sources], the natural one first. ``most`` bounds each source's weight (repeats).
+    """``runs`` mixtures, float64[runs, sources], the natural one first. ``most`` caps each source's weight (repeats).
 
     Raises `EvidenceError` for fewer than two sources or runs, or where the bounds leave no candidate.
     """
@@ -143,7 +143,7 @@ def _read(text: str, file: str) -> tuple[tuple[str, ...], dict[str, list[float]]
     table: dict[str, list[float]] = {}
     for line, row in enumerate(rows, 2):
         if row[key] in table:
-            raise EvidenceError(f"{file}, line {line}: run {row[key]!r} is there twice")
+            raise EvidenceError(f"{file}, line {line}: run {row[key]!r} is given twice")
         try:
             table[row[key]] = [float(row[name]) for name in columns]
         except (TypeError, ValueError):

@@ -1,8 +1,8 @@
 """Copies in part of the data: why an intermediate number of copies hurts most.
 
 The experiment of arXiv 2606.24998 in its simplest form: linear regression on a fixed budget of samples, part of which is
-R copies each of budget x part / R distinct samples. Few copies cost little, since they are nearly fresh; very many copies of
-very few samples span only a few directions, so they cost at most those. Between the two, many directions are overfitted.
+R copies each of budget x part / R distinct samples. Few copies cost little, since they are nearly fresh. Very many copies of
+very few samples span only a few directions, so they cost little too. In between, many directions are overfitted.
 Invariants: equal seeds give equal numbers.
 """
 

@@ -19,7 +19,7 @@ SOURCE = "Muennighoff et al. 2023, arXiv 2305.16264"
 
 
 def effective(unique: float, used: float, half_life: float) -> float:
-    """What ``used`` units are worth where only ``unique`` are distinct: U + U R* (1 - exp(-R / R*)), R = used / U - 1.
+    """The value, in fresh units, of ``used`` units with ``unique`` distinct ones: U + U R* (1 - exp(-R / R*)), R = used / U - 1.
 
     Returns ``used`` where nothing repeats. The most that repeats can give is U (1 + R*).
     """
@@ -28,7 +28,7 @@ def effective(unique: float, used: float, half_life: float) -> float:
 
 
 def effective_tokens(unique: float, tokens: float) -> float:
-    """What ``tokens`` of training are worth in fresh tokens.
+    """The value of ``tokens`` of training in fresh tokens.
 
     >>> f"{effective_tokens(1e9, 4e9):.3g} of 4e9"
     '3.73e+09 of 4e9'

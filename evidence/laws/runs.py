@@ -26,7 +26,7 @@ COLUMNS = {
 
 
 def read_runs(text: str, name: str, least_ratio: float = 0.0) -> tuple[Runs, int]:
-    """The runs of a CSV, and how many ``least_ratio`` (tokens per parameter) left out. Raises `EvidenceError`."""
+    """The runs of a CSV, and how many fell below ``least_ratio`` (tokens per parameter). Raises `EvidenceError`."""
     reader = csv.DictReader(io.StringIO(text))
     columns = _columns(reader.fieldnames or [], name)
     rows = [row for row in reader if any(v for v in row.values() if isinstance(v, str) and v.strip())]

@@ -28,7 +28,7 @@ class Served(NamedTuple):
 
 
 def cost(run: Allocation, served: float) -> Served:
-    """What a run costs with ``served`` tokens of inference."""
+    """The cost of a run with ``served`` tokens of inference."""
     return Served(run, run.compute, FLOPS_PER_SERVED_TOKEN * run.parameters * served)
 
 

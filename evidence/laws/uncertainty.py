@@ -1,4 +1,4 @@
-"""How sure a published law is: bootstrap replicates, as laws.
+"""The uncertainty of published laws: bootstrap replicates, as laws.
 
 Invariants: intervals are percentiles over replicates, at 95%. A law without published data or standard errors has none, and the
 caller says so. ``tables/epoch-bootstrap.csv`` holds 200 replicates that `fit` made from the 240 points of Hoffmann's figure 4

@@ -33,7 +33,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Trial:
-    """``junk`` is a part of all rows; ``repeat`` draws it from `REPEATED` rows; ``tag`` marks what is worth knowing."""
+    """``junk`` is a part of all rows; ``repeat`` draws it from `REPEATED` rows; ``tag`` marks the people."""
 
     name: str
     count: int

@@ -1,7 +1,7 @@
 """Junk: rows of ids that teach nothing about the people.
 
-Without shards of the user it is biographies of people who never appear again (as in arXiv 2404.05405). With shards it is their
-text: words, hashed to `BUCKETS` ids beyond those of the biographies, cut into rows of the same length.
+Without the user's shards, it is biographies of people who never appear again (as in arXiv 2404.05405). With shards, it is
+their text: words, hashed to `BUCKETS` ids beyond those of the biographies, cut into rows of the same length.
 Invariants: equal seeds give equal rows; a row is full, begins with `BEGIN` and has no tag.
 """
 

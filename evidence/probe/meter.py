@@ -34,7 +34,7 @@ class Knowledge:
 
 
 def most_bits(count: int) -> float:
-    """What a model that knows all of ``count`` people holds."""
+    """The bits that a model holds if it knows all of ``count`` people."""
     return count * (NAME_BITS - math.log2(count) + FACT_BITS)
 
 
@@ -49,7 +49,7 @@ def bits(count: int, name_nats: float, fact_nats: float) -> tuple[float, float]:
 
 
 def measure(params: gpt.Params, shape: gpt.Shape, them: People, tag: bool, seed: int) -> Knowledge:
-    """What a model knows of these people."""
+    """Measure a model's knowledge of these people."""
     generator = np.random.default_rng([seed, 1])
     name_nats = fact_nats = right = values = 0.0
     for start in range(0, len(them), ROWS):

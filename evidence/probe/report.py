@@ -1,9 +1,9 @@
-"""The probe's experiments, and what a user can conclude from them.
+"""The probe's experiments, and the advice that follows from them.
 
 Two experiments: knowledge in bits per parameter clean, with junk, with repeated junk, and with junk and a tag
 (arXiv 2404.05405, section 10); and accuracy by the part of the data that holds the knowledge, at equal rows, with all people
 and a quarter of them (arXiv 2505.18091: under a critical ratio nothing is learned, and fewer people bring it back).
-Invariants: the advice follows from the measured numbers, and says so where they do not decide.
+Invariants: the advice follows from the measured numbers, and says so if they are inconclusive.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ KNOWN, UNKNOWN = 0.5, 0.05
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be probed."""
+    """The settings of a probe."""
 
     people: int
     exposures: tuple[int, ...]
@@ -52,7 +52,7 @@ class Finding:
 
 
 def knowledge(plan: Plan, notify: Notify) -> Finding:
-    """Bits per parameter: clean at each number of exposures; with junk, repeated junk, and junk and a tag at the most."""
+    """Bits per parameter: clean at each number of exposures; with junk, repeated junk, and junk and a tag at the largest."""
     if not 0 < plan.part < 1:
         raise EvidenceError(f"--part: expected a part of junk between 0 and 1, found {plan.part:g}")
     most = max(plan.exposures)

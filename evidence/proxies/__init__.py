@@ -1,1 +1,1 @@
-"""Small language models that are trained on one machine, to see what a dataset teaches."""
+"""Small language models, trained on one machine to test what a dataset teaches."""

@@ -26,7 +26,7 @@ except ImportError as error:
 Ids = NDArray[np.int32]
 Params = dict[str, Any]
 PAD = 0
-LOOK = 64  # steps between two looks at the loss: each waits for the device
+LOOK = 64  # steps between reads of the loss: each read waits for the device
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Settings:
 
 
 def init(shape: Shape, seed: int) -> Params:
-    """Parameters: normal, scaled by the width; what is added to the stream also by the depth (GPT-2)."""
+    """Initial parameters: normal, scaled by the width; projections into the residual stream also by the depth (GPT-2)."""
     keys = iter(jax.random.split(jax.random.key(seed), 1 + 4 * shape.layers))
     d, n = shape.width, shape.layers
 
@@ -74,7 +74,7 @@ def init(shape: Shape, seed: int) -> Params:
 
 
 def parameters(params: Params) -> int:
-    """How many numbers the model holds, embeddings included."""
+    """The number of parameters, embeddings included."""
     return sum(int(leaf.size) for leaf in jax.tree.leaves(params))
 
 

@@ -180,4 +180,4 @@ def test_clean_refuses_a_folder_that_another_driver_holds(cli, made):
 def test_clean_of_no_run(cli, tmp_path):
     code, _, error = cli("clean", tmp_path)
     assert code == 1
-    assert "is no run" in error
+    assert "is not a run" in error
