@@ -19,7 +19,7 @@ SOURCE = "Muennighoff et al. 2023, arXiv 2305.16264"
 
 
 def effective(unique: float, used: float, half_life: float) -> float:
-    """The value, in fresh units, of ``used`` units with ``unique`` distinct ones: U + U R* (1 - exp(-R / R*)), R = used / U - 1.
+    """The value in fresh units of ``used`` units, ``unique`` of them distinct: U + U R* (1 - exp(-R / R*)), R = used / U - 1.
 
     Returns ``used`` where nothing repeats. The most that repeats can give is U (1 + R*).
     """

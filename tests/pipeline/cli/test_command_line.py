@@ -259,7 +259,7 @@ def test_explain_an_unknown_page_and_an_unknown_run(cli, sample_run, at):
     assert "no page of this URL or id" in error
     code, _, error = cli("explain", at, "x")
     assert code == 1
-    assert "is no run" in error
+    assert "is not a run" in error
 
 
 # --- bad input

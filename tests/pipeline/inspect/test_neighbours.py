@@ -151,7 +151,7 @@ def test_a_run_without_the_stage_and_a_folder_that_is_no_run(made, tmp_path):
     run_recipe(load(str(tmp_path / "mine.yaml")), [str(made.parent / "in")], str(tmp_path / "run"), here)
     with pytest.raises(DataError, match="has no finished stage minhash"):
         near(str(tmp_path / "run"), "0-0")
-    with pytest.raises(DataError, match="is no run"):
+    with pytest.raises(DataError, match="is not a run"):
         near(str(tmp_path), "0-0")
 
 
@@ -193,7 +193,7 @@ def test_goldwash_near_a_stage_and_near_nothing(cli, stage):
 
 
 def test_goldwash_near_tells_what_it_cannot_do_in_one_line(cli, made, tmp_path):
-    for words, message in (((made, "..."), "the text has no words"), ((tmp_path, "gold"), "is no run")):
+    for words, message in (((made, "..."), "the text has no words"), ((tmp_path, "gold"), "is not a run")):
         code, printed, error = cli("near", *words)
         assert code == 1
         assert message in error

@@ -63,7 +63,7 @@ def test_the_report_of_one_stage(sample_run) -> None:
 
 
 def test_what_cannot_be_is_told(sample, sample_run, tmp_path) -> None:
-    with pytest.raises(DataError, match="is no run"):
+    with pytest.raises(DataError, match="is not a run"):
         goldwash.report(tmp_path)
     with pytest.raises(RecipeError, match="no recipe is called 'smaple': did you mean 'sample'"):
         goldwash.run("smaple", sample / "crawl", tmp_path)
