@@ -1,8 +1,8 @@
 """Do small runs choose the datasets that large runs would choose?
 
-Decision accuracy: the fraction of pairs that both scales order alike (Magnusson et al. 2025, DataDecide,
-arXiv 2504.11393). A tie at either scale counts as disagreement. Pairs share datasets, so the interval is a bootstrap over datasets,
-and pairs of a dataset with itself are left out of a replicate.
+Decision accuracy: the fraction of pairs of datasets that both scales order alike (Magnusson et al. 2025, DataDecide,
+arXiv 2504.11393). A tie at either scale counts as disagreement. Pairs share datasets, so the interval is a bootstrap over
+datasets, and pairs of a dataset with itself are left out of a replicate.
 Invariants: each dataset counts once per scale, with its best score; equal seeds give equal intervals.
 """
 
