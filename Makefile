@@ -19,8 +19,8 @@ help:  ## List the targets
 	@echo "make baseline INPUT='crawl/*.warc.gz' OUT=runs/first RECIPE=baseline WORKERS=8 ARGS='--skip decontaminate'"
 	@echo "make baseline INPUT=crawl/warc.paths.gz OUT=/shared/first ON=slurm ARGS='--with partition=cpu'     (docs/clusters.md)"
 
-install: $(VENV)/.installed  ## Install goldwash and what it needs into .venv
-install-dev: $(VENV)/.installed-dev  ## Install what tests need, too
+install: $(VENV)/.installed  ## Install goldwash and its dependencies into .venv
+install-dev: $(VENV)/.installed-dev  ## Install the tests' dependencies, too
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "goldwash needs Python 3.11 or newer; found $$($(PYTHON) --version). Give PYTHON=python3.12, for one."; exit 1; }
@@ -39,7 +39,7 @@ $(VENV)/.installed-ray: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ray]'
 	@touch $@
 
-# INPUT is one name, which may have spaces, if it is there as a whole; else it is several names. OUT may have spaces too.
+# INPUT is one name, which may have spaces, if such a file or glob exists; otherwise it is several names. OUT may have spaces too.
 export INPUT OUT RECIPE
 INPUTS := set -f; set -- "$$INPUT"; IFS=; set +f; for each in $$INPUT; do test -e "$$each" && found=1; done; unset IFS; set -f; \
 	test -n "$$found" || set -- $$INPUT
@@ -53,26 +53,26 @@ else
 endif
 	@echo "the command line is $(BIN)/goldwash (or put $(BIN) on your PATH)"
 
-test: install-dev  ## Run the tests, but for the slow ones
+test: install-dev  ## Run all tests except the slow ones
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
 
 slow: install-dev  ## Run the slow tests: clusters, bounds of kernels, the wheel, the long examples
 	$(BIN)/pytest -n 2 --dist loadgroup -m slow
 
-coverage: install-dev  ## Run the tests as `make test` does, and measure what they reach (floor: pyproject.toml)
+coverage: install-dev  ## Run `make test` with line and branch coverage (floor: pyproject.toml)
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow' --cov --cov-report=term:skip-covered
 
-pythons: install-dev  ## Install the wheel with each Python from 3.11 on that is here, and run the sample with it
+pythons: install-dev  ## Install the wheel with each installed Python from 3.11 on, and run the sample with it
 	$(BIN)/python -m tests.pythons $(PYTHONS)
 
-engines: install-dev  ## Install what the tests of clusters and stores need: Ray, a local S3 server and, with apt-get as root, Slurm
+engines: install-dev  ## Install the dependencies of cluster and store tests: Ray, a local S3 server and, with apt-get as root, Slurm
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[engines]'
 	command -v slurmctld sbatch > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client; }
 
-faults: engines  ## Kill what does the work at random moments, on every engine, and compare bytes (a quarter of an hour)
+faults: engines  ## Kill drivers and workers at random moments, on every engine, and compare bytes (15 minutes)
 	$(BIN)/python -m tests.faults
 
-test-python: install-dev  ## Run the kernels' tests with the JIT off (slow), so that a debugger and bounds errors reach them
+test-python: install-dev  ## Run the kernels' tests without the JIT (slow): for debuggers and bounds errors
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 tests/filters tests/classifiers
 
 lint: install-dev  ## Check style and spelling
@@ -85,13 +85,13 @@ types: install-dev  ## Check types
 
 check: lint types test  ## Style, types and the tests that are not slow
 
-bench: install-dev  ## Measure MB/s and memory beside peers, and write BENCHMARKS.md (ten minutes)
+bench: install-dev  ## Measure speed and memory beside other tools, and write BENCHMARKS.md (10 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m tests.bench
 
-format: install-dev  ## Put the code into shape
+format: install-dev  ## Fix style and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Remove what was made (not .venv)
+clean:  ## Remove runs, builds and caches (not .venv)
 	rm -rf runs build dist *.egg-info src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
