@@ -462,7 +462,7 @@ def test_the_text_of_blocks(page: str, expected: str) -> None:
         ([0, A_LINE, A_LINE], [0, 0, 0], ""),
     ],
 )
-def test_a_dropped_block_widens_the_gap(parts: list[int], kept: list[int], expected: str) -> None:
+def test_the_widest_gap_across_dropped_blocks_remains(parts: list[int], kept: list[int], expected: str) -> None:
     blocks = np.zeros((3, 14), np.int64)
     blocks[:, START], blocks[:, END], blocks[:, BEFORE], blocks[:, BULLET] = range(3), range(1, 4), parts, 0
     assert content.shown(np.frombuffer(b"abc", np.uint8), blocks, np.array(kept, np.bool_)) == expected
