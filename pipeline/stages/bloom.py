@@ -47,13 +47,21 @@ class Bloom(Stage):
 
     name: ClassVar[str] = "bloom"
     mode: Literal["both", "lines", "documents"] = "both"
+    """``lines``: remove repeated lines. ``documents``: drop repeated documents. ``both``: do both."""
     min_n: int = 13
+    """Tokens of the shortest line that is looked up; one of fewer than ``max_n`` tokens is a single n-gram."""
     max_n: int = 13
+    """Tokens per n-gram."""
     threshold: float = 0.8
+    """Remove what has more than this fraction of its n-grams in earlier documents."""
     false_positive_rate: float = 0.01
+    """The filter's rate of false positives when it is full; it decides the filter's size."""
     groups: int = 1
+    """Split the shards into groups that are deduplicated separately, each with a filter of its own."""
     short_documents: bool = False
+    """Look up a document whose lines are all shorter than ``min_n`` as a whole, instead of never dropping it."""
     max_text_bytes: int = MAX_TEXT_BYTES
+    """Drop longer texts as ``too_large``."""
 
     def __post_init__(self) -> None:
         sound = {

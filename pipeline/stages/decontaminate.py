@@ -52,14 +52,23 @@ class Decontaminate(Stage):
 
     name: ClassVar[str] = "decontaminate"
     benchmarks: str | tuple[str, ...] = ("mmlu",)
+    """Names of benchmarks, files, or folders of files."""
     rule: Literal["dclm", "ngram"] = "dclm"
+    """``dclm``: a question's last sentence and one of its options. ``ngram``: a run of ``ngram`` words."""
     action: Literal["drop", "delete", "annotate"] = "drop"
+    """``drop`` the document, ``delete`` the matched words, or ``annotate`` with columns."""
     min_words: int = 5
+    """The fewest words of a match. With ``dclm``, a shorter last sentence is lengthened to them."""
     ngram: int = 13
+    """For ``ngram``: words per run."""
     min_coverage: float = 0.0
+    """For ``ngram``: the least share of an item's words that the text must have."""
     min_information: float | None = None
+    """Bits that a run must have, so that commonplace runs do not match. Null: 0 for ``dclm``, 50 for ``ngram``."""
     max_documents: int | None = None
+    """Ignore runs that occur in more documents of the crawl than this. Null: no limit."""
     max_text_bytes: int = MAX_TEXT_BYTES
+    """Drop longer texts as ``too_large``."""
 
     def __post_init__(self) -> None:
         sound = {

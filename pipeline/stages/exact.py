@@ -24,6 +24,7 @@ class Exact(Copies):
     name: ClassVar[str] = "exact"
     rule: ClassVar[str] = "exact_copy"
     by: tuple[str, ...] = ("text",)
+    """What to compare: ``text``, ``url`` or both."""
 
     def __post_init__(self) -> None:
         check_keep(self)

@@ -93,17 +93,27 @@ class Extract(Stage):
     name: ClassVar[str] = "extract"
     makes_documents: ClassVar[bool] = True
     extractor: str = "resiliparse"
+    """The function that takes the text out of HTML (`pipeline.html.extractors.EXTRACTORS`)."""
     charset: Literal["detect", "utf-8"] = "detect"
+    """``detect``: decode as browsers do. ``utf-8``: drop a page that is not UTF-8 as ``undecodable``."""
     html_only: bool = True
+    """Drop a page that is not HTML as ``not_html``."""
     min_status: int = 200
+    """The lowest HTTP status of a page that is kept."""
     max_status: int = 299
+    """The highest HTTP status of a page that is kept."""
     keep_empty: bool = False
+    """Keep a page without text, instead of dropping it as ``no_text``."""
     early: tuple[Any, ...] = ()
+    """Steps that drop a page before its text is extracted."""
     use: tuple[Any, ...] = ()
     """The user's files or modules that declare the signals named in ``early``."""
     max_page_bytes: int = 10_000_000
+    """Drop a larger page as ``too_large``."""
     max_page_seconds: float = 30.0
+    """Drop a page that takes more CPU time as ``time_limit``."""
     keep_headers: bool = False
+    """Add the record's headers and the archive's ``warcinfo`` as columns."""
     split_bytes: int = 1 << 31
     """A larger local archive is read in ranges of a sixteenth of this size, one task per range, so that all workers have work.
     Not with ``keep_headers``: a range cannot see the ``warcinfo`` record before it."""

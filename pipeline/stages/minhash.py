@@ -55,12 +55,19 @@ class MinHash(Copies):
     name: ClassVar[str] = "minhash"
     rule: ClassVar[str] = "near_copy"
     ngram: int = 5
+    """Words per shingle."""
     bands: int | None = 14
+    """Bands of a signature; two documents are candidates if one band is equal. Null with ``threshold``."""
     rows: int | None = 8
+    """Hashes per band. Null with ``threshold``."""
     threshold: float | None = None
+    """A Jaccard similarity, from which bands and rows are chosen. Null with ``bands`` and ``rows``."""
     permutations: int | None = None
+    """Hashes of a signature. Null: bands x rows, or 128 with ``threshold``."""
     seed: int = 1
+    """The seed of the permutations."""
     check: float | None = None
+    """Drop a candidate only if its counted Jaccard similarity with the kept document is at least this. Null: no check."""
 
     def __post_init__(self) -> None:
         check_keep(self)

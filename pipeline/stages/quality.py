@@ -69,12 +69,19 @@ class Quality(Stage):
 
     name: ClassVar[str] = "quality"
     model: str = SAMPLE
+    """A model's path or URL, ``signal:NAME``, ``column:NAME``, or ``sample``, the built-in toy."""
     label: str | None = None
+    """The model's label whose probability is the score. Null: the better of two labels."""
     column: str | None = None
+    """The name of the column of scores. Null: ``quality_probability`` for a model, else the signal's or column's name."""
     fraction: float | None = 0.1
+    """Keep this top fraction of the run. Null with ``threshold``."""
     threshold: float | None = None
+    """Keep scores of at least this. Null with ``fraction``."""
     by: str = "documents"
+    """The weight that the fraction is of: ``documents``, ``bytes``, or a column such as ``token_count``."""
     use: tuple[Any, ...] = ()
+    """The user's own files or modules that declare signals."""
 
     def __post_init__(self) -> None:
         load_custom(self.use)

@@ -41,7 +41,9 @@ class Score(Stage):
 
     name: ClassVar[str] = "score"
     models: Mapping[str, Any] = field(default_factory=dict)
+    """A scorer for each column's name: a model, ``signal:NAME`` or ``column:NAME``."""
     use: tuple[Any, ...] = ()
+    """The user's own files or modules that declare signals."""
 
     def __post_init__(self) -> None:
         load_custom(self.use)
