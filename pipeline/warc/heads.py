@@ -91,8 +91,9 @@ def warc_head(data: bytes) -> Head:
 
 
 def _checked(data: bytes) -> bytes:
-    """The same; raises `BrokenHead` where another head begins in it: at a version in a line that is no field, or after which a
-    field's name stands that stood before it.
+    """The same bytes; raises `BrokenHead` if another head begins in them.
+
+    That is at a version in a line that is not a field, or at a version after which an earlier field name is repeated.
     """
     inner = _INNER_VERSION.search(data, 5) if data.find(b"WARC/", 5) >= 0 else None
     for _ in range(INNER_VERSIONS):
