@@ -1,8 +1,8 @@
 """Which documents belong together: groups of equal keys, and the components that their pairs make.
 
-Law: documents are numbers, in the order of the input. A component's root is the document that survives, the one of the highest
-weight and of equals the first, so that the answer depends on the pairs as a set and not on their order. Memory: 20 bytes a
-document (parent, weight, size).
+Invariants: documents are numbers, in the order of the input. A component's root is the document that survives: the one of the
+highest weight, of equals the first. The result depends on the pairs as a set, not on their order. Memory: 20 bytes per document
+(parent, weight, size).
 """
 
 from typing import Any
@@ -17,28 +17,38 @@ from goldwash.filters.ngrams import Hashes
 Weights = npt.NDArray[np.float64]
 
 
-def pairs(keys: Hashes, numbers: Rows) -> tuple[Rows, Rows]:
+def pairs(keys: Hashes, numbers: Rows, more: Hashes | None = None) -> tuple[Rows, Rows]:
     """Documents of equal keys as pairs (the first of them, another), sorted: ``int64[M]`` twice.
 
-    ``numbers`` must rise. Memory: 32 bytes a document.
+    ``more``: further 64 bits of each key, which must be equal too. ``numbers`` must rise. Memory: 50 bytes per document.
     """
     order = np.argsort(keys, kind="stable")
-    one, other = stars(keys[order], numbers[order])
+    one, other = stars(keys, keys if more is None else more, numbers, order)
     order = np.lexsort((other, one))
     return one[order], other[order]
 
 
 @kernel
-def stars(keys: Hashes, numbers: Rows) -> Any:
-    """Of each run of equal keys the first number beside each other one: ``int64[M]`` twice."""
-    one, other = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
-    n, first = 0, 0
-    for k in range(1, len(keys)):
-        if keys[k] != keys[first]:
+def stars(keys: Hashes, more: Hashes, numbers: Rows, order: Rows) -> Any:
+    """Pairs of the first number of each run of equal keys and each other one: ``int64[M]`` twice.
+
+    ``order`` sorts the keys. Within a run, documents of other further bits are paired among themselves.
+    """
+    count, first = 0, 0
+    for k in range(1, len(order)):
+        if keys[order[k]] == keys[order[k - 1]]:
+            count += 1
+    one, other = np.empty(count, np.int64), np.empty(count, np.int64)
+    n = 0
+    for k in range(1, len(order)):
+        if keys[order[k]] != keys[order[first]]:
             first = k
             continue
-        one[n], other[n] = numbers[first], numbers[k]
-        n += 1
+        for j in range(first, k):  # ends at the first of the run unless 64 bits collide
+            if more[order[j]] == more[order[k]]:
+                one[n], other[n] = numbers[order[j]], numbers[order[k]]
+                n += 1
+                break
     return one[:n], other[:n]
 
 

@@ -1,10 +1,12 @@
 """MinHash signatures (Broder 1997), bit for bit datasketch's ``MinHash(scheme="affine32")``, and what bands make of them.
 
-Law: a document is the set of its shingles: runs of ``n`` words (UAX 29 words that begin alphanumeric, ASCII case ignored); one
-of fewer words, but at least one, is a single shingle; one without a word has none and is nobody's copy. The hash of a shingle
-is :func:`shingle_hash`, which can be given to datasketch as ``hashfunc``. Two documents meet in a band if all its rows agree,
-so that a pair of Jaccard similarity ``s`` meets somewhere with probability ``1 - (1 - s ** rows) ** bands`` (Leskovec,
-Rajaraman, Ullman, Mining of Massive Datasets, 3.4).
+Invariants:
+
+* A document is the set of its shingles: runs of ``n`` words (UAX 29 words that begin alphanumeric, ASCII case ignored). One
+  of fewer words, but at least one, is a single shingle; one without a word has none and is a copy of nothing.
+* The hash of a shingle is :func:`shingle_hash`, which datasketch takes as ``hashfunc``.
+* Two documents share a band if all its rows agree: a pair of Jaccard similarity ``s`` shares some band with probability
+  ``1 - (1 - s ** rows) ** bands`` (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4).
 """
 
 from typing import Any
@@ -139,15 +141,20 @@ def similarity(one: Hashes, other: Hashes) -> Any:
 
 
 @kernel
-def judged(sets: Hashes, bounds: Rows, least_similarity: float, most: int) -> Any:
-    """Of documents, the preferred ones first, the earlier one that each is a copy of, itself else: ``int64[N]``.
+def judged(sets: Hashes, bounds: Rows, least_similarity: float, most: int, standing: int = 0) -> Any:
+    """Of documents, best first, the earlier one that each is a copy of, itself otherwise: ``int64[N]``.
 
-    A copy has at least ``least_similarity`` with the one it is a copy of, which is itself kept; each is compared with the first
-    ``most`` that are kept. Sets are ``sets[bounds[d]:bounds[d + 1]]``, sorted and without repeats.
+    A copy has at least ``least_similarity`` with the one it is a copy of, which is itself kept. Each is compared with the first
+    ``most`` that are kept. The first ``standing`` documents are kept without a comparison. Sets are
+    ``sets[bounds[d]:bounds[d + 1]]``, sorted and without repeats.
     """
     out = np.arange(len(bounds) - 1)
-    kept, n = np.empty(most, np.int64), 0
+    kept, n = np.empty(max(most, standing), np.int64), 0
     for d in range(len(out)):
+        if d < standing:
+            kept[n] = d
+            n += 1
+            continue
         own = sets[bounds[d] : bounds[d + 1]]
         for k in range(n):
             other = sets[bounds[kept[k]] : bounds[kept[k] + 1]]

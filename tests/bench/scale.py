@@ -25,6 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from goldwash.pipeline.dedup import passes as copies
+from goldwash.pipeline.dedup.pass_files import Checks
 from goldwash.pipeline.dedup.passes import Copies, join_components, key_shard, pair_band
 from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import Report
@@ -152,12 +153,12 @@ def make_keys(task: Task) -> None:
             pa.binary(size), n, [None, pa.py_buffer(minima(np.where(shared, theirs, own), band, size // 4))]
         )
     schema = stage.key_schema()
-    table = pa.table(columns).select(schema.names)
+    table = pa.table(columns).select(schema.names).cast(schema)
     with TaskOutput(task, None, dropped=False) as output:
         output.open("keys", f"keys/{task.name}.parquet", schema)
         for k in range(0, n, BATCH):
             output.write("keys", table.slice(k, BATCH))
-        output.facts["documents"] = n
+        output.facts.update(documents=n, largest=0, checks=Checks.of(table))
 
 
 PASSES: dict[str, Work] = {"key_shard": make_keys, "pair_band": pair_band, "join_components": join_components}
@@ -208,7 +209,7 @@ def once(inputs: Sequence[Input], out: str, slices: int) -> tuple[Spent, Spent, 
         if work is not key_shard or not Path(out, "keys").exists():
             spent[work.__name__] = in_process(work, tasks)
         facts = [marker["facts"] for marker in markers_of(tasks)]
-        found.update({key: sum(f[key] for f in facts) for key in facts[0]})
+        found.update({key: sum(f[key] for f in facts) for key, value in facts[0].items() if isinstance(value, int)})
         return Report()
 
     with patch.object(copies, "DOCUMENTS_A_TASK", -(-sum(i.rows or 0 for i in inputs) // slices)), suppress(EnoughError):

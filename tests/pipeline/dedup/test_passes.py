@@ -242,7 +242,7 @@ STAGES = {
 PASSES = {
     "exact": ("keys", "pairs", "components", "part"),
     "minhash": ("keys", "pairs", "components", "part"),
-    "checked": ("keys", "pairs", "components", "sets", "judged", "part"),
+    "checked": ("keys", "pairs", "components", "sets", "judged", "merged", "part"),
 }
 
 
@@ -278,7 +278,10 @@ def test_what_is_whole(whole):
 @pytest.mark.parametrize("name", STAGES)
 def test_slices_and_parts_change_nothing(name, crawl, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(copies, "DOCUMENTS_A_TASK", 3)
+    monkeypatch.setattr(copies, "GROUPS", 2)
     monkeypatch.setattr(minhash, "DOCUMENTS_A_PART", 2)
+    monkeypatch.setattr(minhash, "MERGED_DOCUMENTS", 1)
+    monkeypatch.setattr(minhash, "CHUNK", 64)
     STAGES[name](crawl, str(tmp_path), here)
     counts = {part: len(list((tmp_path / "tasks").glob(f"{part}-*"))) for part in PASSES[name]}
     assert counts["pairs"] == 5 * len(STAGES[name].key_columns)
@@ -326,7 +329,7 @@ def test_what_a_pass_has_lost_is_made_again(name, part, lost, crawl, whole, tmp_
 
 def crash(monkeypatch: pytest.MonkeyPatch, part: str, moment: str, act: Callable[[], None]) -> None:
     """Let a task of this pass meet its end in the middle of its writing, or when all but its marker is written."""
-    index = 1 if part in ("keys", "sets", "part") else 0
+    index = 1 if part in ("keys", "part") else 0
     write, write_sealed = TaskOutput.write, disk.write_sealed
 
     def writing(self: TaskOutput, name: str, table: pa.Table) -> None:
@@ -400,16 +403,17 @@ MISSING = [
     ("pair_band", "keys/keys-00001.parquet", "a pass has not run"),
     ("join_components", "keys/keys-00001.parquet", "a pass has not run"),
     ("join_components", "pairs/pairs-00002.parquet", "a pass has not run"),
-    ("collect_sets", "components/components-00000.parquet", "a pass has not run"),
+    ("collect_sets", "components/components-00001.parquet", "a pass has not run"),
     ("judge_part", "sets/sets-00001.parquet", "a pass has not run"),
-    ("cut_shard", "judged/judged-00000.parquet", "a pass has not run"),
+    ("merge_judged", "judged/judged-00000.parquet", "a pass has not run"),
+    ("cut_shard", "merged/merged-00001.parquet", "a pass has not run"),
     ("cut_shard", "keys/keys-00003.parquet", "a pass has not run"),
 ]
 
 
 @pytest.mark.parametrize(("before", "file", "message"), MISSING)
 def test_a_pass_that_is_missing_or_cut_off_is_named(before, file, message, crawl, tmp_path):
-    for act, told in ((Path.unlink, f"is missing: {message}"), (cut_off, "is not what it was")):
+    for act, told in ((Path.unlink, f"is missing: {message}"), (cut_off, "is not (what it was|a whole Parquet file)")):
         out = tmp_path / act.__name__
         with pytest.raises(DataError, match=rf"{file} {told}.* run again"):
             STAGES["checked"](crawl, str(out), meddled(before, lambda act=act, out=out: act(out / file)))
@@ -430,13 +434,13 @@ def test_components_that_are_missing_are_named_without_a_check(crawl, tmp_path):
 def test_keys_of_other_parameters_are_refused(other, before, crawl, tmp_path):
     other(crawl, str(tmp_path / "other"), here)
     taken = [tmp_path / name / "keys" / "keys-00000.parquet" for name in ("other", "out")]
-    with pytest.raises(DataError, match=r"keys-00000\.parquet is not what it was .* run again"):
+    with pytest.raises(DataError, match=r"keys-00000\.parquet holds keys of other parameters .* delete it and run again"):
         STAGES["minhash"](crawl, str(tmp_path / "out"), meddled(before, lambda: shutil.copy(*taken)))
 
 
 def test_keys_of_another_shard_are_refused(crawl, tmp_path):
     keys = [tmp_path / "keys" / f"keys-0000{n}.parquet" for n in (0, 1)]
-    with pytest.raises(DataError, match=r"keys-00001\.parquet is not what it was .* run again"):
+    with pytest.raises(DataError, match=r"keys-00001\.parquet has 4 documents, and had 3 when it was made: delete it and run"):
         STAGES["minhash"](crawl, str(tmp_path), meddled("pair_band", lambda: shutil.copy(*keys)))
 
 
@@ -494,8 +498,8 @@ def test_parameters_that_cannot_be(config, message):
 
 CHANGES = [
     (MinHash, {"ngram": 4}, {"bands": 13}, {"rows": 7}, {"bands": None, "rows": None, "threshold": 0.8}, {"permutations": 128},
-     {"seed": 2}, {"check": 0.7}, {"keep": "first"}, {"score": "worth"}),
-    (Exact, {"by": ["url"]}, {"keep": "first"}, {"score": "worth"}),
+     {"seed": 2}, {"check": 0.7}, {"keep": "first"}, {"score": "worth"}, {"max_text_bytes": 10}),
+    (Exact, {"by": ["url"]}, {"keep": "first"}, {"score": "worth"}, {"max_text_bytes": 10}),
 ]  # fmt: skip
 
 

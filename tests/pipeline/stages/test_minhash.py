@@ -226,8 +226,35 @@ def test_pairs_are_stars_of_equal_keys(keys, start, step):
 
 
 def test_a_star_has_its_first_in_the_middle():
-    one, other = stars(np.array([4, 4, 4, 7, 9, 9], np.uint64), np.array([3, 5, 8, 1, 0, 2]))
+    keys, numbers = np.array([4, 4, 4, 7, 9, 9], np.uint64), np.array([3, 5, 8, 1, 0, 2])
+    one, other = stars(keys, keys, numbers, np.arange(6))
     assert (one.tolist(), other.tolist()) == ([3, 3, 0], [5, 8, 2])
+
+
+HALVES = st.lists(st.tuples(st.sampled_from([0, 7, 2**64 - 1]), st.sampled_from([0, 1, 2**64 - 1])), max_size=14)
+
+
+@settings(max_examples=200, deadline=None)
+@given(HALVES)
+def test_keys_pair_by_both_halves(keys):
+    expected = [(keys.index(key), n) for n, key in enumerate(keys) if keys.index(key) != n]
+    halves = np.array(keys, np.uint64).reshape(-1, 2)
+    one, other = pairs(halves[:, 0].copy(), np.arange(len(keys)), halves[:, 1].copy())
+    assert list(zip(one.tolist(), other.tolist(), strict=True)) == sorted(expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SETS, st.sampled_from([0.1, 0.5, 1.0]), st.integers(1, 4), st.integers(1, 3))
+def test_a_component_that_is_judged_in_chunks_is_judged_alike(sets, least, most, size):
+    whole = kernels.judged(*flat(sets), least, most).tolist()
+    kept, out = [], []
+    for a in range(0, len(sets), size):
+        some = list(range(a, min(a + size, len(sets))))
+        compared = [*kept, *some]
+        found = kernels.judged(*flat([sets[n] for n in compared]), least, most, len(kept)).tolist()[len(kept) :]
+        out += [compared[k] for k in found]
+        kept = [*kept, *(n for n, k in zip(some, found, strict=True) if compared[k] == n)][:most]
+    assert out == whole
 
 
 # --- compiled, interpreted, and with bounds checked

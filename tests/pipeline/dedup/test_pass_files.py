@@ -1,0 +1,265 @@
+# ruff: noqa: E501 -- tables
+"""Bit flips in what passes leave for one another, sets that go through files, and file lists of a dump."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldwash.pipeline.dedup import passes
+from goldwash.pipeline.dedup.pass_files import Checks, Spill
+from goldwash.pipeline.engines.local import local
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.stage import RunError, Work
+from goldwash.pipeline.stages import minhash
+from goldwash.pipeline.stages.exact import Exact
+from goldwash.pipeline.stages.minhash import MinHash
+from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.tasks import Task
+from tests.conftest import ROOT
+from tests.pipeline.conftest import here, rows, shard
+from tests.pipeline.stages.test_bloom import line
+
+# --- flips
+
+TEXTS = [[line("a", 40), line("b", 40), ""], [line("a", 40), line("c", 40)], [line("b", 40) + " more", line("a", 40)]]
+PASS_FILES = [
+    ("pair_band", "keys", "band_00"), ("join_components", "keys", "weight"), ("join_components", "pairs", ""), ("collect_sets", "components", ""),
+    ("judge_part", "sets", ""), ("merge_judged", "judged", ""), ("cut_shard", "merged", ""), ("cut_shard", "keys", "id"),
+    ("pair_band", "counts.json", ""), ("cut_shard", "counts.json", ""), ("pair_band", "checks", ""), ("join_components", "pairs.json", ""),
+    ("merge_judged", "judged.json", ""),
+]  # fmt: skip
+
+
+def results(out: Path) -> tuple[list[object], list[object]]:
+    return rows(out), rows(out, "dropped")
+
+
+@pytest.mark.parametrize(("before", "where", "column"), PASS_FILES)
+def test_a_flipped_bit_is_noticed_or_changes_nothing(before, where, column, tmp_path, monkeypatch):
+    """Single bits all over the file, in pages, page headers and footers alike."""
+    monkeypatch.setattr(minhash, "DOCUMENTS_A_PART", 2)
+    inputs = [shard(tmp_path / f"{n}.parquet", texts) for n, texts in enumerate(TEXTS)]
+    stage = MinHash(bands=4, rows=2, check=0.5)
+    whole = tmp_path / "whole"
+    noticed, draw = 0, random.Random(f"{before} {where}")
+
+    def ready(work: Work, tasks: list[Task]) -> Report:
+        if work.__name__ == before:
+            raise KeyboardInterrupt
+        return here(work, tasks)
+
+    with pytest.raises(KeyboardInterrupt):
+        stage(inputs, str(whole), ready)
+    expected = tmp_path / "expected"
+    shutil.copytree(whole, expected)
+    stage(inputs, str(expected), here)
+    file = whole / where if where.endswith(".json") else sorted((whole / where).glob("*.*"))[0]
+    content = file.read_bytes()
+    tries = 25
+    for n in range(tries):
+        out = tmp_path / f"flip-{n}"
+        shutil.copytree(whole, out)
+        flipped, bit = bytearray(content), draw.randrange(len(content) * 8)
+        flipped[bit // 8] ^= 1 << bit % 8
+        (out / file.relative_to(whole)).write_bytes(flipped)
+        try:
+            # the driver has what it knew: the flip comes while passes run
+            stage(
+                inputs,
+                str(out),
+                partial(_with_flip, before=before, file=out / file.relative_to(whole), flipped=flipped),
+            )
+        except (DataError, RunError):
+            noticed += 1
+            continue
+        assert results(out) == results(expected), bit
+        shutil.rmtree(out)
+    if where in ("pairs", "components", "judged", "merged"):
+        assert noticed == tries  # every byte of a file that is read whole; of the others, those that are read
+
+
+def _with_flip(work: Work, tasks: list[Task], *, before: str, file: Path, flipped: bytearray) -> Report:
+    if work.__name__ == before:
+        file.write_bytes(flipped)
+    return here(work, tasks)
+
+
+@given(
+    st.lists(st.lists(st.none() | st.binary(min_size=3, max_size=3), max_size=5), max_size=4),
+    st.lists(st.none() | st.text(max_size=4), max_size=6),
+)
+def test_checks_do_not_depend_on_batches(batches, texts):
+    kind = pa.schema([("key", pa.binary(3))])
+    checks = Checks(["key"])
+    for batch in batches:
+        checks.add(pa.table({"key": pa.array(batch, pa.binary(3))}, schema=kind))
+    flat = [value for batch in batches for value in batch]
+    assert checks.values() == Checks.of(pa.table({"key": pa.array(flat, pa.binary(3))}, schema=kind))
+    strings = pa.table({"id": pa.array(["x", *texts, "y"], pa.string())})
+    alone = pa.table({"id": pa.array(texts, pa.string())})
+    assert Checks.of(strings.slice(1, len(texts))) == Checks.of(alone)
+    assert (Checks.of(strings) == Checks.of(alone)) is False
+
+
+def test_strings_that_are_cut_elsewhere_have_other_checks():
+    one, other = (Checks.of(pa.table({"id": values})) for values in (["ab", "c"], ["a", "bc"]))
+    assert one != other
+
+
+def test_a_spill_gives_back_what_was_put_in(tmp_path):
+    draw = np.random.default_rng(1)
+    sets = [draw.integers(0, 2**64, n, np.uint64) for n in (0, 1, 700, 0, 3)]
+    with Spill(str(tmp_path / "new")) as spill:
+        for n, values in enumerate(sets):
+            spill.append(values)
+            assert (spill[n] == values).all()
+        assert spill.sizes.tolist() == [0, 1, 700, 0, 3]
+        assert all((spill[n] == values).all() for n, values in enumerate(sets))
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+# --- too large
+
+
+@pytest.mark.parametrize(
+    "stage", [MinHash(max_text_bytes=600), Exact(by=("text", "url"), max_text_bytes=600)], ids=["minhash", "exact"]
+)
+def test_a_text_that_is_too_large_is_dropped_and_nobodys_copy(stage, tmp_path):
+    large = line("a", 300)
+    inputs = [
+        shard(
+            tmp_path / "0.parquet",
+            [large, line("b", 40), large, line("c", 40)],
+            url=["http://a.example/"] * 2 + ["http://b.example/", "http://a.example/"],
+        )
+    ]
+    report = stage(inputs, str(tmp_path / "out"), here)
+    kept, dropped = results(tmp_path / "out")
+    assert [row["id"] for row in kept] == (["0-1", "0-3"] if stage.name == "minhash" else ["0-1"])
+    assert {row["id"]: row["dropped_by"] for row in dropped}.items() >= {"0-0": "too_large", "0-2": "too_large"}.items()
+    assert report.dropped["too_large"].documents == 2
+
+
+# --- the driver, on a dump
+
+SHARDS, DOCUMENTS = 90_000, 33_000
+
+
+def test_file_lists_of_a_dump_are_small(tmp_path, monkeypatch):
+    """The driver of 90,000 shards and 3,000 parts, without files: what it would write as lists of tasks."""
+    documents = SHARDS * DOCUMENTS
+    inputs = [
+        Input(f"/shared/crawl/CC-MAIN-2024-10/part-{n:05d}.parquet", 10**8, f"{n:064x}", DOCUMENTS) for n in range(SHARDS)
+    ]
+    sizes: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    group = {"bytes": 10**8, "sha256": "0" * 64, "rows": 15_000}
+    facts = {
+        "documents": DOCUMENTS, "largest": 10**6, "checks": {f"band_{n:02d}": "0" * 24 for n in range(14)}, "pairs": 10**6,
+        "components": 10**6, "in_components": 3000 * minhash.DOCUMENTS_A_PART, "largest_component": 10**6, "largest_text": 10**6,
+        "size_in_components": 3000 * (1 << 20), "largest_in_components": 10**5,
+    }  # fmt: skip
+
+    def run(work: Work, tasks: list[Task]) -> Report:
+        counts[work.__name__] = len(tasks)
+        some = tasks[:: max(1, len(tasks) // 50)]
+        sizes[work.__name__] = sum(len(json.dumps(task.to_dict())) + 1 for task in some) * len(tasks) // len(some)
+        return Report()
+
+    def markers_of(tasks: list[Task]):
+        for task in tasks:
+            if task.part == "components":
+                files = {passes.group_file("components", n): group for n in range(passes.GROUPS)}
+            elif task.part == "merged":
+                files = {passes.group_file("merged", task.extra["first"] + n): group for n in range(len(task.extra["bounds"]))}
+            else:
+                files = {f"{task.part}/{task.name}.parquet": group}
+            yield {"facts": facts, "files": files}
+
+    for module in (passes, minhash):
+        monkeypatch.setattr(module, "markers_of", markers_of)
+    monkeypatch.setattr(passes, "finish", lambda *_: Report())
+    MinHash(check=0.7)(inputs, str(tmp_path), run)
+    assert counts["key_shard"] == counts["cut_shard"] == SHARDS
+    assert counts["judge_part"] == 3000
+    assert counts["collect_sets"] <= passes.GROUPS
+    assert counts["pair_band"] == 14 * -(-documents // passes.DOCUMENTS_A_TASK)
+    assert max(sizes.values()) < 100e6, sizes
+    assert max(file.stat().st_size for file in tmp_path.rglob("*.json")) < 10e6
+    assert (
+        counts["collect_sets"] * counts["judge_part"] + counts["judge_part"] * counts["merge_judged"] < 5e6
+    )  # files opened; 5.4e8 before
+
+
+# --- memory
+
+MEMORY = """
+import json, sys, resource
+from goldwash.pipeline.stage import stage_of
+from goldwash.pipeline.stages import minhash
+from goldwash.pipeline.storage.tasks import Task
+minhash.CHUNK = 1 << 22
+order = json.load(open(sys.argv[1]))
+task = Task.from_dict(order)
+stage_of(task, minhash.MinHash).warm_up()
+def status(name):
+    return next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith(name))
+before = status("VmRSS")
+open("/proc/self/clear_refs", "w").write("5")
+{"sets": minhash.collect_sets, "judged": minhash.judge_part}[task.part](task)
+print(status("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are read from Linux's /proc")
+def test_memory_of_sets_and_judged_does_not_grow_with_the_shard(tmp_path):
+    """Of 20 and of 60 MB of shingles of near copies: the same, within 20 MB."""
+    peaks: dict[str, list[int]] = {"sets": [], "judged": []}
+    for copies in (100, 300):
+        folder, words = tmp_path / str(copies), [f"word{n}" for n in range(25_000)]
+        inputs = [shard(folder / "0.parquet", [" ".join([*words, f"copy{n}"]) for n in range(copies)])]
+        pq.write_table(
+            pq.read_table(inputs[0].path), inputs[0].path, row_group_size=20, use_dictionary=False
+        )  # as stages write them
+        tasks: dict[str, Task] = {}
+
+        def run(work: Work, some: list[Task], tasks: dict[str, Task] = tasks) -> Report:
+            tasks[some[0].part] = some[0]
+            return here(work, some)
+
+        MinHash(bands=4, rows=2, check=0.7)(inputs, str(folder / "out"), run)
+        for part in peaks:
+            (folder / f"{part}.json").write_text(json.dumps(tasks[part].to_dict()))
+            done = subprocess.run(
+                [sys.executable, "-c", MEMORY, str(folder / f"{part}.json")],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            peaks[part].append(int(done.stdout.split()[-1]) * 1024)
+            assert tasks[part].memory > 0
+            assert peaks[part][-1] < tasks[part].memory + (64 << 20)
+    for part, (small, large) in peaks.items():
+        assert large - small < 20 << 20, (part, peaks)
+
+
+@pytest.mark.parametrize("shards", [[[], TEXTS[0], TEXTS[1]], [TEXTS[0], [], TEXTS[1]], [TEXTS[0], TEXTS[1], []], [[]], []])
+def test_empty_shards_first_middle_and_last(shards, tmp_path):
+    stage = MinHash(bands=4, rows=2, check=0.5)
+    inputs = [shard(tmp_path / f"{n}.parquet", texts) for n, texts in enumerate(shards)]
+    stage(inputs, str(tmp_path / "out"), local(1) if shards and any(shards) else here)
+    kept, dropped = results(tmp_path / "out")
+    assert len(kept) + len(dropped) == sum(map(len, shards))
