@@ -45,7 +45,7 @@ Trace = Callable[[str, Any, str, bool], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a recipe: its verb, what it works on (a string names a column), the rule's name, bounds and options."""
+    """One step of a recipe: its verb, its subject (a string names a column), the rule's name, bounds and options."""
 
     verb: str
     subject: Signal | Edit | KeepLines | str

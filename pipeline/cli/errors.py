@@ -9,8 +9,8 @@ from goldwash.errors import GoldwashError
 from goldwash.text_output import printable_lines, without_password
 
 CURES = {
-    errno.ENOSPC: "free some space, then give the same command again: what is finished is kept",
-    errno.EDQUOT: "free some space, then give the same command again: what is finished is kept",
+    errno.ENOSPC: "free some space, then give the same command again: finished work is kept",
+    errno.EDQUOT: "free some space, then give the same command again: finished work is kept",
     errno.EACCES: "change its permissions, or choose another place",
     errno.EPERM: "change its permissions, or choose another place",
     errno.EROFS: "choose a place that can be written",

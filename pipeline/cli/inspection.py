@@ -35,7 +35,7 @@ def status(run_folder: Folder) -> None:
         say(line)
     state = overall(found)
     if state in ("failed", "stopped"):
-        say(f"{state}: what is finished is kept; give the same command again to go on from there")
+        say(f"{state}: finished work is kept; give the same command again to go on from there")
         raise typer.Exit(1)
 
 

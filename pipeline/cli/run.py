@@ -68,7 +68,7 @@ def run(
 
     status = f"{command()} status {shlex.quote(out_folder)}"
     interruption.keeps(
-        f"What is finished in {out_folder} is kept: give the same command again to go on from there. "
+        f"Finished work in {out_folder} is kept: give the same command again to go on from there. "
         f"`{status}` says how far it is."
     )
     loaded = flow.fitted(load(recipe, set, skip, keep, notify), input, notify)

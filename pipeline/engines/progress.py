@@ -47,7 +47,7 @@ PASSES = {
     "ties": "ranking equal scores",
     "part": "writing shards",
 }
-"""Passes in words; a name that is not here is shown as it is."""
+"""Titles of passes; any other pass is shown by its name."""
 
 
 class Progress:
@@ -73,7 +73,7 @@ def silent(tasks: Sequence[Task]) -> Progress:
 
 @dataclass
 class Course:
-    """A run's stages with the seconds that each is expected to take, in order, and what the run has taken so far.
+    """A run's stages with the seconds that each is expected to take, in order, and the seconds used so far.
 
     Only the ratios of these seconds count: the machine's speed is learned on the way.
     """

@@ -56,7 +56,7 @@ main()
 """
 """The agent's program: ``-m`` would put the current folder, where a user's files are, before the packages."""
 
-AGAIN = "what is finished is kept, and the same command goes on from there"
+AGAIN = "finished work is kept, and the same command goes on from there"
 
 
 @dataclass(frozen=True)

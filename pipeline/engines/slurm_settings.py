@@ -83,7 +83,7 @@ def check_cluster(settings: SlurmSettings) -> None:
     if not settings.partition:
         raise RunError("no partition is named: give --with partition=NAME, or a file of settings; `sinfo` lists them")
     if settings.clusters:
-        return  # the partitions of another cluster; its controller refuses what it has not
+        return  # another cluster's partitions, which its controller checks
     known = commands.partitions()
     for name in settings.partition.split(","):
         if name not in known:

@@ -129,7 +129,7 @@ class Attempts:
 
 
 def why_failed(error: BaseException) -> str:
-    """An error in a line that is safe to print; for an error of a user's filter or of ours, with its file and line."""
+    """An error in a line that is safe to print; for an error in a filter or a bug in goldwash, with file and line."""
     text = printable(str(error) or type(error).__name__)
     notes = "".join(f"; {printable(note)}" for note in getattr(error, "__notes__", ()))
     if isinstance(error, DataError | RecipeError | RunError | FetchError):

@@ -1,4 +1,4 @@
-"""Run a recipe, and read what a run did.
+"""Run a recipe, and read a run's report.
 
 Invariants: a run is the same as on the command line: same folders, same bytes; each can continue a run of the other.
 """

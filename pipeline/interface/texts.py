@@ -31,7 +31,7 @@ COPY = re.compile(r"copy of (?:(\d+):)?(\d+)")
 
 
 def signals() -> dict[str, str]:
-    """Every signal that can be measured: its name and what it is.
+    """Every signal that can be measured: its name and a summary.
 
     >>> signals()["character_count"]
     'Code points; 0 for an empty text.'

@@ -122,7 +122,7 @@ def keep(stages: Stages, text: str, notify: Callable[[str], None]) -> None:
     """Apply ``RULE.BOUND=NUMBER`` or ``RULE.among=[...]`` to the last rule of that name in the recipe.
 
     Earlier rules of that name in other lists (a prefilter such as ``extract.early``) are loosened where they would drop what
-    the new bound keeps; ``notify`` is told.
+    the new bound keeps; ``notify`` gets a note.
     """
     key, value = parsed_setting(text, "--keep")
     rule, dot, bound = key.rpartition(".")

@@ -76,7 +76,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def parsed(text: str) -> tuple[Any, Lines]:
-    """A YAML document's value and its lines; raises `RecipeError`, without the file's name, for what is no YAML.
+    """A YAML document's value and its lines; raises `RecipeError`, without the file's name, for invalid YAML.
 
     >>> parsed("{a: 1e-3, b: no, c: [0o17, .5, 4:00:00], d: }")[0]
     {'a': 0.001, 'b': 'no', 'c': [15, 0.5, '4:00:00'], 'd': None}

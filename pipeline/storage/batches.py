@@ -180,7 +180,7 @@ class _Columns:
         return pa.table([columns[name] for name in self.schema.names], schema=self.schema)
 
     def _string_of(self, column: Any, role: str, row: int) -> Any:
-        """A column of text, ids or URLs as strings; `DataError` where it is none."""
+        """A column of text, ids or URLs as strings; `DataError` if it is not text."""
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         to = TEXT if role == "text" else STRING
         name = getattr(self._source.reading, role)

@@ -122,9 +122,9 @@ def is_of_disk(error: BaseException) -> bool:
 def _disk(location: str, number: int) -> str:
     """What is wrong with a disk, and the cure."""
     if number == errno.ENOSPC:
-        return f"{_space_left(location)}. Free some space and run again: what is finished is kept"
+        return f"{_space_left(location)}. Free some space and run again: finished work is kept"
     names = {
-        "EDQUOT": "disk quota exceeded. Free some space and run again: what is finished is kept",
+        "EDQUOT": "disk quota exceeded. Free some space and run again: finished work is kept",
         "EROFS": "read-only file system. Choose another place",
         "ENAMETOOLONG": "file name too long. Choose a shorter path",
         "EMFILE": "too many open files in this process. Raise the limit (ulimit -n)",

@@ -11,7 +11,7 @@ Invariants:
 * An input's ``name`` is unique among the inputs of a run and the same wherever the files are.
 
 A list or crawl may be followed by ``,limit=N`` (its first N), ``,sample=N`` (N of them, drawn by ``,seed=N``, in the list's
-order), and a crawl by ``,kind=wet`` (``warc`` by itself).
+order), and a crawl by ``,kind=wet`` (default: ``warc``).
 """
 
 import gzip

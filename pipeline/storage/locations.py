@@ -1,4 +1,4 @@
-"""Locations: paths and URLs that fsspec understands, and what is at them.
+"""Locations: paths and URLs that fsspec understands, and reading them.
 
 Invariants: nothing is written here. A location is a local path or any URL that fsspec knows (``s3://``, ``https://``,
 ``hf://``). A location that is kept, logged or shown has no credentials (`goldwash.credentials`); `filesystem` puts them back.

@@ -96,11 +96,9 @@ def changed(source: Input, size: int) -> DataError:
         with suppress(OSError):
             os.replace(path, f"{path}.broken")
             return DataError(
-                f"{found}content is another). It is set aside as {source.path}.broken: run again to have it made again"
+                f"{found}content differs). It is set aside as {source.path}.broken: run again to have it made again"
             )
-    return DataError(
-        f"{found}content is another): put the file back, or delete it if a stage of goldwash made it, and run again"
-    )
+    return DataError(f"{found}content differs): put the file back, or delete it if a stage of goldwash made it, and run again")
 
 
 def _digest(path: str) -> str:

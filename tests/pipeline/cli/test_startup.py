@@ -70,7 +70,7 @@ time.sleep(60)
 """
 IN_A_COMMAND = """
 interruption.started()
-interruption.keeps("What is finished in out is kept.")
+interruption.keeps("Finished work in out is kept.")
 from goldwash.pipeline.cli import app
 import goldwash.pipeline.cli.lists as lists
 lists.app.registered_commands.clear()
@@ -87,7 +87,7 @@ app.main()
 
 
 @pytest.mark.parametrize("number", STOPPED)
-@pytest.mark.parametrize(("begin", "message"), [("", "Nothing had begun."), (IN_A_COMMAND, "What is finished in out is kept.")])
+@pytest.mark.parametrize(("begin", "message"), [("", "Nothing had begun."), (IN_A_COMMAND, "Finished work in out is kept.")])
 def test_a_signal_says_what_is_kept(number, begin, message):
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW.format(begin=begin)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -96,7 +96,7 @@ def test_failed_tasks_are_told_with_their_reasons_and_the_ends_of_their_logs(tmp
     assert "heuristics: failed, part 4/6 tasks done, 0 running, 2 failed" in printed
     assert "  part-00001 failed (on " in printed
     assert "    | goldwash.pipeline.storage.failures.DataError: the gold is gone" in printed
-    assert "failed: what is finished is kept; give the same command again to go on from there" in printed
+    assert "failed: finished work is kept; give the same command again to go on from there" in printed
 
 
 def test_of_many_failed_tasks_the_first_are_told_in_full(tmp_path):
@@ -170,7 +170,7 @@ def test_a_run_is_under_way_until_its_driver_is_killed_and_then_it_has_stopped(t
     assert states(run) == ["stopped", "waiting", "waiting"]
     code, printed, _ = cli("status", run)
     assert code == 1
-    assert "stopped: what is finished is kept" in printed
+    assert "stopped: finished work is kept" in printed
 
 
 def test_a_driver_on_another_machine_is_believed_to_live(tmp_path):
