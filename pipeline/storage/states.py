@@ -113,5 +113,8 @@ def heartbeat(task: Task, documents: int, bytes_: int, fraction: float | None = 
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_name(f".half-{os.getpid()}-{task.name}")
     read = {"documents": documents, "bytes": bytes_, **({} if fraction is None else {"fraction": fraction})}
-    half.write_text(json.dumps({**read_state(task), **read}))
-    os.replace(half, file)
+    try:
+        half.write_text(json.dumps({**read_state(task), **read}))
+        os.replace(half, file)
+    finally:
+        half.unlink(missing_ok=True)  # a full disk
