@@ -1,11 +1,12 @@
-"""Where texts quote known sentences: an index of word sequences, and the walk that probes it.
+"""An index of word sequences, and the kernel that finds them in texts.
 
-Law: texts and needles are compared as sequences of normal words: UAX 29 words that begin alphanumeric, in NFKC, casefolded;
-punctuation and white space do not count, so that a sentence wrapped over lines or set in capitals is found. Chinese,
-Japanese and Thai have no spaces, and UAX 29 gives their characters one by one: a word is a character there.
+Invariants:
 
-A needle is found by the hash of its first (up to eight) words, looked up at every word, and confirmed by the hash of all of its
-words, which follows from prefix sums in constant time. Time is linear in the words, whatever the number of needles.
+* Texts and needles are compared as sequences of normal words: UAX 29 words that begin alphanumeric, in NFKC, casefolded.
+  Punctuation and white space do not count, so that a sentence wrapped over lines or set in capitals is found. UAX 29 cuts
+  Chinese, Japanese and Thai, which have no spaces, into single characters: a word is a character there.
+* A needle is found by the hash of its first (up to eight) words, looked up at every word, and confirmed by the hash of all of
+  its words, which follows from prefix sums in constant time. Time is linear in the words, whatever the number of needles.
 """
 
 import unicodedata

@@ -1,18 +1,18 @@
-"""What of a benchmark's items is looked for in texts, and what of an item a text holds.
+"""Which parts of a benchmark's items are looked for in texts, and which items a text quotes.
 
-Law: an item is its words: the question's, then each option's. A *needle* is a run of them. Two rules say which runs, both named
-by their source:
+Invariants: an item is its words: the question's, then each option's. A *needle* is a run of them. Two rules, named by their
+source, choose the runs:
 
 =========  ==================================================================================================================
-``dclm``   the question's last sentence, lengthened to ``min_words`` words; a text that has it quotes the item if it has one of
-           the options, too (2406.11794, section 4.6)
+``dclm``   the question's last sentence, lengthened to ``min_words`` words; nothing of a question of fewer words; a text that
+           holds it quotes the item if it holds one of the options, too (2406.11794, section 4.6)
 ``ngram``  all runs of ``ngram`` words of the question and of each option (GPT-3, 2005.14165, appendix C: 13; Llama 2,
            2307.09288, A.6: 10; PaLM, 2204.02311, section 8: 8 with a coverage of 0.7); a question or option of fewer words,
            but at least ``min_words``, is a run as a whole; a text quotes the item if it holds at least ``min_coverage`` of
            its words
 =========  ==================================================================================================================
 
-Of an item that is quoted all options that the text has count as found, and by ``dclm`` the words before the last sentence.
+Once an item is quoted, all its options that the text holds count as found, and by ``dclm`` the words before the last sentence.
 
 The information of a needle is the sum over its words of how rare each is among the benchmark's own, in bits (add-one estimate
 over 50,000 words more): "which of the following is" has little, a name has much.
