@@ -4,14 +4,14 @@ Invariants:
 
 * What a document loses depends on the documents before it and on the parameters alone: hashes have no seed that changes, and
   there is one writer.
-* The filter is blocked: all bits of an n-gram are in one cache line of 512 bits, so that a look-up waits for memory once instead
-  of seven times, for about a tenth more bits at the same rate (Putze, Sanders, Singler 2007).
+* The filter is blocked: all bits of an n-gram are in one cache line of 512 bits, so that a look-up waits for memory once
+  instead of seven times, for about a tenth more bits at the same rate (Putze, Sanders, Singler 2007).
 * It has at most the promised false-positive rate once all n-grams that it was sized for are in it.
 
-A *unit* is a line. Its n-grams are all runs of ``max_n`` tokens (UAX 29, with punctuation, without white space). A unit of fewer
-tokens, but at least ``min_n``, is one n-gram; a shorter unit has none and is never removed. A unit is removed if more than
-``threshold`` of its n-grams were in the filter before any of its own went in; otherwise all of them go in. A document is dropped
-if more than ``threshold`` of the n-grams of all its units had been seen.
+A *unit* is a line. Its n-grams are all runs of ``max_n`` tokens (UAX 29, with punctuation, without white space). A unit of
+fewer tokens, but at least ``min_n``, is one n-gram; a shorter unit has none and is never removed. A unit is removed if more
+than ``threshold`` of its n-grams were in the filter before any of its own went in; otherwise all of them go in. A document
+is dropped if more than ``threshold`` of the n-grams of all its units had been seen.
 """
 
 from dataclasses import dataclass
