@@ -1,6 +1,6 @@
 """This package's exception, for input that cannot be used."""
 
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 
 
 class EvidenceError(DataError):

@@ -13,10 +13,12 @@ from goldwash import __version__
 from goldwash.pipeline.recipes.recipe import Recipe
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.storage.atomic import write_text
-from goldwash.pipeline.storage.inputs import Input, check_unchanged
-from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, sizes_in
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import check_unchanged
+from goldwash.pipeline.storage.locations import filesystem, is_local, join, sizes_in
 from goldwash.pipeline.storage.ownership import entries
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
+from goldwash.pipeline.storage.source import Input
 
 DATASET = "dataset"
 REPORT, RECIPE = "_report.json", "_recipe.yaml"

@@ -15,16 +15,18 @@ from typing import Any
 from goldwash import __version__
 from goldwash.credentials import kept_apart
 from goldwash.pipeline.dataset import publish
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.recipe import Recipe, unresolved
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import RecipeError, Run, RunError, Stage, claim, compile_kernels, done
+from goldwash.pipeline.stage import Run, RunError, Stage, claim, compile_kernels, done
 from goldwash.pipeline.storage.atomic import write_json, write_text
-from goldwash.pipeline.storage.inputs import Input, find_archives, find_shards, kind_of, stage_shards
-from goldwash.pipeline.storage.locations import DataError, join, read_json, read_text
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import find_archives, find_shards, kind_of, stage_shards
+from goldwash.pipeline.storage.locations import join, read_json, read_text
 from goldwash.pipeline.storage.locks import run_lock
 from goldwash.pipeline.storage.ownership import check_apart, check_ours, entries
 from goldwash.pipeline.storage.sealed import read_sealed
-from goldwash.pipeline.storage.source import PLAIN, Reading
+from goldwash.pipeline.storage.source import PLAIN, Input, Reading
 
 Notify = Callable[[str], None]
 RUN, INPUTS, RECIPE = "run.json", "inputs.json", "recipe.yaml"

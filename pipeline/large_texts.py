@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.storage.parquet import dropped_table
+from goldwash.pipeline.storage.tables import dropped_table
 
 MAX_TEXT_BYTES = 100_000_000
 """Default of the stages' ``max_text_bytes``: below it a task stays under 2 GB."""

@@ -26,17 +26,14 @@ from goldwash.errors import GoldwashError
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.jit import warm_up
 from goldwash.pipeline.code import code_digest
-from goldwash.pipeline.parameters import RecipeError as RecipeError
-from goldwash.pipeline.parameters import fits as fits
-from goldwash.pipeline.parameters import kind_name as kind_name
-from goldwash.pipeline.parameters import nearest as nearest
-from goldwash.pipeline.parameters import plain
+from goldwash.pipeline.parameters import RecipeError, fits, kind_name, nearest, plain
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.storage.atomic import clear_halves, write_json
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError, join, read_json, sizes_in
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import join, read_json, sizes_in
 from goldwash.pipeline.storage.ownership import check_ours
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, finished_markers
 
 Work = Callable[[Task], None]

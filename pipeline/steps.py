@@ -33,7 +33,7 @@ from goldwash.filters.signals import EDITS, SIGNALS, Edit, Keep, Signal, SignalE
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.report import Count
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 
 BOUNDS = ("min", "max", "above", "below")
 LABELS: dict[str, pa.DataType] = {"language": pa.string(), "language_probability": pa.float64()}

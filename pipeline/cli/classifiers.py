@@ -82,8 +82,8 @@ def sources(name: str) -> list[str]:
 
 def _settings(per_class: int | None, seed: int | None, given: "Sequence[str]") -> "Settings":
     from goldwash.classifiers.train import Settings
+    from goldwash.pipeline.parameters import RecipeError, nearest
     from goldwash.pipeline.recipes.reading import parsed_setting
-    from goldwash.pipeline.stage import RecipeError, nearest
 
     values: dict[str, Any] = {k: v for k, v in (("per_class", per_class), ("seed", seed)) if v is not None}
     values |= dict(map(parsed_setting, given))

@@ -107,7 +107,7 @@ def what_if(
     """Count the documents that other bounds, or other fractions of a score, would keep; no text is read again."""
     from goldwash.pipeline.inspect.summary import share
     from goldwash.pipeline.inspect.what_if import what_if as answer
-    from goldwash.pipeline.stage import RecipeError
+    from goldwash.pipeline.parameters import RecipeError
 
     if fraction and keep:
         raise RecipeError("give --keep or --fraction, not both")

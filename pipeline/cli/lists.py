@@ -63,9 +63,10 @@ def recipe(
     resolved: Annotated[bool, typer.Option("--resolved", help="Print every parameter, defaults included.")] = False,
 ) -> None:
     """Print a recipe, list the recipes, or write a new one that extends another."""
+    from goldwash.pipeline.parameters import RecipeError
+    from goldwash.pipeline.recipes import names
     from goldwash.pipeline.recipes import recipe as recipes
     from goldwash.pipeline.recipes.reading import parsed
-    from goldwash.pipeline.stage import RecipeError
 
     words = name or []
     if words[:1] == ["new"]:
@@ -73,7 +74,7 @@ def recipe(
             raise RecipeError("expected `goldwash recipe new FILE.yaml --extends NAME`")
         _write_recipe(words[1], extends)
     elif not words:
-        for known in recipes.names():
+        for known in names():
             say(f"  {known:12s} {parsed(recipes.source(known))[0].get('description', '')}")
     elif len(words) > 1:
         raise RecipeError(f"expected one recipe, found {len(words)}: {' '.join(words)}")
@@ -84,14 +85,15 @@ def recipe(
 
 
 def _write_recipe(file: str, extends: str) -> None:
+    from goldwash.pipeline.parameters import RecipeError
+    from goldwash.pipeline.recipes import names
     from goldwash.pipeline.recipes import recipe as recipes
-    from goldwash.pipeline.stage import RecipeError
 
     path = Path(file)
     if path.suffix not in (".yaml", ".yml"):
         raise RecipeError(f"{file}: give a file name that ends in .yaml")
     base = recipes.located(extends)
-    named = extends if extends in recipes.names() else os.path.relpath(base, path.parent)
+    named = extends if extends in names() else os.path.relpath(base, path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as opened:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from goldwash.pipeline.flow import Options, Step
     from goldwash.pipeline.recipes.recipe import Recipe
     from goldwash.pipeline.stage import Stage
-    from goldwash.pipeline.storage.inputs import Input
+    from goldwash.pipeline.storage.source import Input
 
 SUMMARY = (
     Column("stage / rule"), Column("documents", True), Column("of stage", True, 1), Column("of all", True, 2),

@@ -34,7 +34,7 @@ from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.index import found, index_of
 from goldwash.pipeline.decontamination.shapes import OPTIONS, QUESTIONS, ShapeError, answer_of, named, place_of, question_of
 from goldwash.pipeline.sample.crawl import write_sample
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 
 SAMPLE = "sample"
 

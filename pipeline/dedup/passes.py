@@ -44,18 +44,16 @@ from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.components import link, pairs, settle
 from goldwash.pipeline.dedup.pass_files import Checks, fixed_bytes, written
 from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of
+from goldwash.pipeline.stage import Load, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.storage.atomic import write_json
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
-from goldwash.pipeline.storage.parquet import (
-    dropped_table,
-    not_read,
-    schema_of,
-    with_column,
-    with_fields,
-)
+from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.parquet_rows import not_read
+from goldwash.pipeline.storage.locations import filesystem, join, read_json
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tables import dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.storage.verified import verified
 

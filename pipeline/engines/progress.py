@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from goldwash.pipeline.storage.locations import DataError, is_local, join, names_in, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import is_local, join, names_in, read_json
 from goldwash.pipeline.storage.states import logs_of
 from goldwash.pipeline.storage.tasks import Task, finished_markers
 from goldwash.text_output import printable

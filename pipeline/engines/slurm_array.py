@@ -47,7 +47,8 @@ from goldwash.pipeline.engines.work import (
 )
 from goldwash.pipeline.stage import RunError, Work
 from goldwash.pipeline.storage.atomic import atomic_write, write_json
-from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import filesystem, join, read_json
 from goldwash.pipeline.storage.states import forget_states, logs_of, read_state, write_state
 from goldwash.pipeline.storage.tasks import Task
 

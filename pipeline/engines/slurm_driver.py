@@ -30,7 +30,8 @@ from goldwash.pipeline.inspect.status import StageStatus, overall, status
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import RunError, Work
 from goldwash.pipeline.storage.atomic import write_json
-from goldwash.pipeline.storage.locations import DataError, join, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import join, read_json
 from goldwash.pipeline.storage.locks import STALE_SECONDS, LockError
 from goldwash.pipeline.storage.tasks import Task
 from goldwash.text_output import printable

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from goldwash.pipeline.engines import slurm_commands as commands
 from goldwash.pipeline.engines.settings import Cluster, settings_of
-from goldwash.pipeline.stage import RecipeError, RunError
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.stage import RunError
 from goldwash.pipeline.storage.locations import filesystem, is_local, join
 from goldwash.text_output import printable
 

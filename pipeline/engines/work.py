@@ -28,10 +28,12 @@ from datatrove.pipeline.base import PipelineStep
 
 from goldwash.filters.fetch import FetchError
 from goldwash.pipeline.engines.task_log import task_log
-from goldwash.pipeline.stage import RecipeError, RunError, Work
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.stage import RunError, Work
 from goldwash.pipeline.storage.atomic import write_json
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import check_unchanged
-from goldwash.pipeline.storage.locations import DataError, join, names_in
+from goldwash.pipeline.storage.locations import join, names_in
 from goldwash.pipeline.storage.retry import ATTEMPTS, exhausted, is_transient, pause
 from goldwash.pipeline.storage.states import begun, forget_state, log_of, logs_of, write_state
 from goldwash.pipeline.storage.tasks import Task, finished, finished_markers

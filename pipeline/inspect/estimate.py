@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from goldwash.pipeline.recipes.recipe import Recipe
 from goldwash.pipeline.stage import Load, Stage
-from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.source import Input
 
 WARC_BYTES, PAGE_WARC_BYTES, PAGE_HTML_BYTES, PAGE_TEXT_BYTES = 1_050_000_000, 31_000, 148_000, 3_250
 SHARD_TEXT_RATIO = 2.5

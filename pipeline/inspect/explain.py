@@ -20,7 +20,8 @@ from goldwash.pipeline.inspect.status import stage_in
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.addresses import located
-from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import filesystem, join, read_json
 from goldwash.text_output import printable
 
 COPY = re.compile(r"copy of (\d+):(\d+)")

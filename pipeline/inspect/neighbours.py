@@ -24,7 +24,8 @@ from goldwash.pipeline.flow import run_folders
 from goldwash.pipeline.inspect.explain import PROPOSED, SEEN, names_of
 from goldwash.pipeline.stages.minhash import MinHash, signatures_of
 from goldwash.pipeline.storage.addresses import located
-from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import filesystem, join, read_json
 from goldwash.text_output import printable
 
 TOKEN = re.compile(r"(?=.*[0-9A-Za-z])[!-~]+")

@@ -22,13 +22,14 @@ import pyarrow.parquet as pq
 
 from goldwash.filters.signals import Keep, Signal, SignalError, Values
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.stage import RecipeError, nearest
+from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.stages.quality import weights_in
 from goldwash.pipeline.steps import BOUNDS, Step
 from goldwash.pipeline.storage.addresses import located
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
-from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
+from goldwash.pipeline.storage.locations import filesystem, join, read_json
 
 
 @dataclass

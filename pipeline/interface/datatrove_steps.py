@@ -26,15 +26,16 @@ from goldwash.filters.texts import TextError, Texts
 from goldwash.pipeline.decontamination.matching import quotes_of
 from goldwash.pipeline.dedup import minhash as kernels
 from goldwash.pipeline.interface.memory import stage as stage_named
-from goldwash.pipeline.stage import RecipeError, Stage, compile_kernels
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.stage import Stage, compile_kernels
 from goldwash.pipeline.stages.decontaminate import Decontaminate as DecontaminateStage
 from goldwash.pipeline.stages.decontaminate import acted, prepared
 from goldwash.pipeline.stages.heuristics import Heuristics, cleaned
 from goldwash.pipeline.stages.minhash import MinHash
 from goldwash.pipeline.stages.score import Score as ScoreStage
 from goldwash.pipeline.steps import sees_row
-from goldwash.pipeline.storage.locations import DataError
-from goldwash.pipeline.storage.parquet import BATCH_BYTES
+from goldwash.pipeline.storage.batches import BATCH_BYTES
+from goldwash.pipeline.storage.failures import DataError
 
 BATCH_DOCUMENTS = 5000
 """Most documents per batch."""

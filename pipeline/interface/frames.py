@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from goldwash.filters.texts import TextError, Texts
-from goldwash.pipeline.storage.locations import DataError
-from goldwash.pipeline.storage.parquet import with_column
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.tables import with_column
 
 Rows = npt.NDArray[np.int64]
 

@@ -24,13 +24,17 @@ import pyarrow.parquet as pq
 
 from goldwash.pipeline import flow
 from goldwash.pipeline.interface.frames import Frame
+from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import RecipeError, Run, Stage, Work, nearest, reports_of
+from goldwash.pipeline.stage import Run, Stage, Work, reports_of
 from goldwash.pipeline.stages import STAGES
-from goldwash.pipeline.storage.inputs import Input, find_shards
-from goldwash.pipeline.storage.locations import DataError, read_json
-from goldwash.pipeline.storage.parquet import DROPPED, ShardWriter
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import find_shards
+from goldwash.pipeline.storage.locations import read_json
+from goldwash.pipeline.storage.parquet import ShardWriter
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tables import DROPPED
 from goldwash.pipeline.storage.tasks import Task, finished
 
 Data = TypeVar("Data")

@@ -17,7 +17,8 @@ from goldwash.pipeline.interface.memory import settings_of
 from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run
-from goldwash.pipeline.storage.locations import DataError, filesystem, join, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import filesystem, join, read_json
 
 Place = str | os.PathLike[str]
 

@@ -22,9 +22,9 @@ from goldwash.filters.signals import SIGNALS, Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.interface.frames import Frame, Rows
 from goldwash.pipeline.interface.memory import Applied, Data, apply, stage
-from goldwash.pipeline.stage import RecipeError, nearest
-from goldwash.pipeline.storage.locations import DataError
-from goldwash.pipeline.storage.parquet import BATCH_BYTES
+from goldwash.pipeline.parameters import RecipeError, nearest
+from goldwash.pipeline.storage.batches import BATCH_BYTES
+from goldwash.pipeline.storage.failures import DataError
 
 COPY = re.compile(r"copy of (?:(\d+):)?(\d+)")
 """The detail of a dropped copy, which names the kept document: ``copy of SHARD:ROW``, or ``copy of ID``."""

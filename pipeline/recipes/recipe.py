@@ -38,11 +38,9 @@ from pathlib import Path
 from typing import Any
 
 from goldwash.pipeline.parameters import RecipeError, nearest
-from goldwash.pipeline.recipes import FOLDER, changes
-from goldwash.pipeline.recipes import names as names
+from goldwash.pipeline.recipes import FOLDER, changes, names
 from goldwash.pipeline.recipes.plugins import declared_names, load_custom, packed
-from goldwash.pipeline.recipes.reading import Lines, parsed, read, text_of, written
-from goldwash.pipeline.recipes.reading import parsed_setting as parsed_setting
+from goldwash.pipeline.recipes.reading import Lines, parsed, parsed_setting, read, text_of, written
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
 

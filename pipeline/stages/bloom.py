@@ -24,12 +24,14 @@ from goldwash.filters.edits import stripped
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.bloom import LEAST_RATE, MOST_BLOCKS, Outcome, Pass, Sizing, ngram_count, run_pass, sizing
 from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
+from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.machine import available_memory
-from goldwash.pipeline.storage.parquet import DROPPED, dropped_table, schema_of, with_column, with_fields
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tables import DROPPED, dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 log = logging.getLogger("goldwash")

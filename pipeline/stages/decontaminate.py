@@ -28,12 +28,15 @@ from goldwash.pipeline.decontamination.benchmarks import Item, items_of
 from goldwash.pipeline.decontamination.matching import Needles, Quote, Rule, document_counts, needles_of, quotes_of
 from goldwash.pipeline.decontamination.report import HITS, disclosed
 from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, finish, markers_of, reports_of, stage_of, tasks_for
+from goldwash.pipeline.stage import Cost, Load, Run, Stage, finish, markers_of, reports_of, stage_of, tasks_for
 from goldwash.pipeline.storage.atomic import write_json
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError, join, read_json
-from goldwash.pipeline.storage.parquet import dropped_table, schema_of, with_column, with_fields
+from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import join, read_json
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tables import dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 RULE, COVERAGE = "benchmark_item_count", "benchmark_coverage"

@@ -14,7 +14,8 @@ import pyarrow as pa
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.normal_form import KEY_BYTES, text_key, url_key
 from goldwash.pipeline.dedup.passes import Copies, check_keep, passes_memory
-from goldwash.pipeline.stage import Cost, Load, RecipeError
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.stage import Cost, Load
 
 
 @dataclass(frozen=True)

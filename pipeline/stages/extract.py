@@ -57,15 +57,19 @@ from goldwash.pipeline.html.decoding import (
 )
 from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
 from goldwash.pipeline.html.visible_text import visible
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of
+from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.steps import Step, clean
+from goldwash.pipeline.storage.batches import BATCH_BYTES
 from goldwash.pipeline.storage.downloads import local_copy
-from goldwash.pipeline.storage.inputs import ARCHIVE_ENDINGS, HTML_ENDINGS, Input
-from goldwash.pipeline.storage.locations import DataError, is_local
-from goldwash.pipeline.storage.parquet import BATCH_BYTES, DOCUMENT, DROPPED, with_fields
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import ARCHIVE_ENDINGS, HTML_ENDINGS
+from goldwash.pipeline.storage.locations import is_local
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import heartbeat
+from goldwash.pipeline.storage.tables import DOCUMENT, DROPPED, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.warc.http import HEAD_BYTES, TooLarge, response
 from goldwash.pipeline.warc.records import Damage, Record, Seams, arc_id, records

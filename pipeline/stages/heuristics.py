@@ -28,9 +28,10 @@ from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, finish, stage_of, tasks_for
 from goldwash.pipeline.steps import LABELS, Documents, Step, clean, columns_of, plan_of, sees_row
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError
-from goldwash.pipeline.storage.parquet import dropped_table, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tables import dropped_table, texts_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.text_output import printable
 

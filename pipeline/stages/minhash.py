@@ -42,9 +42,11 @@ from goldwash.pipeline.dedup.passes import (
     passes_memory,
     starts_of,
 )
-from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Tasks, markers_of, stage_of
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.stage import Cost, Load, Run, Tasks, markers_of, stage_of
 from goldwash.pipeline.storage.atomic import write_json
-from goldwash.pipeline.storage.locations import DataError, join
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 DOCUMENTS_A_PART = 100_000

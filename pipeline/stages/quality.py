@@ -36,13 +36,16 @@ from goldwash.classifiers.train import Settings, train
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.signals import SignalError
 from goldwash.filters.texts import Texts
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
+from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
 from goldwash.pipeline.storage.atomic import atomic_write
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError, is_local, join
-from goldwash.pipeline.storage.parquet import DOCUMENT, dropped_table, schema_of, with_column, with_fields
+from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import is_local, join
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tables import DOCUMENT, dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.storage.verified import verified
 

@@ -25,11 +25,13 @@ from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.scorers import Scorer, named_errors, scorer
 from goldwash.filters.signals import SIGNALS, SignalError
 from goldwash.filters.texts import Texts
+from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import Cost, Load, RecipeError, Run, Stage, finish, nearest, stage_of, tasks_for
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.parquet import DOCUMENT, schema_of, with_column, with_fields
+from goldwash.pipeline.stage import Cost, Load, Run, Stage, finish, stage_of, tasks_for
+from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tables import DOCUMENT, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 TRIED = pa.table({"text": ["a text to begin with", ""], "url": ["http://a.example/", ""]})

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from goldwash.pipeline.storage.locations import DataError, exists, is_local, join, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import exists, is_local, join, read_json
 
 RUN = "run.json"
 STAGE = re.compile(r"(?:(?P<number>\d+)-)?(?P<name>[A-Za-z_]\w*)(?:#(?P<nth>\d+))?")

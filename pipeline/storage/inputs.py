@@ -29,24 +29,16 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from goldwash.credentials import kept_apart, shown
 from goldwash.filters.fetch import file_digest
 from goldwash.pipeline.storage.addresses import check_not_twice, located
 from goldwash.pipeline.storage.downloads import local_copy
-from goldwash.pipeline.storage.failures import in_plain_words
+from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.formats import FORMATS, PACKINGS, Format, format_by_name, format_of, plain_name
-from goldwash.pipeline.storage.locations import (
-    DataError,
-    exists,
-    filesystem,
-    is_local,
-    join,
-    kept_apart,
-    shown,
-)
+from goldwash.pipeline.storage.locations import exists, filesystem, is_local, join
 from goldwash.pipeline.storage.retry import with_retries
 from goldwash.pipeline.storage.sealed import read_sealed
-from goldwash.pipeline.storage.source import PLAIN, Reading
-from goldwash.pipeline.storage.source import Input as Input
+from goldwash.pipeline.storage.source import PLAIN, Input, Reading
 from goldwash.pipeline.storage.verified import changed
 
 ARCHIVE_ENDINGS = (

@@ -12,11 +12,8 @@ from typing import Any
 
 import fsspec
 
-from goldwash.credentials import kept_apart as kept_apart
-from goldwash.credentials import shown as shown
-from goldwash.credentials import with_credentials
-from goldwash.pipeline.storage.failures import DataError as DataError
-from goldwash.pipeline.storage.failures import in_plain_words
+from goldwash.credentials import shown, with_credentials
+from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.retry import with_retries
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import filesystem, is_local, join, read_json
 
 LOCK = ".goldwash-lock"
 REFRESH_SECONDS = 20.0

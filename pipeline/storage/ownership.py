@@ -3,7 +3,8 @@
 import os
 from collections.abc import Collection, Iterable
 
-from goldwash.pipeline.storage.locations import DataError, filesystem, is_local
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import filesystem, is_local
 from goldwash.pipeline.storage.locks import LOCK
 from goldwash.pipeline.storage.retry import with_retries
 

@@ -8,18 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goldwash.pipeline.storage.atomic import atomic_write
-from goldwash.pipeline.storage.batches import BATCH_BYTES as BATCH_BYTES
-from goldwash.pipeline.storage.batches import NULL_TEXT as NULL_TEXT
-from goldwash.pipeline.storage.batches import read_batches as read_batches
-from goldwash.pipeline.storage.batches import schema_of as schema_of
 from goldwash.pipeline.storage.failures import in_plain_words
-from goldwash.pipeline.storage.formats.parquet_rows import not_read as not_read
-from goldwash.pipeline.storage.tables import DOCUMENT as DOCUMENT
-from goldwash.pipeline.storage.tables import DROPPED as DROPPED
-from goldwash.pipeline.storage.tables import dropped_table as dropped_table
-from goldwash.pipeline.storage.tables import texts_of as texts_of
-from goldwash.pipeline.storage.tables import with_column as with_column
-from goldwash.pipeline.storage.tables import with_fields as with_fields
 from goldwash.pipeline.storage.verified import footer_of
 
 ROW_GROUP_BYTES = 16 << 20

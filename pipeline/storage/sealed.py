@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from goldwash.pipeline.storage.atomic import write_json
-from goldwash.pipeline.storage.locations import DataError, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import read_json
 
 DIGEST = "digest"
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from goldwash.pipeline.storage.atomic import write_json
-from goldwash.pipeline.storage.locations import DataError, filesystem, is_local, join, names_in, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import filesystem, is_local, join, names_in, read_json
 
 
 class Task(Protocol):

@@ -11,11 +11,14 @@ import pyarrow as pa
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError, is_local, join, size_of, sizes_in
-from goldwash.pipeline.storage.parquet import DROPPED, NULL_TEXT, ShardWriter, dropped_table, read_batches, texts_of
+from goldwash.pipeline.storage.batches import NULL_TEXT, read_batches
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import is_local, join, size_of, sizes_in
+from goldwash.pipeline.storage.parquet import ShardWriter
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import heartbeat
+from goldwash.pipeline.storage.tables import DROPPED, dropped_table, texts_of
 
 
 @dataclass(frozen=True)

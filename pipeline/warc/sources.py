@@ -84,11 +84,11 @@ class Source:
 
     def empty_line(self, place: int) -> int:
         """Where the first empty line from a place on ends; -1 if there is none within `HEAD_BYTES`."""
-        if self._empty_line < place:
+        if self._empty_line <= place:
             at = place
             while True:
                 self.fill(at + LOOK)
-                found = _EMPTY_LINE.search(self.data, max(0, at - 2 - self.base))
+                found = _EMPTY_LINE.search(self.data, max(place, at - 2) - self.base)
                 if found or self.ended or self.filled - place > HEAD_BYTES:
                     self._empty_line = self.base + found.end() if found else self.filled + HEAD_BYTES
                     break

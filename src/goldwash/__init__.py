@@ -32,8 +32,9 @@ if TYPE_CHECKING:
         near_duplicates,
         signals,
     )
-    from goldwash.pipeline.stage import RecipeError, RunError
-    from goldwash.pipeline.storage.locations import DataError
+    from goldwash.pipeline.parameters import RecipeError
+    from goldwash.pipeline.stage import RunError
+    from goldwash.pipeline.storage.failures import DataError
 
     __version__: str
 

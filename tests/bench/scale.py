@@ -31,7 +31,7 @@ from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Work, markers_of, stage_of
 from goldwash.pipeline.stages.minhash import MinHash
-from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 SIZES = (1_000_000, 2_000_000, 4_000_000)

@@ -14,7 +14,7 @@ from goldwash.classifiers.train import Settings, train
 from goldwash.pipeline.cli import app as command_line
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Work
-from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, finished
 from tests.support.processes import goldwash as goldwash
 

@@ -9,8 +9,8 @@ import pytest
 from goldwash.pipeline import dataset
 from goldwash.pipeline.dataset import REPORT, UNFINISHED, publish
 from goldwash.pipeline.recipes.recipe import load
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
-from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.storage.source import Input
 from tests.pipeline.conftest import shard
 

@@ -18,7 +18,8 @@ import pytest
 from goldwash.pipeline.flow import begin, run_recipe
 from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.storage.atomic import write_json
-from goldwash.pipeline.storage.inputs import Input, path_of
+from goldwash.pipeline.storage.inputs import path_of
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.warc.records import Record, records
 from tests.pipeline.conftest import goldwash, here, rows
 

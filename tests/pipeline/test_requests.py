@@ -13,8 +13,8 @@ from goldwash.pipeline.flow import Options, Request, begin, resumed, run_recipe,
 from goldwash.pipeline.recipes.recipe import Recipe
 from goldwash.pipeline.stage import RunError
 from goldwash.pipeline.stages import STAGES
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
-from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.storage.locks import LockError, run_lock
 from tests.pipeline.conftest import here, rows, shard
 from tests.support.archives import gzipped, warc

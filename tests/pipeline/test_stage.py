@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from goldwash.pipeline.stage import RecipeError, claim, done
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.stage import claim, done
 from goldwash.pipeline.stages import STAGES
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.source import Input
 from tests.pipeline.conftest import here, shard
 
 STEP = {"keep": "word_count", "min": 1}

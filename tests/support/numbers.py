@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 SCHEMA = pa.schema([("n", pa.int64())])

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from goldwash.credentials import shown
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.formats import delimited, json_lines, parquet_rows
-from goldwash.pipeline.storage.locations import filesystem, shown
+from goldwash.pipeline.storage.locations import filesystem
 from goldwash.pipeline.storage.source import Input
 
 

@@ -100,7 +100,7 @@ def test_plan_of_mixtures_goes_round_through_olmixs_files(tmp_path: Path) -> Non
     ],
 )
 def test_plans_that_are_refused(words: tuple[str, ...], message: str) -> None:
-    from goldwash.pipeline.storage.locations import DataError
+    from goldwash.pipeline.storage.failures import DataError
 
     with pytest.raises(DataError, match=message):
         goldwash("plan", *words)

@@ -15,7 +15,7 @@ from goldwash.pipeline.cli import terminal
 from goldwash.pipeline.cli.errors import sentence
 from goldwash.pipeline.cli.terminal import Column, EscapedLog, Row, command, notify, say, show_table
 from goldwash.pipeline.inspect.summary import loss_lines, losses_of
-from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.parameters import RecipeError
 from tests.pipeline.conftest import shard
 
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b\ufeff]")
@@ -111,7 +111,7 @@ def test_each_class_of_errors_is_known_to_the_command_line():
     from goldwash.filters.signals import SignalError
     from goldwash.pipeline.report import ReportError
     from goldwash.pipeline.stage import RunError
-    from goldwash.pipeline.storage.locations import DataError
+    from goldwash.pipeline.storage.failures import DataError
 
     for kind in (TrainingError, ModelError, FetchError, ListError, SignalError, ReportError, RunError, DataError, RecipeError):
         assert sentence(kind("a b")) == "a b"

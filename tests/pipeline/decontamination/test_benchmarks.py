@@ -10,7 +10,7 @@ from goldwash.filters import fetch
 from goldwash.pipeline.decontamination import benchmarks
 from goldwash.pipeline.decontamination.benchmarks import PUBLISHED, items_of
 from goldwash.pipeline.stages import decontaminate
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import here, rows, shard
 from tests.pipeline.storage.test_remote import Quiet, server  # noqa: F401  (a fixture)
 

@@ -11,7 +11,7 @@ import pytest
 
 from goldwash.pipeline.decontamination.benchmarks import items_of
 from goldwash.pipeline.decontamination.shapes import ShapeError, question_of
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 
 Q, AB, ABCD = "Which pan?", ("tin", "iron"), ("tin", "iron", "clay", "none of them")
 LETTERED = [{"label": letter, "text": text} for letter, text in zip("ABCD", ABCD, strict=True)]

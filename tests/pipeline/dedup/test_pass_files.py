@@ -24,8 +24,8 @@ from goldwash.pipeline.stage import RunError, Work
 from goldwash.pipeline.stages import minhash
 from goldwash.pipeline.stages.exact import Exact
 from goldwash.pipeline.stages.minhash import MinHash
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task
 from tests.conftest import ROOT
 from tests.pipeline.conftest import here, rows, shard

@@ -19,15 +19,16 @@ from hypothesis import strategies as st
 from goldwash.pipeline.dedup import passes as copies
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.flow import run_recipe
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import RecipeError, Run, Stage, Work
+from goldwash.pipeline.stage import Run, Stage, Work
 from goldwash.pipeline.stages import minhash
 from goldwash.pipeline.stages.exact import Exact
 from goldwash.pipeline.stages.minhash import MinHash, signatures_of
 from goldwash.pipeline.storage import tasks as disk
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from tests.pipeline.conftest import here, rows, shard
 from tests.pipeline.stages.test_bloom import line

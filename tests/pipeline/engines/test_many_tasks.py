@@ -18,8 +18,8 @@ from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.stages.minhash import MinHash
 from goldwash.pipeline.storage import atomic, locations, states
 from goldwash.pipeline.storage import tasks as tasks_
-from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import join
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 MANY = 10_000

@@ -12,8 +12,8 @@ from rich.console import Console
 from goldwash.pipeline.engines.progress import Bar, Counter, Course, Lines, Progress
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.storage import states
-from goldwash.pipeline.storage.inputs import Input
 from goldwash.pipeline.storage.locations import read_json
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import heartbeat, write_state
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 

@@ -14,8 +14,9 @@ from goldwash.pipeline.engines.ray import Ray
 from goldwash.pipeline.engines.settings import Screen, Settings, engine_names, settings_of
 from goldwash.pipeline.engines.slurm import Slurm
 from goldwash.pipeline.flow import Request
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.recipe import load
-from goldwash.pipeline.stage import RecipeError, Run, RunError
+from goldwash.pipeline.stage import Run, RunError
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.tasks import Task
 

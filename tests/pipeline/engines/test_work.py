@@ -26,9 +26,11 @@ from goldwash.pipeline.stage import RunError, Tasks, stage_of
 from goldwash.pipeline.stages.extract import Extract
 from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.storage import locations, states
-from goldwash.pipeline.storage.inputs import Input, check_unchanged, find_shards, input_at
-from goldwash.pipeline.storage.locations import DataError, sizes_in
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import check_unchanged, find_shards, input_at
+from goldwash.pipeline.storage.locations import sizes_in
 from goldwash.pipeline.storage.retry import ATTEMPTS, is_transient
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import read_state, state_file
 from goldwash.pipeline.storage.tasks import Task, TaskOutput, finished_markers
 from tests.pipeline.conftest import here, rows, shard

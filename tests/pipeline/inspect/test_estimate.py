@@ -6,7 +6,7 @@ from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.stage import Load
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.stages.extract import RATES
-from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.source import Input
 
 DUMP = [Input(f"https://a.example/{n}.warc.gz", 0, "") for n in range(90_000)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from goldwash.pipeline.inspect.explain import explained, names_of
 from goldwash.pipeline.inspect.neighbours import near
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import rows, shard
 
 WORDS = "The river runs down from the hills and the old mill turns with it all day long, and nobody counts the stones in it."

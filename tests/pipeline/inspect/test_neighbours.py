@@ -12,7 +12,8 @@ from goldwash.pipeline.flow import run_recipe
 from goldwash.pipeline.inspect.neighbours import Neighbour, near
 from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.stages.minhash import MinHash
-from goldwash.pipeline.storage.locations import DataError, read_json
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import read_json
 from tests.pipeline.conftest import here, rows, shard
 from tests.pipeline.stages.test_bloom import line
 from tests.pipeline.stages.test_minhash import shingles_of, true_jaccard

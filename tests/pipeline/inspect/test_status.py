@@ -17,7 +17,7 @@ from goldwash.pipeline.flow import run_recipe
 from goldwash.pipeline.inspect.status import LOG_LINES, SHOWN, StageStatus, overall, status
 from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.stage import RunError
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.tasks import Task
 from tests.pipeline.conftest import goldwash, here
 from tests.pipeline.test_flow import digests, folders

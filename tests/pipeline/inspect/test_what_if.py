@@ -8,11 +8,11 @@ import pytest
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.flow import run_stage
 from goldwash.pipeline.inspect.what_if import what_if
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import RecipeError
 from goldwash.pipeline.stages.heuristics import Heuristics
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
-from goldwash.pipeline.storage.locations import DataError
 
 STEPS = [
     {"edit": "remove_urls"},

@@ -20,8 +20,8 @@ from datatrove.pipeline.writers import JsonlWriter
 import goldwash
 from goldwash.datatrove import Clean, Decontaminate, MinHashSignatures, Score
 from goldwash.pipeline.decontamination.benchmarks import items_of
-from goldwash.pipeline.stage import RecipeError
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.storage.failures import DataError
 
 Row = dict[str, Any]
 

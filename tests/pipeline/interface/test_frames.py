@@ -12,7 +12,7 @@ import pytest
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.interface.frames import Frame
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 
 TEXTS = ["one two three", "", "Straße 🏅", "vier"]
 URLS = ["https://a.example/", None, "https://b.example/", ""]
@@ -142,7 +142,7 @@ def test_columns_have_other_names() -> None:
 
 
 def test_dropped_documents_have_the_callers_id_and_url() -> None:
-    from goldwash.pipeline.storage.parquet import dropped_table
+    from goldwash.pipeline.storage.tables import dropped_table
 
     gone = dropped_table(pa.array(["3", "1"]), pa.array(["", ""]), "rule", [1.0, 2.0], [None, "x"])
     table = Frame.of(pa.table(COLUMNS)).dropped(gone)

@@ -11,10 +11,11 @@ import pytest
 
 import goldwash
 from goldwash.pipeline.interface.memory import settings_of
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes import recipe as recipes
-from goldwash.pipeline.stage import RecipeError, Stage
+from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import rows
 
 

@@ -6,8 +6,8 @@ import pytest
 
 import goldwash
 from goldwash.pipeline.interface.memory import in_process
-from goldwash.pipeline.stage import RecipeError
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import rows
 
 

@@ -11,9 +11,9 @@ from goldwash.filters.signals import SIGNALS
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.benchmarks import items_of
 from goldwash.pipeline.interface.texts import batches
-from goldwash.pipeline.stage import RecipeError
-from goldwash.pipeline.storage.locations import DataError
-from goldwash.pipeline.storage.parquet import BATCH_BYTES
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.storage.batches import BATCH_BYTES
+from goldwash.pipeline.storage.failures import DataError
 from tests.reference import REFERENCE
 
 GOLD = "the pan and the river give the gold that the miner has sought for all his life and more"

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from goldwash.filters.signals import SIGNALS
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes import changes, names
 from goldwash.pipeline.recipes.recipe import load, source, stage_alone
-from goldwash.pipeline.stage import RecipeError
 
 
 @pytest.fixture

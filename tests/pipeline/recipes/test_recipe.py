@@ -7,9 +7,9 @@ import yaml
 
 from goldwash.filters.signals import SIGNALS
 from goldwash.pipeline.engines.local import local
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.recipes.recipe import load
-from goldwash.pipeline.stage import RecipeError
 from tests.pipeline.conftest import here, rows, shard
 
 STEPS = "stages:\n  - heuristics:\n      steps:\n        - {step}\n"

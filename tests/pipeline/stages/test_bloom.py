@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.bloom import Pass, Sizing, false_positives, learn, ngram_count, run_pass, seen, sizing
-from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages import bloom
 from goldwash.pipeline.stages.bloom import Bloom
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import here, rows, shard
 from tests.support import perfect_set
 

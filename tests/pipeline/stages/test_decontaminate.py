@@ -8,7 +8,7 @@ from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.benchmarks import Item, items_of
 from goldwash.pipeline.decontamination.matching import quotes_of
 from goldwash.pipeline.stages.decontaminate import Decontaminate, prepared
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import here, rows, shard
 
 MINERAL = "A prospector swirls sand in a pan. Which mineral stays at the bottom when the water is poured away?"

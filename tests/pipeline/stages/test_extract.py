@@ -30,10 +30,10 @@ from goldwash.pipeline.engines import isolation as guard
 from goldwash.pipeline.engines.isolation import READING, TOGETHER, IsolationError, isolated, not_isolated
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.html.visible_text import visible
-from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages.extract import Extract, text_of
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_archives
-from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.warc.http import TooLarge, response, unpacked
 from goldwash.pipeline.warc.records import Damage, Record, record_at, records
 from goldwash.pipeline.warc.wacz import wacz_records

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from goldwash.classifiers import scorers
 from goldwash.pipeline.inspect.what_if import Fractions, Top, top_fractions
-from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages.quality import Quality
 from goldwash.pipeline.stages.score import Score
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import here, rows, shard
 
 NAN = float("nan")

@@ -22,7 +22,7 @@ from goldwash.pipeline.dedup import minhash as kernels
 from goldwash.pipeline.dedup.components import link, pairs, settle, stars
 from goldwash.pipeline.dedup.minhash import meeting_probability
 from goldwash.pipeline.stages.minhash import MinHash
-from goldwash.pipeline.storage.inputs import Input
+from goldwash.pipeline.storage.source import Input
 from tests.conftest import ROOT
 from tests.pipeline.conftest import here, rows
 from tests.reference import ascii_lower, uax29_words

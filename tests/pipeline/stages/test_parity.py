@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from goldwash.pipeline.stages.heuristics import Heuristics, cleaned
-from goldwash.pipeline.storage.parquet import read_batches, texts_of
+from goldwash.pipeline.storage.batches import read_batches
+from goldwash.pipeline.storage.tables import texts_of
 from tests.conftest import ROOT
 
 THEIRS = {

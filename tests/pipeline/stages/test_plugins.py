@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Stage, finish, stage_of, tasks_for
-from goldwash.pipeline.storage.parquet import schema_of
+from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.tasks import TaskOutput
 
 

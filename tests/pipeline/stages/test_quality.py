@@ -17,7 +17,7 @@ from goldwash.filters.signals import SignalError
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stages.quality import KINDS, Quality, _bin_of, _histogram, _merged, ordered_keys, value_of
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import here, rows, shard
 
 FLOATS = st.floats(width=32, allow_nan=False)

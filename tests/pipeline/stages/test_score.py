@@ -14,10 +14,10 @@ from goldwash.classifiers.quality import scores
 from goldwash.filters.fetch import FetchError
 from goldwash.filters.signals import SIGNALS
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.stage import RecipeError
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages.score import Score, scorers_of
-from goldwash.pipeline.storage.inputs import Input
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.source import Input
 from tests.pipeline.conftest import here, rows, shard
 
 TEXTS = [

@@ -7,8 +7,8 @@ import pytest
 
 from goldwash.pipeline.inspect.cleaning import unused
 from goldwash.pipeline.storage.addresses import check_not_twice, choices, located
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
-from goldwash.pipeline.storage.locations import DataError
 from tests.pipeline.conftest import rows, shard
 
 TEXTS = [f"The river runs down from the hills, and nobody counts the {n} stones in it." for n in range(6)]

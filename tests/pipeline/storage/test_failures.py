@@ -21,11 +21,12 @@ from goldwash import credentials
 from goldwash.credentials import all_kept_apart, kept_apart, shown, with_credentials
 from goldwash.pipeline.storage import retry
 from goldwash.pipeline.storage.atomic import atomic_write, write_json
+from goldwash.pipeline.storage.batches import read_batches
 from goldwash.pipeline.storage.downloads import local_copy
-from goldwash.pipeline.storage.failures import StorageError, in_plain_words, sentence_of
+from goldwash.pipeline.storage.failures import DataError, StorageError, in_plain_words, sentence_of
 from goldwash.pipeline.storage.inputs import find_archives, find_shards
-from goldwash.pipeline.storage.locations import DataError, filesystem, read_json, size_of, sizes_in
-from goldwash.pipeline.storage.parquet import ShardWriter, read_batches
+from goldwash.pipeline.storage.locations import filesystem, read_json, size_of, sizes_in
+from goldwash.pipeline.storage.parquet import ShardWriter
 from goldwash.pipeline.storage.retry import exhausted, is_transient, with_retries
 
 # --- disks

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from goldwash.pipeline.storage import batches
 from goldwash.pipeline.storage.batches import read_batches, schema_of
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats import format_by_name, format_of, json_lines, parquet_rows
 from goldwash.pipeline.storage.inputs import find_shards
-from goldwash.pipeline.storage.locations import DataError
 from goldwash.pipeline.storage.source import Input, Reading
 from goldwash.pipeline.storage.tables import texts_of, with_column, with_fields
 

@@ -15,9 +15,9 @@ from goldwash.pipeline.flow import fitted
 from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.storage import inputs
 from goldwash.pipeline.storage.batches import read_batches
-from goldwash.pipeline.storage.inputs import Input, find_archives, find_shards, kind_of, path_of
-from goldwash.pipeline.storage.locations import DataError
-from goldwash.pipeline.storage.source import Reading
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import find_archives, find_shards, kind_of, path_of
+from goldwash.pipeline.storage.source import Input, Reading
 
 
 def parquet(path: Path, *texts: str) -> Path:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.ownership import check_apart, check_ours
 
 

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.storage import atomic, locations, parquet
 from goldwash.pipeline.storage.atomic import atomic_write, write_json
+from goldwash.pipeline.storage.batches import read_batches, schema_of
 from goldwash.pipeline.storage.downloads import local_copy
-from goldwash.pipeline.storage.locations import DataError, read_json
-from goldwash.pipeline.storage.parquet import ShardWriter, read_batches, schema_of, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.locations import read_json
+from goldwash.pipeline.storage.parquet import ShardWriter
+from goldwash.pipeline.storage.tables import texts_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput, finished
 from tests.pipeline.conftest import shard
 

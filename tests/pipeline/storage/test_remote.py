@@ -16,8 +16,8 @@ from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.sample.crawl import write_sample
 from goldwash.pipeline.stages.extract import Extract
 from goldwash.pipeline.storage import downloads
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_archives, path_of
-from goldwash.pipeline.storage.locations import DataError
 from tests.pipeline.conftest import rows
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 
 VALUE = {"fingerprint": "abc", "files": {"part-00000.parquet": {"rows": 3, "bytes": 12}}, "text": "Gold – 金"}

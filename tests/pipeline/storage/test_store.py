@@ -29,9 +29,10 @@ from goldwash.pipeline.stage import RunError
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.stages.extract import Extract
 from goldwash.pipeline.storage.atomic import write_json
+from goldwash.pipeline.storage.batches import read_batches
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_archives, find_shards, input_at
-from goldwash.pipeline.storage.locations import DataError, filesystem, read_json, size_of, sizes_in
-from goldwash.pipeline.storage.parquet import read_batches
+from goldwash.pipeline.storage.locations import filesystem, read_json, size_of, sizes_in
 from goldwash.pipeline.storage.tasks import Task
 from tests.pipeline.conftest import goldwash, rows
 from tests.support.store import BUCKET, Store, served

@@ -11,8 +11,9 @@ import pytest
 from goldwash.filters import fetch
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.batches import read_batches
-from goldwash.pipeline.storage.inputs import Input, check_unchanged
-from goldwash.pipeline.storage.locations import DataError
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import check_unchanged
+from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.storage.verified import opened_file, opened_output
 

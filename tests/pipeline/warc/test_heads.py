@@ -58,6 +58,29 @@ def test_a_head_that_breaks_off_costs_itself_alone(pack: str, newline: bytes) ->
         assert (urls, damaged) == (["0", "2", "3"], 1), whole[1][:cut]
 
 
+def without_length(n: int, newline: bytes) -> bytes:
+    """A head that is whole but does not say how long its block is, and has none."""
+    return record(n, newline=newline).partition(newline + b"Content-Length")[0] + newline * 2
+
+
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("between", [b"", b"\r\n", b"\n\n", b"some block\r\n\r\n"])
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("pack", PACKS)
+def test_a_head_without_a_length_costs_itself_alone(pack: str, at: int, between: bytes, newline: bytes) -> None:
+    whole = [record(n, newline=newline) for n in (1, 2, 3)]
+    pieces = [*whole[:at], without_length(9, newline) + between, *whole[at:]]
+    assert read(PACKS[pack](pieces)) == (["1", "2", "3"], 1)
+
+
+@pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("blanks", [b"\n", b"\n\n", b"\r\n", b"\r\n\r\n", b"\n\r\n\n", b" \n \n"])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_blank_lines_between_records_cost_no_record(at: int, blanks: bytes, newline: bytes) -> None:
+    whole = [record(n, newline=newline) for n in (1, 2, 3)]
+    assert read(b"".join([*whole[:at], blanks, *whole[at:]]))[0] == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize(
     ("line", "url", "size"),
     [
