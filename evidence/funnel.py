@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from goldwash.evidence.errors import EvidenceError
+from goldwash.pipeline.dataset import DATASET, RECIPE, REPORT
 from goldwash.pipeline.flow import held_run
 from goldwash.pipeline.inspect.estimate import PAGE_HTML_BYTES
-from goldwash.pipeline.recipes.recipe import load
+from goldwash.pipeline.recipes.recipe import unresolved
 from goldwash.pipeline.stage import Load
-from goldwash.pipeline.storage.locations import join, read_json
+from goldwash.pipeline.storage.locations import join, read_text
+from goldwash.pipeline.storage.sealed import read_sealed
 
 BYTES_PER_TOKEN = 4.3  # GPT-NeoX's tokenizer on English web text; see docs/evidence.md
 
@@ -34,9 +36,9 @@ def funnel(run: str, part: float = 1.0, bytes_per_token: float = BYTES_PER_TOKEN
     Raises `EvidenceError` where the run is not finished or has no quality stage, and `DataError` where the folder is no run.
     """
     held_run(run)
-    report: dict[str, Any] | None = read_json(join(run, "dataset", "report.json"))
+    report = read_sealed(join(run, DATASET, REPORT))
     if report is None:
-        raise EvidenceError(f"{run} is not finished: it has no dataset/report.json; run it to its end, or give --pool")
+        raise EvidenceError(f"{run} is not finished: it has no {DATASET}/{REPORT}; run it to its end, or give --pool")
     rows = {row["stage"]: row for row in report["funnel"]}
     if "quality" not in rows:
         raise EvidenceError(f"{run} has no quality stage, so no share was kept: it has {', '.join(rows)}; give --pool instead")
@@ -51,7 +53,7 @@ def funnel(run: str, part: float = 1.0, bytes_per_token: float = BYTES_PER_TOKEN
 
 def _hours(run: str, rows: dict[str, Any], part: float) -> tuple[tuple[str, float], ...]:
     found = []
-    for stage in load(join(run, "dataset", "recipe.yaml")).stages:
+    for stage in unresolved("", read_text(join(run, DATASET, RECIPE))).stages:
         read = rows[stage.name]["read"]
         size = read["documents"] * PAGE_HTML_BYTES if stage.makes_documents else read["bytes"]
         cost = stage.cost(Load(read["documents"], read["bytes"], 1))

@@ -27,10 +27,11 @@ CHANGES = {
         {"use": [{"file": "nothing.py", "source": "x = 1"}]}, {"annotate": True},
         {"max_text_bytes": 10},
     ],
-    "exact": [{"by": ["url"]}, {"by": ["text", "url"]}, {"keep": "best"}, {"score": "worth"}],
+    "exact": [{"by": ["url"]}, {"by": ["text", "url"]}, {"keep": "best"}, {"score": "worth"}, {"max_text_bytes": 10}],
     "minhash": [
         {"ngram": 4}, {"bands": 20}, {"rows": 7}, {"bands": None, "rows": None, "threshold": 0.8}, {"permutations": 128},
         {"seed": 2}, {"check": 0.7}, {"keep": "first"}, {"score": "worth"},
+        {"max_text_bytes": 10},
     ],
     "bloom": [
         {"mode": "lines"}, {"min_n": 5}, {"max_n": 20}, {"threshold": 0.5}, {"false_positive_rate": 0.1}, {"groups": 2},

@@ -165,3 +165,24 @@ def test_probes_that_are_refused(words: tuple[str, ...], message: str) -> None:
     pytest.importorskip("jax", reason="JAX is not installed")
     with pytest.raises(EvidenceError, match=message):
         goldwash("probe", *words)
+
+
+def test_plan_reads_pool_and_share_from_a_finished_run(tmp_path: Path) -> None:
+    """The folder as `pipeline.dataset.publish` leaves it."""
+    from goldwash.pipeline.dataset import publish
+    from goldwash.pipeline.recipes.recipe import load
+    from goldwash.pipeline.storage.atomic import write_json
+    from tests.pipeline.conftest import shard
+
+    recipe = load("sample")
+    sizes = {"extract": 8_000_000, "quality": 430_000}
+    counts = {"documents": 100, "bytes": 4_300_000}
+    reports = [
+        {"report": {"read": counts, "kept": {**counts, "bytes": sizes.get(stage.name, 4_300_000)}}, "facts": {}}
+        for stage in recipe.stages
+    ]
+    write_json(str(tmp_path / "run.json"), {"stages": []})
+    with pytest.raises(EvidenceError, match=r"is not finished: it has no dataset/_report\.json"):
+        goldwash("plan", "--run", str(tmp_path), "--compute", "1e21")
+    publish(recipe, [shard(tmp_path / "last" / "a.parquet", ["gold"])], reports, str(tmp_path))
+    assert "the run kept 0.1 of its pool" in goldwash("plan", "--run", str(tmp_path), "--compute", "1e21")
