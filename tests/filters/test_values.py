@@ -79,7 +79,7 @@ NO_BARE = {"bare_hosts": False}
 EDIT_VALUES: list[tuple[str, dict[str, Any], str, str]] = [
     ("squeeze_newlines", {}, "a\n\n\n\nb\n\nc\n \n\n\nd", "a\n\nb\n\nc\n \n\nd"),
     ("squeeze_newlines", {"max": 1}, "\n\na\n\n", "\na\n"),
-    ("squeeze_newlines", {"max": 2}, "a\r\n\r\n\r\nb", "a\r\n\r\n\r\nb"),
+    ("squeeze_newlines", {"max": 2}, "a\r\n\r\n\r\nb", "a\r\n\r\nb"),
     ("remove_urls", {}, "See http://example.com/a?b=c#d for it", "See for it"),
     ("remove_urls", {}, "See\n\n  example.com", "See"),
     ("remove_urls", {}, "Mail me@example.com, now", "Mail, now"),
