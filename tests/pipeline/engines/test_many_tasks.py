@@ -4,7 +4,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +14,8 @@ from goldwash.pipeline.engines.slurm_array import read_tasks, write_tasks
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Tasks, Work, done, finish, reports_of
 from goldwash.pipeline.stages import STAGES
-from goldwash.pipeline.stages.minhash import MinHash
-from goldwash.pipeline.storage import atomic, locations, states
+from goldwash.pipeline.storage import atomic, locations, sealed, states
 from goldwash.pipeline.storage import tasks as tasks_
-from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
@@ -53,7 +50,7 @@ class Asked:
         self.count = Counter[str]()
         for name in ("names_in", "sizes_in", "read_json", "size_of", "write_json"):
             counted = self._counted(name, getattr(locations if hasattr(locations, name) else atomic, name))
-            for module in (locations, atomic, tasks_, states, stage, work):
+            for module in (locations, atomic, sealed, tasks_, states, stage, work):
                 if hasattr(module, name):
                     patch.setattr(module, name, counted)
         self.since = time.perf_counter()
@@ -127,22 +124,19 @@ def recorded(parts: dict[str, list[Task]]) -> Any:
 
 def longest(tasks: Sequence[Task]) -> int:
     """Characters of the longest task, without what a pass's tasks share."""
-    return max(len(json.dumps([t.inputs, t.extra, [vars(s) for s in t.sources]])) for t in tasks)
+    return max(len(json.dumps([t.inputs, t.extra, [s.to_dict() for s in t.sources]])) for t in tasks)
 
 
 PASSED = {
-    "minhash": ({"check": 0.8}, {"keys", "pairs", "components", "sets", "judged", "part"}),
-    "exact": ({}, {"keys", "pairs", "components", "part"}),
-    "quality": ({"model": "sample"}, {"scores", "ties", "part"}),
     "heuristics": ({"steps": [{"keep": "word_count", "min": 1}]}, {"part"}),
     "extract": ({}, {"part"}),
 }
+"""Stages of one pass; tests/pipeline/dedup/test_pass_files.py does the same for the passes of exact and minhash."""
 
 
 @pytest.mark.parametrize("name", PASSED)
-def test_no_task_grows_with_the_number_of_shards(name, tmp_path, monkeypatch):
+def test_no_task_grows_with_the_number_of_shards(name, tmp_path):
     config, parts = PASSED[name]
-    monkeypatch.setattr(STAGES["quality"], "_model", lambda self, out: join(out, "model"))
     found: dict[int, dict[str, list[Task]]] = {}
     for count in (10, 1000):
         found[count] = {}
@@ -151,16 +145,3 @@ def test_no_task_grows_with_the_number_of_shards(name, tmp_path, monkeypatch):
     for part in parts:
         assert longest(found[1000][part]) <= longest(found[10][part]) + 30, part
         assert len(found[1000][part]) in (1000, len(found[10][part]))
-
-
-@pytest.mark.slow
-def test_ten_thousand_shards_through_minhash(tmp_path, monkeypatch):
-    """Its driver keeps one list of numbers, and no task has one."""
-    asked, parts = Asked(monkeypatch), dict[str, list[Task]]()
-    MinHash.of({})(inputs(MANY), str(tmp_path), recorded(parts))
-    count = asked.told("minhash's driver")
-    assert count["sizes_in"] <= 10
-    assert count["read_json"] <= 3 * (2 * MANY + len(parts["pairs"]) + 1)
-    assert {len(parts[part]) for part in ("keys", "part")} == {MANY}
-    assert longest([task for tasks in parts.values() for task in tasks]) < 600
-    assert json.loads(Path(tmp_path, "counts.json").read_text()) == [3] * MANY

@@ -259,7 +259,7 @@ def test_a_shard_that_changed_is_noticed_and_put_back_it_is_fine(made, spoil: Ca
     shutil.copy(made.path, tmp_path / "kept")
     spoil(Path(made.path))
     with pytest.raises(
-        DataError, match=r"part-00000\.parquet is not what it was .*put the file back, or delete it .*run again"
+        DataError, match=r"part-00000\.parquet is not what it was .*is set aside as .*part-00000\.parquet\.broken: run again"
     ):
         check_unchanged(made)
     shutil.copy(tmp_path / "kept", made.path)
