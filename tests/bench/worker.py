@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from goldwash.classifiers.fasttext import MAGIC, SOFTMAX, SUPERVISED, VERSION, fold, save_fold
+from goldwash.classifiers.fasttext import fold, save_fold
+from goldwash.classifiers.model_file import MAGIC, SOFTMAX, SUPERVISED, VERSIONS
 from goldwash.filters.texts import Texts
 
 WORDS, BUCKETS, DIM = 3_777_339, 2_000_000, 100
@@ -37,7 +38,7 @@ def write_model(path: Path) -> None:
     words = [*known, *(f"\u00b7{n:x}" for n in range(WORDS - len(known)))][:WORDS]
     random = np.random.default_rng(0)
     with path.open("wb") as file:
-        file.write(struct.pack("<ii", MAGIC, VERSION))
+        file.write(struct.pack("<ii", MAGIC, VERSIONS[-1]))
         arguments = (DIM, 5, 5, 1, 5, 2, SOFTMAX, SUPERVISED, BUCKETS, 0, 0, 100)
         file.write(struct.pack("<12id", *arguments, 1e-4))
         file.write(struct.pack("<iiiqq", WORDS + 2, WORDS, 2, 10 * WORDS, -1))

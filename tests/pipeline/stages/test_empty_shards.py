@@ -10,7 +10,7 @@ from goldwash.pipeline.stages.bloom import Bloom
 from goldwash.pipeline.stages.decontaminate import Decontaminate
 from goldwash.pipeline.stages.exact import Exact
 from goldwash.pipeline.stages.minhash import MinHash
-from goldwash.pipeline.storage.parquet import DROPPED
+from goldwash.pipeline.storage.tables import DROPPED
 from tests.pipeline.conftest import here, rows, shard
 
 STAGES = {
