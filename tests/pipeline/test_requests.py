@@ -209,3 +209,14 @@ def test_the_digest_of_code_sees_kernels_and_no_comments(tmp_path):
     dedup.write_text(dedup.read_text() + "\nCHANGED = 1\n")
     assert code("bloom") != before["bloom"]
     assert code("heuristics") == between
+
+
+def test_an_upgrade_in_the_middle_of_a_stage_stops_its_tasks(tmp_path, source, monkeypatch):
+    """Tasks that were planned by other code are refused by the worker, so that no stage mixes two versions."""
+    stage = recipe().stages[0]
+    (task,) = stages.tasks_for(stage, find_shards(source), str(tmp_path / "out"))
+    assert stages.stage_of(task, type(stage)) == stage
+    stages._stage_of.cache_clear()
+    monkeypatch.setattr(stages, "code_digest", lambda module: "another version")
+    with pytest.raises(RunError, match="has code another version, and the work was planned with"):
+        stages.stage_of(task, type(stage))
