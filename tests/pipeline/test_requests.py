@@ -218,5 +218,5 @@ def test_an_upgrade_in_the_middle_of_a_stage_stops_its_tasks(tmp_path, source, m
     assert stages.stage_of(task, type(stage)) == stage
     stages._stage_of.cache_clear()
     monkeypatch.setattr(stages, "code_digest", lambda module: "another version")
-    with pytest.raises(RunError, match="has code another version, and the work was planned with"):
+    with pytest.raises(RunError, match="has code another version, but the work was planned with"):
         stages.stage_of(task, type(stage))
