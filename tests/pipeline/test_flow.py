@@ -119,7 +119,7 @@ def test_every_response_is_accounted_for_once(sample, sample_run):
 
 def test_the_run_says_what_it_made(sample_run):
     printed = (sample_run.parent / "printed.txt").read_text()
-    for word in (*STAGES, "keeps", "quality_probability", "run/dataset/part-*.parquet", "make baseline INPUT="):
+    for word in (*STAGES, "keeps", "quality_probability", "run/dataset/part-*.parquet", "on your own crawl:"):
         assert word in printed
     assert [f.name.split("-")[1] for f in folders(sample_run)] == STAGES
     report = json.loads((sample_run / "dataset" / "_report.json").read_text())
@@ -248,7 +248,7 @@ def test_a_lead_comes_to_no_stage_whose_inputs_have_not_begun(sample, tmp_path, 
     monkeypatch.setattr("goldwash.pipeline.engines.slurm.check_cluster", lambda settings: None)
     begin(load("sample"), [str(sample / "crawl")], "run", on="slurm")
     write_json("run/engine.json", {"slurm": {"partition": "gold"}})
-    code, _, error = cli("lead", "run", 3)
+    code, _, error = cli("drive", "run", 3)
     assert code == 1
     assert "run/run.json, stages: expected at least 2, found 0: extract has not begun" in " ".join(error.split())
     assert "give the same `goldwash run` again" in " ".join(error.split())

@@ -89,7 +89,7 @@ def test_the_umask_decides_who_may_read_what_is_written(tmp_path, mask, mode):
 
 def test_a_system_without_linuxs_own_error_numbers_can_import_it():
     code = (
-        "import errno; del errno.EREMOTEIO, errno.EDQUOT; import goldwash.pipeline.storage.parquet as p; print(p.BATCH_BYTES)"
+        "import errno; del errno.EREMOTEIO, errno.EDQUOT; import goldwash.pipeline.storage.batches as p; print(p.BATCH_BYTES)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == str(
         1 << 20

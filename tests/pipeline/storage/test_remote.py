@@ -146,7 +146,7 @@ def test_a_crawl_by_its_name(crawl: list[str], server: str) -> None:
     [
         ("CC-MAIN-2031-01", "the list of archives .*no such file"),
         ("CC-MAIN-2024-10,sample=few", "whole numbers"),
-        ("{server}/crawl/sample-00000.warc.gz,limit=2", "only from a list of paths"),
+        ("{server}/crawl/sample-00000.warc.gz,limit=2", "need a list of paths or a crawl"),
     ],
 )
 def test_a_crawl_that_there_is_not(crawl: list[str], server: str, name: str, message: str) -> None:
