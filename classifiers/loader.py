@@ -23,11 +23,13 @@ def load(path: str | Path) -> Model:
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"no model at {printable(path)}: give the path of a fastText .bin or .ftz, or of a .fold")
-    return _load(str(path), file_digest(path))
+    return _load(str(path), file_digest(path), path.stat().st_ino)
 
 
 @lru_cache(maxsize=8)
-def _load(path: str, digest: str) -> Model:
+def _load(path: str, digest: str, inode: int) -> Model:
+    # A fold is mapped from its file. A file that replaced it is mapped anew, even with the same bytes: the old one may be
+    # cut off, and reading beyond its end kills the process (SIGBUS).
     for kind in KINDS:
         model = kind(path)
         if model is not None:

@@ -102,7 +102,7 @@ def test_a_made_law_is_recovered_and_its_best_mixture_found() -> None:
         (RATIOS.replace("run,", "name,"), METRICS, "'run' or 'run_id'"),
         (RATIOS, METRICS.replace("1.23", "x"), "line 2: expected a number"),
         (RATIOS, METRICS.replace("1.23", "nan"), "line 2: expected finite"),
-        (RATIOS, METRICS.replace("run_002", "run_001"), "there twice"),
+        (RATIOS, METRICS.replace("run_002", "run_001"), "is given twice"),
         (RATIOS, "", "no rows"),
     ],
 )
