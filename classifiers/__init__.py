@@ -1,4 +1,4 @@
 """What a text is worth: models that are trained, loaded and turned into signals.
 
-Law: imports filters, and nothing of pipeline.
+Invariants: imports filters, and nothing of pipeline.
 """
