@@ -113,6 +113,6 @@ def text(row: Ids) -> str:
 
     >>> generator = np.random.default_rng(0)
     >>> text(biographies(people(1, generator), generator)[0][0]).split()[:3]
-    ['first85', 'middle6', 'last26']
+    ['first85', 'middle6', 'last24']
     """
     return " ".join(WORDS[i] for i in row if i > TAG)

@@ -268,7 +268,7 @@ def in_words(seconds: float) -> str:
     """A time left, rounded to the precision of the estimate.
 
     >>> in_words(20), in_words(400), in_words(9000), in_words(200_000)
-    ('under a minute', '7 min', '2 h 30 min', '2 days 7 h')
+    ('under a minute', '7 min', '2 h 30 min', '2 days 8 h')
     """
     minutes = round(seconds / 60)
     if seconds < 60:
