@@ -40,7 +40,10 @@ $(VENV)/.installed-ray: $(VENV)/.installed
 	@touch $@
 
 # INPUT is one name, which may have spaces, if such a file or glob exists; otherwise it is several names. OUT may have spaces too.
-export INPUT OUT RECIPE
+# Exported to this target alone: in the environment of `make test` they would be the defaults of every make that a test starts.
+baseline: export INPUT := $(INPUT)
+baseline: export OUT := $(OUT)
+baseline: export RECIPE := $(RECIPE)
 INPUTS := set -f; set -- "$$INPUT"; IFS=; set +f; for each in $$INPUT; do test -e "$$each" && found=1; done; unset IFS; set -f; \
 	test -n "$$found" || set -- $$INPUT
 

@@ -188,8 +188,14 @@ def test_make_takes_several_inputs_and_spaces(words: dict[str, str], expected: l
     (binary / "goldwash").write_text(f"#!{sys.executable}\nimport sys\nopen('words', 'a').write(repr(sys.argv[1:]) + '\\n')\n")
     (binary / "goldwash").chmod(0o755)
     settings = [f"{name}={value}" for name, value in words.items()]
+    environment = {name: value for name, value in os.environ.items() if name not in ("INPUT", "OUT", "RECIPE", "MAKEFLAGS")}
     done = subprocess.run(
-        ["make", "-f", ROOT / "Makefile", "baseline", *settings], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["make", "-f", ROOT / "Makefile", "baseline", *settings],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     called = [eval(line) for line in (tmp_path / "words").read_text().splitlines()][-1]

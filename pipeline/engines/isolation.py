@@ -22,6 +22,7 @@ import struct
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -153,7 +154,7 @@ class _Watch:
 
     def __init__(self, process: int) -> None:
         theirs, self.open = os.pipe()
-        self.watcher = os.fork()
+        self.watcher = _fork()
         if self.watcher == 0:
             try:
                 os.close(self.open)
@@ -171,6 +172,17 @@ class _Watch:
         os.close(self.open)
 
 
+def _fork() -> int:
+    """`os.fork` without the warnings of JAX, and of Python from 3.12 on, about a process with several threads.
+
+    They warn of locks that another thread held at that moment. The new process reads pages with the libraries that this module's
+    callers have loaded; it calls none of JAX, PyTorch or a notebook's.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return os.fork()
+
+
 def _signals() -> None:
     """Ctrl-C is the parent's to handle, and its handlers are not this process's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -186,7 +198,7 @@ class _Child:
         self.pipe, theirs = Pipe(duplex=False)
         self.begun, parent = 0, os.getpid()
         _SHARED.pack_into(shared, 0, READING, 0, -1)
-        self.process = os.fork()
+        self.process = _fork()
         if self.process == 0:
             self.pipe.close()
             self._work(make, again, theirs, parent)
