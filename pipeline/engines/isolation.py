@@ -175,8 +175,8 @@ class _Watch:
 def _fork() -> int:
     """`os.fork` without the warnings of JAX, and of Python from 3.12 on, about a process with several threads.
 
-    They warn of locks that another thread held at that moment. The new process reads pages with the libraries that this module's
-    callers have loaded; it calls none of JAX, PyTorch or a notebook's.
+    They warn of locks that another thread held at that moment. The new process only reads pages: it calls nothing of JAX,
+    PyTorch or a notebook.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
