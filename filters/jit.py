@@ -42,7 +42,7 @@ def processor() -> str:
 
 def _digest(root: Path) -> str:
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {root} {processor()}".encode())
-    for room in ("filters", "classifiers", "pipeline/dedup", "pipeline/decontamination", "pipeline/html"):
+    for room in ("filters", "classifiers", "classifiers/ngram", "pipeline/dedup", "pipeline/decontamination", "pipeline/html"):
         for file in sorted((root / room).glob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

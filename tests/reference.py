@@ -587,3 +587,31 @@ def odds(told: Any, row: Sequence[float]) -> float:
             at = below if row[columns[name]] <= bound else above
         total += tree[at][1]
     return float(total)
+
+
+# --- n-gram models -----------------------------------------------------------------------------------------------------------
+
+
+def witten_bell(documents: Sequence[Sequence[int]], vocab: int, order: int) -> Callable[[Sequence[int], int], float]:
+    """Interpolated Witten-Bell: the probability of a token after those before it in its document.
+
+    Each document that is not empty is counted between two ends (the token ``vocab``).
+    """
+    following: dict[tuple[int, ...], Counter[int]] = {}
+    for document in documents:
+        whole = [vocab, *document, vocab]
+        for at in range(1, len(whole) if document else 0):
+            for n in range(min(order, at + 1)):
+                following.setdefault(tuple(whole[at - n : at]), Counter())[whole[at]] += 1
+
+    def probability(before: Sequence[int], token: int) -> float:
+        context = [vocab, *before][-(order - 1) :] if order > 1 else []
+        p = 1 / (vocab + 1)
+        for n in range(len(context) + 1):
+            seen = following.get(tuple(context[len(context) - n :]))
+            if seen is None:
+                break
+            p = (seen[token] + len(seen) * p) / (seen.total() + len(seen))
+        return p
+
+    return probability

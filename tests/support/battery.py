@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from goldwash.classifiers.fasttext import Folded, weight_table
+from goldwash.classifiers.ngram.model import NgramModel
 from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.signals import EDITS, SIGNALS, Keep
@@ -71,6 +72,13 @@ def results() -> Iterator[tuple[str, Any]]:
         yield f"fold {n}", folded(n).probability(texts, "hq").round(5).tolist()
         rows = [folded(n).probability(alone(text), "hq").round(5).tolist() for text in [*HOSTILE_BATTERY, *LONG]]
         yield f"fold {n}, at a buffer's end", rows
+    whole = Texts.of(HOSTILE_BATTERY)
+    offsets = np.concatenate([[0], np.cumsum(whole.byte_counts)])
+    for order in (1, 2, 5):
+        model = NgramModel.train(whole.utf8[: offsets[-1]], offsets, 256, order)
+        asked = np.frombuffer("\n".join(LONG).encode(), np.uint8)
+        yield f"n-gram table {order}", model.table.tolist()
+        yield f"n-gram bits {order}", model.log2_probability(asked, [0, 7, 7, len(asked)]).round(9).tolist()
 
 
 if __name__ == "__main__":
