@@ -14,9 +14,9 @@ from goldwash.filters.jit import inline
 
 Bytes = npt.NDArray[np.uint8]
 
-NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, SEPARATORS = 256, 257, 258, 259, 260
+NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, SEPARATORS, DIGITS = 256, 257, 258, 259, 260, 261
 """Kinds of bytes, besides single byte values from 0 to 255: newlines; fastText's separators; ASCII white space
-(``str.isspace``); first bytes of characters beyond ASCII; ASCII separators of fastText or ``str.splitlines``."""
+(``str.isspace``); first bytes of characters beyond ASCII; ASCII separators of fastText or ``str.splitlines``; ASCII digits."""
 
 
 @inline
@@ -88,6 +88,8 @@ def _kind(w: Any, kind: int) -> Any:
         found = (ranged & ~w) | ~others
     elif kind == LEADS:
         found = w & (w << np.uint64(1))
+    elif kind == DIGITS:  # 48 to 57
+        found = ((low + np.uint64(0x5050505050505050)) ^ (low + np.uint64(0x4646464646464646))) & ~w
     else:
         found = ~_different(w, np.uint64(kind) * np.uint64(0x0101010101010101))
     found = (found >> np.uint64(7)) & np.uint64(0x0101010101010101)

@@ -35,7 +35,7 @@ def remove_urls(texts: Texts, bare_hosts: bool = True, only_after_tld: bool = Fa
     tldextract's snapshot of the Public Suffix List and the withdrawn ones that the reference has.
     """
     known = tuple(tlds) if isinstance(tlds, tuple) and tlds else entries(tlds) if isinstance(tlds, str) else top_level_domains()
-    table, longest = _tld_table(known)
+    table, longest = tld_table(known)
     active = _begins_with_tld(texts, known) if only_after_tld else np.ones(len(texts), bool)
     kinds, classes = _url_characters(), c.classes()
     spans = url_spans(texts.utf8, texts.starts, texts.ends, active, kinds, classes, table, longest, bare_hosts)
@@ -72,7 +72,8 @@ def top_level_domains() -> tuple[str, ...]:
 
 
 @cache
-def _tld_table(tlds: tuple[str, ...]) -> tuple[Hashes, int]:
+def tld_table(tlds: tuple[str, ...]) -> tuple[Hashes, int]:
+    """A table of top-level domains (`filters.lists.in_table`), and the bytes of the longest."""
     listed = Texts.of(tlds)
     table = hash_table(hashes(listed.utf8, listed.starts, listed.ends))
     table.flags.writeable = False

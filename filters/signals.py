@@ -105,6 +105,13 @@ class Signal(Declared):
 class Edit(Declared):
     """A named change of texts: ``Texts -> Texts`` with the same number of rows."""
 
+    tally: Callable[..., Mapping[str, int]] | None = None
+    """What the edit counts in texts before it changes them, for the report: called as the function is."""
+
+    def counted(self, texts: Texts) -> Mapping[str, int]:
+        """The counts of `tally` by name; empty for an edit without one."""
+        return self.tally(texts, **dict(self.parameters)) if self.tally else {}
+
     def __call__(self, texts: Texts) -> Texts:
         """The edited texts; the same object if nothing changed."""
         edited = self.function(texts, **dict(self.parameters))
@@ -187,9 +194,22 @@ def _declare(table: Declarations[DeclaredKind], declared: DeclaredKind) -> Decla
     return declared
 
 
-def edit(function: Callable[..., Texts]) -> Edit:
-    """Declare an edit: a function of `Texts` (and of named parameters) that returns `Texts` with the same number of rows."""
-    return _declare(EDITS, Edit(function.__name__, function))
+@overload
+def edit(function: Callable[..., Texts]) -> Edit: ...
+@overload
+def edit(*, tally: Callable[..., Mapping[str, int]]) -> Callable[[Callable[..., Texts]], Edit]: ...
+def edit(
+    function: Callable[..., Texts] | None = None, *, tally: Callable[..., Mapping[str, int]] | None = None
+) -> Edit | Callable[[Callable[..., Texts]], Edit]:
+    """Declare an edit: a function of `Texts` (and of named parameters) that returns `Texts` with the same number of rows.
+
+    ``tally``: a function of the same arguments that returns counts for the report, by name.
+    """
+
+    def declare(function: Callable[..., Texts]) -> Edit:
+        return _declare(EDITS, Edit(function.__name__, function, tally=tally))
+
+    return declare(function) if function else declare
 
 
 @overload

@@ -220,6 +220,8 @@ class Documents:
     drops: list[tuple[str, npt.NDArray[np.int64], Values, list[str | None]]] = field(default_factory=list)
     dropped: dict[str, Count] = field(default_factory=dict)
     edited: dict[str, Count] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+    """Further counts for the report, such as the addresses that an edit masked."""
 
     def drop(self, rule: str, passed: npt.NDArray[np.bool_], values: Values) -> None:
         """Drop the documents that did not pass; with ``annotate``, record the values instead."""
@@ -244,6 +246,8 @@ class Documents:
         """Change the texts; drop the documents whose text is empty afterwards."""
         before = self.texts
         self.texts = edit(before)
+        for name, count in (edit.counted(before) if isinstance(edit, Edit) else {}).items():
+            self.notes[f"{rule}.{name}"] = self.notes.get(f"{rule}.{name}", 0) + count
         if self.texts is not before:
             resized = self.texts.byte_counts != before.byte_counts
             if resized.any():

@@ -1,10 +1,11 @@
 """Every cut, signal and edit said again in plain Python, slowly and plainly: what the kernels are held to.
 
-Law: nothing here knows the `filters` package. `REFERENCE` gives a signal's value for one string, `EDITS` an edited string,
-`CUTS` the pieces of a string. Names are those of the project. UAX 29 is there twice: `uniseg` (the reference's own choice) is
-what the signals count, and `word_breaks` says the rules of the annex one by one.
+Invariants: nothing here uses the kernels of `filters`. `REFERENCE` gives a signal's value for one string, `EDITS` an edited
+string, `CUTS` the pieces of a string, under the project's names. UAX 29 is there twice: `uniseg` (the reference's own choice)
+is what the signals count, and `word_breaks` has the annex's rules one by one.
 """
 
+import ipaddress
 import math
 import re
 from collections import Counter
@@ -307,6 +308,289 @@ def url_word_count(url: str, phrases: Iterable[str], ignoring: str = "") -> int:
     return sum(re.search(rf"\b{re.escape(phrase)}\b", plain) is not None for phrase in {phrase.lower() for phrase in phrases})
 
 
+# --- Personal data ------------------------------------------------------------------------------------------------------------
+# The rules of `filters.personal_data` as regular expressions, with `ipaddress`, remainders of whole numbers and digit sums.
+
+FINEWEB_EMAILS = ("email@example.com", "firstname.lastname@example.org")
+FINEWEB_ADDRESSES = (
+    "22.214.171.124", "126.96.36.199", "188.8.131.52", "184.108.40.206", "220.127.116.11", "18.104.22.168",
+)  # fmt: skip
+PERSONAL_KINDS = ("email", "ipv4", "ipv6", "phone", "card", "iban")
+VERSION = r"(?:version|versions|ver|v|release|build|section|sections|sec|chapter|firmware|revision|rev)"
+PHONE_WORDS = (
+    "tel", "telephone", "phone", "ph", "mobile", "mob", "cell", "fax", "telefax", "whatsapp", "hotline", "phone number",
+    "telephone number", "mobile number", "cell number", "phone no", "tel no", "tél", "téléphone", "telefon", "telefonnummer",
+    "telefono", "teléfono", "telefone", "telefoon", "telefonu", "handy", "mobil", "móvil", "celular", "cellulare", "тел",
+    "телефон", "факс", "电话", "電話", "手机", "手機", "전화", "โทร", "thoại", "τηλ", "τηλέφωνο", "هاتف", "☎", "📞",
+)  # fmt: skip
+IBAN_LENGTHS = {
+    15: "NO", 16: "BE", 18: "DK FI FK FO GL NL SD", 19: "MK SI", 20: "AT BA EE KZ LT LU MN XK", 21: "CH HR LI LV",
+    22: "BG BH CR DE GB GE IE ME RS VA", 23: "AE GI IL IQ OM SO TL", 24: "AD CZ ES MD PK RO SA SE SK TN VG", 25: "LY PT ST",
+    26: "IS TR", 27: "BI DJ FR GR IT MC MR SM", 28: "AL AZ BY CY DO GT HN HU LB NI PL SV", 29: "BR EG PS QA UA",
+    30: "JO KW MU YE", 31: "MT SC", 32: "LC", 33: "RU",
+}  # fmt: skip
+IBAN_BY_COUNTRY = {country: size for size, countries in IBAN_LENGTHS.items() for country in countries.split()}
+NOBODYS = [
+    ipaddress.ip_network(block)
+    for block in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+    )
+]  # fmt: skip
+
+LOCAL = "A-Za-z0-9._%+'&-"
+NO_ADDRESS = f"(?![{LOCAL}]{{0,64}}@)"
+ENDS = rf"(?!-[A-Za-z0-9_]|[./:][0-9]){NO_ADDRESS}"
+EMAIL = re.compile(rf"[A-Za-z0-9_](?:[{LOCAL}]{{0,62}}[A-Za-z0-9_+-])?\Z")
+QUAD = re.compile(r"((?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2}))(?![A-Za-z0-9_]|\.[0-9])" + NO_ADDRESS)
+SIX = re.compile(
+    r"([23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{1,4}|::[0-9A-Fa-f]{1,4})+(?:::)?|[23][0-9A-Fa-f]{3}::)(?![A-Za-z0-9_]|\.[0-9])"
+)
+GAP = "[ ./()\u00a0\u2010\u2011\u2013-]"
+HYPHENS = "-\u2010\u2011\u2013"
+GROUP = re.compile(f"({GAP}{{1,3}})?([0-9]+)")
+
+
+def personal_spans(text: str, tlds: Iterable[str]) -> list[tuple[int, int, str]]:
+    """Spans of characters and their kinds, from left to right."""
+    found: list[tuple[int, int, str]] = []
+    floor, known = 0, set(tlds)
+    for trigger in re.finditer("@|(?<![0-9])[0-9]", text):
+        at = trigger.start()
+        if at < floor:
+            continue
+        span = _email(text, at, floor, known) if text[at] == "@" else _number(text, at, floor)
+        if span:
+            start, end, kind = span
+            placeholder = kind in ("email", "ipv4") and text[start:end] in FINEWEB_EMAILS + FINEWEB_ADDRESSES
+            found.append((start, end, "placeholder" if placeholder else kind))
+            floor = end
+    return found
+
+
+def _email(text: str, at: int, floor: int, tlds: set[str]) -> tuple[int, int, str] | None:
+    local = re.search(rf"[{LOCAL}]{{1,64}}\Z", text[max(floor, at - 64) : at])
+    local = local and re.search(r"[A-Za-z0-9_].*\Z", local[0])
+    if not local or not EMAIL.match(local[0]):
+        return None
+    run = re.match("[A-Za-z0-9.-]*", text[at + 1 : at + 257])
+    assert run
+    ends = []
+    for end in range(1, len(run[0]) + 1):
+        labels = run[0][:end].split(".")
+        whole = end == len(run[0]) or run[0][end] in ".-"
+        fits = all(re.fullmatch("[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?", label) for label in labels)
+        if whole and fits and len(labels) > 1 and ascii_lower(labels[-1]) in tlds:
+            ends.append(at + 1 + end)
+    if not ends or (local[0] == "git" and text[ends[-1] : ends[-1] + 1] == ":"):
+        return None
+    return at - len(local[0]), ends[-1], "email"
+
+
+def _number(text: str, at: int, floor: int) -> tuple[int, int, str] | None:
+    before = text[max(0, at - 40) : at]
+    if re.search(r"(?<![A-Za-z0-9_])[A-Z]{2}\Z", before) and at - 2 >= floor and (end := _iban(text, at - 2)):
+        return at - 2, end, "iban"
+    if re.search(r"[A-Za-z0-9_]\Z", before):
+        return None
+    six = SIX.match(text, at)
+    if six and not before.endswith(":") and _public(six[1], text, six.end()):
+        return at, six.end(), "ipv6"
+    quad = QUAD.match(text, at)
+    version = re.search(rf"[A-Za-z]/\Z|(?<![A-Za-z]){VERSION}[ .:\u00a0]{{1,3}}\Z", ascii_lower(before))
+    if quad and not re.search(r"[0-9]\.\Z", before) and not version and _public(quad[1], text, quad.end()):
+        return at, quad.end(), "ipv4"
+    groups, gaps, more = _groups(text, at)
+    if not groups:
+        return None
+    if end := _card(text, before, groups, gaps):
+        return at, end, "card"
+    if end := _phone(text, before, groups, gaps, more):
+        start = at - 1 if before.endswith("+") else at
+        opened = text[start - 1 : start] == "(" and re.match(r"[^()]*\)", text[start:end])
+        return start - 1 if opened else start, end, "phone"
+    return None
+
+
+def _public(address: str, text: str, end: int) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if any(parsed in block for block in NOBODYS):
+        return False
+    return parsed.version == 4 or (text[end : end + 2] != "::" and len([group for group in address.split(":") if group]) >= 3)
+
+
+def _iban(text: str, start: int) -> int | None:
+    size = IBAN_BY_COUNTRY.get(text[start : start + 2])
+    if not size:
+        return None
+    found = re.compile(rf"[A-Z]{{2}}[0-9]{{2}}(?:[ \u00a0-]?[A-Z0-9]){{{size - 4}}}(?![A-Za-z0-9_]){NO_ADDRESS}").match(
+        text, start
+    )
+    if not found:
+        return None
+    plain = re.sub("[ \u00a0-]", "", found[0])
+    number = int("".join(str(int(character, 36)) for character in plain[4:] + plain[:4]))
+    return found.end() if number % 97 == 1 else None
+
+
+def _groups(text: str, at: int) -> tuple[list[tuple[str, int]], list[str], bool]:
+    """The groups of digits with their ends, the separators between them, and whether there are more digits than 19."""
+    groups: list[tuple[str, int]] = []
+    gaps: list[str] = []
+    while group := GROUP.match(text, at):
+        if bool(group[1]) != bool(groups) or (group[1] and len(group[1]) > 1 and "." in group[1]):
+            break
+        if sum(len(digits) for digits, _ in groups) + len(group[2]) > 19:
+            return groups, gaps, True
+        if re.match("[A-Za-z_]", text[group.end() : group.end() + 1]):
+            break
+        groups.append((group[2], group.end()))
+        gaps += [group[1]] if group[1] else []
+        at = group.end()
+    return groups, gaps, False
+
+
+def _ends(text: str, end: int) -> bool:
+    return re.compile(ENDS).match(text, end) is not None
+
+
+def luhn(digits: str) -> bool:
+    doubled = [int(d) * (1 + n % 2) for n, d in enumerate(reversed(digits))]
+    return sum(sum(map(int, str(d))) for d in doubled) % 10 == 0
+
+
+ISSUERS = re.compile(
+    r"4(?:.{12}|.{15}|.{18})|5[1-5].{14}|(?:222[1-9]|22[3-9].|2[3-6]..|27[01].|2720).{12}|3[47].{13}"
+    r"|(?:6011|64[4-9].|65..|62..|352[89]|35[3-8].).{12,15}|(?:30[0-5]|36.|3[89].).{11,16}"
+)
+
+
+def _card(text: str, before: str, groups: list[tuple[str, int]], gaps: list[str]) -> int | None:
+    if re.search(r"\+\Z|[0-9][./-]\Z", before):
+        return None
+    for count in range(len(groups), 0, -1):
+        sizes = [len(digits) for digits, _ in groups[:count]]
+        uniform = len({"-" if gap in HYPHENS else " " if gap in " \u00a0" else "no" for gap in gaps[: count - 1]} - {"no"}) == 1
+        single = all(gap in " \u00a0" + HYPHENS and len(gap) == 1 for gap in gaps[: count - 1])
+        printed = sizes[:3] == [4, 4, 4] and (count < 4 or (count <= 5 and sizes[3:-1] == [4] * (count - 4) and sizes[-1] <= 4))
+        printed |= count == 3 and sizes in ([4, 6, 5], [4, 6, 4])
+        digits = "".join(d for d, _ in groups[:count])
+        shaped = count == 1 or (uniform and single and printed)
+        if shaped and ISSUERS.fullmatch(digits) and luhn(digits) and _ends(text, groups[count - 1][1]):
+            return groups[count - 1][1]
+    return None
+
+
+def _phone(text: str, before: str, groups: list[tuple[str, int]], gaps: list[str], more: bool) -> int | None:
+    sums = [len("".join(d for d, _ in groups[: n + 1])) for n in range(len(groups))]
+    digits = "".join(d for d, _ in groups)
+
+    def longest(least: int) -> int:
+        return max((n + 1 for n, total in enumerate(sums) if least <= total <= 15 and _ends(text, groups[n][1])), default=0)
+
+    if before.endswith("+"):
+        if re.search(r"[A-Za-z0-9_+]\+\Z", before) or digits[0] == "0":
+            return None
+        if digits[0] == "1":
+            fits = 11 in sums and digits[1] >= "2" and digits[4] >= "2" and _ends(text, groups[sums.index(11)][1])
+            return groups[sums.index(11)][1] if fits else None
+        count = longest(8)
+        return groups[count - 1][1] if count and not digits[: sums[count - 1]].endswith("000000") else None
+    free = not re.search(r"[./=#%$-]\Z", before)
+    if free and (end := _american(text, before, groups, gaps)):
+        return end
+    label = re.search(r"[ .:(\u00a0\uff1a-]{0,4}\Z", before)
+    assert label
+    words = ascii_lower(before[: label.start()])
+    # any shorter run of separators leaves one of them at the end, and no word ends with one
+    labelled = not before.endswith("-") and any(
+        words.endswith(word)
+        and not ("a" <= word[0] <= "z" and words[: -len(word)][-1:].isascii() and words[: -len(word)][-1:].isalpha())
+        for word in PHONE_WORDS
+    )
+    if labelled and (count := longest(7)):
+        return groups[count - 1][1]
+    return _national(text, groups, gaps, more) if free else None
+
+
+def _american(text: str, before: str, groups: list[tuple[str, int]], gaps: list[str]) -> int | None:
+    lead = groups[0][0] == "1"
+    if lead and gaps and len(gaps[0]) > 2:
+        return None
+    parts, between = groups[lead:], gaps[lead:]
+    if len(parts) < 3 or [len(d) for d, _ in parts[:3]] != [3, 3, 4] or parts[0][0][0] < "2" or parts[1][0][0] < "2":
+        return None
+    first, second = between[:2]
+    if len(second) != 1 or len(first) > 2 or second in "/()":
+        return None
+    opening = text[parts[0][1] - 4 : parts[0][1] - 3] if parts[0][1] >= 4 else ""
+    enclosed = bool(re.search("[()]", first)) and opening == "("
+    spaced = first in " \u00a0" and second in " \u00a0" and len(parts) == 3
+    hyphened = second in HYPHENS and re.fullmatch(rf"[ \u00a0]+|[{HYPHENS}]+|\.|/+", first)
+    if not (enclosed or spaced or hyphened or (first == "." and second == ".")):
+        return None
+    return parts[2][1] if _ends(text, parts[2][1]) else None
+
+
+def _national(text: str, groups: list[tuple[str, int]], gaps: list[str], more: bool) -> int | None:
+    cut = next((n for n, gap in enumerate(gaps) if len(gap) > 2), len(gaps))
+    parts, between = groups[: cut + 1], gaps[:cut]
+    sizes = [len(d) for d, _ in parts]
+    if (
+        not re.match("0[1-9]", parts[0][0])
+        or min(sizes) < 2
+        or not 9 <= sum(sizes) <= 11
+        or (more and len(parts) == len(groups))
+    ):
+        return None
+    if len(parts) == 3 and sum(sizes) == 9 and sizes[0] == 2:
+        return None
+    marked = bool(between) and bool(re.search("[/()]", between[0]))
+    if len(parts) == 1 or (len(parts) == 2 and not (marked and 3 <= sizes[0] <= 6)):
+        return None
+
+    def kind(gap: str) -> frozenset[str]:
+        return frozenset(" " if c in " \u00a0" else "-" if c in HYPHENS else "(" if c in "()" else c for c in gap)
+
+    if any(len(gap) != 1 or kind(gap) != kind(between[1]) for gap in between[1:]):
+        return None
+    hyphen = kind(between[0]) == {"-"}
+    if len(parts) > 2 and not (marked or hyphen or (kind(between[0]) == kind(between[1]) and len(between[0]) == 1)):
+        return None
+    return parts[-1][1] if _ends(text, parts[-1][1]) else None
+
+
+@lru_cache(maxsize=1)
+def all_tlds() -> frozenset[str]:
+    from goldwash.filters.links import top_level_domains
+
+    return frozenset(top_level_domains())
+
+
+def personal_count(kind: str, text: str) -> int:
+    return sum(found == kind for _, _, found in personal_spans(text, all_tlds()))
+
+
+def mask_personal_data(text: str, kinds: Sequence[str] = PERSONAL_KINDS, template: str = "") -> str:
+    while True:
+        out, at, turns = "", 0, {"email": 0, "ip": 0}
+        for start, end, kind in personal_spans(text, all_tlds()):
+            if kind not in kinds:
+                continue
+            name = "ip" if kind.startswith("ip") else kind
+            words = FINEWEB_EMAILS if kind == "email" else FINEWEB_ADDRESSES if name == "ip" else (f"<{kind}>",)
+            new = template.replace("{kind}", name) if template else words[turns.get(name, 0) % len(words)]
+            turns[name] = turns.get(name, 0) + 1
+            out, at = out + text[at:start] + new, end
+        if at == 0 and not out:
+            return text
+        text = out + text[at:]
+
+
 REFERENCE: dict[str, Callable[..., float]] = {
     "fasttext_word_count": lambda text: len(fasttext_words(text)),
     "word_count": lambda text: len(text.split()),
@@ -343,6 +627,7 @@ REFERENCE: dict[str, Callable[..., float]] = {
     "url_host_count": url_host_count,
     "url_substring_count": url_substring_count,
     "url_word_count": url_word_count,
+    **{f"{kind}_count": partial(personal_count, kind) for kind in PERSONAL_KINDS},
 }
 
 # --- Edits -------------------------------------------------------------------------------------------------------------------
@@ -404,6 +689,7 @@ EDITS: dict[str, Callable[..., str]] = {
     "squeeze_newlines": squeeze_newlines,
     "remove_urls": remove_urls,
     "delete_phrase": delete_phrase,
+    "mask_personal_data": mask_personal_data,
 }
 
 

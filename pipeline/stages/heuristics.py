@@ -77,7 +77,7 @@ class Heuristics(Stage):
             for key, value in parameters:
                 if key in ("hosts", "phrases", "tlds") and isinstance(value, str):
                     found[f"list {value}"] = file_digest(located(value.partition("::")[0]))
-            if isinstance(step.subject, Edit) and step.subject.name == "remove_urls":
+            if _function_of(step).startswith(KNOWING_DOMAINS):
                 found["tldextract"] = tldextract.__version__
         return found
 
@@ -108,6 +108,16 @@ class Heuristics(Stage):
         texts, urls = Texts.of([document["text"]]), Texts.of([document.get("url") or ""])
         clean(self.plan, texts, urls, lambda *line: lines.append(line), table=pa.Table.from_pylist([dict(document)]))
         return lines
+
+
+KNOWING_DOMAINS = ("goldwash.filters.links.", "goldwash.filters.personal_data.")
+"""The modules that use tldextract's list of top-level domains."""
+
+
+def _function_of(step: Step) -> str:
+    """The module and name of the function of a step's signal or edit; "" for a column."""
+    subject = step.subject.keep.signal if isinstance(step.subject, KeepLines) else step.subject
+    return f"{subject.function.__module__}.{subject.name}" if isinstance(subject, Signal | Edit) else ""
 
 
 def _provider(step: Step) -> dict[str, str]:
@@ -163,7 +173,11 @@ def cleaned(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> 
     if len(large):
         drops.append(dropped_table(whole["id"].take(large), whole["url"].take(large), TOO_LARGE, sizes, [None] * len(large)))
         dropped[TOO_LARGE] = Count(len(large), int(sizes.sum()))
-    return kept, drops, Report(read, Count(len(documents.rows), documents.texts.bytes), dropped, documents.edited)
+    return (
+        kept,
+        drops,
+        Report(read, Count(len(documents.rows), documents.texts.bytes), dropped, documents.edited, documents.notes),
+    )
 
 
 def annotated(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> Outcome:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 
-from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
+from goldwash.filters import edits, lines, personal_data, repetition, url, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.links import top_level_domains
 from goldwash.filters.lists import entries, plain_host
@@ -42,6 +42,8 @@ EDIT_CASES: list[tuple[str, dict[str, Any]]] = [
         for quirk in (True, False)
     ],
     ("remove_citations", {}),
+    ("mask_personal_data", {}),
+    ("mask_personal_data", {"template": "<{kind}>", "kinds": ("email", "phone", "ipv6")}),
     ("delete_phrase", {"phrase": "items in cart"}),
     ("delete_phrase", {"phrase": "items in cart", "max_words": 4}),
     ("delete_phrase", {"phrase": "Read more...", "position": "suffix", "dot_is_any_character": True}),

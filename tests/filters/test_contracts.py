@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
+from goldwash.filters import edits, lines, personal_data, repetition, url, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.signals import EDITS, SIGNALS, Edit, Signal
 from goldwash.filters.texts import Texts
 from tests import reference
@@ -127,7 +127,7 @@ def test_taken_cuts_equal_fresh_ones(cut: str, strings: list[str], data: st.Data
 @pytest.mark.parametrize("name", sorted(EDITS))
 class TestEdit:
     def test_as_many_rows(self, name: str) -> None:
-        texts = Texts.of(["a\nb", "Sign-in\nhttp://a.com\n\n\n\nx [1]", ""])
+        texts = Texts.of(["a\nb", "Sign-in\nhttp://a.com\n\n\n\nx [1] a@b.com", ""])
         edited = bound_edit(name)(texts)
         assert len(edited) == 3
         assert list(edited) != list(texts)

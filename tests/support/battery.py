@@ -9,7 +9,7 @@ import numpy as np
 
 from goldwash.classifiers.fasttext import Folded, weight_table
 from goldwash.classifiers.ngram.model import NgramModel
-from goldwash.filters import edits, lines, repetition, url, words  # noqa: F401  (they declare their signals)
+from goldwash.filters import edits, lines, personal_data, repetition, url, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.signals import EDITS, SIGNALS, Keep
 from goldwash.filters.texts import Texts
@@ -58,6 +58,7 @@ def results() -> Iterator[tuple[str, Any]]:
     for name, parameters in (
         ("squeeze_newlines", {}),
         ("remove_citations", {}),
+        ("mask_personal_data", {}),
         ("remove_urls", {}),
         ("remove_urls", {"bare_hosts": False}),
         ("remove_urls", {"only_after_tld": True}),

@@ -50,6 +50,13 @@ def test_an_edit_that_empties_a_text_drops_it_under_its_name() -> None:
     assert list(documents.texts) == ["a b"]
 
 
+def test_masked_personal_data_is_counted_by_kind() -> None:
+    steps = [{"edit": "mask_personal_data", "kinds": ["email", "phone"]}, {"keep": "word_count", "min": 2}]
+    documents = cleaned(steps, ["Call (212) 555-0187 or a@b.com", "c@d.com", "8.8.8.8 is here"])
+    assert documents.notes == {"mask_personal_data.email": 2, "mask_personal_data.phone": 1}
+    assert list(documents.texts) == ["Call <phone> or email@example.com", "8.8.8.8 is here"]
+
+
 def test_a_keep_on_a_column_of_the_shard_runs_as_a_stage(tmp_path):
     """Kernels are compiled before a shard is open, so that its columns are not known then."""
     from goldwash.pipeline.flow import run_stage
