@@ -299,7 +299,9 @@ def clean(
         before, bytes_before = len(documents.rows), documents.texts.bytes
         value = _take(step, documents)
         if trace and value is not None:
-            trace(step.rule, value[0], step.keep.bounds if step.keep else _among(step), len(documents.rows) == before)
+            sure = dict(step.options).get("sure", 0.0)
+            words = step.keep.bounds if step.keep else among_in_words(step.rule, step.among, sure)
+            trace(step.rule, value[0], words, len(documents.rows) == before)
         elif trace and step.verb in ("edit", "keep_lines"):
             lost = bytes_before - documents.texts.bytes
             trace(step.rule, lost, "bytes removed", len(documents.rows) == before)
@@ -315,9 +317,9 @@ def _fill(documents: Documents, steps: Sequence[Step]) -> None:
         (documents.columns if name in LABELS else documents.annotations)[name] = empty
 
 
-def _among(step: Step) -> str:
-    sure = dict(step.options).get("sure")
-    return f"{step.subject} among {', '.join(step.among)}" + (f", or probability below {sure:g}" if sure else "")
+def among_in_words(name: str, among: Sequence[str], sure: float = 0.0) -> str:
+    """A rule over labels, as the trace and the summary show it."""
+    return f"{name} among {', '.join(among)}" + (f", or probability below {sure:g}" if sure else "")
 
 
 def _labelled(step: Step, documents: Documents, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

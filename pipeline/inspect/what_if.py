@@ -25,20 +25,24 @@ from goldwash.filters.texts import Texts
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.stages.quality import weights_in
-from goldwash.pipeline.steps import BOUNDS, Step
+from goldwash.pipeline.steps import BOUNDS, Step, among_in_words
 from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import filesystem, join, read_json
 
+PROBABILITY = "language_probability"
+
 
 @dataclass
 class Rule:
-    """A rule's bounds, how many documents fail it, and how many it is the first to drop."""
+    """A rule's bounds or labels, how many documents fail it, and how many it is the first to drop."""
 
     name: str
     keep: Keep | None
     among: tuple[str, ...] = ()
+    sure: float = 0.0
+    """Documents whose label has a lower probability than this pass, too (``keep: language`` alone)."""
     changed: bool = False
     failing: int = 0
     dropped: int = 0
@@ -46,11 +50,20 @@ class Rule:
     @property
     def bounds(self) -> str:
         """The bounds in words."""
-        return self.keep.bounds if self.keep else f"{self.name} among {', '.join(self.among)}"
+        return self.keep.bounds if self.keep else among_in_words(self.name, self.among, self.sure)
 
-    def passes(self, values: Any) -> Any:
-        """Which values are within the bounds."""
-        return self.keep.passes(values) if self.keep else np.isin(values, self.among)
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the rule reads."""
+        return [self.name, PROBABILITY] if self.sure else [self.name]
+
+    def passes(self, columns: dict[str, Any]) -> Any:
+        """Which documents pass, by their columns."""
+        values = columns[self.name]
+        if self.keep:
+            return self.keep.passes(values)
+        passed = np.isin(values, self.among)
+        return passed | (columns[PROBABILITY] < self.sure) if self.sure else passed
 
 
 @dataclass
@@ -79,7 +92,7 @@ def what_if(names: Sequence[str], settings: Sequence[str]) -> Answer:
         )
     answer = Answer(0, 0, 0 if before else None, rules)
     for shard in inputs:
-        for columns, count in _columns(shard.path, sorted({rule.name for rule in [*rules, *before]})):
+        for columns, count in _columns(shard.path, sorted({name for rule in [*rules, *before] for name in rule.columns})):
             answer.documents += count
             answer.kept += _counted(rules, columns, count)
             if answer.kept_before is not None:
@@ -98,28 +111,62 @@ def _recipe_rules(names: Sequence[str]) -> list[Rule]:
 
 def _rule(step: Step) -> Rule:
     keep = replace(step.keep, signal=replace(step.keep.signal, name=step.rule)) if step.keep else None
-    return Rule(step.rule, keep, step.among)
+    return Rule(step.rule, keep, step.among, dict(step.options).get("sure", 0.0) if step.among else 0.0)
 
 
 def _change(rules: list[Rule], text: str, from_recipe: bool) -> None:
     key, equals, value = text.partition("=")
     name, dot, bound = key.rpartition(".")
-    if not equals or not dot or bound not in BOUNDS:
-        raise RecipeError(f"--keep {text}: expected RULE.BOUND=NUMBER with one of {', '.join(BOUNDS)}, as word_count.min=100")
-    try:
-        number = float(value)
-        rule = next((rule for rule in rules if rule.name == name), None)
-        if rule is None:
-            if from_recipe:
-                raise RecipeError(f"--keep {text}: no rule is called {name!r}: {nearest(name, [r.name for r in rules])}")
-            rules.append(Rule(name, Keep(Signal(name, _column), **{bound: number}), changed=True))
-            return
+    if not equals or not dot or bound not in (*BOUNDS, "among", "sure"):
+        raise RecipeError(
+            f"--keep {text}: expected RULE.BOUND=NUMBER with one of {', '.join(BOUNDS)}, as word_count.min=100, or "
+            "RULE.among=LABELS, as language.among=en,de"
+        )
+    rule = next((rule for rule in rules if rule.name == name), None)
+    if rule is None and from_recipe:
+        raise RecipeError(f"--keep {text}: no rule is called {name!r}: {nearest(name, [r.name for r in rules])}")
+    if rule is None:
+        rules.append(_new_rule(name, bound, value, text))
+    elif bound in BOUNDS:
         if rule.keep is None:
-            raise RecipeError(f"--keep {text}: {name} has no bounds")
-        bounds: dict[str, Any] = {bound: number}
-        rule.keep, rule.changed = replace(rule.keep, **bounds), True
-    except (ValueError, SignalError) as error:
+            raise RecipeError(f"--keep {text}: {name} has labels, no bounds: give {name}.among=LABELS, separated by commas")
+        rule.keep, rule.changed = _bounded(rule.keep, name, bound, value, text), True
+    elif rule.keep is not None or (bound == "sure" and name != "language"):
+        raise RecipeError(f"--keep {text}: {name} has no `{bound}`; its rule is {rule.bounds}")
+    elif bound == "among":
+        rule.among, rule.changed = _labels(value, text), True
+    else:
+        rule.sure, rule.changed = _number(value, text), True
+
+
+def _new_rule(name: str, bound: str, value: str, text: str) -> Rule:
+    if bound == "among":
+        return Rule(name, None, _labels(value, text), changed=True)
+    if bound == "sure":
+        raise RecipeError(f"--keep {text}: give {name}.among=LABELS before it")
+    return Rule(name, _bounded(None, name, bound, value, text), changed=True)
+
+
+def _bounded(keep: Keep | None, name: str, bound: str, value: str, text: str) -> Keep:
+    number: dict[str, Any] = {bound: _number(value, text)}
+    try:
+        return replace(keep, **number) if keep else Keep(Signal(name, _column), **number)
+    except SignalError as error:
         raise RecipeError(f"--keep {text}: {error}") from error
+
+
+def _number(value: str, text: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise RecipeError(f"--keep {text}: {error}") from error
+
+
+def _labels(value: str, text: str) -> tuple[str, ...]:
+    labels = tuple(label.strip() for label in value.strip("[] ").split(","))
+    if not all(labels):
+        raise RecipeError(f"--keep {text}: expected labels separated by commas, as language.among=en,de")
+    return labels
 
 
 def _column(texts: Texts) -> Values:
@@ -129,7 +176,7 @@ def _column(texts: Texts) -> Values:
 def _counted(rules: Sequence[Rule], columns: dict[str, Any], count: int) -> int:
     left = np.ones(count, bool)
     for rule in rules:
-        failed = ~rule.passes(columns[rule.name])
+        failed = ~rule.passes(columns)
         rule.failing += int(failed.sum())
         rule.dropped += int((left & failed).sum())
         left &= ~failed

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -38,8 +39,6 @@ TEXTS = [
 
 @pytest.fixture
 def shard(tmp_path: Path) -> str:
-    import pyarrow as pa
-
     pq.write_table(pa.table({"id": [str(n) for n in range(len(TEXTS))], "text": TEXTS}), tmp_path / "shard.parquet")
     return str(tmp_path / "shard.parquet")
 
@@ -98,8 +97,6 @@ def test_other_bounds_keep_what_a_stage_with_them_keeps(
 
 
 def test_columns_of_anybodys_shards(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     pq.write_table(pa.table({"score": [0.1, 0.5, None, 0.9], "text": list("abcd")}), tmp_path / "a.parquet")
     answer = what_if([str(tmp_path / "a.parquet")], ["score.min=0.5", "score.max=0.8"])
     assert (answer.documents, answer.kept, answer.kept_before) == (4, 1, None)
@@ -113,7 +110,7 @@ def test_columns_of_anybodys_shards(tmp_path: Path) -> None:
         (["word_count.min=many"], "could not convert"),
         (["word_cuont.min=3"], "did you mean 'word_count'"),
         (["word_count.min=50"], "is above the upper bound"),
-        (["language.min=3"], "has no bounds"),
+        (["language.min=3"], "has labels, no bounds"),
     ],
 )
 def test_bounds_that_cannot_be(annotated: str, settings: list[str], message: str) -> None:
@@ -126,3 +123,34 @@ def test_a_column_that_is_not_there(shard: str) -> None:
         what_if([shard], ["word_count.min=3"])
     with pytest.raises(RecipeError, match="there are no rules"):
         what_if([shard], [])
+
+
+def test_labels_can_be_changed_as_bounds_can(shard: str, annotated: str, tmp_path: Path) -> None:
+    for among, sure in (["de"], 0.0), (["en", "de"], 0.0), (["de"], 0.9999):
+        steps: list[dict[str, object]] = [dict(step) for step in STEPS]
+        steps[2] = {"keep": "language", "among": among, **({"sure": sure} if sure else {})}
+        settings = [f"language.among={','.join(among)}", *([f"language.sure={sure}"] if sure else [])]
+        answer = what_if([annotated], settings)
+        report = cleaned(shard, tmp_path / f"{among}{sure}", steps)
+        assert answer.kept == report.kept.documents
+
+
+def test_a_recipe_that_passes_unsure_labels_is_counted_so(shard: str, tmp_path: Path) -> None:
+    cleaned(shard, tmp_path / "labels", [{"label": "language"}], annotate=True)
+    probabilities = pq.read_table(tmp_path / "labels" / "part-00000.parquet", columns=["language_probability"])[
+        "language_probability"
+    ].to_pylist()
+    sure = sorted(probabilities)[len(TEXTS) // 2]
+    steps: list[dict[str, object]] = [{"label": "language"}, {"keep": "language", "among": ["de"], "sure": sure}]
+    cleaned(shard, tmp_path / "all", steps, annotate=True)
+    answer, report = what_if([str(tmp_path / "all")], []), cleaned(shard, tmp_path / "kept", steps)
+    assert answer.kept == answer.kept_before == report.kept.documents
+    assert 1 < answer.kept < len(TEXTS)
+
+
+def test_labels_of_a_users_own_column(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"] * 4, "lang": ["en", "de", "fr", "en"]}), tmp_path / "a.parquet")
+    assert what_if([str(tmp_path / "a.parquet")], ["lang.among=en, fr"]).kept == 3
+    for wrong, message in ("lang.sure=0.5", "among=LABELS before it"), ("lang.among=en,,fr", "separated by commas"):
+        with pytest.raises(RecipeError, match=message):
+            what_if([str(tmp_path / "a.parquet")], [wrong])
