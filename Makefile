@@ -11,7 +11,7 @@ PYTHONS ?=
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev engines faults baseline test slow coverage pythons test-python lint types check bench format clean
+.PHONY: help install install-dev engines vectors faults baseline test slow coverage pythons test-python lint types check bench format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -71,6 +71,15 @@ pythons: install-dev  ## Install the wheel with each installed Python from 3.11 
 engines: install-dev  ## Install the dependencies of cluster and store tests: Ray, a local S3 server and, with apt-get as root, Slurm
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[engines]'
 	command -v slurmctld sbatch > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client; }
+
+vectors: $(VENV)/vectors/.unpacked  ## Unpack html5lib's test vectors, which no wheel carries
+
+$(VENV)/vectors/.unpacked: | $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools<81' wheel
+	mkdir -p $(@D)
+	$(BIN)/pip download --quiet --no-deps --no-build-isolation --no-binary html5lib-modern --dest $(@D) html5lib-modern==1.2
+	tar -xzf $(@D)/html5lib_modern-1.2.tar.gz -C $(@D)
+	touch $@
 
 faults: engines  ## Kill drivers and workers at random moments, on every engine, and compare bytes (15 minutes)
 	$(BIN)/python -m tests.faults
