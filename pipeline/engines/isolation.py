@@ -23,7 +23,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -71,6 +71,18 @@ Make = Callable[[Again, Begin], Iterator[tuple[Any, Value]]]
 
 class IsolationError(RuntimeError):
     """A process that dies again and again while no item is being worked on, or an exception that cannot be sent."""
+
+
+Frame = tuple[str, int, str]
+"""File, line and function."""
+
+
+class InReadingProcess(Exception):
+    """The traceback that an error had in the reading process, and its frames."""
+
+    def __init__(self, trace: str, frames: Sequence[Frame]) -> None:
+        super().__init__(f"in the reading process:\n{trace}")
+        self.frames = frames
 
 
 def not_isolated(make: Make[Value]) -> Iterator[Value]:
@@ -221,7 +233,7 @@ class _Child:
                     pipe.send((each, None, False))
                 pipe.send((None, None, True))
             except Exception as error:
-                pipe.send((None, _sendable(error), True))
+                pipe.send((None, (_sendable(error), _frames(error), traceback.format_exc()), True))
         except BaseException:  # nobody listens: the exit code says that it ended badly
             os._exit(1)
         finally:
@@ -240,7 +252,8 @@ class _Child:
             except (EOFError, OSError):
                 return
             if error is not None:
-                raise error
+                raised, frames, trace = error
+                raise raised from InReadingProcess(trace, frames)
             if last:
                 self.finished = True
                 return
@@ -267,14 +280,16 @@ class _Child:
             self.watch.end()
 
 
+def _frames(error: Exception) -> list[Frame]:
+    return [(frame.filename, frame.lineno or 0, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+
+
 def _sendable(error: Exception) -> Exception:
-    """An exception that survives pickling, with its traceback as a note: itself, or an `IsolationError` that quotes it."""
-    trace = "".join(traceback.format_exception(error))
+    """An exception that survives pickling: itself, or an `IsolationError` that quotes it."""
     try:
-        error.add_note(f"in the reading process:\n{trace}")
         again = pickle.loads(pickle.dumps(error))
         if type(again) is type(error) and str(again) == str(error):
             return error
     except Exception:
         pass
-    return IsolationError(f"{type(error).__name__}: {error}\nin the reading process:\n{trace}")
+    return IsolationError(f"{type(error).__name__}: {error}")

@@ -27,6 +27,7 @@ from typing import Any
 from datatrove.pipeline.base import PipelineStep
 
 from goldwash.filters.fetch import FetchError
+from goldwash.pipeline.engines.isolation import InReadingProcess
 from goldwash.pipeline.engines.task_log import task_log
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stage import RunError, Work
@@ -136,12 +137,15 @@ def why_failed(error: BaseException) -> str:
     notes = "".join(f"; {printable(note)}" for note in getattr(error, "__notes__", ()))
     if isinstance(error, DataError | RecipeError | RunError | FetchError):
         return text + notes
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = next((frame for frame in reversed(frames) if _is_users(frame.filename)), None)
+    frames = [(frame.filename, frame.lineno, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error.__cause__, InReadingProcess):
+        frames += error.__cause__.frames
+    theirs = next((frame for frame in reversed(frames) if _is_users(frame[0])), None)
     if theirs is not None:
-        return f"{theirs.filename.strip('<>')}:{theirs.lineno}, in {theirs.name}: {type(error).__name__}: {text}{notes}"
+        file, line, name = theirs
+        return f"{file.strip('<>')}:{line}, in {name}: {type(error).__name__}: {text}{notes}"
     known = isinstance(error, OSError | ValueError | ReferenceError) or not frames
-    place = "" if known else f" ({frames[-1].filename}:{frames[-1].lineno})"
+    place = "" if known else f" ({frames[-1][0]}:{frames[-1][1]})"
     return f"{type(error).__name__}: {text}{place}{notes}"
 
 

@@ -45,6 +45,7 @@ from goldwash.filters.lists import ListError
 from goldwash.filters.signals import Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.engines.isolation import BETWEEN, READING, TIME_LIMIT, TOGETHER, Again, Begin, isolated
+from goldwash.pipeline.failing import naming_document
 from goldwash.pipeline.html.decoding import (
     FIRST,
     HTML_TYPES,
@@ -517,8 +518,14 @@ class _Batch:
             self.begin(READING)
 
     def _judge_some(self, steps: Sequence[Step], texts: Texts, pages: Sequence[_Page]) -> None:
+        urls = Texts.of([page.record.url for page in pages])
+
+        def alone(row: int) -> None:
+            clean(steps, texts.take(np.array([row])), urls.take(np.array([row])))
+
         try:
-            judged = clean(steps, texts, Texts.of([page.record.url for page in pages]))
+            with naming_document([page.record.id for page in pages], alone):
+                judged = clean(steps, texts, urls)
         except ListError as error:
             raise DataError(str(error)) from error
         for rule, rows, values, details in judged.drops:

@@ -24,6 +24,7 @@ from goldwash.filters.fetch import file_digest
 from goldwash.filters.lists import ListError, located
 from goldwash.filters.signals import PROVIDERS, Edit, Signal
 from goldwash.filters.texts import Texts
+from goldwash.pipeline.failing import naming_document
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, finish, stage_of, tasks_for
@@ -33,7 +34,6 @@ from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import dropped_table, texts_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
-from goldwash.text_output import printable
 
 TOO_LARGE = "too_large"
 
@@ -192,27 +192,18 @@ def annotated(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -
 
 def _run(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> Documents:
     urls = texts_of(table, "url", location)
+
+    def alone(row: int) -> None:
+        one = np.array([row])
+        clean(stage.plan, texts.take(one), urls.take(one), annotate=stage.annotate, table=table.take(one))
+
     try:
-        return clean(stage.plan, texts, urls, annotate=stage.annotate, table=table)
+        with naming_document(table["id"], alone):
+            return clean(stage.plan, texts, urls, annotate=stage.annotate, table=table)
     except ListError as error:
         raise DataError(str(error)) from error
     except DataError as error:
         raise DataError(f"{location}: {error}") from error
-    except Exception as error:  # a filter of the user's, most often: why_failed gives its file and line
-        if (id_ := _failing(stage, table, texts, urls)) is not None:
-            error.add_note(f"document {printable(id_)}")
-        raise
-
-
-def _failing(stage: Heuristics, table: pa.Table, texts: Texts, urls: Texts) -> str | None:
-    """The id of the first document that fails by itself; None if none does."""
-    for row in range(len(texts)):
-        alone = np.array([row])
-        try:
-            clean(stage.plan, texts.take(alone), urls.take(alone), annotate=stage.annotate, table=table.take(alone))
-        except Exception:
-            return str(table["id"][row].as_py())
-    return None
 
 
 def _dropped(table: pa.Table, documents: Documents) -> Iterator[pa.Table]:

@@ -40,6 +40,7 @@ from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
+from goldwash.pipeline.stages.score import scored
 from goldwash.pipeline.storage.atomic import atomic_write
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
@@ -359,8 +360,7 @@ def score_shard(task: Task) -> None:
         bins: list[Any] = [np.zeros(0, np.uint64)]
         sizes: list[Any] = [np.zeros(0, np.int64)]
         for table, texts in output.batches(task.source):
-            with named_errors(location):
-                scores = made.columns(texts, table)[name].cast(KINDS[kind])
+            scores = scored(made, texts, table, location)[name].cast(KINDS[kind])
             weights = _weights(table, texts, stage.by, location)
             output.write("scores", pa.table([scores, texts.byte_counts, weights], schema=schema))
             keys, known = ordered_keys(scores)

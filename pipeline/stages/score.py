@@ -19,12 +19,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.scorers import Scorer, named_errors, scorer
 from goldwash.filters.signals import SIGNALS, SignalError
 from goldwash.filters.texts import Texts
+from goldwash.pipeline.failing import naming_document
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Report
@@ -116,14 +118,23 @@ def score_shard(task: Task) -> None:
         kinds |= {name: kind if kind is not None else columns[name].type for name, kind in made.fields.items()}
     with TaskOutput(task, with_fields(schema, **kinds), dropped=False) as output:
         for table, texts in output.batches(task.source):
-            scored = table
+            out = table
             for made in stage.scorers:
-                with named_errors(location):
-                    columns = made.columns(texts, table)
+                columns = scored(made, texts, table, location)
                 for name, column in columns.items():
-                    scored = with_column(scored, name, column)
-            output.write("kept", scored)
+                    out = with_column(out, name, column)
+            output.write("kept", out)
             output.count(texts)
+
+
+def scored(made: Scorer, texts: Texts, table: pa.Table, location: str) -> dict[str, pa.Array]:
+    """A scorer's columns for a shard's documents; errors name the shard, and those of a user's own code the document."""
+
+    def alone(row: int) -> None:
+        made.columns(texts.take(np.array([row])), table.slice(row, 1))
+
+    with named_errors(location), naming_document(table["id"] if "id" in table.column_names else (), alone):
+        return made.columns(texts, table)
 
 
 def scorers_of(words: Sequence[str], label: str | None) -> dict[str, Any]:
