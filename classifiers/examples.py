@@ -16,6 +16,7 @@ They are named by path, ``https://``, ``s3://`` or ``hf://OWNER/REPO/FILE``. A f
 for all its files. Text files are UTF-8, with or without a byte-order mark.
 """
 
+import codecs
 import gzip
 import io
 import json
@@ -70,6 +71,16 @@ def examples(name: str | Path) -> Iterator[Example]:
             found = _whole(_text(row, path, number, column))
             if found.strip():
                 yield Example(found, str(row.get("source") or path.name), text)
+
+
+def _why(error: Exception) -> str:
+    """A reason in words: Python names a codec and a position in a block, not the cure."""
+    if not isinstance(error, UnicodeDecodeError):
+        return str(error)
+    found = error.object[error.start : error.start + 2]
+    if error.start == 0 and found in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "it is in UTF-16; expected UTF-8: convert it with `iconv -f UTF-16 -t UTF-8`"
+    return f"it is not UTF-8: a byte is 0x{found[0]:02x}; convert it with `iconv -f ITS-ENCODING -t UTF-8`"
 
 
 def _files(place: str) -> list[Path]:
@@ -160,7 +171,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     except (ValueError, OSError, EOFError, zstandard.ZstdError, pa.ArrowInvalid) as error:
         if isinstance(error, TrainingError):
             raise
-        raise TrainingError(f"{path} cannot be read ({error})") from error
+        raise TrainingError(f"{path} cannot be read ({_why(error)})") from error
 
 
 def _json(path: Path) -> Iterator[Any]:
@@ -294,7 +305,7 @@ def _lines_of(dump: Path) -> Iterator[Mapping[str, Any]]:
                 raise TrainingError(f"{dump}: expected a post or comment per line, found {type(row).__name__}")
             yield row
     except (OSError, EOFError, UnicodeDecodeError, zstandard.ZstdError) as error:
-        raise TrainingError(f"{dump} cannot be read ({error}): fetch it again") from error
+        raise TrainingError(f"{dump} cannot be read ({_why(error)}): fetch it again") from error
 
 
 def _number(value: Any) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goldwash.pipeline.cli.terminal import Column, Row, notify, say, show_table
+from goldwash.text_output import printable
 
 if TYPE_CHECKING:
     from goldwash.pipeline.flow import Options, Step
@@ -32,7 +33,7 @@ def show_notes(stages: "Sequence[Stage]") -> None:
 
 def show_steps(steps: "Sequence[Step]") -> None:
     """Print the summary, its legend, and the damage that was found in the inputs."""
-    from goldwash.pipeline.inspect.summary import LEGEND, lines, loss_lines, losses_in, size
+    from goldwash.pipeline.inspect.summary import LEGEND, lines, loss_lines, losses_in, renamed_columns, size
 
     rows = []
     for line in lines(steps):
@@ -47,6 +48,9 @@ def show_steps(steps: "Sequence[Step]") -> None:
         say(LEGEND)
     for sentence in loss_lines(losses_in([step.folder for step in steps])):
         notify(sentence)
+    if names := renamed_columns(steps):
+        kept = ", ".join(printable(f"input_{name}") for name in names)
+        notify(f"note: goldwash writes columns of its own called {', '.join(map(printable, names))}; yours are kept as {kept}")
 
 
 def show_end(loaded: "Recipe", steps: "Sequence[Step]", folder: str, whole: bool, command: str) -> None:

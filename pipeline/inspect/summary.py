@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from goldwash.pipeline.flow import Step
 from goldwash.pipeline.report import Count, Report
+from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import join, read_json
 
 LEGEND = "- dropped by this rule   ~ edited by this step, with the bytes that it removed"
@@ -48,6 +50,16 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * scale:
             return f"{seconds / scale:,.0f} {unit}" if seconds >= 20 * scale else f"{seconds / scale:.1f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 1 else "< 1 s"
+
+
+def renamed_columns(steps: Sequence[Step]) -> list[str]:
+    """The user's own columns that the stages kept as ``input_NAME``, since they write columns of these names themselves."""
+    names = set[str]()
+    for step in steps:
+        for shard in find_shards([step.folder])[:1] if step.report and step.report.kept.documents else ():
+            columns = schema_of(shard).names
+            names |= {name for name in columns if f"input_{name}" in columns}
+    return sorted(names)
 
 
 def lines(steps: Sequence[Step]) -> Iterator[Line]:
