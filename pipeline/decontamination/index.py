@@ -5,8 +5,8 @@ Invariants:
 * Texts and needles are compared as sequences of normal words: UAX 29 words that begin alphanumeric, in NFKC, casefolded.
   Punctuation and white space do not count, so that a sentence wrapped over lines or set in capitals is found. UAX 29 cuts
   Chinese, Japanese and Thai, which have no spaces, into single characters: a word is a character there.
-* A needle is found by the hash of its first (up to eight) words, looked up at every word, and confirmed by the hash of all of
-  its words, which follows from prefix sums in constant time. Time is linear in the words, whatever the number of needles.
+* The hash of a needle's first words (up to eight) is looked up at every word of a text. A match is confirmed by the hash of all
+  the needle's words, which prefix sums give in constant time. Time is linear in the words, whatever the number of needles.
 """
 
 import unicodedata
@@ -34,8 +34,9 @@ class Index:
 
     ``keys: uint64[slots]``; ``heads: int32[slots]`` the first needle + 1 of a slot's chain (0: empty slot); ``following:
     int32[K]`` the next needle + 1; ``lengths: int32[K]`` in words; ``full: uint64[K]`` hashes of all their words; ``widths:
-    int64[*]`` the anchors' lengths that occur. ``marks: uint64[*]``: a bit for the hash of each needle's first words, four at
-    the most, whose numbers are ``marked: int64[*]``: what nearly every word of a text fails, in a cache near by.
+    int64[*]`` the lengths of anchors that occur. ``marks: uint64[*]``: a bitmap of the hashes of each needle's first words
+    (four at most; the counts that occur are ``marked: int64[*]``). It fits into a near cache and rejects nearly every word of
+    a text.
     """
 
     keys: Hashes
@@ -49,7 +50,7 @@ class Index:
 
     @property
     def bytes(self) -> int:
-        """Memory that the index takes."""
+        """Memory of the index, in bytes."""
         arrays = (self.keys, self.heads, self.following, self.lengths, self.full, self.marks)
         return int(sum(array.nbytes for array in arrays))
 
@@ -76,8 +77,9 @@ def _normal_hash(raw: bytes) -> np.uint64:
 
 @kernel
 def word_hashes(utf8: Bytes, starts: Rows, ends: Rows, folds: Any) -> Any:
-    """A hash of each normal word: ``uint64[N]``; and whether it is that, ``bool[N]``: of a word with a character that cannot be
-    normalised by itself it is the raw word's."""
+    """A hash of each normal word, ``uint64[N]``, and whether it is one, ``bool[N]``: False for a word with a character that cannot
+    be normalised on its own; its hash is that of the raw word.
+    """
     out, plain = np.empty(len(starts), np.uint64), np.empty(len(starts), np.bool_)
     longest = np.int64(0)
     for row in range(len(starts)):
@@ -106,7 +108,7 @@ def word_hashes(utf8: Bytes, starts: Rows, ends: Rows, folds: Any) -> Any:
 
 @inline
 def _encoded(point: int, out: Bytes, n: int) -> Any:
-    """Put a character's UTF-8 at ``n``; where the next one goes."""
+    """Write a character's UTF-8 at ``n``; returns the end."""
     if point < 0x80:
         out[n] = point
         return n + 1
@@ -142,7 +144,7 @@ def index_of_runs(words: Hashes, firsts: Rows, lasts: Rows) -> Index:
 
 @kernel
 def needle_hashes(words: Hashes, firsts: Rows, lasts: Rows, anchor: int) -> Any:
-    """Of each needle its words, the hash of all of them, and the hash of its first ``anchor``."""
+    """For each needle: its number of words, the hash of all of them, and the hash of its first ``anchor`` words."""
     count = len(firsts)
     lengths, full, anchors = np.empty(count, np.int32), np.empty(count, np.uint64), np.empty(count, np.uint64)
     for p in range(count):
@@ -161,7 +163,7 @@ MARKED = 4
 
 @kernel
 def marked_beginnings(words: Hashes, firsts: Rows, lasts: Rows) -> Any:
-    """The bits and the numbers of words of `Index.marks`: 32 bits a needle, at least."""
+    """`Index.marks` and `Index.marked`; the bitmap has at least 32 bits per needle."""
     size = np.int64(1024)
     while size < 32 * len(firsts):
         size *= 2
@@ -181,7 +183,7 @@ def marked_beginnings(words: Hashes, firsts: Rows, lasts: Rows) -> Any:
 
 @kernel
 def chained(anchors: Hashes, lengths: Any, size: int) -> Any:
-    """The table of an `Index`: ``keys``, ``heads``, ``following``; chains in the order of the needles."""
+    """The table of an `Index`: ``keys``, ``heads``, ``following``; chains are in the order of the needles."""
     keys, heads = np.zeros(size, np.uint64), np.zeros(size, np.int32)
     following = np.zeros(len(anchors), np.int32)
     for needle in range(len(anchors) - 1, -1, -1):
@@ -197,7 +199,7 @@ def chained(anchors: Hashes, lengths: Any, size: int) -> Any:
 
 
 def found(texts: Texts, index: Index) -> tuple[Rows, Rows, Rows]:
-    """Every place where a needle stands: text, first word (a row of ``texts.uax29_words``) and needle: ``int64[hits]`` each."""
+    """Every match of a needle: text, first word (a row of ``texts.uax29_words``) and needle; ``int64[hits]`` each."""
     words, parents = normal_words(texts), texts.uax29_words.parents
     room = 1024
     while True:
@@ -226,7 +228,7 @@ def probe(
     words: Hashes, parents: Rows, keys: Hashes, heads: Any, following: Any, lengths: Any, full: Hashes, widths: Rows,
     marks: Hashes, marked: Rows, anchor: int, out: npt.NDArray[np.int64],
 ) -> Any:  # fmt: skip
-    """How many hits there are; as many as fit go into ``out: int64[room, 3]``."""
+    """The number of matches; as many as fit are written to ``out: int64[room, 3]``."""
     hits = np.int64(0)
     size, mask = len(keys), np.uint64(64 * len(marks) - 1)
     longest = np.int64(0)

@@ -1,21 +1,21 @@
-"""Which parts of a benchmark's items are looked for in texts, and which items a text quotes.
+"""Choose the word runs of benchmark items to search for, and decide which items a text quotes.
 
-Invariants: an item is its words: the question's, then each option's. A *needle* is a run of them. Two rules, named by their
-source, choose the runs:
+Invariants: an item is a sequence of words: the question's, then each option's. A *needle* is a run of these words. Two rules,
+named after their source, choose the runs:
 
 =========  ==================================================================================================================
-``dclm``   the question's last sentence, lengthened to ``min_words`` words; nothing of a question of fewer words; a text that
-           holds it quotes the item if it holds one of the options, too (2406.11794, section 4.6)
+``dclm``   the question's last sentence, extended backwards to ``min_words`` words; questions of fewer words are not searched;
+           a text that contains it quotes the item if it also contains one of the options (2406.11794, section 4.6)
 ``ngram``  all runs of ``ngram`` words of the question and of each option (GPT-3, 2005.14165, appendix C: 13; Llama 2,
            2307.09288, A.6: 10; PaLM, 2204.02311, section 8: 8 with a coverage of 0.7); a question or option of fewer words,
-           but at least ``min_words``, is a run as a whole; a text quotes the item if it holds at least ``min_coverage`` of
-           its words
+           but at least ``min_words``, is one run; a text quotes the item if it contains at least ``min_coverage`` of its
+           words
 =========  ==================================================================================================================
 
-Once an item is quoted, all its options that the text holds count as found, and by ``dclm`` the words before the last sentence.
+Once an item is quoted, all its options in the text count as found; with ``dclm``, so do the words before the last sentence.
 
-The information of a needle is the sum over its words of how rare each is among the benchmark's own, in bits (add-one estimate
-over 50,000 words more): "which of the following is" has little, a name has much.
+The information of a needle, in bits, is the sum of its words' negative log2 frequencies in the benchmark (add-one smoothing
+with 50,000 unseen words): low for "which of the following is", high for a name.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ UNSEEN = 50_000
 
 @dataclass(frozen=True)
 class Rule:
-    """Which runs of an item's words are looked for, and how much of it a text must hold."""
+    """Which runs of an item's words to search for, and how much of the item a text must contain."""
 
     name: str = "dclm"
     min_words: int = 5
@@ -47,7 +47,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Quote:
-    """An item that a text quotes: byte ranges in the buffer, the item's words that were found, and their share of its words."""
+    """An item that a text quotes: byte ranges in the text's buffer, ranges of the item's words, and the share of its words."""
 
     item: int
     spans: tuple[tuple[int, int], ...]
@@ -57,10 +57,10 @@ class Quote:
 
 @dataclass(frozen=True, eq=False)
 class Needles:
-    """The needles of some items: of each its item, its first word there, and the index that finds it.
+    """The needles of a list of items: for each needle its item and its first word there; and the index that finds them.
 
-    ``sizes: int64[items]``: an item's words, ``words`` their hashes; ``options``: of each item the hashes of its options'
-    words, and where they begin; ``unsearched``: items of which nothing is looked for, all runs being too short or too plain.
+    ``sizes: int64[items]``: words per item; ``words``: their hashes; ``options``: for each item, each option's first word and
+    the hashes of its words; ``unsearched``: the number of items without a needle, because all runs are too short or too common.
     """
 
     rule: Rule
@@ -74,7 +74,7 @@ class Needles:
 
 
 def needles_of(items: Sequence[Item], rule: Rule) -> Needles:
-    """What is looked for, of these items."""
+    """The needles of these items by a rule."""
     segments = Texts.of([text for item in items for text in (item.question, *item.options)])
     parents, hashes = segments.uax29_words.parents, normal_words(segments)
     _, which, counts = np.unique(hashes, return_inverse=True, return_counts=True)
@@ -110,13 +110,13 @@ def needles_of(items: Sequence[Item], rule: Rule) -> Needles:
 
 
 def _last_sentence(item: Item, a: int, b: int, rule: Rule) -> int:
-    """Where what is looked for of a question begins, among all words."""
+    """The first word of a question's needle, counted over the words of all items."""
     length = max(len(Texts.of([item.last_sentence]).uax29_words), min(rule.min_words, b - a))
     return max(a, b - length)
 
 
 def _runs(parents: Rows, rule: Rule) -> tuple[Rows, Rows]:
-    """The runs of every segment: where they begin and end, among all words."""
+    """The runs of every segment: first and last word (exclusive), counted over the words of all items."""
     sizes = np.diff(parents)
     counts = np.where(sizes >= rule.ngram, sizes - rule.ngram + 1, (sizes >= rule.min_words).astype(np.int64))
     segment = np.repeat(np.arange(len(sizes)), counts)
@@ -126,7 +126,7 @@ def _runs(parents: Rows, rule: Rule) -> tuple[Rows, Rows]:
 
 
 def quotes_of(texts: Texts, needles: Needles, ignored: Collection[int] = ()) -> dict[int, list[Quote]]:
-    """The items that each text quotes, by row; texts without one are not there. ``ignored``: needles that count for nothing."""
+    """The items that each text quotes, by row; texts that quote none are left out. Needles in ``ignored`` are skipped."""
     rows, firsts, which = found(texts, needles.index)
     if len(ignored):
         left = ~np.isin(which, np.fromiter(ignored, np.int64))
@@ -150,7 +150,7 @@ def quotes_of(texts: Texts, needles: Needles, ignored: Collection[int] = ()) -> 
                 continue
             runs += [(begin + at, begin + at + n) for at, n, _ in met]
             hay = hashed[begin:end]
-            pairs = zip(own, runs, strict=False)  # the options' runs stand behind
+            pairs = zip(own, runs, strict=False)  # the options' runs come after these
             own += [(_before(needles.words[item], hay, x, f - begin), x) for (x, _), (f, _) in list(pairs)]
         own += [(first, first + n) for _, n, first in met]
         own = _joined(own)
@@ -163,7 +163,7 @@ def quotes_of(texts: Texts, needles: Needles, ignored: Collection[int] = ()) -> 
 
 
 def _before(item: npt.NDArray[np.uint64], text: npt.NDArray[np.uint64], own: int, place: int) -> int:
-    """Where the words begin that an item and a text share without a gap before these places."""
+    """The first of the item's words that match the text's words without a gap up to these two places."""
     while own > 0 and place > 0 and item[own - 1] == text[place - 1]:
         own, place = own - 1, place - 1
     return own
@@ -172,7 +172,7 @@ def _before(item: npt.NDArray[np.uint64], text: npt.NDArray[np.uint64], own: int
 def _options(
     options: Sequence[tuple[int, npt.NDArray[np.uint64]]], hashed: npt.NDArray[np.uint64]
 ) -> list[tuple[int, int, int]]:
-    """Where options stand among a text's words: the place, their words, and their first word in the item."""
+    """The options that a text contains: place in the text, length in words, and first word in the item."""
     met = []
     for first, option in options:
         n = len(option)
@@ -186,7 +186,7 @@ def _options(
 
 
 def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges sorted, those that touch or overlap made one."""
+    """Sorted ranges; those that touch or overlap are merged."""
     out: list[tuple[int, int]] = []
     for a, b in sorted(ranges):
         if out and a <= out[-1][1]:
@@ -197,7 +197,7 @@ def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def document_counts(texts: Texts, needles: Needles) -> Counter[int]:
-    """In how many of these texts each needle stands."""
+    """The number of texts that contain each needle."""
     rows, _, which = found(texts, needles.index)
     pairs = np.unique(np.stack([rows, which], axis=1), axis=0) if len(rows) else np.zeros((0, 2), np.int64)
     return Counter(pairs[:, 1].tolist())

@@ -40,8 +40,8 @@ HITS = pa.schema(
         ("matched", pa.string()),
     ]
 )
-"""A hit: the document (its row in the shard that was read, its id and URL), the item (its number and name), the share of the
-item's words, where they stand there (begin, end, begin, end ...), and what stands in the document."""
+"""A hit: the document (row in the input shard, id, URL), the item (number, name), the share of the item's words that was found,
+their ranges in the item (begin, end, begin, end ...), and the passage of the document."""
 
 
 def disclosed(
@@ -102,7 +102,7 @@ def disclosed(
 
 
 def status(share: float) -> str:
-    """What an item is called of which this share of the words was found."""
+    """The status of an item by the share of its words that was found: ``dirty``, ``partly`` or ``clean``."""
     return "dirty" if share >= DIRTY else "partly" if share >= PARTLY else "clean"
 
 
@@ -114,7 +114,7 @@ def _host(url: str) -> str:
 
 
 def _tally(items: Sequence[Item], shares: Mapping[int, float], counts: Mapping[int, int], group: Any) -> dict[str, Any]:
-    """By benchmark or subject: items, how many are clean, partly and dirty, how many were hit at all, and hits."""
+    """Per benchmark or subject: how many items there are, are clean, partly dirty or dirty, or have a hit; and the hits."""
     out: dict[str, Any] = {}
     for number, item in enumerate(items):
         row = out.setdefault(group(item), {"items": 0, "clean": 0, "partly": 0, "dirty": 0, "hit": 0, "hits": 0})
@@ -126,18 +126,18 @@ def _tally(items: Sequence[Item], shares: Mapping[int, float], counts: Mapping[i
 
 
 def _cell(text: object) -> str:
-    """Data in a cell of a table: nothing in it becomes markup, a link or a further cell."""
+    """Data as the content of a table cell, escaped: no markup, link or further cell."""
     return escaped(" ".join(str(text).split()), SPAN)
 
 
 def _value(value: Any) -> str:
-    """A parameter's value; those that a user gave may hold anything."""
+    """A parameter's value, escaped: a user may have given anything."""
     values = value if isinstance(value, list | tuple) else [value]
     return ", ".join(markdown_code(v) if isinstance(v, str) else str(v) for v in values)
 
 
 def markdown(told: Mapping[str, Any]) -> str:
-    """The disclosure for people."""
+    """The report as Markdown."""
     parameters = told["parameters"]
     table = ["| | items | clean | partly | dirty | hit | hits |", "|---|---:|---:|---:|---:|---:|---:|"]
     for title in ("benchmarks", "subjects"):

@@ -33,7 +33,7 @@ LEAST_RATE = 1e-9
 """The lowest rate that 64-bit hashes can keep: one of 10^9 n-grams has the hash of a new one with a probability of 5e-11."""
 
 MOST_BLOCKS = (1 << 32) - 1
-"""What `block_of` can address: 275 GB."""
+"""The most blocks that `block_of` can address: 275 GB."""
 
 LINES, DOCUMENTS, BOTH = 0, 1, 2
 MODES = {"lines": LINES, "documents": DOCUMENTS, "both": BOTH}
@@ -41,23 +41,23 @@ MODES = {"lines": LINES, "documents": DOCUMENTS, "both": BOTH}
 
 @dataclass(frozen=True)
 class Sizing:
-    """Blocks and bits an n-gram for a number of n-grams and a false-positive rate."""
+    """The size of a filter: blocks, and bits per n-gram."""
 
     blocks: int
     bits_per_ngram: int
 
     @property
     def bytes(self) -> int:
-        """Memory that the filter takes."""
+        """Memory of the filter, in bytes."""
         return self.blocks * BLOCK_BITS // 8
 
     def empty(self) -> Hashes:
-        """A filter that has seen nothing: ``uint64[blocks * 8]``."""
+        """An empty filter: ``uint64[blocks * 8]``."""
         return np.zeros(self.blocks * WORDS, np.uint64)
 
 
 def sizing(ngrams: int, false_positive_rate: float) -> Sizing:
-    """The smallest blocked filter that keeps the promise once ``ngrams`` different n-grams are in it.
+    """The smallest blocked filter that has at most this false-positive rate when it holds ``ngrams`` distinct n-grams.
 
     >>> sizing(10**9, 0.01).bytes / 10**9 < 1.4
     True
@@ -82,7 +82,7 @@ def sizing(ngrams: int, false_positive_rate: float) -> Sizing:
 
 
 def false_positives(ngrams: int, blocks: int, bits: int) -> float:
-    """The rate at which an n-gram that was never put in seems to be there: blocks fill as a Poisson distribution says."""
+    """The false-positive rate of a filter with ``ngrams`` n-grams; their number per block is Poisson distributed."""
     mean = ngrams / blocks
     total, weight = 0.0, 0.0
     spread = int(8 * mean**0.5 + 16)
@@ -95,7 +95,7 @@ def false_positives(ngrams: int, blocks: int, bits: int) -> float:
 
 @dataclass(frozen=True)
 class Pass:
-    """The parameters of a pass, by their meaning."""
+    """The parameters of a pass."""
 
     mode: str = "both"
     min_n: int = 13
@@ -106,7 +106,7 @@ class Pass:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a pass did to N documents: which it drops, and of each the n-grams seen before, all n-grams, and lines taken out.
+    """The result for N documents: which are dropped; for each, the n-grams seen before, all n-grams, and removed lines.
 
     ``texts`` are the documents without those lines; a line goes with the newline before it.
     """
@@ -119,7 +119,7 @@ class Outcome:
 
 
 def ngram_count(texts: Texts, parameters: Pass) -> int:
-    """How many n-grams a pass would look at: what the filter is sized from."""
+    """The number of n-grams that a pass looks up; the filter is sized from it."""
     units, _, unit_tokens, document_tokens = _tokens(texts, parameters)
     counts = ngram_counts(unit_tokens, parameters.min_n, parameters.max_n)
     if parameters.short_documents and parameters.mode != "documents":
@@ -130,7 +130,7 @@ def ngram_count(texts: Texts, parameters: Pass) -> int:
 
 
 def run_pass(texts: Texts, filter_: Hashes, bits: int, parameters: Pass) -> Outcome:
-    """Take documents through the filter in their order; the filter learns what stays."""
+    """Pass documents through the filter in order; the n-grams of what remains are added to the filter."""
     units, token_hashes, unit_tokens, document_tokens = _tokens(texts, parameters)
     removed, dropped, contained, total = walk(
         units, unit_tokens, document_tokens, token_hashes, filter_, bits, parameters.min_n, parameters.max_n,
@@ -145,7 +145,7 @@ def run_pass(texts: Texts, filter_: Hashes, bits: int, parameters: Pass) -> Outc
 
 
 def _tokens(texts: Texts, parameters: Pass) -> tuple[Rows, Hashes, Rows, Rows]:
-    """Where each document's units are, all tokens' hashes, and where each unit's and document's tokens are."""
+    """The units of each document, the hashes of all tokens, and the tokens of each unit and document, as offsets."""
     tokens = texts.uax29_tokens
     token_hashes = hashes(tokens.utf8, tokens.starts, tokens.ends)
     if parameters.mode == "documents":
@@ -156,7 +156,7 @@ def _tokens(texts: Texts, parameters: Pass) -> tuple[Rows, Hashes, Rows, Rows]:
 
 @kernel
 def unit_bounds(line_ends: Rows, line_parents: Rows, token_starts: Rows, token_parents: Rows) -> Any:
-    """Where each line's tokens are among its document's: no token spans a newline: ``int64[lines + 1]``."""
+    """The offsets of each line's tokens, ``int64[lines + 1]``; no token spans a newline."""
     out = np.zeros(len(line_ends) + 1, np.int64)
     for p in range(len(line_parents) - 1):
         token, last = token_parents[p], token_parents[p + 1]
@@ -169,7 +169,7 @@ def unit_bounds(line_ends: Rows, line_parents: Rows, token_starts: Rows, token_p
 
 @kernel
 def ngram_counts(bounds: Rows, min_n: int, max_n: int) -> Any:
-    """n-grams of each unit: ``int64[units]``."""
+    """The number of n-grams per unit: ``int64[units]``."""
     out = np.zeros(len(bounds) - 1, np.int64)
     for unit in range(len(out)):
         tokens = bounds[unit + 1] - bounds[unit]
@@ -182,7 +182,7 @@ def ngram_counts(bounds: Rows, min_n: int, max_n: int) -> Any:
 
 @kernel
 def sums(values: Rows, parents: Rows) -> Any:
-    """The sum of each parent's values: ``int64[P]``."""
+    """The sum of the values of each parent: ``int64[P]``."""
     out = np.zeros(len(parents) - 1, np.int64)
     for p in range(len(out)):
         for row in range(parents[p], parents[p + 1]):
@@ -192,7 +192,7 @@ def sums(values: Rows, parents: Rows) -> Any:
 
 @inline
 def hashed_ngrams(token_hashes: Hashes, first: int, last: int, min_n: int, max_n: int, out: Hashes) -> Any:
-    """Hashes of a unit's n-grams into ``out``; how many there are."""
+    """Write the hashes of a unit's n-grams to ``out``; returns their number."""
     tokens = last - first
     if tokens < min_n:
         return 0
@@ -207,7 +207,7 @@ def block_of(h: int, blocks: int) -> Any:
 
 @inline
 def seen(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
-    """Whether all bits of an n-gram are set; no early way out, so that looks overlap."""
+    """Whether all bits of an n-gram are set; without an early exit, so that look-ups overlap."""
     block = block_of(h, blocks)
     all_ = np.uint64(1)
     state = mixed(h)
@@ -242,7 +242,7 @@ def walk(
     units: Rows, unit_tokens: Rows, document_tokens: Rows, token_hashes: Hashes, filter_: Hashes, bits: int, min_n: int,
     max_n: int, threshold: float, mode: int, short_documents: bool,
 ) -> Any:  # fmt: skip
-    """Documents through the filter: units taken out, documents dropped, and each document's n-grams seen before and in all."""
+    """Pass documents through the filter: removed units, dropped documents, and per document n-grams seen before and all."""
     documents = len(units) - 1
     blocks = len(filter_) // WORDS
     removed, dropped = np.zeros(len(unit_tokens) - 1, np.bool_), np.zeros(documents, np.bool_)
@@ -279,7 +279,7 @@ def walk(
 
 @kernel
 def without_units(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, removed: Bytes) -> Any:
-    """Documents that lose a line, written again; a line goes with the newline before it: ``(rows, utf8, starts, ends)``."""
+    """Rewrite the documents that lose a line, with the newline before it: ``(rows, utf8, starts, ends)``."""
     room, k = np.int64(0), np.int64(0)
     rows = np.empty(len(parents) - 1, np.int64)
     for p in range(len(parents) - 1):

@@ -4,9 +4,9 @@ Invariants:
 
 * Texts and items are compared as sequences of normal words (`pipeline.decontamination.index`), by DCLM's rule or by overlap of
   n-grams (`pipeline.decontamination.matching`).
-* With ``max_documents``, a first pass counts the documents of the crawl that hold each run of words; a run in more of them is
-  boilerplate and is ignored (GPT-3: 10).
-* The last pass writes every hit to ``hits/``, of which `pipeline.decontamination.report` makes ``decontamination.json`` and
+* With ``max_documents``, a first pass counts the documents of the crawl that contain each run of words. A run in more documents
+  is boilerplate and is ignored (GPT-3: 10).
+* The last pass writes every hit to ``hits/``. `pipeline.decontamination.report` turns them into ``decontamination.json`` and
   ``decontamination.md``.
 
 Rules: ``benchmark_item_count`` (how many items the document quotes), ``too_large``.
@@ -46,7 +46,7 @@ BOILERPLATE = "boilerplate.json"
 """The needles that are ignored, in one file: in each of 90,000 tasks they would be a file list of gigabytes."""
 
 MEASURED_BITS = {"dclm": 0.0, "ngram": 50.0}
-"""``min_information`` where none is given: what costs false hits most and true ones least (docs/decontamination.md)."""
+"""Default of ``min_information``: the value that removes most false hits and fewest true ones (docs/decontamination.md)."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Decontaminate(Stage):
     action: Literal["drop", "delete", "annotate"] = "drop"
     """``drop`` the document, ``delete`` the matched words, or ``annotate`` with columns."""
     min_words: int = 5
-    """The fewest words of a match. With ``dclm``, a shorter last sentence is lengthened to them."""
+    """The fewest words of a match. With ``dclm``, a shorter last sentence is extended backwards to this length."""
     ngram: int = 13
     """For ``ngram``: words per run."""
     min_coverage: float = 0.0
@@ -98,7 +98,7 @@ class Decontaminate(Stage):
         return Rule(self.rule, self.min_words, self.ngram, self.min_coverage, bits)
 
     def preflight(self) -> None:
-        """Read the benchmarks, so that a missing one is told before the first stage."""
+        """Read the benchmarks, so that a missing one stops the run before its first stage."""
         for name in self.names:
             _items(name)
 
@@ -107,12 +107,12 @@ class Decontaminate(Stage):
         return {f"benchmark {name}": _items_digest(name) for name in self.names}
 
     def notes(self) -> list[str]:
-        """That nothing but the built-in questions is looked for."""
+        """A warning where only the built-in questions are searched."""
         if self.names != ("sample",):
             return []
         return [
-            "decontaminate looks for the built-in questions alone, which are for trying things out. For MMLU, or a folder of "
-            "its files: --set decontaminate.benchmarks=mmlu (of this stage alone: --set benchmarks=mmlu)"
+            "decontaminate searches for the built-in questions only, which are for trying things out. For MMLU, or a folder "
+            "of its files: --set decontaminate.benchmarks=mmlu (with `goldwash stage`: --set benchmarks=mmlu)"
         ]
 
     def cost(self, load: Load) -> Cost:
@@ -125,7 +125,7 @@ class Decontaminate(Stage):
         quotes_of(Texts.of(["One question after another, is it? Yes."]), needles_of([item], Rule()))
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
-        """Count, act, disclose."""
+        """Count the runs, act on the documents, write the report."""
         ignored = [] if self.max_documents is None else self._boilerplate(inputs, out, run, self.max_documents)
         write_json(join(out, BOILERPLATE), ignored)
         cutting = tasks_for(self, inputs, out, ignored=_digest_of(ignored))
@@ -145,7 +145,7 @@ class Decontaminate(Stage):
         return finish(self, inputs, out, cutting, facts)
 
     def _boilerplate(self, inputs: Sequence[Input], out: str, run: Run, most: int) -> list[int]:
-        """The needles that stand in more than ``most`` documents."""
+        """The needles that more than ``most`` documents contain."""
         counting = tasks_for(self, inputs, out, "count")
         run(count_shard, counting)
         counts: Counter[int] = Counter()
@@ -154,14 +154,14 @@ class Decontaminate(Stage):
         return sorted(needle for needle, n in counts.items() if n > most)
 
     def explain(self, folder: str, document: Mapping[str, Any]) -> list[tuple[str, Any, str, bool]]:
-        """The items that the document quotes, with the words that it has of each."""
+        """The items that the document quotes, with the passages."""
         items, needles = prepared(self)
         texts = Texts.of([document["text"]])
         quotes = quotes_of(texts, needles, read_json(join(folder, BOILERPLATE)) or ()).get(0, [])
         told: list[tuple[str, Any, str, bool]] = [(RULE, len(quotes), f"{RULE} <= 0", not quotes)]
         for quote in quotes:
             words = " ... ".join(texts.utf8[a:b].tobytes().decode() for a, b in quote.spans)
-            told.append((f"  {items[quote.item].name}", f"{quote.coverage:.0%}", f'has: "{words[:SHOWN]}"', False))
+            told.append((f"  {items[quote.item].name}", f"{quote.coverage:.0%}", f'passage: "{words[:SHOWN]}"', False))
         return told
 
 
@@ -183,12 +183,12 @@ def _prepared(names: tuple[str, ...], rule: Rule) -> tuple[tuple[Item, ...], Nee
 
 
 def prepared(stage: Decontaminate) -> tuple[tuple[Item, ...], Needles]:
-    """The items, and what is looked for; made once a process."""
+    """The items and their needles; made once per process."""
     return _prepared(stage.names, stage.how)
 
 
 def count_shard(task: Task) -> None:
-    """Count in how many of a shard's documents each run of words stands."""
+    """Count the documents of a shard that contain each run of words."""
     stage = stage_of(task, Decontaminate)
     counts: Counter[int] = Counter()
     with TaskOutput(task, None, dropped=False) as output:
@@ -204,7 +204,7 @@ def _digest_of(ignored: Sequence[int]) -> str:
 
 
 def _ignored(task: Task) -> frozenset[int]:
-    """The needles that are ignored; a `DataError` where the file is not the one that the work was planned with."""
+    """The ignored needles; raises `DataError` if the file is not the one that the tasks were planned with."""
     place = join(task.out, BOILERPLATE)
     ignored = read_json(place)
     if ignored is None or _digest_of(ignored) != task.extra["ignored"]:
@@ -213,7 +213,7 @@ def _ignored(task: Task) -> frozenset[int]:
 
 
 def clean_shard(task: Task) -> None:
-    """One shard in, one shard out, and its hits."""
+    """Process one shard into one shard, and write its hits."""
     stage = stage_of(task, Decontaminate)
     ignored = _ignored(task)
     items, needles = prepared(stage)
@@ -257,7 +257,7 @@ def _hits(table: pa.Table, first: int, texts: Texts, quotes: Mapping[int, list[Q
 def acted(
     stage: Decontaminate, table: pa.Table, texts: Texts, quotes: Mapping[int, list[Quote]], items: Sequence[Item]
 ) -> tuple[pa.Table, pa.Table | None, Report]:
-    """What the action makes of a batch."""
+    """A batch after the action: the kept table, the dropped one, and the report."""
     read = Count(len(texts), texts.bytes)
     notes = {"hits": sum(map(len, quotes.values()))} if quotes else {}
     if stage.action == "annotate":

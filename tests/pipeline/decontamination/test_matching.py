@@ -366,5 +366,5 @@ def test_explain_shows_the_words(tmp_path, bench):
     stage = Decontaminate.of({"benchmarks": [bench], "rule": "ngram"})
     (count, item) = stage.explain("", {"text": f"They ask: {LAST} Nobody knows."})
     assert count == ("benchmark_item_count", 1, "benchmark_item_count <= 0", False)
-    assert item == ("  bench.jsonl/bench/0", "71%", f'has: "{LAST[:-1]}"', False)
+    assert item == ("  bench.jsonl/bench/0", "71%", f'passage: "{LAST[:-1]}"', False)
     assert stage.explain("", {"text": "clean"}) == [("benchmark_item_count", 0, "benchmark_item_count <= 0", True)]
