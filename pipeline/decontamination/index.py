@@ -77,8 +77,8 @@ def _normal_hash(raw: bytes) -> np.uint64:
 
 @kernel
 def word_hashes(utf8: Bytes, starts: Rows, ends: Rows, folds: Any) -> Any:
-    """A hash of each normal word, ``uint64[N]``, and whether it is one, ``bool[N]``: False for a word with a character that cannot
-    be normalised on its own; its hash is that of the raw word.
+    """A hash of each normal word, ``uint64[N]``, and whether it is one, ``bool[N]``: False where a character cannot be
+    normalised on its own; the hash is then that of the raw word.
     """
     out, plain = np.empty(len(starts), np.uint64), np.empty(len(starts), np.bool_)
     longest = np.int64(0)
