@@ -13,10 +13,13 @@ from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.laws import kaplan, keep, repetition, serving, uncertainty
 from goldwash.evidence.laws.parametric import Allocation, Law, law, third
 from goldwash.evidence.laws.shape import Shape
+from goldwash.evidence.quantities import short
 from goldwash.evidence.tables import table
 
 LAWS = ("epoch", "hoffmann", "muennighoff", "kaplan")
 DEFAULT = "epoch"
+FITTED = (1.4e18, 1.3e22)  # FLOPs of the smallest and largest run in Hoffmann's figure 4
+SMALLEST = 1e3  # parameters and tokens; Kaplan's smallest model has 768
 Interval = tuple[float, float] | None
 
 
@@ -43,6 +46,8 @@ class Verdict:
     optimum_loss: float
     counts: str
     source: str
+    flops: str = "6 N D"
+    """What the law counts as C."""
 
 
 def budget(compute: float | None, parameters: float | None, tokens: float | None, scale: str | None) -> Budget:
@@ -59,9 +64,19 @@ def budget(compute: float | None, parameters: float | None, tokens: float | None
         run = Allocation(float(row["parameters"]), 20.0 * row["parameters"] * row["multiplier"])
         return Budget(run, run.compute, float(row["pool"]), scale)
     if compute is not None and parameters is None and tokens is None:
+        _possible(law(DEFAULT).optimum(compute), compute)
         return Budget(None, compute)
     run = third(compute, parameters, tokens)
+    _possible(run, run.compute)
     return Budget(run, run.compute)
+
+
+def _possible(run: Allocation, compute: float) -> None:
+    if min(run) < SMALLEST:
+        raise EvidenceError(
+            f"{compute:.3g} FLOPs leave {short(run.parameters)} parameters and {short(run.tokens)} tokens: no model is so "
+            "small; check the exponents of the budget"
+        )
 
 
 def parametric(name: str) -> Law:
@@ -97,7 +112,19 @@ def _verdict(name: str, wanted: Budget) -> Verdict:
 def _kaplan(wanted: Budget) -> Verdict:
     best = kaplan.optimum(wanted.compute)
     loss = kaplan.loss(*wanted.run) if wanted.run else None
-    return Verdict("kaplan", loss, None, best, None, None, kaplan.loss(*best), kaplan.COUNTS, kaplan.SOURCE)
+    return Verdict("kaplan", loss, None, best, None, None, kaplan.loss(*best), kaplan.COUNTS, kaplan.SOURCE, kaplan.FLOPS)
+
+
+def outside(compute: float) -> str | None:
+    """Why a budget is an extrapolation of every law; None where it is among the runs behind the default one.
+
+    Hoffmann's figure 4, of which the default law is a refit, has runs of 1.4e18 to 1.3e22 FLOPs.
+    """
+    least, most = FITTED
+    if least <= compute <= most:
+        return None
+    side = "below" if compute < least else "above"
+    return f"{compute:.3g} FLOPs are {side} the runs that the laws were fitted to ({least:.2g} to {most:.2g}): extrapolated"
 
 
 @dataclass(frozen=True)

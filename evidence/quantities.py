@@ -35,12 +35,13 @@ def positive(value: float, name: str) -> float:
 def short(value: float) -> str:
     """A number for people, three digits.
 
-    >>> short(6.889e9), short(1.378e11), short(5.76e23), short(412)
-    ('6.89B', '138B', '5.76e+23', '412')
+    >>> short(6.889e9), short(1.378e11), short(5.76e23), short(412), short(999.99e9)
+    ('6.89B', '138B', '5.76e+23', '412', '1T')
     """
     if not math.isfinite(value):
         return str(value)
+    value = float(f"{value:.3g}")  # first, so that 999.99 billion is a trillion
     for suffix, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if scale <= abs(value) < 1e15:
-            return f"{value / scale:.3g}{suffix}" if value < 999.5 * scale else f"{value / scale:,.0f}{suffix}"
+            return f"{value / scale:.3g}{suffix}"
     return f"{value:.3g}"

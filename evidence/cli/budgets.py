@@ -32,18 +32,35 @@ class Wants:
 
 
 def answer(answers: Answers, budget: planning.Budget, wants: Wants) -> None:
-    """Print and collect every answer for a budget."""
-    _laws(answers, budget)
-    if wants.shape:
-        _shape(answers, budget, wants.shape)
+    """Print and collect every answer for a budget. Options are checked before the first line is printed."""
+    made = shape.shape(wants.shape) if wants.shape else None
+    served = quantity(wants.serve, "--serve") if wants.serve else None
     found = _funnel(wants)
     pool = quantity(wants.pool, "--pool") if wants.pool else found.pool if found else budget.pool
+    multipliers = _check_keep(wants, pool)
+    _laws(answers, budget)
+    if made is not None:
+        _shape(answers, budget, made)
     if pool is not None:
-        kept = _keep(answers, budget, wants, pool, found)
+        kept = _keep(answers, budget, wants, pool, multipliers, found)
         if found is not None:
             _curation(answers, budget, kept, found)
-    if wants.serve:
-        _serve(answers, wants.law, budget, quantity(wants.serve, "--serve"))
+    if served is not None:
+        _serve(answers, wants.law, budget, served)
+
+
+def _check_keep(wants: Wants, pool: float | None) -> list[keep.Multiplier]:
+    """The multipliers. Raises `EvidenceError` for options that are wrong, and for those that have no effect without a pool."""
+    if pool is not None or wants.serve:
+        planning.parametric(wants.law)
+    elif wants.law != planning.DEFAULT:
+        raise EvidenceError("--law chooses the law of the share to keep and of serving: give --pool, --run, --scale or --serve")
+    if pool is None and (wants.multipliers or wants.shares):
+        raise EvidenceError("--multiplier and --share ask for the share to keep: give --pool, --run or --scale")
+    for share in wants.shares:
+        if not 0 < share <= 1:
+            raise EvidenceError(f"--share: expected a share above 0 and at most 1, found {share:g}")
+    return _multipliers(wants)
 
 
 def _laws(answers: Answers, budget: planning.Budget) -> None:
@@ -73,7 +90,9 @@ def _laws(answers: Answers, budget: planning.Budget) -> None:
         ],
     )  # fmt: skip
     for verdict in found:
-        answers.say(f"{verdict.law}: {verdict.source}")
+        answers.say(f"{verdict.law}: {verdict.source}; C is {verdict.flops}")
+    if outside := planning.outside(budget.compute):
+        answers.say(f"WARNING: {outside}")
     answers.say(
         f"[..] is a 95% interval by bootstrap; laws without one were {WHY_NONE}. Losses of different laws are not comparable."
     )
@@ -88,8 +107,8 @@ def _with(value: float | None, interval: planning.Interval, form: str = "") -> s
     return shown(value) + (f" [{shown(interval[0])}, {shown(interval[1])}]" if interval else "")
 
 
-def _shape(answers: Answers, budget: planning.Budget, text: str) -> None:
-    answers.values["shape"] = found = planning.exact(shape.shape(text), budget)
+def _shape(answers: Answers, budget: planning.Budget, made: shape.Shape) -> None:
+    answers.values["shape"] = found = planning.exact(made, budget)
     answers.say()
     answers.say(
         f"this shape: {short(found['parameters_with_embeddings'])} parameters with embeddings, "
@@ -123,23 +142,20 @@ def _multipliers(wants: Wants) -> list[keep.Multiplier]:
     return [keep.Multiplier.of(points, "given with --multiplier")]
 
 
-def _keep(answers: Answers, budget: planning.Budget, wants: Wants, pool: float, found: Funnel | None) -> planning.Keeping:
-    for share in wants.shares:
-        if not 0 < share <= 1:
-            raise EvidenceError(f"--share: expected a share above 0 and at most 1, found {share:g}")
+def _keep(
+    answers: Answers, budget: planning.Budget, wants: Wants, pool: float, multipliers: Sequence[keep.Multiplier],
+    found: Funnel | None,
+) -> planning.Keeping:  # fmt: skip
     shares = tuple(wants.shares) or (*keep.SHARES, *([found.share] if found else []))
-    kept = planning.keeping(wants.law, budget, pool, _multipliers(wants), shares)
+    kept = planning.keeping(wants.law, budget, pool, multipliers, shares)
     answers.values["keep"] = kept
     answers.say()
     answers.say(f"which share of {short(pool)} distinct tokens to keep (law {wants.law}; worth of a token: {kept.source};")
     answers.say("repeats decay as in Muennighoff et al. 2023, arXiv 2305.16264):")
     answers.table(
         ("share", "q", "unique", "parameters", "tokens", "epochs", "worth in raw tokens", "loss", ""),
-        [
-            _choice(row, kept.best)
-            for row in kept.rows
-        ],
-    )  # fmt: skip
+        [_choice(row, kept.best) for row in kept.rows],
+    )
     answers.say(f"keep {kept.best.share:.3g}; {_sensitivity(kept)}")
     if kept.best.share < 1:
         answers.say(

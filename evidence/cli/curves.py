@@ -53,6 +53,8 @@ def curves(
     length = quantity(sequence_length, "--sequence-length") if sequence_length else None
     found = _told([read_curve(log, Hints(step, length, metric)) for log in logs], parameters or [], tokenizer or [])
     compare.check(found)
+    if text := compare.doubt(found):
+        note(text)
     answers, kind = Answers(quiet=json == "-"), compare.Axis(axis, price)
     _ends(answers, found, kind)
     _crossings(answers, found, kind)

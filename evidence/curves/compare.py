@@ -140,6 +140,17 @@ def check(curves: Sequence[Curve]) -> None:
         )
 
 
+def doubt(curves: Sequence[Curve]) -> str | None:
+    """What nobody said about the tokenizers of losses per token; None where all are known, or one curve, or bits per byte."""
+    unknown = [curve.name for curve in curves if not curve.tokenizer]
+    if len(curves) < 2 or curves[0].metric == "bpb" or not unknown:
+        return None
+    return (
+        f"no tokenizer is named in {', '.join(unknown[:4])}: losses per token are compared as if all runs had the same; give "
+        "--tokenizer LOG=NAME, or log bits per byte"
+    )
+
+
 @dataclass(frozen=True)
 class Deal:
     """A smaller model against a larger one at the larger one's final value.

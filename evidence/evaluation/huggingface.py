@@ -2,9 +2,9 @@
 
 Invariants: a continuation's tokens are those of context + continuation from the first that differs from the context's own, so
 that a token across the boundary counts with the continuation. The tokenizer's begin token precedes a text if the tokenizer adds
-one itself; where the continuation would otherwise be first, the begin or end token precedes it (as in lm-evaluation-harness), so
-that it has a prediction. Texts longer than the model's context are cut at the start, never in the continuation. Batches are
-padded on the right, where a causal model does not look: a pair's likelihood does not depend on its batch, beyond rounding.
+one itself; where the continuation would otherwise be first, the begin or end token precedes it (as in lm-evaluation-harness).
+Texts longer than the model's context are cut at the start, never in the continuation. Batches are padded on the right, where a
+causal model does not look: a pair's likelihood does not depend on its batch, beyond rounding.
 """
 
 from collections.abc import Sequence
@@ -45,14 +45,15 @@ class CausalModel:
         self.torch: Any = torch
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
-            self.model: Any = AutoModelForCausalLM.from_pretrained(name).eval()
+            loaded: Any = AutoModelForCausalLM.from_pretrained(name)
         except Exception as error:  # transformers raises errors of many kinds, of safetensors and tokenizers too
             first = next(iter(str(error).splitlines()), "")
             raise EvidenceError(
                 f"cannot load the model {printable(name)}: {printable(first, 200)}; expected the name of a causal language "
                 "model, or a folder with its weights and its tokenizer"
             ) from None
-        config = self.model.config
+        self.model: Any = loaded.eval()
+        config = loaded.config
         stated = getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0)
         self.context = int(stated or DEFAULT_CONTEXT)
         self.vocabulary = int(self.model.get_input_embeddings().weight.shape[0])
@@ -91,7 +92,7 @@ class CausalModel:
         return [int(token) for token in self.tokenizer(text, add_special_tokens=False)["input_ids"]]
 
     def _first(self, needed: bool) -> list[int]:
-        """The token before a text: begin where the tokenizer adds it, or where one is ``needed``; then end does if there is none."""
+        """The token before a text: begin where the tokenizer adds it or one is ``needed``; without a begin, end."""
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         if begin is not None and list(self.tokenizer("a")["input_ids"])[:1] == [begin]:
             return [int(begin)]

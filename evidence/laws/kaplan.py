@@ -9,6 +9,7 @@ from goldwash.evidence.tables import table
 
 SOURCE = "Kaplan et al. 2020, arXiv 2001.08361"
 COUNTS = "without embeddings"
+FLOPS = "C_min, the 6 N D of training at small batches; its loss takes the run's N as it is given"
 
 
 def optimum(compute: float) -> Allocation:

@@ -63,4 +63,9 @@ def shape(text: str) -> Shape:
     missing = [name for name in ("layers", "width", "heads", "vocabulary") if not values.get(name)]
     if missing:
         raise EvidenceError(f"--shape: {', '.join(missing)} missing; as layers=24,width=2048,heads=16,vocabulary=50432")
+    if not values.get("key") and values["width"] % values["heads"]:
+        raise EvidenceError(
+            f"--shape: expected heads that divide the width, found {values['heads']} and {values['width']}; change one, "
+            "or give the width of a head as key=NUMBER"
+        )
     return Shape(**values)

@@ -20,12 +20,16 @@ ROWS = 250
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Bits about names and facts over all people, per parameter too; ``accuracy`` is of single values of facts."""
+    """Bits about names and facts over all people, per parameter too.
+
+    ``accuracy`` is of single values of facts, ``guess`` that of always saying each fact's commonest value among these people.
+    """
 
     name_bits: float
     fact_bits: float
     parameters: int
     accuracy: float
+    guess: float
 
     @property
     def per_parameter(self) -> float:
@@ -60,4 +64,13 @@ def measure(params: gpt.Params, shape: gpt.Shape, them: People, tag: bool, seed:
         right += gpt.right(params, ids, shape)[kinds == 2].sum()
         values += (kinds == 2).sum()
     names, facts = bits(len(them), name_nats / len(them), fact_nats / len(them))
-    return Knowledge(float(names), float(facts), gpt.parameters(params), float(right / values))
+    return Knowledge(float(names), float(facts), gpt.parameters(params), float(right / values), guess(them))
+
+
+def guess(them: People) -> float:
+    """The accuracy of saying each fact's commonest value for everybody: what knowing no person can reach.
+
+    >>> guess(People(np.zeros((2, 3), np.int32), np.array([[5, 7], [5, 8]], np.int32)))
+    0.75
+    """
+    return float(np.mean([np.unique(column, return_counts=True)[1].max() / len(them) for column in them.values.T]))

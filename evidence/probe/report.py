@@ -1,194 +1,161 @@
-"""The probe's experiments, and the advice that follows from them.
+"""A probe's settings, its runs over seeds, and its page.
 
-Two experiments: knowledge in bits per parameter clean, with junk, with repeated junk, and with junk and a tag
-(arXiv 2404.05405, section 10); and accuracy by the part of the data that holds the knowledge, at equal rows, with all people
-and a quarter of them (arXiv 2505.18091: under a critical ratio nothing is learned, and fewer people bring it back).
-Invariants: the advice follows from the measured numbers, and says so if they are inconclusive.
+Invariants: an experiment is a list of conditions; each is trained once per seed. One seed gives every condition the same people
+and the same initial parameters, so differences between conditions are taken within seeds. What a finding says follows from
+intervals over seeds; where they do not tell two conditions apart, it says so.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from goldwash.evidence import charts
 from goldwash.evidence.errors import EvidenceError
-from goldwash.evidence.probe.experiment import REPEATED, Outcome, Size, Trial, run
+from goldwash.evidence.estimates import Estimate, estimate
+from goldwash.evidence.probe.experiment import Outcome, Size, Trial, run
 from goldwash.evidence.probe.junk import Junk
-from goldwash.evidence.probe.meter import most_bits
 from goldwash.text_output import html_text
 
 Notify = Callable[[str], None]
-CAUTION = (
-    "one seed, a model of tens of thousands of parameters, invented facts: the direction is known to hold for larger models "
-    "(arXiv 2404.05405), the factors are not; repeat with --seed before you act on a factor below 2"
+MODEL = (
+    "A model of tens of thousands of parameters and invented facts: that junk costs knowledge and that a tag brings some of it "
+    "back is known of larger models too (arXiv 2404.05405); the factors hold for this size, these exposures and this junk only."
 )
-KNOWN, UNKNOWN = 0.5, 0.05
+
+
+INVENTED = Junk()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of a probe."""
+    """The settings of a probe. ``repeats`` are numbers of distinct junk rows; ``people`` and ``rows`` are of one run."""
 
-    people: int
-    exposures: tuple[int, ...]
-    part: float
-    source: Junk
-    widths: tuple[int, ...]
-    rate: float
-    seed: int
+    people: int = 200
+    exposures: tuple[int, ...] = (30, 60)
+    part: float = 0.875
+    repeats: tuple[int, ...] = (50, 1000)
+    source: Junk = INVENTED
+    widths: tuple[int, ...] = (32,)
+    rate: float = 2e-2
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise EvidenceError(f"--seeds: expected at least one seed, each once, found {self.seeds}")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition's outcomes, one per seed, in the order of the plan's seeds."""
+
+    name: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def trial(self) -> Trial:
+        """The trial of the first seed."""
+        return self.outcomes[0].trial
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the model."""
+        return self.outcomes[0].knowledge.parameters
+
+    def of(self, measure: Callable[[Outcome], float]) -> Estimate:
+        """A quantity over seeds."""
+        return estimate([measure(outcome) for outcome in self.outcomes])
+
+    @property
+    def per_parameter(self) -> Estimate:
+        """Bits per parameter over seeds."""
+        return self.of(lambda outcome: outcome.knowledge.per_parameter)
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Accuracy of single facts over seeds."""
+        return self.of(lambda outcome: outcome.knowledge.accuracy)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Rows for JSON, the same as cells for people, bars (name, value), and a sentence."""
+    """Rows for JSON, the same as cells for people, bars (name, estimate), a sentence to act on, and its limits."""
 
     title: str
     columns: tuple[str, ...]
     cells: Sequence[tuple[str, ...]]
     rows: list[dict[str, Any]]
-    bars: list[tuple[str, float]]
+    bars: list[tuple[str, Estimate]]
     advice: str
-    caution: str = CAUTION
+    caution: str
 
 
-def knowledge(plan: Plan, notify: Notify) -> Finding:
-    """Bits per parameter: clean at each number of exposures; with junk, repeated junk, and junk and a tag at the largest."""
-    if not 0 < plan.part < 1:
-        raise EvidenceError(f"--part: expected a part of junk between 0 and 1, found {plan.part:g}")
-    most = max(plan.exposures)
-    common: dict[str, Any] = {"count": plan.people, "source": plan.source, "seed": plan.seed}
-    junk: dict[str, Any] = {"exposures": most, "junk": plan.part, **common}
-    trials = [Trial(f"clean, {exposures} exposures", exposures=exposures, **common) for exposures in sorted(plan.exposures)]
-    trials += [
-        Trial(f"{plan.part:.3g} junk", **junk),
-        Trial(f"{plan.part:.3g} junk of {REPEATED} rows, repeated", repeat=True, **junk),
-        Trial(f"{plan.part:.3g} junk, the people tagged", tag=True, **junk),
+def conditions(trials: Sequence[Trial], size: Size, seeds: Sequence[int], notify: Notify) -> list[Condition]:
+    """Train every trial once per seed."""
+    total = len(trials) * len(seeds)
+    made: list[list[Outcome]] = [[] for _ in trials]
+    for number, seed in enumerate(seeds):
+        for place, trial in enumerate(trials):
+            at = number * len(trials) + place + 1
+            notify(f"training {at} of {total}: seed {seed}, {trial.name}: {trial.rows:,} rows")
+            made[place].append(run(replace(trial, seed=seed), size))
+    return [Condition(trial.name, tuple(outcomes)) for trial, outcomes in zip(trials, made, strict=True)]
+
+
+def row(condition: Condition) -> dict[str, Any]:
+    """A condition for JSON: its settings, estimates, and the outcome of each seed."""
+    trial = {key: value for key, value in vars(condition.trial).items() if key not in ("source", "seed")}
+    seeds = [
+        {
+            "seed": o.trial.seed,
+            **vars(o.knowledge),
+            "bits_per_parameter": o.knowledge.per_parameter,
+            "steps": o.steps,
+            "loss": o.loss,
+        }
+        for o in condition.outcomes
     ]
-    outcomes = [_told(trial, Size(plan.widths[0], rate=plan.rate), notify) for trial in trials]
-    clean, bad, repeated, tagged = (one.knowledge.per_parameter for one in outcomes[-4:])
-    ceiling = most_bits(plan.people) / outcomes[0].knowledge.parameters
-    cells = [
-        (
-            o.trial.name, f"{o.trial.rows:,}", f"{o.knowledge.per_parameter:.4f}", f"{o.knowledge.name_bits:,.0f}",
-            f"{o.knowledge.fact_bits:,.0f}", f"{o.knowledge.accuracy:.3f}",
-        )
-        for o in outcomes
-    ]  # fmt: skip
-    title = (
-        f"{plan.people} people, a model of {outcomes[0].knowledge.parameters:,} parameters; knowing all of them is "
-        f"{ceiling:.3f} bits per parameter (lower bound of arXiv 2404.05405, theorem 3.2)"
-    )
-    columns = ("data", "rows", "bits per parameter", "bits of names", "bits of facts", "accuracy of facts")
-    bars = [(o.trial.name, o.knowledge.per_parameter) for o in outcomes]
-    return Finding(title, columns, cells, [_row(o) for o in outcomes], bars, advice(clean, bad, repeated, tagged))
-
-
-def advice(clean: float, bad: float, repeated: float, tagged: float) -> str:
-    """A sentence from bits per parameter: clean, with junk, with repeated junk, with junk and a tag."""
-    if clean < 0.01:
-        return "the model learned almost nothing from clean data: give more --exposures, or fewer --people, and ask again"
-    cost = clean / max(bad, 1e-9)
-    if cost < 1.2:
-        return f"this junk costs little ({bad / clean:.0%} of the knowledge is left): spend your effort elsewhere"
-    words = f"this junk costs {_factor(cost)} of the knowledge at equal exposures: remove it"
-    if tagged > 1.2 * bad:
-        share = (tagged - bad) / (clean - bad)
-        words += f"; else tag (with its domain) what is worth knowing: {share:.0%} of the loss comes back"
-    else:
-        words += "; a tag did not bring it back here"
-    if repeated > 1.2 * bad:
-        words += f"; junk that repeats costs less ({repeated / clean:.0%} of the knowledge is left)"
-    return words
-
-
-def _factor(cost: float) -> str:
-    return f"{1 - 1 / cost:.0%}" if cost < 1000 else "all"
-
-
-def critical(plan: Plan, ratios: Sequence[float], rows: int, notify: Notify) -> Finding:
-    """Accuracy of facts by the people's part of all rows, per width, with all people and a quarter of them."""
-    for ratio in ratios:
-        if not 0 < ratio <= 1:
-            raise EvidenceError(f"--ratio: expected a part of the rows above 0 and at most 1, found {ratio:g}")
-    outcomes: list[tuple[int, float, Outcome]] = []
-    for width in plan.widths:
-        for ratio in sorted(ratios):
-            for count in (plan.people, max(plan.people // 4, 2)):
-                exposures = round(rows * ratio / count)
-                if exposures < 1:
-                    raise EvidenceError(
-                        f"{rows} rows at a ratio of {ratio:g} do not hold {count} people once; give more --rows"
-                    )
-                trial = Trial(
-                    f"width {width}, ratio {ratio:g}, {count} people",
-                    count,
-                    exposures,
-                    1 - ratio,
-                    source=plan.source,
-                    seed=plan.seed,
-                )
-                outcomes.append((width, ratio, _told(trial, Size(width, rate=plan.rate), notify)))
-    cells = [
-        (
-            str(w),
-            f"{r:g}",
-            str(o.trial.count),
-            str(o.trial.exposures),
-            f"{o.knowledge.accuracy:.3f}",
-            f"{o.knowledge.per_parameter:.4f}",
-        )
-        for w, r, o in outcomes
-    ]
-    found = [
-        f"width {width}: {_threshold([(r, o) for w, r, o in outcomes if w == width], plan.people)}" for width in plan.widths
-    ]
-    kept = [{"width": w, "ratio": r, **_row(o)} for w, r, o in outcomes]
-    columns = ("width", "ratio", "people", "exposures", "accuracy of facts", "bits per parameter")
-    title = f"accuracy of facts by the people's part of {rows:,} rows (arXiv 2505.18091)"
-    return Finding(
-        title, columns, cells, kept, [(o.trial.name, o.knowledge.accuracy) for _, _, o in outcomes], "; ".join(found)
-    )
-
-
-def _threshold(outcomes: Sequence[tuple[float, Outcome]], people: int) -> str:
-    everyone = [(r, o.knowledge.accuracy) for r, o in outcomes if o.trial.count == people]
-    fewer = [(r, o.knowledge.accuracy) for r, o in outcomes if o.trial.count != people]
-    known = [r for r, accuracy in everyone if accuracy > KNOWN]
-    lost = [r for r, accuracy in everyone if accuracy <= KNOWN]
-    if not known:
-        words = f"no ratio up to {max(r for r, _ in everyone):g} teaches {people} people"
-    else:
-        words = f"{people} people need a ratio of {min(known):g}" + (f" ({max(lost):g} is too little)" if lost else " or less")
-    rescued = [r for r, accuracy in fewer if accuracy > KNOWN and r in lost]
-    return words + (f", a quarter of them are learned at {min(rescued):g}: subsample what must be known" if rescued else "")
-
-
-def _told(trial: Trial, size: Size, notify: Notify) -> Outcome:
-    notify(f"training on {trial.name}: {trial.rows:,} rows")
-    return run(trial, size)
-
-
-def _row(one: Outcome) -> dict[str, Any]:
-    trial = {key: value for key, value in vars(one.trial).items() if key != "source"}
     return {
-        **trial,
-        **vars(one.knowledge),
-        "bits_per_parameter": one.knowledge.per_parameter,
-        "steps": one.steps,
-        "loss": one.loss,
-    }
+        **trial, "rows": condition.trial.rows, "parameters": condition.parameters,
+        "bits_per_parameter": condition.per_parameter, "accuracy": condition.accuracy, "seeds": seeds,
+    }  # fmt: skip
+
+
+def caution(seeds: int) -> str:
+    """The limits of a finding, for a number of seeds."""
+    if seeds == 1:
+        return f"One seed: no interval, so no difference is told from chance; give --seeds 3. {MODEL}"
+    return (
+        f"[..] is the 95% interval of the mean over {seeds} seeds (Student's t); a difference counts where its interval, taken "
+        f"within seeds, excludes zero. {MODEL}"
+    )
 
 
 def page(finding: Finding) -> str:
-    """A page of HTML with the bars, the table and the sentence."""
-    most = max((value for _, value in finding.bars), default=0) or 1
+    """A page of HTML with the bars, the sentence, its limits and the table."""
+    most = max((max(bar.mean, bar.high if bar.high == bar.high else 0) for _, bar in finding.bars), default=0) or 1
     bars = "".join(
-        f'<tr><td>{html_text(name)}</td><td style="width:60%;text-align:left"><div style="background:#b8860b;height:1rem;'
-        f'width:{100 * value / most:.2f}%"></div></td><td>{value:.4f}</td></tr>\n'
-        for name, value in finding.bars
+        f'<tr><td>{html_text(name)}</td><td style="width:55%;text-align:left"><div style="position:relative;height:1rem">'
+        f"{_bar(bar, most)}</div></td><td>{html_text(bar.shown())}</td></tr>\n"
+        for name, bar in finding.bars
     )
     body = (
         f"<p>{html_text(finding.title)}</p>\n<table>{bars}</table>\n<p><strong>{html_text(finding.advice)}</strong></p>\n"
         f"<p>{html_text(finding.caution)}</p>\n{charts.html_table(finding.columns, finding.cells)}"
     )
     return charts.page([], "goldwash probe", body)
+
+
+def _bar(bar: Estimate, most: float) -> str:
+    """The mean as a bar, the interval as a thin line over it."""
+
+    def percent(value: float) -> float:
+        return 100 * min(max(value / most, 0), 1)
+
+    mean = f'<div class="mean" style="background:#b8860b;height:1rem;width:{percent(bar.mean):.2f}%"></div>'
+    if bar.low != bar.low:
+        return mean
+    left, right = percent(bar.low), percent(bar.high)
+    return (
+        f'{mean}<div class="interval" style="position:absolute;top:.45rem;left:{left:.2f}%;width:{right - left:.2f}%;'
+        'height:.1rem;background:#333"></div>'
+    )

@@ -44,6 +44,19 @@ def test_plan_of_a_scale() -> None:
     assert "arXiv 2401.00448" in text
 
 
+def test_a_wrong_option_is_refused_before_the_first_line() -> None:
+    for wrong in (("--serve", "-1"), ("--pool", "1T", "--multiplier", "x"), ("--shape", "layers=1"), ("--run", "nowhere")):
+        result = CliRunner().invoke(APP, ["plan", "--compute", "1e21", *wrong])
+        assert result.exit_code != 0
+        assert result.stdout == ""
+
+
+def test_a_budget_beyond_the_runs_behind_the_laws_is_called_extrapolated() -> None:
+    assert "extrapolated" not in goldwash("plan", "--compute", "1e21")
+    assert "above the runs that the laws were fitted to" in goldwash("plan", "--compute", "1e26")
+    assert "below the runs" in goldwash("plan", "--compute", "1e16")
+
+
 def test_plan_as_json_is_json_alone() -> None:
     found = answers("plan", "--compute", "5.76e23", "--pool", "2T")
     epoch = next(law for law in found["laws"] if law["law"] == "epoch")
@@ -93,6 +106,14 @@ def test_plan_of_mixtures_goes_round_through_olmixs_files(tmp_path: Path) -> Non
         (("--compute", "1e21", "--pool", "1T", "--share", "1.5"), "--share"),
         (("--compute", "1e21", "--pool", "1T", "--law", "kaplan"), "no parametric loss"),
         (("--compute", "1e21", "--run", "nowhere"), "nowhere"),
+        (("--compute", "100"), "no model is so small"),
+        (("--parameters", "1", "--tokens", "1e12"), "no model is so small"),
+        (("--compute", "1e400"), "finite number"),
+        (("--compute", "1e21", "--law", "hofman"), "--law"),
+        (("--compute", "1e21", "--pool", "1T", "--law", "hofman"), "unknown law 'hofman'"),
+        (("--compute", "1e21", "--share", "0.1"), "--share"),
+        (("--compute", "1e21", "--multiplier", "0.1=2"), "--multiplier"),
+        (("--compute", "1e21", "--shape", "layers=2,width=7,heads=2,vocabulary=10"), "heads that divide the width"),
         (("--mixtures", "web"), "NAME=TOKENS"),
         (("--ratios", "x.csv"), "--mixtures"),
         (("--repeats", "0"), "--repeats"),
@@ -159,6 +180,11 @@ def test_evaluate_names_what_is_missing(tmp_path: Path) -> None:
         (("--rate", "-1"), "--rate"),
         (("--out", "x.pdf"), "--out"),
         (("--junk", "nowhere"), "--junk"),
+        (("--seeds", "0"), "--seeds"),
+        (("--repeat", "0"), "--repeat"),
+        (("--skew", "-1"), "--skew"),
+        (("--skew", "1", "--ratio", "0.1"), "two experiments"),
+        (("--width", "16", "--width", "32"), "several --width need --ratio"),
     ],
 )
 def test_probes_that_are_refused(words: tuple[str, ...], message: str) -> None:

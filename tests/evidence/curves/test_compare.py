@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from goldwash.evidence.curves.compare import Axis, at, check, crossings, deals, envelope, on_axis, smooth
+from goldwash.evidence.curves.compare import Axis, at, check, crossings, deals, doubt, envelope, on_axis, smooth
 from goldwash.evidence.curves.logs import Curve, Record
 from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.laws.parametric import law
@@ -92,3 +92,12 @@ def test_a_training_loss_is_averaged_over_one_percent() -> None:
     assert found[500] == pytest.approx(values[491:501].mean())
     assert found[0] == values[0]
     assert smooth(values[:150]) == pytest.approx(values[:150])
+
+
+def test_tokenizers_that_nobody_named_are_doubted() -> None:
+    values = np.linspace(3, 2, 60)
+    known, silent = made("known", values, tokenizer="gpt2"), made("silent", values)
+    assert "no tokenizer is named in silent" in str(doubt([known, silent]))
+    assert doubt([silent]) is None
+    assert doubt([known, known]) is None
+    assert doubt([made("a", values, metric="bpb"), made("b", values, metric="bpb")]) is None

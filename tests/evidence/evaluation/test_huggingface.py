@@ -11,10 +11,15 @@ import pytest
 from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.evaluation.huggingface import CausalModel, boundary
 
-TEXTS = ["the gold is in the river", "a pan washes the sand away", "Question: where is the gold?\nAnswer: in the sand", "é 金"] * 5
+TEXTS = [
+    "the gold is in the river",
+    "a pan washes the sand away",
+    "Question: where is the gold?\nAnswer: in the sand",
+    "é 金",
+] * 5
 PAIRS = [
-    ("the gold", " is in the river"), ("the", " gold"), ("a pan washes the san", "d away"), ("é", " 金"), ("", " the river"), ("", "x"),
-    ("Question: where is the gold?\nAnswer:", " in the sand, in the river, in the pan"),
+    ("the gold", " is in the river"), ("the", " gold"), ("a pan washes the san", "d away"), ("é", " 金"),
+    ("", " the river"), ("", "x"), ("Question: where is the gold?\nAnswer:", " in the sand, in the river, in the pan"),
 ]  # fmt: skip
 
 
@@ -38,7 +43,7 @@ def model(folder: Path, kind: str, begin: bool = False, vocabulary: int | None =
     if begin:
         made.post_processor = processors.TemplateProcessing(single="<end> $A", special_tokens=[("<end>", 0)])
     special: dict[str, Any] = {"bos_token": "<end>"} if begin else {}
-    transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", **special).save_pretrained(folder)  # noqa: S106
+    transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", **special).save_pretrained(folder)
     size = vocabulary or made.get_vocab_size()
     torch.manual_seed(0)
     if kind == "gpt2":

@@ -104,6 +104,18 @@ def test_runs_that_cannot_be_fitted(runs: Runs, message: str) -> None:
         fit(runs)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "beta", "message"), [(-0.3, 0.3, "alpha -0.3.* rises with parameters"), (0.3, -0.2, "beta -0.2")]
+)
+def test_losses_that_rise_are_no_law(alpha: float, beta: float, message: str) -> None:
+    generator = np.random.default_rng(0)
+    n, d = 10 ** generator.uniform(7, 10, 40), 10 ** generator.uniform(9, 12, 40)
+    scale = [1e-2 if exponent < 0 else 1e3 for exponent in (alpha, beta)]
+    losses = 1 + scale[0] * n**-alpha + scale[1] * d**-beta
+    with pytest.raises(EvidenceError, match=message):
+        fit(Runs(n, d, losses), bootstrap=0)
+
+
 def test_intervals() -> None:
     assert interval(list(range(101))) == pytest.approx((2.5, 97.5))
     assert all(np.isnan(interval([])))
