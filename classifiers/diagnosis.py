@@ -36,6 +36,8 @@ def diagnose(report: Mapping[str, Any], training_auc: Callable[[], float | None]
     longer = (
         f"more epochs (--set epoch={max(25, 5 * settings['epoch'])}; it had {settings['epoch']}), a higher lr (it had "
         f"{settings['lr']:g}), or more examples"
+        if "epoch" in settings
+        else f"a lower penalty (--set penalty={settings['penalty'] / 10:g}; it had {settings['penalty']:g}), or more examples"
     )
     low, high = report["scores"]["lowest"], report["scores"]["highest"]
     warnings = []

@@ -4,7 +4,7 @@ Invariants: every figure is computed on examples that the model has not seen. "P
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,22 @@ Scores = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
 
 
-def evaluate(model: Folded, held: Sequence[tuple[bool, Example]], label: str, fraction: float) -> dict[str, Any]:
+class Scoring(Protocol):
+    """What `evaluate` needs of a classifier."""
+
+    def probability(self, texts: Texts, label: str) -> Scores:
+        """The probability of a label: ``float64[N]``."""
+        ...
+
+
+def evaluate(model: Scoring, held: Sequence[tuple[bool, Example]], label: str, fraction: float) -> dict[str, Any]:
     """The report on held-out examples: (positive or not, example). A figure is None if it needs a class that is missing.
 
     ``at_fraction``: precision and recall if the best ``fraction`` of these examples were kept. ``at_negative_fraction``: the
     share of positives that score at least as high as the best ``fraction`` of the negatives, which resemble a crawl.
     ``length_alone``: the AUC of the number of bytes and of newlines by themselves (0.5: length says nothing), the rank
-    correlation of bytes and score, and the model's AUC among texts of similar length. ``words``: see `influential_words`.
+    correlation of bytes and score, and the model's AUC among texts of similar length. ``words``: see `influential_words`; empty
+    for a model that does not score words.
     """
     texts = Texts.of([example.text for _, example in held])
     truth = np.array([positive for positive, _ in held], bool)
@@ -50,7 +59,7 @@ def evaluate(model: Folded, held: Sequence[tuple[bool, Example]], label: str, fr
             "auc_at_like_length": auc_at_like_length(scores, truth, sizes),
         },
         "mean_score_by_source": _by_source(held, scores),
-        "words": influential_words(model, texts, label),
+        "words": influential_words(model, texts, label) if isinstance(model, Folded) else {"towards": [], "away": []},
     }
 
 

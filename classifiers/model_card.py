@@ -15,8 +15,7 @@ def model_card(report: Mapping[str, Any]) -> str:
     left_out, words = report["left_out"], report["words"]
     parts = [
         "# Model card",
-        "A fastText classifier of text quality, trained by goldwash as DCLM-Baseline's was (arXiv 2406.11794, section 4.4). "
-        "The score is the probability of the label `hq`.",
+        _kind(report),
         *(f"**Warning:** {warning}." for warning in report["warnings"]),
         "## Training data",
         _table(("source", "examples"), ((markdown_code(s), f"{n:,}") for s, n in report["sources"].items())),
@@ -39,16 +38,45 @@ def model_card(report: Mapping[str, Any]) -> str:
             ),
         ),
         _table(("source", "mean score"), ((markdown_code(s), f"{m:.3f}") for s, m in report["mean_score_by_source"].items())),
-        "## Most influential words",
-        f"Towards `hq`: {_words(words['towards'])}",
-        f"Away from `hq`: {_words(words['away'])}",
+        *(
+            []
+            if "features" in report
+            else [
+                "## Most influential words",
+                f"Towards `hq`: {_words(words['towards'])}",
+                f"Away from `hq`: {_words(words['away'])}",
+            ]
+        ),
         "## Use",
-        "`goldwash score model.fold --input SHARDS --out DIR`, or `--set quality.model=model.fold` in a recipe. Any fastText "
-        "reads `model.bin`; give it each text as one line, its lines joined by spaces.",
+        _use(report),
         "Scores of different models cannot be compared: keep a fraction, not another model's threshold. The classifier knows "
         "only the languages and kinds of text that it was trained on.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _kind(report: Mapping[str, Any]) -> str:
+    if "features" not in report:
+        return (
+            "A fastText classifier of text quality, trained by goldwash as DCLM-Baseline's was (arXiv 2406.11794, section 4.4)."
+            " The score is the probability of the label `hq`."
+        )
+    return (
+        f"Logistic regression on {report['dimension']} numbers of the embedding {markdown_code(report['features'])}, trained "
+        "by goldwash. The score is the probability of the label `hq`."
+    )
+
+
+def _use(report: Mapping[str, Any]) -> str:
+    if "features" not in report:
+        return (
+            "`goldwash score model.fold --input SHARDS --out DIR`, or `--set quality.model=model.fold` in a recipe. Any "
+            "fastText reads `model.bin`; give it each text as one line, its lines joined by spaces."
+        )
+    return (
+        "`goldwash score embedding:model.head --input SHARDS --out DIR`, or `--set quality.model=embedding:model.head` in a "
+        "recipe. Every machine needs the embedding."
+    )
 
 
 def _figures(report: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -6,6 +6,7 @@ Invariants:
 
     signal:NAME     a signal of goldwash's or of the user's own
     column:NAME     a column of numbers that the documents already have
+    KIND:ADDRESS    a measure by a model: perplexity, topk, embedding, ask, pagerank, prior, target (`classifiers.measures`)
     anything else   the file of a model: a path, ``https://``, ``s3://``, ``hf://OWNER/REPO/FILE``, ``lid.176.ftz``
 
 - A package adds a kind through an entry point in the group ``goldwash.scorers``: its name is the prefix without the colon, and
@@ -27,6 +28,7 @@ import pyarrow as pa
 from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import Model, ModelError
 from goldwash.classifiers.loader import load
+from goldwash.classifiers.measures import KINDS, MeasureScorer
 from goldwash.classifiers.quality import BETTER, better_label
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.signals import PROVIDERS, SIGNALS, Signal, SignalError
@@ -273,6 +275,10 @@ def scorer(word: str, name: str | None = None, label: str | None = None) -> Scor
     is needed.
     """
     prefix, colon, rest = word.partition(":")
+    if prefix in KINDS and colon:
+        if not rest:
+            raise SignalError(f"{prefix}: names no model: write {prefix}:ADDRESS")
+        return MeasureScorer(prefix, rest, name, label)
     if colon and rest and not rest.startswith("//"):
         make = PREFIXES.get(prefix) or _plugin(prefix)
         if make is not None:

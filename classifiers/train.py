@@ -17,19 +17,20 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import fasttext
 import numpy as np
 import numpy.typing as npt
 
 from goldwash.classifiers.diagnosis import diagnose
-from goldwash.classifiers.evaluation import auc, evaluate
+from goldwash.classifiers.evaluation import Scoring, auc, evaluate
 from goldwash.classifiers.examples import Example, TrainingError
-from goldwash.classifiers.fasttext import PREFIX, Folded, fold, save_fold
+from goldwash.classifiers.fasttext import PREFIX, fold, save_fold
 from goldwash.classifiers.model_card import model_card
 from goldwash.classifiers.model_file import ModelError, Reader
 from goldwash.filters.ngrams import lowered_hashes, run_hashes
@@ -110,6 +111,52 @@ def train(
 
     Raises `TrainingError` if a class has no example, or if both classes hold the same texts; ``OSError`` if the disk is full.
     """
+    parts = split(positive, negative, settings, exclude)
+    notify(parts.said)
+    with published(out, ("model.bin", "model.fold", "report.json", "MODEL.md")) as halves:
+        _fit(parts.learned, halves / "model.bin", settings)
+        folded = fold(halves / "model.bin")
+        report = report_on(parts, folded, settings)
+        _write(halves / "model.fold", lambda path: save_fold(folded, path))
+        write_report(halves, report)
+    return report
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples as they are used: those to learn from, in random order, and those that are held out, with their labels."""
+
+    learned: list[tuple[str, Example]]
+    held: list[tuple[str, Example]]
+    copies: int
+    """Examples that were held back, and then left out as near copies of training examples."""
+    excluded: int
+
+    @property
+    def said(self) -> str:
+        """A line for the user."""
+        return f"training on {len(self.learned):,} examples; {len(self.held):,} held out, {self.copies:,} near copies left out"
+
+
+class Sampling(Protocol):
+    """The settings that decide which examples are used."""
+
+    @property
+    def per_class(self) -> int: ...  # noqa: D102
+    @property
+    def held_out(self) -> float: ...  # noqa: D102
+    @property
+    def balanced(self) -> bool: ...  # noqa: D102
+    @property
+    def fraction(self) -> float: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+
+
+def split(
+    positive: Sequence[Example], negative: Sequence[Example], settings: Sampling, exclude: Exclude | None = None
+) -> Split:
+    """Sample the examples of both classes and hold a share of them out; `TrainingError` as `train` raises it."""
     allowed = {POSITIVE: _allowed(positive, exclude), NEGATIVE: _allowed(negative, exclude)}
     quoting = len(positive) + len(negative) - sum(map(len, allowed.values()))
     room = (
@@ -128,36 +175,45 @@ def train(
     copies = _copies([e for _, e in learned], [e for _, e in kept_back])
     held = [pair for pair, copy in zip(kept_back, copies, strict=True) if not copy]
     random.Random(settings.seed).shuffle(learned)
-    notify(
-        f"training on {len(learned):,} examples; {len(held):,} held out, {len(kept_back) - len(held):,} near copies left out"
-    )
+    return Split(learned, held, len(kept_back) - len(held), quoting)
+
+
+@contextmanager
+def published(out: str | Path, names: Sequence[str]) -> Iterator[Path]:
+    """A temporary folder inside ``out``; its files of these names appear in ``out`` together when the block ends well."""
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     halves = Path(tempfile.mkdtemp(prefix=".half-", dir=folder))
     try:
-        _fit(learned, halves / "model.bin", settings)
-        folded = fold(halves / "model.bin")
-        report = {
-            "settings": asdict(settings),
-            "sources": _sources(learned),
-            "learned": len(learned),
-            "classes": [sum(label == side for label, _ in learned) for side in (POSITIVE, NEGATIVE)],
-            "held_out": len(held),
-            "left_out": {"near_copies_of_learned": len(kept_back) - len(held), "excluded": quoting},
-            **evaluate(folded, [(label == POSITIVE, e) for label, e in held], POSITIVE, settings.fraction),
-        }
-        report["warnings"] = diagnose(report, lambda: _training_auc(folded, learned))
-        _write(halves / "model.fold", lambda path: save_fold(folded, path))
-        _write(halves / "report.json", lambda path: path.write_text(_json(report), "utf-8"))
-        _write(halves / "MODEL.md", lambda path: path.write_text(model_card(report), "utf-8"))
-        for name in ("model.bin", "model.fold", "report.json", "MODEL.md"):
+        yield halves
+        for name in names:
             os.replace(halves / name, folder / name)
     finally:
         shutil.rmtree(halves, ignore_errors=True)
+
+
+def report_on(parts: Split, model: Scoring, settings: Any) -> dict[str, Any]:
+    """The report on a classifier that has learned from a split; ``settings``: a dataclass that follows `Sampling`."""
+    report = {
+        "settings": asdict(settings),
+        "sources": _sources(parts.learned),
+        "learned": len(parts.learned),
+        "classes": [sum(label == side for label, _ in parts.learned) for side in (POSITIVE, NEGATIVE)],
+        "held_out": len(parts.held),
+        "left_out": {"near_copies_of_learned": parts.copies, "excluded": parts.excluded},
+        **evaluate(model, [(label == POSITIVE, e) for label, e in parts.held], POSITIVE, settings.fraction),
+    }
+    report["warnings"] = diagnose(report, lambda: _training_auc(model, parts.learned))
     return report
 
 
-def _training_auc(model: Folded, learned: Sequence[tuple[str, Example]]) -> float | None:
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write ``report.json`` and the model card ``MODEL.md``."""
+    _write(folder / "report.json", lambda path: path.write_text(_json(report), "utf-8"))
+    _write(folder / "MODEL.md", lambda path: path.write_text(model_card(report), "utf-8"))
+
+
+def _training_auc(model: Scoring, learned: Sequence[tuple[str, Example]]) -> float | None:
     """The AUC on the first training examples, which are in random order; None if one class is missing among them."""
     texts = Texts.of([example.text for _, example in learned[:TRIED]])
     return auc(model.probability(texts, POSITIVE), np.array([label == POSITIVE for label, _ in learned[:TRIED]], bool))
@@ -200,7 +256,7 @@ def _sampled(side: Sequence[Example], seed: int, room: int) -> list[Example]:
     return [e for e in keyed if e.text in taken]
 
 
-def _learned(side: Sequence[Example], settings: Settings) -> int:
+def _learned(side: Sequence[Example], settings: Sampling) -> int:
     """The number of training examples of a class: all but the held-out share, and at least one."""
     return max(1, len(side) - int(len(side) * settings.held_out))
 

@@ -25,6 +25,7 @@ CLASSES = {
     "exact": "Exact",
     "minhash": "MinHash",
     "bloom": "Bloom",
+    "semdedup": "SemDeDup",
     "quality": "Quality",
     "decontaminate": "Decontaminate",
     "score": "Score",

@@ -10,6 +10,7 @@ from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.source import Input
 from tests.pipeline.conftest import here, shard
+from tests.support.embeddings import write_embedding
 
 STEP = {"keep": "word_count", "min": 1}
 BENCHMARK = "question,choice0,choice1,answer\nWhat is it that shines at the bottom of the pan?,Gold,Sand,0\n"
@@ -37,6 +38,10 @@ CHANGES = {
         {"mode": "lines"}, {"min_n": 5}, {"max_n": 20}, {"threshold": 0.5}, {"false_positive_rate": 0.1}, {"groups": 2},
         {"short_documents": True}, {"max_text_bytes": 10},
     ],
+    "semdedup": [
+        {"embedding": "EMBEDDING"}, {"fraction": 0.5}, {"fraction": None, "similarity": 0.9}, {"clusters": 2},
+        {"keep": "first"}, {"characters": 100}, {"rounds": 2}, {"seed": 3},
+    ],
     "quality": [
         {"model": "sample"}, {"label": "cc"}, {"column": "worth"}, {"fraction": 0.2}, {"fraction": None, "threshold": 0.5},
         {"by": "bytes"}, {"use": [{"file": "nothing.py", "source": "w = 1"}]},
@@ -60,7 +65,7 @@ def base(model, tmp_path):
     """Each stage's parameters, with files that exist."""
     (tmp_path / "bench.csv").write_text(BENCHMARK)
     return {
-        "extract": {}, "heuristics": {"steps": [STEP]}, "exact": {}, "minhash": {}, "bloom": {},
+        "extract": {}, "heuristics": {"steps": [STEP]}, "exact": {}, "minhash": {}, "bloom": {}, "semdedup": {},
         "quality": {"model": str(model)},
         "decontaminate": {"benchmarks": str(tmp_path / "bench.csv")}, "score": {"models": {"quality": str(model)}},
     }  # fmt: skip
@@ -72,14 +77,23 @@ def test_the_tables_know_every_stage_and_every_field():
         assert {key for change in changes for key in change} == {f.name for f in dataclasses.fields(STAGES[name])}
 
 
-def placed(change, model, other):
-    """A change with the paths of the model, and of another."""
-    return json.loads(json.dumps(change).replace('"MODEL"', json.dumps(str(model))).replace('"other"', json.dumps(str(other))))
+@pytest.fixture(scope="session")
+def little(tmp_path_factory):
+    """An embedding."""
+    return write_embedding(tmp_path_factory.mktemp("embedding"), {"gold": [1.0, 0.0], "mud": [0.0, 1.0]})
+
+
+def placed(change, model, other, little):
+    """A change with the paths of the model, of another, and of an embedding."""
+    text = json.dumps(change)
+    for name, path in (("MODEL", model), ("other", other), ("EMBEDDING", little)):
+        text = text.replace(f'"{name}"', json.dumps(str(path)))
+    return json.loads(text)
 
 
 @pytest.mark.parametrize(("name", "change"), CASES)
-def test_a_stage_is_made_again_from_its_config(name, change, base, model):
-    stage = STAGES[name].of({**base[name], **placed(change, model, model)})
+def test_a_stage_is_made_again_from_its_config(name, change, base, model, little):
+    stage = STAGES[name].of({**base[name], **placed(change, model, model, little)})
     config = json.loads(json.dumps(stage.config()))
     again = STAGES[name].of(config)
     assert again == stage
@@ -88,10 +102,10 @@ def test_a_stage_is_made_again_from_its_config(name, change, base, model):
 
 
 @pytest.mark.parametrize(("name", "change"), CASES)
-def test_every_field_moves_the_identity(name, change, base, model, tmp_path):
+def test_every_field_moves_the_identity(name, change, base, model, tmp_path, little):
     other = tmp_path / "other.fold"
     other.write_bytes(model.read_bytes() + b"x")
-    stage, changed = STAGES[name].of(base[name]), STAGES[name].of({**base[name], **placed(change, model, other)})
+    stage, changed = STAGES[name].of(base[name]), STAGES[name].of({**base[name], **placed(change, model, other, little)})
     assert stage.fingerprint([]) != changed.fingerprint([])
 
 
