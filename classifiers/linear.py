@@ -12,7 +12,7 @@ DCLM compared such a classifier on BGE embeddings with fastText, which did bette
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -233,12 +233,3 @@ def fit(vectors: Vectors, truth: npt.NDArray[np.bool_], penalty: float) -> tuple
     if not np.isfinite(found.x).all():
         raise TrainingError(f"the weights are not finite ({found.message}): give a higher penalty")
     return np.asarray(found.x[:-1]), float(found.x[-1])
-
-
-def settings_of(values: Mapping[str, Any]) -> LinearSettings:
-    """The settings of these names; `TrainingError` names those that exist."""
-    known = asdict(LinearSettings())
-    for name in values:
-        if name not in known:
-            raise TrainingError(f"--set {printable(name)}: no such setting; there are {', '.join(known)}")
-    return LinearSettings(**values)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from goldwash.classifiers.addresses import no_label
 from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.model_file import ModelError
-from goldwash.classifiers.train import published
+from goldwash.classifiers.train import Exclude, published
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.ngrams import Hashes, lowered_hashes
 from goldwash.filters.texts import Texts
@@ -81,8 +81,10 @@ class Prior:
 
 
 def _words(texts: Texts) -> tuple[Hashes, npt.NDArray[np.int64]]:
+    """The hashes of all words, and the text of each: ``uint64[M]``, ``int64[M]``."""
     words = texts.words
-    return np.asarray(lowered_hashes(words.utf8, words.starts, words.ends)), np.asarray(words.parents, np.int64)
+    parents = np.repeat(np.arange(len(texts)), np.diff(words.parents))
+    return np.asarray(lowered_hashes(words.utf8, words.starts, words.ends)), parents
 
 
 def prior(address: str, label: str | None) -> Prior:
@@ -90,7 +92,7 @@ def prior(address: str, label: str | None) -> Prior:
     no_label("prior", label)
     path = fetched(address)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             facts = json.loads(str(file["facts"]))
             words, logs = np.asarray(file["words"], np.uint64), np.asarray(file["logs"], np.float32)
         if facts["goldwash"] != "prior" or not len(words) or words.shape != logs.shape or min(facts["spread"]) <= 0:
@@ -103,13 +105,22 @@ def prior(address: str, label: str | None) -> Prior:
         ) from error
 
 
-def train_prior(examples: Sequence[Example], out: str | Path, notify: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def train_prior(
+    examples: Sequence[Example],
+    out: str | Path,
+    notify: Callable[[str], None] = lambda _: None,
+    exclude: Exclude | None = None,
+) -> dict[str, Any]:
     """Count the words of texts into ``model.prior`` in the folder ``out``; returns the report, which ``report.json`` has too.
 
-    Equal texts count once. Raises `TrainingError` for fewer than 20 texts, or texts that are all alike.
+    Equal texts count once. ``exclude`` returns ``bool[N]``: texts that must not count.
+    Raises `TrainingError` for fewer than 20 texts, or texts that are all alike.
     """
     unique = sorted({e.text for e in examples})
     batches = [Texts.of(unique[k : k + BATCH]) for k in range(0, len(unique), BATCH)]
+    if exclude is not None:
+        batches = [batch.take(np.flatnonzero(~exclude(batch))) for batch in batches]
+        unique = [text for batch in batches for text in batch]
     words, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *(_words(b)[0] for b in batches)]), return_counts=True)
     total = int(counts.sum())
     if len(unique) < LEAST_TEXTS or not total:

@@ -78,7 +78,7 @@ def targets(address: str, label: str | None) -> Targets:
     no_label("target", label)
     path = fetched(address)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             facts, vectors = json.loads(str(file["facts"])), np.asarray(file["vectors"], np.float32)
         made = Targets(str(facts["features"]), vectors, int(facts["characters"]), file_digest(path))
         if facts["goldwash"] != "targets" or vectors.ndim != 2 or not len(vectors):
@@ -111,12 +111,13 @@ def train_targets(
     vectors = [np.zeros((0, model.dimension), np.float32)]
     for k in range(0, len(unique), BATCH):
         some = unique[k : k + BATCH]
-        quoting: list[bool] = exclude(Texts.of([e.text for e in some])).tolist() if exclude is not None else [False] * len(some)
-        left_out += sum(quoting)
+        quoting = list(exclude(Texts.of([e.text for e in some]))) if exclude is not None else [False] * len(some)
+        left_out += int(sum(quoting))
         some = [e for e, out_ in zip(some, quoting, strict=True) if not out_]
         made = embedded(model, Texts.of([e.text for e in some]), characters)
-        vectors.append(made[made.any(axis=1)])
-        kept += [e for e, known in zip(some, made.any(axis=1).tolist(), strict=True) if known]
+        known = np.asarray(made.any(axis=1))
+        vectors.append(made[known])
+        kept += [some[n] for n in np.flatnonzero(known)]
     if not kept:
         raise TrainingError(f"no target is left of {len(unique):,} texts: {left_out:,} quote a benchmark, others have no word")
     warnings = [] if exclude is not None else [

@@ -14,8 +14,6 @@ from goldwash.pipeline.cli.terminal import command, notify, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from goldwash.classifiers.train import Settings
-
 app = typer.Typer()
 
 
@@ -28,10 +26,26 @@ def train(
             "FILE::COLUMN; hf://OWNER/REPO/FILE; eli5:FOLDER of Reddit dumps. Several may follow."
         ),
     ],
+    out_folder: Annotated[str, typer.Option("--out", help="The folder for the model and its report.")],
     negative: Annotated[
-        list[str], typer.Option(help="Examples to drop, such as shards of a run of yours. Several may follow.")
-    ],
-    out_folder: Annotated[str, typer.Option("--out", help="The folder for model.bin, model.fold, report.json and MODEL.md.")],
+        list[str],
+        typer.Option(
+            help="Examples to drop, such as shards of a run of yours; for fasttext and linear only. Several may follow."
+        ),
+    ] = [],  # noqa: B006
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="fasttext; linear, on the embedding of --features; ngram, for perplexity:FILE; prior, for prior:FILE; target, "
+            "for target:FILE. Without it, fasttext, or linear with --features."
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="The embedding: wordllama, a model2vec folder or hf://OWNER/REPO, fastembed:NAME, sentence-transformers:NAME."
+        ),
+    ] = None,
     benchmarks: Annotated[
         list[str],
         typer.Option(
@@ -45,27 +59,83 @@ def train(
     set: Annotated[
         list[str],
         typer.Option(
-            "--set", help="A fastText setting, such as epoch=10 (lr, dim, epoch, word_ngrams, bucket ...). Several may follow."
+            "--set",
+            help="A setting, such as epoch=10 (fasttext: lr, dim, epoch, word_ngrams, bucket ...; linear: penalty, characters "
+            "...; ngram: vocabulary, order). Several may follow.",
         ),
     ] = [],  # noqa: B006
 ) -> None:
-    """Train a quality classifier of your own; the defaults are DCLM's."""
+    """Train a quality classifier of your own; the defaults are DCLM's. Or another model to score texts by (--kind)."""
     from goldwash.classifiers.examples import examples
-    from goldwash.classifiers.train import train as train_model
     from goldwash.pipeline.decontamination.benchmarks import quoting
 
-    settings = _settings(per_class, seed, set)
+    chosen = _kind(kind, features, negative)
+    settings = _settings(chosen, per_class, seed, set)
     sides = [[e for path in paths for part in sources(path) for e in examples(part)] for paths in (positive, negative)]
     exclude = quoting(benchmarks) if benchmarks else None
     interruption.keeps(f"{out_folder} holds no half-written model: give the same command again.")
-    report = train_model(sides[0], sides[1], out_folder, settings, notify, exclude)
-    for line in (Path(out_folder) / "MODEL.md").read_text("utf-8").split("## Use")[0].splitlines():
-        say(line)
-    say(f"the report: {out_folder}/report.json, {out_folder}/MODEL.md")
-    say(f"use it:  {command()} score {out_folder}/model.fold --input SHARDS --out DIR")
-    say(f"or:      {command()} run baseline --set quality.model={out_folder}/model.fold ...")
+    file, report = _trained(chosen, sides, features, out_folder, settings, exclude)
+    card = Path(out_folder) / "MODEL.md"
+    if chosen in ("fasttext", "linear"):
+        for line in card.read_text("utf-8").split("## Use")[0].splitlines():
+            say(line)
+    say(f"the report: {out_folder}/report.json{f', {card}' if chosen in ('fasttext', 'linear') else ''}")
+    say(f"use it:  {command()} score {file} --input SHARDS --out DIR")
+    say(f"or:      {command()} run baseline --set quality.model={file} ...")
     for warning in report["warnings"]:
         notify(f"warning: {warning}.")
+
+
+WITH_NEGATIVES = ("fasttext", "linear")
+WITH_FEATURES = ("linear", "target")
+KINDS = ("fasttext", "linear", "ngram", "prior", "target")
+
+
+def _kind(kind: str | None, features: str | None, negative: "Sequence[str]") -> str:
+    """The kind of model to train; refuses options that do not belong to it."""
+    from goldwash.pipeline.parameters import RecipeError, nearest
+
+    chosen = kind or ("linear" if features else "fasttext")
+    if chosen not in KINDS:
+        raise RecipeError(f"--kind {chosen}: no such kind: {nearest(chosen, KINDS)}; there are {', '.join(KINDS)}")
+    if (features is not None) != (chosen in WITH_FEATURES):
+        cure = "name an embedding, as --features wordllama" if features is None else "leave --features out"
+        raise RecipeError(f"--kind {chosen}: {cure}; it is for {' and '.join(WITH_FEATURES)}")
+    if bool(negative) != (chosen in WITH_NEGATIVES):
+        cure = (
+            "give examples to drop, with --negative"
+            if not negative
+            else "leave --negative out: it learns from good texts alone"
+        )
+        raise RecipeError(f"--kind {chosen}: {cure}")
+    return chosen
+
+
+def _trained(
+    kind: str, sides: "Sequence[Sequence[Any]]", features: str | None, out: str, settings: Any, exclude: Any
+) -> tuple[str, dict[str, Any]]:
+    """Train; the address of the model, and its report."""
+    positive, negative = sides
+    if kind == "fasttext":
+        from goldwash.classifiers.train import train as train_model
+
+        return f"{out}/model.fold", train_model(positive, negative, out, settings, notify, exclude)
+    if kind == "linear":
+        from goldwash.classifiers.linear import train_head
+
+        return f"embedding:{out}/model.head", train_head(positive, negative, features or "", out, settings, notify, exclude)
+    if kind == "ngram":
+        from goldwash.classifiers.perplexity import train_ngram
+
+        return f"perplexity:{out}/model.ngram", train_ngram(positive, out, settings, notify, exclude)
+    if kind == "prior":
+        from goldwash.classifiers.prior import train_prior
+
+        return f"prior:{out}/model.prior", train_prior(positive, out, notify, exclude)
+    from goldwash.classifiers.targets import train_targets
+
+    report = train_targets(positive, features or "", out, notify=notify, exclude=exclude, **settings)
+    return f"target:{out}/model.targets", report
 
 
 def sources(name: str) -> list[str]:
@@ -80,18 +150,24 @@ def sources(name: str) -> list[str]:
     return [place]
 
 
-def _settings(per_class: int | None, seed: int | None, given: "Sequence[str]") -> "Settings":
+def _settings(kind: str, per_class: int | None, seed: int | None, given: "Sequence[str]") -> Any:
+    """The settings of a kind: its dataclass, or a dictionary of the few that there are."""
+    from goldwash.classifiers.linear import LinearSettings
+    from goldwash.classifiers.perplexity import NgramSettings
     from goldwash.classifiers.train import Settings
     from goldwash.pipeline.parameters import RecipeError, nearest
     from goldwash.pipeline.recipes.reading import parsed_setting
 
+    made: Any = {"fasttext": Settings, "linear": LinearSettings, "ngram": NgramSettings}.get(kind)
+    fields = list(made.__dataclass_fields__) if made else ["characters"] if kind == "target" else []
     values: dict[str, Any] = {k: v for k, v in (("per_class", per_class), ("seed", seed)) if v is not None}
     values |= dict(map(parsed_setting, given))
-    fields = Settings.__dataclass_fields__
     for key in values:
         if key not in fields:
-            raise RecipeError(f"--set {key}: no such setting: {nearest(key, list(fields))}; there are {', '.join(fields)}")
-    return Settings(**values)
+            known = f"{nearest(key, fields)}; there are {', '.join(fields)}" if fields else f"--kind {kind} has none"
+            option = f"--{key.replace('_', '-')}" if key in ("per_class", "seed") else f"--set {key}"
+            raise RecipeError(f"{option}: no such setting: {known}")
+    return made(**values) if made else values
 
 
 @app.command()
@@ -100,7 +176,8 @@ def score(
         list[str],
         typer.Argument(
             metavar="[NAME=]MODEL...",
-            help="Models: paths, https://, hf://OWNER/REPO/FILE, lid.176.ftz, or signal:NAME. Column names begin with NAME.",
+            help="Models: paths, https://, hf://OWNER/REPO/FILE, lid.176.ftz, signal:NAME, or another kind by its prefix: "
+            "perplexity, topk, embedding, ask, pagerank, prior, target (docs/classifiers.md). Column names begin with NAME.",
         ),
     ],
     input: Inputs,
