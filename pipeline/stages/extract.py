@@ -57,6 +57,7 @@ from goldwash.pipeline.html.decoding import (
     title_and_language,
 )
 from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
+from goldwash.pipeline.html.out_links import out_links
 from goldwash.pipeline.html.visible_text import visible
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
@@ -117,6 +118,8 @@ class Extract(Stage):
     """Drop a larger page as ``too_large``."""
     max_page_seconds: float = 30.0
     """Drop a page that takes more CPU time as ``time_limit``."""
+    links: bool = False
+    """Add the URLs that a page links to as a column of lists, ``links`` (for `goldwash pagerank`)."""
     keep_headers: bool = False
     """Add the record's headers and the archive's ``warcinfo`` as columns."""
     split_bytes: int = 1 << 31
@@ -166,7 +169,8 @@ class Extract(Stage):
     @property
     def schema(self) -> pa.Schema:
         """The columns of the stage's shards."""
-        more = {"warc_headers": pa.string(), "warcinfo": pa.string()} if self.keep_headers else {}
+        more: dict[str, pa.DataType] = {"links": pa.list_(pa.string())} if self.links else {}
+        more |= {"warc_headers": pa.string(), "warcinfo": pa.string()} if self.keep_headers else {}
         return with_fields(DOCUMENT, **more)
 
     def versions(self) -> dict[str, str]:
@@ -365,6 +369,7 @@ class _Page:
     """The extracted text in UTF-8, as it is counted and written."""
     title: str | None = None
     language: str | None = None
+    links: Sequence[str] = ()
     reason: str = ""
     value: float | None = None
     detail: str | None = None
@@ -564,6 +569,8 @@ class _Batch:
     def _extract_html(self, page: _Page, html: str | bytes | memoryview) -> None:
         try:
             page.text = self.stage.extract(html).encode("utf-8", "replace")
+            if self.stage.links and (page.text or self.stage.keep_empty):
+                page.links = out_links(html if isinstance(html, str) else bytes(html), page.record.url)
         except ExtractorError:
             raise
         except Exception as error:  # a parser may raise anything: it costs this page only, which records it
@@ -587,6 +594,8 @@ class _Batch:
             "declared_language": [page.language for page in pages],
             "text": [page.text for page in pages],
         }
+        if self.stage.links:
+            columns["links"] = [page.links for page in pages]
         if self.stage.keep_headers:
             columns["warc_headers"] = [_json(record.headers) for record in records]
             columns["warcinfo"] = [i for i, page in zip(self.warcinfos, self.pages, strict=True) if not page.reason]

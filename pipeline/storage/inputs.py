@@ -45,6 +45,7 @@ ARCHIVE_ENDINGS = (
     ".warc", ".warc.gz", ".warc.zst", ".warc.lz4", ".arc", ".arc.gz", ".arc.zst", ".arc.lz4", ".warc.wet", ".warc.wet.gz",
     ".wet", ".wet.gz", ".wacz",
 )  # fmt: skip
+WAT_ENDINGS = (".wat", ".wat.gz")
 HTML_ENDINGS = (".html", ".htm", ".xhtml")
 LIST_ENDINGS = (".paths", ".paths.gz", ".txt")
 CRAWL = re.compile(r"CC-(?:MAIN|NEWS)-\d{4}-[\w-]+")
@@ -130,6 +131,24 @@ def common_crawl() -> str:
 def find_archives(names: Sequence[str]) -> list[Input]:
     """The archives of these names; raises `DataError` where a name has none."""
     return _distinct(found for name in names for found in _archives(kept_apart(name)))
+
+
+def find_wats(names: Sequence[str]) -> list[Input]:
+    """The WAT files (Common Crawl's metadata) that the names mean: files, globs, folders, lists of paths, or crawls with
+    ``kind=wat``; none where a name means something else.
+    """
+    found = list[Input]()
+    for name in names:
+        listed, _ = _chosen(name)
+        if plain_name(listed).endswith(LIST_ENDINGS):
+            found += _archives(name)
+        elif format_by_name(name) is None:
+            found += [file for file in _files(name, _is_wat) if _is_wat(file.path)]
+    return _distinct(found)
+
+
+def _is_wat(path: str) -> bool:
+    return plain_name(path).endswith(WAT_ENDINGS)
 
 
 def find_shards(names: Sequence[str], reading: Reading = PLAIN) -> list[Input]:

@@ -20,7 +20,7 @@ CHANGES = {
         {"extractor": "resiliparse_all"}, {"charset": "utf-8"}, {"html_only": False}, {"min_status": 0}, {"max_status": 999},
         {"keep_empty": True},
         {"early": [STEP]}, {"early": [{"label": "language"}, {"keep": "language", "among": ["en"]}]},
-        {"max_page_bytes": 1000}, {"max_page_seconds": 1.5}, {"keep_headers": True},
+        {"max_page_bytes": 1000}, {"max_page_seconds": 1.5}, {"keep_headers": True}, {"links": True},
         {"split_bytes": 1 << 20}, {"use": [{"file": "nothing.py", "source": "z = 1"}]},
     ],
     "heuristics": [
