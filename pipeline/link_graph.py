@@ -6,7 +6,7 @@ Invariants:
   often; links within a host do not count. This is Common Crawl's host graph (commoncrawl.org/web-graphs).
 - Links are read from shards with a column ``links`` (``--set extract.links=true``), and from WAT files.
 - PageRank is the stationary distribution of a walk that follows a link with probability `DAMPING` and else jumps to any host;
-  from a host without links it jumps to any (Brin and Page 1998). The ranks sum to 1.
+  from a host without links it jumps to any (Page and others 1998, "The PageRank citation ranking"). The ranks sum to 1.
 - The result depends on the set of pages, not on their order. The written file is one of Common Crawl's form, which the scorer
   ``pagerank:FILE`` reads.
 - Memory: 8 bytes per different edge of a file, and of the whole; hosts are held as strings once.
