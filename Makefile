@@ -11,7 +11,7 @@ PYTHONS ?=
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev engines vectors faults baseline test slow coverage pythons test-python lint types check bench format clean
+.PHONY: help install install-dev engines vectors browser faults baseline test slow coverage pythons test-python lint types check bench format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -80,6 +80,11 @@ $(VENV)/vectors/.unpacked: | $(VENV)/.installed-dev
 	$(BIN)/pip download --quiet --no-deps --no-build-isolation --no-binary html5lib-modern --dest $(@D) html5lib-modern==1.2
 	tar -xzf $(@D)/html5lib_modern-1.2.tar.gz -C $(@D)
 	touch $@
+
+browser: install-dev  ## Install what tests of the report page need: Playwright, axe-core with npm and, with apt-get as root, chromium
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[browser]'
+	@command -v chromium chromium-browser google-chrome > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; } || echo "chromium cannot be installed here: tests in a browser will skip"
+	@test -e $(VENV)/browser/node_modules/axe-core || npm install --silent --no-audit --no-fund --prefix $(VENV)/browser axe-core || echo "axe-core cannot be installed here: its tests will skip"
 
 faults: engines  ## Kill drivers and workers at random moments, on every engine, and compare bytes (15 minutes)
 	$(BIN)/python -m tests.faults

@@ -1,7 +1,8 @@
 """The dataset: a run's last shards in one folder, with the recipe and the report.
 
-Invariants: ``dataset/`` holds ``part-*.parquet`` and, under names that Parquet readers pass over, ``_recipe.yaml`` and
-``_report.json``, written last. Of an earlier dataset only the files that goldwash wrote are removed.
+Invariants: ``dataset/`` holds ``part-*.parquet`` and, under names that Parquet readers pass over, the recipe, the dataset's
+card, its Croissant metadata, ``.huggingface.yaml``, which tells `datasets.load_dataset` which files are documents, and the
+report, written last. Of an earlier dataset only the files that goldwash wrote are removed. Equal runs have equal files.
 """
 
 import os
@@ -9,10 +10,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from goldwash import __version__
 from goldwash.pipeline.recipes.recipe import Recipe
 from goldwash.pipeline.stage import Stage
-from goldwash.pipeline.storage.atomic import write_text
+from goldwash.pipeline.storage.atomic import write_json, write_text
+from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import check_unchanged
 from goldwash.pipeline.storage.locations import filesystem, is_local, join, sizes_in
@@ -22,6 +26,8 @@ from goldwash.pipeline.storage.source import Input
 
 DATASET = "dataset"
 REPORT, RECIPE = "_report.json", "_recipe.yaml"
+CARD, CROISSANT, HUB = "_README.md", "_croissant.json", ".huggingface.yaml"
+PATTERN = "part-[0-9]*.parquet"
 UNFINISHED = "_unfinished.json"
 """Written first and removed last: lists goldwash's files in case publishing is killed."""
 OLDER = ("report.json", "recipe.yaml")
@@ -37,7 +43,7 @@ def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[s
     wanted = {f"part-{n:05d}.parquet": shard for n, shard in enumerate(shards)}
     report = _report(recipe, wanted, reports)
     there = sizes_in(folder)
-    if _held(folder) == report and all(there.get(name) == shard.bytes for name, shard in wanted.items()):
+    if _held(folder) == report and CARD in there and all(there.get(name) == shard.bytes for name, shard in wanted.items()):
         return
     for shard in shards:
         check_unchanged(shard)
@@ -46,6 +52,7 @@ def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[s
     _remove(folder, old - {UNFINISHED})
     _put([shard.path for shard in shards], [join(folder, name) for name in wanted])
     write_text(join(folder, RECIPE), recipe.resolved())
+    _describe(recipe, report, _schema(shards), folder)
     write_sealed(join(folder, REPORT), report)
     _remove(folder, {UNFINISHED})
 
@@ -61,7 +68,44 @@ def _report(recipe: Recipe, shards: Mapping[str, Input], reports: Sequence[Mappi
         if key in ("damage", "damaged_places", "damaged_bytes", "without_records")
     }
     notes = [note for report in reports for note in report.get("notes", ())]
-    return {"goldwash": __version__, "recipe": recipe.name, "shards": facts, "funnel": funnel, "losses": losses, "notes": notes}
+    found = {
+        "goldwash": __version__,
+        "recipe": recipe.name,
+        "shards": facts,
+        "funnel": funnel,
+        "losses": losses,
+        "notes": notes,
+    }
+    searched = [_decontamination(report) for report in reports if report.get("stage") == "decontaminate"]
+    return {**found, "decontamination": searched[-1]} if searched else found
+
+
+def _decontamination(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What was searched for, and how many documents were found."""
+    config, counts = report["config"], report["report"]
+    found = {**counts["dropped"], **counts["edited"]}
+    documents = sum(found[rule]["documents"] for rule in ("benchmark_item_count", "benchmark_strings") if rule in found)
+    return {
+        "benchmarks": config.get("benchmarks"), "rule": config.get("rule"), "action": config.get("action"),
+        "items": report["facts"].get("items", 0), "documents": documents,
+    }  # fmt: skip
+
+
+def _schema(shards: Sequence[Input]) -> pa.Schema | None:
+    return schema_of(shards[0]) if shards else None
+
+
+def _describe(recipe: Recipe, report: Mapping[str, Any], schema: pa.Schema | None, folder: str) -> None:
+    """Write the card, the Croissant metadata and the file for `datasets.load_dataset`."""
+    from goldwash.pipeline.export.card import Dataset, card  # huggingface_hub takes half a second to import
+    from goldwash.pipeline.export.croissant import metadata
+
+    described = Dataset(recipe.name, report, recipe.resolved(), schema, PATTERN)
+    write_text(join(folder, CARD), card(described))
+    if schema is not None:
+        facts = f"{described.documents} documents made by goldwash {__version__} with the recipe {recipe.name}."
+        write_json(join(folder, CROISSANT), metadata(recipe.name, facts, __version__, report["shards"], schema))
+    write_text(join(folder, HUB), f'configs:\n- config_name: default\n  data_files: "{PATTERN}"\n')
 
 
 def _held(folder: str) -> dict[str, Any] | None:
@@ -78,7 +122,7 @@ def _ours(folder: str) -> set[str]:
     if names and not marks:
         found = ", ".join(sorted(names)[:3])
         raise DataError(f"{folder} holds files that goldwash did not write ({found}): move them, or choose another --out")
-    ours = {RECIPE, *(OLDER if OLDER[0] in marks else ())}
+    ours = {RECIPE, CARD, CROISSANT, HUB, *(OLDER if OLDER[0] in marks else ())}
     for mark in marks:
         held = read_sealed(join(folder, mark)) or {}
         ours |= {mark, *held.get("shards", ()), *held.get("files", ())}

@@ -1,8 +1,9 @@
 """``goldwash status``, ``explain``, ``near``, ``what-if`` and ``clean``: questions about a run or a stage's folder."""
 
 import shlex
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,19 +11,28 @@ from goldwash.pipeline.cli.options import Keep
 from goldwash.pipeline.cli.terminal import Column, Row, command, notify, say, show_table
 from goldwash.text_output import printable
 
+if TYPE_CHECKING:
+    from goldwash.pipeline.inspect.live import View
+
 app = typer.Typer()
 
 Folder = Annotated[str, typer.Argument(metavar="RUN", help="The --out of a run or of a single stage, or RUN:STAGE.")]
 
 
 @app.command()
-def status(run_folder: Folder) -> None:
+def status(
+    run_folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until the run ends.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="With --watch: seconds between two looks.")] = 2.0,
+) -> None:
     """Show where a run is, what failed and why; exit code 1 if it failed or stopped."""
     from goldwash.pipeline.engines.slurm_driver import in_words, without_drivers
     from goldwash.pipeline.inspect.status import folders, overall
     from goldwash.pipeline.inspect.status import status as status_of
     from goldwash.pipeline.inspect.summary import loss_lines, losses_in
 
+    if watch:
+        _watch(run_folder, every)
     found = without_drivers(run_folder, status_of(run_folder))
     for made in found:
         say(in_words(made))
@@ -37,6 +47,58 @@ def status(run_folder: Folder) -> None:
     if state in ("failed", "stopped"):
         say(f"{state}: finished work is kept; give the same command again to go on from there")
         raise typer.Exit(1)
+
+
+PLAIN_SECONDS = 60.0
+"""Where there is no terminal: seconds between two lines of a stage that goes on."""
+
+
+def _watch(run: str, every: float) -> None:
+    """Show a run until it ends: a board on a terminal, else a line per change."""
+    import time
+
+    from goldwash.pipeline.engines.slurm_driver import without_drivers
+    from goldwash.pipeline.inspect.live import Watch
+    from goldwash.pipeline.inspect.status import status as status_of
+
+    watching = Watch(run, lambda place: without_drivers(place, status_of(place)))
+    view = watching.look()
+    with _board() as show:
+        show(view)
+        while view.state not in ("finished", "failed", "stopped"):
+            time.sleep(every)
+            view = watching.look()
+            show(view)
+
+
+@contextmanager
+def _board() -> "Iterator[Callable[[View], None]]":
+    """Shows a view: on a terminal in place of the last one, else as lines, where something has changed."""
+    import sys
+    import time
+
+    from goldwash.pipeline.inspect.live import drawn, plain_lines
+
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
+        with Live(console=console, transient=True, auto_refresh=False) as live:
+            unicode = console.encoding.lower().startswith("utf")
+            yield lambda view: live.update(drawn(view, console.width, console.height, unicode), refresh=True)
+        return
+    shown: dict[str, Any] = {"key": None, "at": 0.0}
+
+    def lines(view: "View") -> None:
+        key = [(row.name, row.state, row.part, row.failed) for row in view.rows]
+        if key != shown["key"] or time.monotonic() - shown["at"] >= PLAIN_SECONDS:
+            shown.update(key=key, at=time.monotonic())
+            for line in plain_lines(view):
+                say(line)
+            sys.stdout.flush()
+
+    yield lines
 
 
 @app.command()

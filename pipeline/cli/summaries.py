@@ -33,10 +33,19 @@ def show_notes(stages: "Sequence[Stage]") -> None:
 
 def show_steps(steps: "Sequence[Step]") -> None:
     """Print the summary, its legend, and the damage that was found in the inputs."""
-    from goldwash.pipeline.inspect.summary import LEGEND, lines, loss_lines, losses_in, renamed_columns, size
+    import shutil
+    import sys
 
-    rows = []
-    for line in lines(steps):
+    from goldwash.pipeline.inspect import summary
+    from goldwash.pipeline.inspect.summary import LEGEND, ledger, loss_lines, losses_in, renamed_columns, size
+
+    losses = losses_in([step.folder for step in steps])
+    if counts := ledger(steps, losses.places):
+        say(counts)
+    found, rows = list(summary.lines(steps)), []
+    if sys.stdout.isatty():  # elsewhere somebody may look for a rule
+        found = summary.folded(found, shutil.get_terminal_size().lines - 10)
+    for line in found:
         documents, bytes_ = f"{line.count.documents:,}", size(line.count.bytes)
         if line.kind == "edited":
             rows.append(Row((f"  ~ {line.name}", f"({documents})", "", "", f"-{bytes_}", ""), STYLES[line.kind]))
@@ -46,7 +55,7 @@ def show_steps(steps: "Sequence[Step]") -> None:
     show_table(SUMMARY, rows)
     if any(step.report and (step.report.dropped or step.report.edited) for step in steps):
         say(LEGEND)
-    for sentence in loss_lines(losses_in([step.folder for step in steps])):
+    for sentence in loss_lines(losses):
         notify(sentence)
     if names := renamed_columns(steps):
         kept = ", ".join(printable(f"input_{name}") for name in names)
@@ -59,6 +68,7 @@ def show_end(loaded: "Recipe", steps: "Sequence[Step]", folder: str, whole: bool
     if whole:
         say(f"the dataset: {folder}/dataset/part-*.parquet")
     say(f"why a page was dropped: {command} explain {shlex.quote(folder)} URL")
+    say(f"the report, a page to look at: {command} report {shlex.quote(folder)}")
     for step in steps:
         for line in step.stage.notes():
             say(f"note: {line}")

@@ -1,11 +1,12 @@
-"""Progress of a run: a bar on a terminal, one line per minute where output goes to a file.
+"""Progress of a run: a board on a terminal, one line per minute where output goes to a file.
 
 Invariants: numbers come from the tasks' markers and states (`pipeline.storage.states`), so that anybody who sees the output
-folder can show them. While tasks run, folders are listed by name, and only markers that are new are read. A task counts by
-the bytes of its inputs, and by how far it has read them. Times left are estimates: of a pass from its own speed, of the run
-from the costs that its stages declare and the speed so far.
+folder can show them (`pipeline.inspect.live` does, from another process). While tasks run, folders are listed by name, and
+only markers that are new are read. A task counts by the bytes of its inputs, and by how far it has read them. Times left are
+estimates: of a pass from its own speed, of the run from the costs that its stages declare and the speed so far.
 """
 
+import collections
 import sys
 import threading
 import time
@@ -14,10 +15,12 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
+from goldwash.pipeline.inspect.live import PASSES, Row, View, drawn, drop_lines, in_words, run_rows
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import is_local, join, names_in, read_json
 from goldwash.pipeline.storage.states import logs_of
@@ -27,6 +30,9 @@ from goldwash.text_output import printable
 BAR_SECONDS, LINE_SECONDS = 0.5, 60.0
 """Seconds between moves of a bar, and between lines."""
 
+MOST_ROWS = 14
+"""The lowest terminal, in lines, on which the stages of a run are listed."""
+
 COUNTING_SHARE = 0.05
 """Largest share of a processor that counting may take; large folders are counted less often."""
 
@@ -35,20 +41,6 @@ TEXT_RATIO = 4.0
 
 NARROW, WIDE = 70, 110
 """Terminal widths in columns: the narrowest with a bar, and the narrowest with documents and the run's time left."""
-
-PASSES = {
-    "keys": "hashing documents",
-    "pairs": "finding candidate pairs",
-    "components": "joining pairs into clusters",
-    "sets": "collecting the texts of clusters",
-    "judged": "comparing copies",
-    "count": "counting",
-    "group": "filling Bloom filters",
-    "scores": "scoring",
-    "ties": "ranking equal scores",
-    "part": "writing shards",
-}
-"""Titles of passes; any other pass is shown by its name."""
 
 
 class Progress:
@@ -118,6 +110,7 @@ class Counter:
         self.weights = [max(1, sum(source.bytes for source in task.sources)) for task in tasks]
         self.ahead = {f"{task.name}.json": n for n, task in enumerate(tasks)}
         self.finished: dict[int, tuple[int, int]] = {}
+        self.dropped = collections.Counter[str]()
 
     def count(self) -> Count:
         """How far the pass is now."""
@@ -128,6 +121,8 @@ class Counter:
             if marker is not None:
                 read = marker["report"]["read"]
                 self.finished[n] = (read["documents"], read["bytes"])
+                counts = marker["report"]["dropped"].items()
+                self.dropped.update({printable(rule, 80): count["documents"] for rule, count in counts})
                 del self.ahead[f"{self.tasks[n].name}.json"]
         documents, bytes_ = (sum(pair[k] for pair in self.finished.values()) for k in (0, 1))
         weight = float(sum(self.weights[n] for n in self.finished))
@@ -227,7 +222,8 @@ class Lines(Progress):
 
 
 class Bar(Lines):
-    """A bar that moves twice a second, whatever the driver is doing; the line at the end stays."""
+    """A board that moves twice a second, whatever the driver is doing: the run's stages, a bar for the pass, and the drops by
+    rule so far. The line at the end of the pass stays."""
 
     seconds = BAR_SECONDS
 
@@ -235,20 +231,32 @@ class Bar(Lines):
         super().__init__(tasks, console, course)
         bar = [BarColumn(bar_width=None if console.width < WIDE else 40)] if console.width >= NARROW else []
         text = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[said]}", markup=False)
-        self.bar = RichProgress(text[0], *bar, text[1], console=console, transient=True, expand=console.width < WIDE)
+        self.bar = RichProgress(text[0], *bar, text[1], console=console, expand=console.width < WIDE)
         self.row = self.bar.add_task(self._short(), total=1.0, said="")
+        self.rows, self.drops = run_rows(tasks[0].out.rstrip("/").rpartition("/")[0] or ".")
+        self.live = Live(console=console, transient=True, get_renderable=self._board, refresh_per_second=1 / BAR_SECONDS)
 
     def __enter__(self) -> Self:
         super().__enter__()
         self._show()
-        self.bar.start()
+        self.live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
         self.thread.join()
-        self.bar.stop()
+        self.live.stop()
         super().__exit__()
+
+    def _board(self) -> RenderableType:
+        """The stages, where the terminal is high enough for them, the pass, and the drops so far."""
+        size, drops = self.console.size, self.drops + self.counter.dropped
+        stages = [drawn(View("under way", tuple(self._rows())), size.width, size.height, _unicode(self.console))]
+        return Group(*(stages if self.rows and size.height > MOST_ROWS else []), self.bar, *drop_lines(drops, size.width))
+
+    def _rows(self) -> list[Row]:
+        """The run's stages; the line of the one under way is the bar below."""
+        return [row if row.state != "under way" else Row(row.name, "under way") for row in self.rows]
 
     def _short(self) -> str:
         """The title, as long as the terminal has room for it."""
@@ -264,25 +272,12 @@ class Bar(Lines):
         self.bar.update(self.row, completed=self.now.fraction, said="  ".join([*words, *self._left(run=wide)]))
 
 
-def in_words(seconds: float) -> str:
-    """A time left, rounded to the precision of the estimate.
-
-    >>> in_words(20), in_words(400), in_words(9000), in_words(200_000)
-    ('under a minute', '7 min', '2 h 30 min', '2 days 8 h')
-    """
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return "under a minute"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 24 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    hours = round(seconds / 3600)
-    return f"{hours // 24} day{'s' if hours >= 48 else ''} {hours % 24} h"
+def _unicode(console: Console) -> bool:
+    return console.encoding.lower().startswith("utf")
 
 
 def shown(console: Console | None = None, stages: Sequence[tuple[str, float]] = ()) -> Shown:
-    """A bar where standard error is a terminal, plain lines elsewhere.
+    """A board where standard error is a terminal, plain lines elsewhere.
 
     ``stages``: the stages of the run, in order, with the CPU seconds that each is expected to take.
     """

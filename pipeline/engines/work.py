@@ -38,6 +38,7 @@ from goldwash.pipeline.storage.locations import join, names_in
 from goldwash.pipeline.storage.retry import ATTEMPTS, exhausted, is_transient, pause
 from goldwash.pipeline.storage.states import begun, forget_state, log_of, logs_of, write_state
 from goldwash.pipeline.storage.tasks import Task, finished, finished_markers
+from goldwash.pipeline.storage.usage import measured
 from goldwash.text_output import printable
 
 TRIES = 3
@@ -114,7 +115,8 @@ class Attempts:
         state = begun(task)
         for number in range(ATTEMPTS):
             try:
-                self._run_for_rank(rank)
+                with measured(task):
+                    self._run_for_rank(rank)
             except Exception as error:
                 why = why_failed(error)
                 if number < ATTEMPTS - 1 and is_transient(error) and not exhausted(error):

@@ -57,7 +57,7 @@ def explained(run: str, page: str) -> list[tuple[dict[str, Any], list[Passage]]]
         stage = STAGES[report["stage"]].of(report["config"])
         kept = {row["id"]: row for row in _rows(folder, report["shards"], asked)}
         for row in _rows(folder, _dropped(report), asked):
-            passage = Passage(stage.name, row["dropped_by"], row["value"], _readable(folder, row["detail"]))
+            passage = Passage(stage.name, row["dropped_by"], row["value"], readable(folder, row["detail"]))
             if row["id"] in before:
                 passage.rules = stage.explain(
                     folder, {**before[row["id"]], row["dropped_by"]: row["value"], "detail": row["detail"]}
@@ -99,8 +99,8 @@ def names_of(page: str) -> list[str]:
     return list(dict.fromkeys([page, *variants]))
 
 
-def _readable(folder: str, detail: str | None) -> str | None:
-    """The detail of a dropped document; a copy's with the id and URL of the document that is kept in its place."""
+def readable(folder: str, detail: str | None) -> str | None:
+    """The detail of a document that the stage of ``folder`` dropped; a copy's with the id and URL of the one that is kept."""
     found = COPY.fullmatch(detail or "")
     if not found:
         return detail

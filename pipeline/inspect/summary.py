@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 from goldwash.pipeline.flow import Step
@@ -79,6 +80,49 @@ def lines(steps: Sequence[Step]) -> Iterator[Line]:
         for rule, count in sorted(report.edited.items()):
             yield line("edited", rule, count)
         yield line("keeps", step.stage.name, report.kept)
+
+
+def folded(lines: Sequence[Line], most: int) -> list[Line]:
+    """At most ``most`` lines, where that is possible: the smallest rules and edits of each stage become one line.
+
+    What a stage reads and keeps always has its line, and so does the rule that drops most.
+    """
+    shown = list(lines)
+    for kept_rules in (12, 8, 5, 3, 2, 1):
+        if len(shown) <= most:
+            break
+        shown = _folded(lines, kept_rules)
+    return shown
+
+
+def _folded(lines: Sequence[Line], most_rules: int) -> list[Line]:
+    shown: list[Line] = []
+    for kind, group in groupby(lines, key=lambda line: line.kind):
+        each = list(group)
+        whole = most_rules if kind == "dropped" else 0 if kind == "edited" else len(each)
+        if len(each) <= whole + 1:
+            shown += each
+            continue
+        rest = each[whole:]
+        count = sum((line.count for line in rest), Count())
+        name = f"{len(rest)} {'other rules' if kind == 'dropped' else 'edits'}"
+        parts = [sum(_number(getattr(line, key)) for line in rest) for key in ("of_stage", "of_all")]
+        shown += [*each[:whole], Line(kind, name, count, *(f"{part:.1f}%" for part in parts))]
+    return shown
+
+
+def _number(percent: str) -> float:
+    return float(percent.removesuffix("%")) if percent.endswith("%") else 0.0
+
+
+def ledger(steps: Sequence[Step], damaged: int) -> str:
+    """``read = kept + dropped + damaged`` in documents; a damaged place counts as one. "" where no stage is finished."""
+    reports = [step.report for step in steps if step.report is not None]
+    if not reports:
+        return ""
+    dropped = sum(count.documents for report in reports for count in report.dropped.values())
+    read, kept = reports[0].read.documents + damaged, reports[-1].kept.documents
+    return f"{read:,} read = {kept:,} kept + {dropped:,} dropped + {damaged:,} damaged"
 
 
 @dataclass(frozen=True)
