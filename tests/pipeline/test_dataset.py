@@ -37,7 +37,7 @@ def content(run: Path) -> dict[str, list[str]]:
 def test_it_holds_shards_and_names_that_parquet_readers_pass_over(tmp_path):
     publish(RECIPE, shards(tmp_path / "s", "a", "b"), REPORTS, str(tmp_path))
     assert content(tmp_path) == {"part-00000.parquet": ["a"], "part-00001.parquet": ["b"]}
-    assert {p.name for p in (tmp_path / "dataset").iterdir() if not p.name.startswith("_")} == set(content(tmp_path))
+    assert {p.name for p in (tmp_path / "dataset").iterdir() if p.name[0] not in "._"} == set(content(tmp_path))
     assert pq.read_table(tmp_path / "dataset").num_rows == 2
     report = json.loads((tmp_path / "dataset" / REPORT).read_text())
     assert report["notes"] == ["the classifier is a toy"]
@@ -50,7 +50,8 @@ def test_a_second_one_replaces_goldwashs_files_and_no_others(tmp_path):
     (tmp_path / "dataset" / "part-mine.parquet").write_text("mine")
     publish(RECIPE, shards(tmp_path / "t", "c"), REPORTS, str(tmp_path))
     names = {p.name for p in (tmp_path / "dataset").iterdir()}
-    assert names == {"README.md", "part-mine.parquet", "part-00000.parquet", "_recipe.yaml", REPORT}
+    described = {"_README.md", "_croissant.json", ".huggingface.yaml", "_recipe.yaml", REPORT}
+    assert names == {"README.md", "part-mine.parquet", "part-00000.parquet", *described}
     assert pq.read_table(tmp_path / "dataset" / "part-00000.parquet")["text"].to_pylist() == ["c"]
 
 
