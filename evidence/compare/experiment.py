@@ -162,6 +162,10 @@ class Comparison:
         """Bits per byte at each budget, the mean over seeds: ``float64[points]``."""
         return np.asarray(result.bits[target][number].mean(axis=1).sum(axis=1) / self._sizes(target).sum())
 
+    def mean_curve(self, result: Measured, number: int) -> Floats:
+        """The mean of `curve` over targets."""
+        return np.asarray(np.mean([self.curve(result, target.name, number) for target in self.data.targets], axis=0))
+
     def multiplier(self, result: Measured, target: str, number: int) -> Multiplier:
         """The compute multiplier of a dataset over the first."""
         return multiplier(self.budgets, self.curve(result, target, 0), self.curve(result, target, number))

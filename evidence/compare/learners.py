@@ -178,7 +178,7 @@ class Transformer:
 
 
 def packed(sample: Tokens, vocab: int) -> NDArray[np.int32]:
-    """Documents one after the other, each after an end: ``int32[*]``. Ids are raised by 1: 0 is padding, ``vocab + 1`` the end."""
+    """Documents one after the other, each after an end: ``int32[*]``. Ids rise by 1: 0 is padding, ``vocab + 1`` an end."""
     out = np.full(len(sample) + len(sample.offsets) - 1, vocab + 1, np.int32)
     document = np.repeat(np.arange(len(sample.offsets) - 1), np.diff(sample.offsets))
     out[np.arange(len(sample)) + document + 1] = sample.ids + 1

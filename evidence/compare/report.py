@@ -1,7 +1,7 @@
 """What a comparison says: values for JSON, tables, sentences, a page.
 
 Invariants: nothing is ranked where the interval of a difference contains 0; a dataset's rank is then a range. Values hold no
-time and no machine, so that equal comparisons give equal bytes. The published reliability of proxies of the size is always said.
+time and no machine, so that equal comparisons give equal bytes. It always says the published reliability of such proxies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 from goldwash.evidence import charts
 from goldwash.evidence.compare.experiment import Comparison, Measured
-from goldwash.evidence.compare.intervals import Estimate, Multiplier
+from goldwash.evidence.compare.intervals import Estimate, Multiplier, multiplier
 from goldwash.evidence.compare.kinds import KINDS
 from goldwash.evidence.quantities import short
 from goldwash.evidence.tables import table
@@ -175,7 +175,7 @@ def _target_table(comparison: Comparison, result: Measured, target: str) -> Tabl
         level = comparison.level(result, target, n)
         apart = comparison.difference(result, target, 0, n) if n else None
         times = _multiplier(comparison.multiplier(result, target, n)) if n else "1"
-        rows.append((name, f"{level.mean:.4f}", *_difference(apart), times))
+        rows.append((name, f"{level.mean:.4f}", *difference_cells(apart), times))
     title = f"{result.learner.name}, target {target} ({len(one.sizes):,} documents, {short(one.sizes.sum())} bytes)"
     return Table(title, _columns(comparison), rows)
 
@@ -184,7 +184,7 @@ def _mean_table(comparison: Comparison, result: Measured) -> Table:
     rows = []
     for n, name in enumerate(comparison.names):
         apart = comparison.mean_difference(result, 0, n) if n else None
-        rows.append((name, f"{comparison.mean_level(result, n):.4f}", *_difference(apart)))
+        rows.append((name, f"{comparison.mean_level(result, n):.4f}", *difference_cells(apart)))
     return Table(f"{result.learner.name}, {MEAN}", _columns(comparison)[:4], rows)
 
 
@@ -197,11 +197,18 @@ def _kind_table(comparison: Comparison, result: Measured, number: int) -> Table:
     return Table(f"{result.learner.name}, target {target.name}: bits per byte by kind", ("dataset", *KINDS), rows)
 
 
-def _difference(one: Estimate | None) -> tuple[str, str]:
+def difference_cells(one: Estimate | None) -> tuple[str, str]:
+    """A difference with its half interval, and its verdict in words; dashes for the first dataset."""
     if one is None:
         return "-", "-"
     verdict = {-1: "better", 0: UNTOLD, 1: "worse"}[one.verdict]
     return f"{one.mean:+.4f} ±{one.half_width:.4f}", verdict
+
+
+def mean_multiplier(comparison: Comparison, result: Measured, number: int) -> str:
+    """The multiplier over the first dataset, by the mean of all targets' curves."""
+    found = comparison.mean_curve(result, 0), comparison.mean_curve(result, number)
+    return _multiplier(multiplier(comparison.budgets, *found)) if number else "1"
 
 
 def _multiplier(one: Multiplier) -> str:

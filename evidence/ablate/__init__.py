@@ -1,0 +1,1 @@
+"""Change one thing in a recipe, make the datasets, compare what they teach."""

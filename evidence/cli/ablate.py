@@ -1,0 +1,167 @@
+"""``goldwash ablate``: variants of a recipe, run and compared."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from goldwash.evidence.cli.answers import Answers, note, write
+from goldwash.evidence.cli.compare import (
+    Budget,
+    Json,
+    Kinds,
+    Order,
+    Overlap,
+    Points,
+    Proxy,
+    Rates,
+    Repeats,
+    RunTokens,
+    Seed,
+    Seeds,
+    Size,
+    Targets,
+    TokenizerFile,
+    Vocabulary,
+    check_page,
+    learners_of,
+    named,
+    settings_of,
+    show,
+    tokenizer_at,
+)
+from goldwash.pipeline.cli.options import (
+    AllowEmpty,
+    EngineFile,
+    Inputs,
+    Keep,
+    On,
+    OtherCode,
+    Out,
+    RayAddress,
+    Set,
+    With,
+    Workers,
+)
+from goldwash.pipeline.recipes import names
+
+if TYPE_CHECKING:
+    from goldwash.evidence.ablate.runs import Made
+    from goldwash.evidence.compare.experiment import Comparison
+    from goldwash.evidence.compare.report import Table
+
+app = typer.Typer()
+
+
+@app.command()
+def ablate(
+    recipe: Annotated[str, typer.Argument(help=f"A recipe's name ({', '.join(names())}) or the path of a .yaml file.")],
+    input: Inputs,
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            "--vary",
+            help="What varies: STAGE.PARAMETER=V1,V2 or RULE.BOUND=V1,V2 or STAGE=in,out. Several may follow; the first values "
+            "are those to which others are compared.",
+        ),
+    ],
+    targets: Targets,
+    out_folder: Out,
+    one_at_a_time: Annotated[
+        bool, typer.Option("--one-at-a-time", help="Change one thing at a time instead of running every combination.")
+    ] = False,
+    proxy: Proxy = ["ngram"],  # noqa: B006
+    size: Size = "0.5M",
+    rate: Rates = None,
+    order: Order = 5,
+    tokens: Budget = None,
+    seeds: Seeds = 5,
+    seed: Seed = 0,
+    points: Points = 6,
+    repeats: Repeats = 1.0,
+    run_tokens: RunTokens = None,
+    vocabulary: Vocabulary = 4096,
+    tokenizer: TokenizerFile = None,
+    kinds: Kinds = False,
+    overlap: Overlap = 0.5,
+    workers: Workers = 0,
+    skip: Annotated[list[str], typer.Option(help="Leave a stage out of every variant. Several may follow.")] = [],  # noqa: B006
+    keep: Keep = [],  # noqa: B006
+    set: Set = [],  # noqa: B006
+    on: On = "local",
+    engine: EngineFile = None,
+    with_: With = [],  # noqa: B006
+    ray_address: RayAddress = None,
+    allow_empty: AllowEmpty = False,
+    other_code: OtherCode = False,
+    page: Annotated[str | None, typer.Option("--page", help="Write a page with tables and curves to this .html file.")] = None,
+    json: Json = None,
+) -> None:
+    """Run variants of a recipe, sharing what they have in common, and compare what their datasets teach."""
+    from goldwash.evidence.ablate import runs
+    from goldwash.evidence.ablate.variants import Base, variants_of
+    from goldwash.evidence.compare import documents, experiment, report
+    from goldwash.pipeline import flow
+    from goldwash.pipeline.cli import interruption
+    from goldwash.pipeline.cli.engines import engine_settings, progress
+    from goldwash.pipeline.engines.settings import Screen
+    from goldwash.pipeline.storage.atomic import write_json
+    from goldwash.pipeline.storage.locations import join
+
+    check_page(page)
+    settings = settings_of(tokens, seeds, seed, points, repeats, run_tokens, vocabulary, overlap)
+    asked, made_tokenizer = [named(text, "target") for text in targets], tokenizer_at(tokenizer)
+    learners_of(proxy, size, rate, order, vocabulary)  # faults are said before the variants are run
+    for target in asked:
+        documents.read_target(target)
+    variants = variants_of(Base(recipe, set, skip, keep), vary, one_at_a_time, note)
+    place = runs.Place(
+        input, out_folder, on, engine_settings(on, engine, with_, ray_address, workers), flow.Options(allow_empty, other_code)
+    )
+    variants = runs.fitted(variants, place, note)
+    interruption.keeps(f"Finished work in {shlex.quote(out_folder)} is kept: give the same command again to go on from there.")
+    made = runs.run(variants, place, Screen(progress(), note, interruption.keeps))
+    given = [documents.Named(one.variant.name, (one.folder,)) for one in made]
+    data = experiment.gather(given, asked, settings, note, made_tokenizer)
+    found = experiment.compare(data, learners_of(proxy, size, rate, order, data.tokenizer.vocab), settings, note)
+    answers = Answers(quiet=json == "-")
+    answers.values.update(variants=[one.values() for one in made], **report.values(found))
+    whole = table_of(made, found)
+    answers.say(whole.title)
+    answers.table(whole.columns, whole.rows)
+    answers.say()
+    show(answers, found, kinds)
+    write_json(join(out_folder, "ablation.json"), _plain(answers.values))
+    if page is not None:
+        write(page, report.page(found, "goldwash ablate", kinds, [whole]))
+    answers.finish(json)
+
+
+def _plain(values: dict[str, Any]) -> Any:
+    from goldwash.evidence.cli.answers import plain
+
+    return plain(values)
+
+
+def table_of(made: "Sequence[Made]", found: "Comparison") -> "Table":
+    """One table of an ablation: what each variant made and cost, and what it teaches by the first learner, over all targets."""
+    from goldwash.evidence.compare.report import Table, difference_cells, mean_multiplier
+    from goldwash.evidence.quantities import short
+
+    result, rows = found.measured[0], []
+    for n, one in enumerate(made):
+        seconds = f"{'' if one.spent.measured else '~'}{one.spent.seconds:,.1f}"
+        apart = found.mean_difference(result, 0, n) if n else None
+        rows.append(
+            (
+                one.variant.name, f"{one.kept.documents:,}", short(one.kept.bytes), seconds, f"{one.shared} of {one.stages}",
+                f"{found.mean_level(result, n):.4f}", *difference_cells(apart), mean_multiplier(found, result, n),
+            )
+        )  # fmt: skip
+    several = ", mean of targets" if len(found.data.targets) > 1 else ""
+    columns = (
+        "variant", "documents", "bytes", "CPU-seconds", "stages shared", "bits per byte", "difference", "verdict", "multiplier",
+    )  # fmt: skip
+    estimated = "" if all(one.spent.measured for one in made) else "; ~: estimated from measured rates"
+    return Table(f"variants, by {result.learner.name}{several}{estimated}", columns, rows)
