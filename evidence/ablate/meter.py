@@ -1,7 +1,7 @@
 """CPU-seconds of stages: measured where the work is done by processes of this machine, else estimated.
 
-Invariants: a measured value is the CPU time of this process and of all its descendants, those that have ended included, from the
-beginning of a pass to its end. It is kept beside the run, so that a stage that is reused keeps its value. An estimate is the
+Invariants: a measured value is the CPU time of this process and of all its descendants, ended ones too, from the beginning of a
+pass to its end. It is kept beside the run, so that a stage that is reused keeps its value. An estimate is the
 bytes that the stage read over its measured rate (`Stage.cost`, BENCHMARKS.md), and is marked.
 """
 

@@ -1,9 +1,9 @@
 """Equal, paired samples: which documents each model is trained on.
 
 Invariants: a document's place in the order of a seed follows from the seed and its text. Datasets that share documents
-therefore share samples as far as they can (paired), and copies of a text stay together: a sample repeats as much as its dataset does. All
-samples of a budget have exactly that many tokens; the last document is cut. Documents of more than `PIECE` tokens are drawn in
-pieces, so that one huge document cannot be a whole sample.
+therefore share samples as far as they can (paired), and copies of a text stay together: a sample repeats as much as its dataset
+does. All samples of a budget have exactly that many tokens; the last document is cut. Documents of more than `PIECE` tokens are
+drawn in pieces, so that one huge document cannot be a whole sample.
 """
 
 from collections.abc import Sequence
