@@ -1,7 +1,8 @@
 """Intervals of differences in bits per byte, over seeds and over target documents; and the compute multiplier.
 
 Invariants: a difference of two datasets is taken seed by seed and document by document (paired), so that what is common to both
-cancels. Its 95% interval is Student's t with the sum of two variances, and Welch and Satterthwaite's degrees of freedom:
+cancels. Its 95% interval is Student's t with the sum of two variances and the fewer degrees of freedom of the two, which is
+conservative: with Welch and Satterthwaite's, a spread of five seeds that is small by chance made the interval too short.
 
 * over seeds: the spread s of the samples' differences gives s^2 / S for the mean of S. Samples of one dataset overlap: if each
   has a fraction f of it, s^2 is too small by 1 - f, and the part f that all samples share is common to the mean. Hence
@@ -45,7 +46,7 @@ class Estimate:
             return math.inf
         if total == 0:
             return 0.0
-        freedom = total**2 / sum(variance**2 / freedom for variance, freedom in known)
+        freedom = min(freedom for _, freedom in known)
         return float(student.ppf(0.5 + LEVEL / 2, freedom)) * math.sqrt(total)
 
     @property
