@@ -10,8 +10,8 @@ def silent(line: str) -> None:
     """Nobody listens."""
 
 
-def names(vary: list[str], one_at_a_time: bool = False, base: Base = Base("sample")) -> list[str]:
-    return [variant.name for variant in variants_of(base, vary, one_at_a_time, silent)]
+def names(vary: list[str], one_at_a_time: bool = False) -> list[str]:
+    return [variant.name for variant in variants_of(Base("sample"), vary, one_at_a_time, silent)]
 
 
 @pytest.mark.parametrize(
