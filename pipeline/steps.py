@@ -27,6 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+import goldwash.pipeline.optouts.table  # noqa: F401  (it declares its signal)
 from goldwash.classifiers import language
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.signals import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values

@@ -42,6 +42,12 @@ Keep = Annotated[
         "--keep", help="A rule's bound, as fasttext_word_count.min=20: min, max, above, below or among. Several may follow."
     ),
 ]
+HonourOptOuts = Annotated[
+    bool, typer.Option("--opt-outs", help="Honour what pages say about indexing and training, as the recipe `respectful` does.")
+]
+RobotsTable = Annotated[
+    str, typer.Option("--robots", help="Honour robots.txt: the table that `goldwash robots` wrote (docs/opt-outs.md).")
+]
 OtherCode = Annotated[
     bool, typer.Option("--other-code", help="Reuse finished stages that another version of goldwash made, with a note.")
 ]

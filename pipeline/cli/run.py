@@ -11,6 +11,7 @@ from goldwash.pipeline.cli.engines import engine_settings, progress
 from goldwash.pipeline.cli.options import (
     AllowEmpty,
     EngineFile,
+    HonourOptOuts,
     IdColumn,
     Inputs,
     Keep,
@@ -19,6 +20,7 @@ from goldwash.pipeline.cli.options import (
     OtherCode,
     Out,
     RayAddress,
+    RobotsTable,
     Set,
     TextColumn,
     UrlColumn,
@@ -48,6 +50,8 @@ def run(
     skip: Annotated[list[str], typer.Option(help="Leave a stage out. Several may follow.")] = [],  # noqa: B006
     keep: Keep = [],  # noqa: B006
     set: Set = [],  # noqa: B006
+    opt_outs: HonourOptOuts = False,
+    robots: RobotsTable = "",
     on: On = "local",
     engine: EngineFile = None,
     with_: With = [],  # noqa: B006
@@ -64,14 +68,14 @@ def run(
     """Run a whole recipe on archives or documents, or go on with a run that stopped."""
     from goldwash.pipeline import flow
     from goldwash.pipeline.engines.settings import Screen
-    from goldwash.pipeline.recipes.recipe import load
+    from goldwash.pipeline.recipes.recipe import OptOuts, load
 
     status = f"{command()} status {shlex.quote(out_folder)}"
     interruption.keeps(
         f"Finished work in {out_folder} is kept: give the same command again to go on from there. "
         f"`{status}` says how far it is."
     )
-    loaded = flow.fitted(load(recipe, set, skip, keep, notify), input, notify)
+    loaded = flow.fitted(load(recipe, set, skip, keep, notify, OptOuts(opt_outs, robots)), input, notify)
     settings = engine_settings(on, engine, with_, ray_address, workers)
     options = flow.Options(allow_empty, other_code, reading_of(text_column, id_column, url_column, on_null))
     if dry_run:

@@ -45,6 +45,7 @@ from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
 
 KEYS = ("description", "extends", "use", "stages", "change", "insert", "without")
+CHANGES = ("change", "insert")
 
 Notify = Callable[[str], None]
 
@@ -93,8 +94,44 @@ def unresolved(name: str, text: str) -> Recipe:
     return Recipe(name, values["description"], tuple(STAGES[stage].of(config) for stage, config in stages))
 
 
+RESPECTFUL = "respectful"
+"""The recipe whose changes ``--opt-outs`` applies to any other."""
+
+
+@dataclass(frozen=True)
+class OptOuts:
+    """Which opt-outs a run honours."""
+
+    of_pages: bool = False
+    """What pages say: the changes of the recipe ``respectful``."""
+    robots: str = ""
+    """What sites' robots.txt say: the table that ``goldwash robots`` wrote."""
+
+    def apply(self, stages: changes.Stages) -> None:
+        """Change a recipe's stages. `RecipeError` for a recipe that has neither an extract nor a heuristics stage."""
+        names_ = [next(iter(stage)) for stage in stages]
+        if self.of_pages:
+            path = located(RESPECTFUL)
+            values, lines = read(path)
+            wanted = {key: {name: v for name, v in (values.get(key) or {}).items() if name in names_} for key in CHANGES}
+            _change(wanted, stages, path, lines)
+        if self.robots:
+            key = {"extract": "early", "heuristics": "steps"}
+            first = next((name for name in names_ if name in key), None)
+            if first is None:
+                raise RecipeError("--robots: the recipe has no stage extract or heuristics that could look at URLs")
+            parameters = changes.parameters_of(stages, changes.stage_names(stages)[names_.index(first)])
+            step = {"keep": "robots_disallowed_count", "table": self.robots, "max": 0}
+            parameters[key[first]] = [step, *(parameters.get(key[first]) or [])]
+
+
 def load(
-    name: str, settings: Sequence[str] = (), skip: Sequence[str] = (), keeps: Sequence[str] = (), notify: Notify = _silent
+    name: str,
+    settings: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    keeps: Sequence[str] = (),
+    notify: Notify = _silent,
+    optouts: OptOuts = OptOuts(),
 ) -> Recipe:
     """The recipe of a name or path.
 
@@ -103,6 +140,7 @@ def load(
     path = located(name)
     values, lines = _values(path, ())
     stages = values["stages"]
+    optouts.apply(stages)
     for text in settings:
         changes.set_parameter(stages, text)
     for text in keeps:
@@ -194,13 +232,7 @@ def _extended(values: dict[str, Any], path: Path, lines: Lines, above: tuple[Pat
         raise RecipeError(f"{path}{_at(lines, ('extends',))}: recipes extend each other in a circle: {circle}")
     base, _ = _values(base_path, chain)
     stages = base["stages"]
-    for key, act in (("change", changes.change), ("insert", changes.insert)):
-        _expect_mapping(values.get(key) or {}, path, lines, (key,))
-        for name, parameters in (values.get(key) or {}).items():
-            _expect_mapping(parameters or {}, path, lines, (key, name))
-            with_place = _Placed(path, lines, (key, str(name)))
-            with with_place:
-                act(changes.parameters_of(stages, str(name)), parameters or {})
+    _change(values, stages, path, lines)
     removed = values.get("without") or []
     if not isinstance(removed, list):
         raise RecipeError(f"{path}{_at(lines, ('without',))}: without must be a list of stages and steps, found {removed!r}")
@@ -211,6 +243,17 @@ def _extended(values: dict[str, Any], path: Path, lines: Lines, above: tuple[Pat
         raise RecipeError(f"{path}{_at(lines, ('without',))}: no stage is left")
     use = [*base["use"], *(item for item in values["use"] if item not in base["use"])]
     return {**base, "description": values.get("description", base.get("description")), "use": use}
+
+
+def _change(values: Mapping[str, Any], stages: changes.Stages, path: Path, lines: Lines) -> None:
+    """Apply the keys ``change`` and ``insert`` of a recipe to stages."""
+    for key, act in (("change", changes.change), ("insert", changes.insert)):
+        _expect_mapping(values.get(key) or {}, path, lines, (key,))
+        for name, parameters in (values.get(key) or {}).items():
+            _expect_mapping(parameters or {}, path, lines, (key, name))
+            with_place = _Placed(path, lines, (key, str(name)))
+            with with_place:
+                act(changes.parameters_of(stages, str(name)), parameters or {})
 
 
 class _Placed:

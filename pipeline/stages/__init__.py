@@ -29,6 +29,7 @@ CLASSES = {
     "quality": "Quality",
     "decontaminate": "Decontaminate",
     "score": "Score",
+    "robots": "Robots",
 }
 """The name of each stage's class, in the order of the flow."""
 PLUGINS = "goldwash.stages"

@@ -59,6 +59,7 @@ from goldwash.pipeline.html.decoding import (
 from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
 from goldwash.pipeline.html.out_links import out_links
 from goldwash.pipeline.html.visible_text import visible
+from goldwash.pipeline.optouts.pages import COLUMNS, FLAGS, PageOptOuts, columns_of, of_page
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of
@@ -122,6 +123,9 @@ class Extract(Stage):
     """Add the URLs that a page links to as a column of lists, ``links`` (for `goldwash pagerank`)."""
     keep_headers: bool = False
     """Add the record's headers and the archive's ``warcinfo`` as columns."""
+    optouts: bool = False
+    """Add what a page says about its own use as columns: ``X-Robots-Tag``, meta tags, TDMRep, content signals and licences
+    (`pipeline.optouts.pages`)."""
     split_bytes: int = 1 << 31
     """A larger local archive is read in ranges of a sixteenth of this size, one task per range, so that all workers have work.
     Not with ``keep_headers``: a range cannot see the ``warcinfo`` record before it."""
@@ -171,7 +175,7 @@ class Extract(Stage):
         """The columns of the stage's shards."""
         more: dict[str, pa.DataType] = {"links": pa.list_(pa.string())} if self.links else {}
         more |= {"warc_headers": pa.string(), "warcinfo": pa.string()} if self.keep_headers else {}
-        return with_fields(DOCUMENT, **more)
+        return with_fields(DOCUMENT, **more, **(COLUMNS if self.optouts else {}))
 
     def versions(self) -> dict[str, str]:
         """Versions of the extractor and of the packages that read archives, and of what the early steps use.
@@ -375,6 +379,7 @@ class _Page:
     detail: str | None = None
     plain: bool = False
     """Whether the record is plain text, not HTML."""
+    optouts: PageOptOuts | None = None
     done: bool = False
     size: int = 0
     """Bytes that count as read."""
@@ -553,6 +558,8 @@ class _Batch:
             page.drop("undecodable", None, str(error))
             return
         page.title, page.language = title_and_language(page.utf8)
+        if self.stage.optouts:
+            page.optouts = of_page(page.headers, page.utf8, page.record.url, page.record.date)
         page.html = page.utf8 if self.stage.extract in OF_UTF8 else text
 
     def _extract(self, page: _Page) -> None:
@@ -599,6 +606,8 @@ class _Batch:
         if self.stage.keep_headers:
             columns["warc_headers"] = [_json(record.headers) for record in records]
             columns["warcinfo"] = [i for i, page in zip(self.warcinfos, self.pages, strict=True) if not page.reason]
+        if self.stage.optouts:
+            columns |= columns_of([page.optouts or PageOptOuts() for page in pages])
         return pa.Table.from_pydict(columns, self.stage.schema)
 
     def _archive_of(self, record: Record) -> str:
@@ -627,6 +636,11 @@ class _Batch:
         kept = [page for page in self.pages if not page.reason]
         html, text = sum(page.size for page in kept), sum(len(page.text) for page in kept)
         markup = {"markup": Count(len(kept), html - text)} if kept else {}
+        for said in (page.optouts for page in kept if page.optouts):
+            for name in (*(flag for flag in FLAGS if getattr(said, flag)), *(["licence"] if said.licence else [])):
+                self._note(f"optouts.{name}")
+            for name in said.malformed:
+                self._note(f"optouts.malformed.{name}")
         read = Count(len(self.pages), sum(page.size for page in self.pages))
         return Report(read, Count(len(kept), text), dropped, markup, self.notes)
 

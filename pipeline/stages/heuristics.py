@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from goldwash.filters.lists import ListError, located
 from goldwash.filters.signals import PROVIDERS, Edit, Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.failing import naming_document
+from goldwash.pipeline.optouts.table import table_digest
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, finish, stage_of, tasks_for
@@ -77,6 +79,8 @@ class Heuristics(Stage):
             for key, value in parameters:
                 if key in ("hosts", "phrases", "tlds") and isinstance(value, str):
                     found[f"list {value}"] = file_digest(located(value.partition("::")[0]))
+                if key == "table":
+                    found |= {f"table {value}": table_digest(value), "protego": version("protego")}
             if _function_of(step).startswith(KNOWING_DOMAINS):
                 found["tldextract"] = tldextract.__version__
         return found

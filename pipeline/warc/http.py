@@ -6,7 +6,8 @@ Invariants:
   and a body that breaks off yields what came before the break.
 - Nothing inflates to more than ``most`` bytes: a larger body raises `TooLarge`.
 - Heads are read as browsers read them: interim responses (1xx) and blank lines before the status line are skipped, a field ends
-  at CRLF or LF alone, and repeated fields are joined by a comma (RFC 9110, sections 5.3 and 15.2).
+  at CRLF or LF alone, and repeated fields are joined by a comma (RFC 9110, sections 5.3 and 15.2), those of `SEPARATE` by a
+  newline.
 - A block that begins with neither a status line nor fields is a body without headers.
 - A wrong checksum costs nothing: the text is kept and `Response.faults` names the checksum.
 """
@@ -76,6 +77,10 @@ def _head(block: bytes, at: int) -> tuple[int | None, dict[str, str], int]:
     return code, headers, end.end()
 
 
+SEPARATE = ("x-robots-tag",)
+"""Fields whose repetitions are joined by newlines: a robot's name at the beginning of one does not reach into the next."""
+
+
 def _fields(lines: list[str]) -> dict[str, str]:
     values: dict[str, list[str]] = {}
     name = ""
@@ -87,7 +92,7 @@ def _fields(lines: list[str]) -> dict[str, str]:
         name = name.strip().lower() if colon else ""
         if colon:
             values.setdefault(name, []).append(value.strip())
-    return {name: ", ".join(found) for name, found in values.items()}
+    return {name: ("\n" if name in SEPARATE else ", ").join(found) for name, found in values.items()}
 
 
 def response(block: bytes, most: int) -> Response:

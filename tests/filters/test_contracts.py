@@ -22,7 +22,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "phrase_count": {"phrases": ("the", "Sign-in")},
     "delete_phrase": {"phrase": "Sign-in", "position": "prefix"},
 }
-SIGNAL_NAMES = sorted(name for name, signal in SIGNALS.items() if "/tests/" not in signal.function.__code__.co_filename)
+SIGNAL_NAMES = sorted(name for name, signal in SIGNALS.items() if signal.function.__module__.startswith("goldwash.filters"))
 CUTS = list(reference.CUTS)
 LONG = [*HOSTILE_BATTERY, *LINES, "http://www.a.com/x", "https://b.org:80?x"]
 

@@ -20,7 +20,7 @@ CHANGES = {
         {"extractor": "resiliparse_all"}, {"charset": "utf-8"}, {"html_only": False}, {"min_status": 0}, {"max_status": 999},
         {"keep_empty": True},
         {"early": [STEP]}, {"early": [{"label": "language"}, {"keep": "language", "among": ["en"]}]},
-        {"max_page_bytes": 1000}, {"max_page_seconds": 1.5}, {"keep_headers": True}, {"links": True},
+        {"max_page_bytes": 1000}, {"max_page_seconds": 1.5}, {"keep_headers": True}, {"links": True}, {"optouts": True},
         {"split_bytes": 1 << 20}, {"use": [{"file": "nothing.py", "source": "z = 1"}]},
     ],
     "heuristics": [
@@ -51,6 +51,7 @@ CHANGES = {
         {"rule": "ngram"}, {"ngram": 10}, {"min_coverage": 0.7}, {"min_information": 50.0}, {"max_documents": 10},
         {"max_text_bytes": 10},
     ],
+    "robots": [{"named_only": True}],
     "score": [
         {"models": {"quality": "other"}}, {"models": {"worth": "MODEL"}}, {"models": {"quality": "MODEL", "more": "MODEL"}},
         {"models": {"quality": {"model": "MODEL", "label": "cc"}}}, {"models": {"quality": "signal:word_count"}},
@@ -65,7 +66,7 @@ def base(model, tmp_path):
     """Each stage's parameters, with files that exist."""
     (tmp_path / "bench.csv").write_text(BENCHMARK)
     return {
-        "extract": {}, "heuristics": {"steps": [STEP]}, "exact": {}, "minhash": {}, "bloom": {}, "semdedup": {},
+        "extract": {}, "heuristics": {"steps": [STEP]}, "exact": {}, "minhash": {}, "bloom": {}, "semdedup": {}, "robots": {},
         "quality": {"model": str(model)},
         "decontaminate": {"benchmarks": str(tmp_path / "bench.csv")}, "score": {"models": {"quality": str(model)}},
     }  # fmt: skip

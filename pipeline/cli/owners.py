@@ -1,0 +1,44 @@
+"""``goldwash robots``: what owners of sites said, as a table for `--robots`."""
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from goldwash.pipeline.cli import interruption
+from goldwash.pipeline.cli.engines import engine_settings, progress
+from goldwash.pipeline.cli.options import AllowEmpty, EngineFile, Inputs, On, OtherCode, Out, RayAddress, With, Workers
+from goldwash.pipeline.cli.summaries import show_steps
+from goldwash.pipeline.cli.terminal import command, notify, say
+
+app = typer.Typer()
+
+
+@app.command()
+def robots(
+    input: Inputs,
+    out_folder: Out,
+    named_only: Annotated[
+        bool, typer.Option("--named-only", help="Keep only files that name a crawler of training data, or say ai-train.")
+    ] = False,
+    workers: Workers = 0,
+    on: On = "local",
+    engine: EngineFile = None,
+    with_: With = [],  # noqa: B006
+    ray_address: RayAddress = None,
+    allow_empty: AllowEmpty = False,
+    other_code: OtherCode = False,
+) -> None:
+    """Make a table of sites' robots.txt from a crawl's archives, such as CC-MAIN-2024-10,kind=robotstxt (docs/opt-outs.md)."""
+    from goldwash.pipeline import flow
+    from goldwash.pipeline.stages.robots import Robots
+    from goldwash.pipeline.storage.inputs import find_archives
+
+    settings = engine_settings(on, engine, with_, ray_address, workers)
+    settings.check()
+    interruption.keeps(f"Finished work in {out_folder} is kept: give the same command again to go on from there.")
+    inputs, options = find_archives(input), flow.Options(allow_empty, other_code)
+    step = flow.run_stage(Robots(named_only), inputs, out_folder, settings.start(progress()), notify, input, options)
+    show_steps([step])
+    say()
+    say(f"table: {out_folder}; honour it with: {command()} run RECIPE --robots {shlex.quote(out_folder)} ...")

@@ -1,0 +1,108 @@
+"""The table of sites' robots.txt that ``goldwash robots`` writes, and the signal that looks a URL up in it.
+
+Invariants: of several records of a host the last one counts, by date; of two of one date, the one that comes last. A host that
+is not in the table said nothing. Hosts are in the normal form of the URL Standard, without port.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from goldwash.filters.ngrams import hashes
+from goldwash.filters.signals import Values, signal
+from goldwash.filters.texts import Texts
+from goldwash.filters.url import url_hosts
+from goldwash.pipeline.optouts.agents import AGENTS
+from goldwash.pipeline.optouts.robots import disallowed
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import find_shards
+from goldwash.pipeline.storage.locations import filesystem
+
+SITES = pa.schema(
+    [
+        ("host", pa.string()), ("date", pa.string()), ("named", pa.string()), ("content_signal", pa.string()),
+        ("rules", pa.large_string()), ("url", pa.string()),
+    ]
+)  # fmt: skip
+"""The columns of the table: a row for each robots.txt that names one of `AGENTS`, has a content signal, or has rules at all."""
+
+
+@dataclass(frozen=True)
+class Sites:
+    """A table in memory: sorted hashes of hosts, and the rows that they mean."""
+
+    keys: Any
+    hosts: Texts
+    rules: Texts
+    denied: Any
+    """Whether a content signal says ``ai-train=no``: ``bool[N]``."""
+
+    def rows_of(self, hosts: Texts) -> Any:
+        """The row of each host, -1 for one that is not there: ``int64[N]``."""
+        wanted = hashes(hosts.utf8, hosts.starts, hosts.ends)
+        place = np.minimum(np.searchsorted(self.keys, wanted), max(0, len(self.keys) - 1))
+        found = np.full(len(hosts), -1, np.int64)
+        for n in np.flatnonzero(self.keys[place] == wanted) if len(self.keys) else ():
+            if self.hosts[place[n]] == hosts[n]:
+                found[n] = place[n]
+        return found
+
+
+@cache
+def sites(table: str) -> Sites:
+    """The table at a path: the folder that ``goldwash robots`` wrote, or Parquet files of its columns.
+
+    Raises `DataError` where there is none.
+    """
+    parts = []
+    for source in find_shards([table]):
+        fs, path = filesystem(source.path)
+        with fs.open(path, "rb") as file:
+            names = set(pq.read_schema(file).names)
+            if not set(SITES.names) <= names:
+                raise DataError(f"{source.path} is no table of robots.txt: expected the columns {', '.join(SITES.names)}")
+            parts.append(pq.read_table(file, columns=["host", "date", "content_signal", "rules"]))
+    whole = pa.concat_tables(parts) if parts else SITES.empty_table()
+    last = whole.append_column("n", pa.array(np.arange(whole.num_rows)))
+    last = last.sort_by([("host", "ascending"), ("date", "ascending"), ("n", "ascending")])
+    hosts = last["host"].to_pylist()
+    keep = [n for n in range(len(hosts)) if n + 1 == len(hosts) or hosts[n + 1] != hosts[n]]
+    last = last.take(pa.array(keep, pa.int64()))
+    keys_of = Texts.of(last["host"].combine_chunks())
+    keys = hashes(keys_of.utf8, keys_of.starts, keys_of.ends)
+    order = np.argsort(keys)
+    last = last.take(pa.array(order))
+    denied = np.array(["ai-train=no" in said for said in last["content_signal"].to_pylist()], bool)
+    return Sites(keys[order], Texts.of(last["host"]), Texts.of(last["rules"]), denied)
+
+
+def table_digest(table: str) -> str:
+    """A digest of the table's files, for fingerprints: by their content where goldwash wrote them, else by size and time."""
+    return hashlib.sha256(repr([source.identity() for source in find_shards([table])]).encode()).hexdigest()[:16]
+
+
+@signal(column="url")
+def robots_disallowed_count(
+    urls: Texts, table: str, agents: tuple[str, ...] = tuple(AGENTS), everyone: bool = False, content_signals: bool = True
+) -> Values:
+    """How many of the agents the site's robots.txt keeps from the URL; 0 for an empty URL and an unknown host.
+
+    ``table``: what ``goldwash robots`` wrote. ``everyone``: rules for ``*`` count for agents without a group of their own.
+    ``content_signals``: a site that says ``ai-train=no`` counts as one more.
+    """
+    held = sites(table)
+    rows = held.rows_of(_lower(url_hosts(urls)))
+    out = np.zeros(len(urls), np.int64)
+    for n in np.flatnonzero(rows >= 0):
+        out[n] = disallowed(held.rules[rows[n]], urls[n], agents, everyone)
+        out[n] += content_signals and held.denied[rows[n]]
+    return out
+
+
+def _lower(hosts: Texts) -> Texts:
+    return Texts.of([host.lower() for host in hosts])
