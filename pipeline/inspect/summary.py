@@ -57,7 +57,8 @@ def renamed_columns(steps: Sequence[Step]) -> list[str]:
     """The user's own columns that the stages kept as ``input_NAME``, since they write columns of these names themselves."""
     names = set[str]()
     for step in steps:
-        for shard in find_shards([step.folder])[:1] if step.report and step.report.kept.documents else ():
+        of_users = not step.stage.makes_documents and step.report and step.report.kept.documents
+        for shard in find_shards([step.folder])[:1] if of_users else ():
             columns = schema_of(shard).names
             names |= {name for name in columns if f"input_{name}" in columns}
     return sorted(names)
