@@ -11,7 +11,7 @@ PYTHONS ?=
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev engines vectors browser faults baseline test slow coverage pythons test-python lint types check bench format clean
+.PHONY: help install install-dev engines vectors browser faults baseline test slow coverage pythons test-python lint types check docs bench format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -101,6 +101,10 @@ types: install-dev  ## Check types
 	$(BIN)/mypy
 
 check: lint types test  ## Style, types and the tests that are not slow
+
+docs: install-dev  ## Build the documentation site into build/site
+	$(BIN)/python docs/generate.py
+	$(BIN)/zensical build --strict --clean
 
 bench: install-dev  ## Measure speed and memory beside other tools, and write BENCHMARKS.md (10 minutes)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'

@@ -80,12 +80,15 @@ class Copies(Stage):
     """A stage that keeps one of each component of documents that share a key."""
 
     rule: ClassVar[str]
-    """What a dropped document is said to be dropped by."""
+    """The rule that dropped documents are reported under."""
     keep: Literal["longest", "first", "best"] = "longest"
+    """The copy to keep: the ``longest``, the ``first``, or the ``best`` by a score. Ties go to the first."""
     score: str = "quality_probability"
+    """For ``best``: the column of scores."""
     max_text_bytes: int = MAX_TEXT_BYTES
+    """Drop longer texts as ``too_large``."""
     size_column: ClassVar[str | None] = None
-    """The column of ``keys/`` that says how much a document takes in the passes with ``check``."""
+    """The column of ``keys/`` with a document's size in the passes of ``check``."""
 
     @property
     @abstractmethod
@@ -94,14 +97,14 @@ class Copies(Stage):
 
     @abstractmethod
     def keys(self, table: pa.Table, texts: Texts) -> dict[str, pa.Array]:
-        """Each band's keys, null for a document that has none, and further columns of `more_columns`."""
+        """Each band's keys, null for a document without one, and the columns of `more_columns`."""
 
     def more_columns(self) -> tuple[tuple[str, pa.DataType], ...]:
-        """Columns that the keys' shards have beside the bands."""
+        """Columns of the keys' shards other than the bands."""
         return ()
 
     def weights(self, table: pa.Table, texts: Texts) -> npt.NDArray[np.float64]:
-        """What the survivor has most of: bytes, nothing, or a score (nan and null below all): ``float64[N]``."""
+        """What the kept copy has most of, ``float64[N]``: bytes, nothing, or a score (nan and null are below all)."""
         if self.keep == "best":
             scores = np.asarray(pc.fill_null(table[self.score].cast(pa.float64()), -np.inf))
             return np.where(np.isnan(scores), -np.inf, scores)
