@@ -12,7 +12,7 @@ import typer
 from typer.main import get_command
 
 from goldwash.credentials import all_kept_apart
-from goldwash.pipeline.cli import classifiers, exports, inspection, interruption, links, lists, owners, reports, run, stage
+from goldwash.pipeline.cli import classifiers, exports, inspection, interruption, links, lists, owners, reports, run, stage, tokens
 from goldwash.pipeline.cli.errors import sentence
 from goldwash.pipeline.cli.terminal import log_to_stderr, open_streams, say
 
@@ -24,7 +24,7 @@ goldwash stage heuristics --input shards/ --out cleaned/             one stage o
 goldwash train --positive good.jsonl --negative web.parquet --out model/   a quality classifier of your own
 goldwash explain runs/first https://example.com/                     why a page was kept or dropped
 """
-GROUPS = (run, stage, classifiers, inspection, reports, exports, links, owners, lists)
+GROUPS = (run, stage, classifiers, inspection, reports, tokens, exports, links, owners, lists)
 """The modules whose ``app`` holds commands, in the order of ``--help``."""
 
 app = typer.Typer(

@@ -1,12 +1,13 @@
 """``goldwash export``: shards in the formats of other projects."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from goldwash.pipeline.cli import interruption
-from goldwash.pipeline.cli.options import Out
-from goldwash.pipeline.cli.terminal import say
+from goldwash.pipeline.cli.engines import engine_settings, progress
+from goldwash.pipeline.cli.options import Out, Workers
+from goldwash.pipeline.cli.terminal import command, say
 
 app = typer.Typer()
 
@@ -14,16 +15,56 @@ app = typer.Typer()
 @app.command()
 def export(
     shards: Annotated[
-        list[str], typer.Argument(metavar="SHARDS", help="Shards, a folder of them such as RUN/dataset, or RUN:STAGE.")
+        list[str],
+        typer.Argument(
+            metavar="SHARDS", help="Shards, a folder of them such as RUN/dataset, or RUN:STAGE; for tokens, of tokenize."
+        ),
     ],
     out_folder: Out,
-    format: Annotated[str, typer.Option(help="dclm, the schema of DCLM's releases, or jsonl, all columns.")] = "dclm",
-    packing: Annotated[str, typer.Option(help="The compression: zst, gz or none.")] = "zst",
+    format: Annotated[
+        str,
+        typer.Option(
+            help="Documents: dclm (the schema of DCLM's releases), jsonl (all columns), text (Parquet for nanochat and "
+            "TorchTitan). Tokens: openlm, megatron, nanotron, mds, llmc, nanogpt, olmo."
+        ),
+    ] = "dclm",
+    packing: Annotated[str, typer.Option(help="The compression of documents: zst, gz or none.")] = "zst",
+    workers: Workers = 0,
 ) -> None:
-    """Write shards as JSON lines, with all columns or in the schema of another project."""
-    from goldwash.pipeline.export import exporter
+    """Write shards in the format of another project: documents as JSON lines or text, or tokens."""
+    from goldwash.pipeline.export import TOKEN_FORMATS, exporter
 
+    if format in TOKEN_FORMATS:
+        _export_tokens(shards, out_folder, format, workers)
+        return
     write = exporter(format, packing)
     interruption.keeps(f"Whole files in {out_folder} are kept: give the same command again.")
     for location in write(shards, out_folder, packing):
         say(location)
+
+
+def _export_tokens(names: list[str], out: str, format: str, workers: int) -> None:
+    """Token shards in another format: the stage that made them, with its parameters, in the same order."""
+    from goldwash.pipeline.cli.tokens import run_tokens
+    from goldwash.pipeline.stages import STAGES
+    from goldwash.pipeline.storage.addresses import located
+    from goldwash.pipeline.storage.failures import DataError
+    from goldwash.pipeline.storage.locations import join
+    from goldwash.pipeline.storage.sealed import read_sealed
+
+    configs: list[dict[str, Any]] = []
+    for name in names:
+        report = read_sealed(join(located(name), "report.json")) or {}
+        if "tokenizer" not in report.get("config", {}):
+            raise DataError(
+                f"{name} holds no token shards: run `{command()} tokenize --input {name} --format {format}` instead"
+            )
+        configs.append({**report["config"], "formats": [format], "source": ""})
+    different = [key for key in configs[0] if any(config[key] != configs[0][key] for config in configs)]
+    if different:
+        raise DataError(
+            f"{names[0]} and the others were tokenised with different {', '.join(different)}: run `{command()} tokenize "
+            f"--input {' '.join(names)} --format {format}`, with the parameters that you want"
+        )
+    made = STAGES["tokenize"].of(configs[0])
+    run_tokens(made, names, out, engine_settings("local", None, [], None, workers).start(progress()))

@@ -30,6 +30,7 @@ CLASSES = {
     "decontaminate": "Decontaminate",
     "score": "Score",
     "robots": "Robots",
+    "tokenize": "Tokenize",
 }
 """The name of each stage's class, in the order of the flow."""
 PLUGINS = "goldwash.stages"

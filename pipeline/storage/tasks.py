@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -67,6 +67,24 @@ class Task:
         return Task(**{**values, "inputs": tuple(values["inputs"]), "sources": sources})
 
 
+class Writer(Protocol):
+    """Writes one file of a task's output."""
+
+    location: str
+
+    def write(self, data: Any) -> None:
+        """Append to the file."""
+        ...
+
+    def commit(self) -> dict[str, Any]:
+        """Publish the file; returns what the marker says of it: ``rows``, ``bytes`` and ``sha256``."""
+        ...
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        ...
+
+
 class TaskOutput:
     """What a task writes: a shard of kept rows, one of dropped ones, perhaps others, and last its marker.
 
@@ -75,7 +93,7 @@ class TaskOutput:
 
     def __init__(self, task: Task, kept: pa.Schema | None, dropped: bool = True) -> None:
         self.task, self.report, self.facts = task, Report(), dict[str, Any]()
-        self._writers: dict[str, ShardWriter] = {}
+        self._writers: dict[str, Writer] = {}
         self._files: dict[str, Any] = {}
         if kept is not None:
             self.open("kept", f"{task.name}.parquet", kept)
@@ -92,6 +110,10 @@ class TaskOutput:
         except BaseException:
             self._abandon()
             raise
+
+    def attach(self, name: str, writer: Writer) -> None:
+        """Add a file that is not Parquet; its ``location`` is below the stage's folder."""
+        self._writers[name] = writer
 
     def __enter__(self) -> "TaskOutput":
         return self

@@ -9,6 +9,7 @@ from goldwash.pipeline.stage import claim, done
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.tokenization.tokenizers import MODELS
 from tests.pipeline.conftest import here, shard
 from tests.support.embeddings import write_embedding
 
@@ -57,6 +58,13 @@ CHANGES = {
         {"models": {"quality": {"model": "MODEL", "label": "cc"}}}, {"models": {"quality": "signal:word_count"}},
         {"use": [{"file": "nothing.py", "source": "y = 1"}]},
     ],
+    "tokenize": [
+        {"tokenizer": "TOKENIZER"}, {"eot": 0}, {"sequence_length": 1024}, {"sequence_length": None, "formats": ["olmo"]},
+        {"formats": ["mds", "megatron"]}, {"formats": []}, {"seed": 1}, {"seed": None}, {"tag": "URL: {host}"},
+        {"cooldown": 0.2}, {"source": "web"}, {"score": "worth"}, {"weights": {"web": 0.5, "books": 0.5}},
+        {"weights": {"web": 1.0}, "tokens": 100}, {"max_repeats": 2.0}, {"shard_tokens": 1 << 20},
+        {"memory_tokens": 1 << 20}, {"max_text_bytes": 10},
+    ],
 }  # fmt: skip
 CASES = [(name, change) for name, changes in CHANGES.items() for change in changes]
 
@@ -69,6 +77,7 @@ def base(model, tmp_path):
         "extract": {}, "heuristics": {"steps": [STEP]}, "exact": {}, "minhash": {}, "bloom": {}, "semdedup": {}, "robots": {},
         "quality": {"model": str(model)},
         "decontaminate": {"benchmarks": str(tmp_path / "bench.csv")}, "score": {"models": {"quality": str(model)}},
+        "tokenize": {},
     }  # fmt: skip
 
 
@@ -85,11 +94,21 @@ def little(tmp_path_factory):
 
 
 def placed(change, model, other, little):
-    """A change with the paths of the model, of another, and of an embedding."""
+    """A change with the paths of the model, of another, of an embedding and of a tokenizer."""
     text = json.dumps(change)
-    for name, path in (("MODEL", model), ("other", other), ("EMBEDDING", little)):
+    places = {"MODEL": model, "other": other, "EMBEDDING": little, "TOKENIZER": _tokenizer(little.parent)}
+    for name, path in places.items():
         text = text.replace(f'"{name}"', json.dumps(str(path)))
     return json.loads(text)
+
+
+def _tokenizer(folder):
+    """A tokenizer that is not the built-in one."""
+    made = json.loads((MODELS / "goldwash.json").read_text("utf-8"))
+    made["model"]["merges"].pop()
+    path = folder / "other-tokenizer.json"
+    path.write_text(json.dumps(made), "utf-8")
+    return path
 
 
 @pytest.mark.parametrize(("name", "change"), CASES)
@@ -164,6 +183,27 @@ def test_an_unknown_parameter_gets_the_nearest_name(name, base):
         ("score", {"models": {"q": {"label": "hq"}}}, "models.q is {'label': 'hq'}; expected a place"),
         ("score", {"models": {"q": {"model": "a", "lable": "hq"}}}, "models.q is .*expected a place"),
         ("score", {"models": {"q": "signal:wrod_count"}}, "no signal is called 'wrod_count': did you mean 'word_count'"),
+        ("tokenize", {"formats": ["opnelm"]}, "no format of tokens is called 'opnelm': did you mean 'openlm'"),
+        ("tokenize", {"formats": ["jsonl"]}, "no format of tokens is called 'jsonl'"),
+        ("tokenize", {"formats": ["mds", "mds"]}, "expected each once"),
+        ("tokenize", {"formats": ["openlm", "mds"]}, "openlm have 2049 tokens, mds have 2048 tokens: give each its own run"),
+        ("tokenize", {"sequence_length": 1}, "sequence_length is 1; expected 2 or more"),
+        ("tokenize", {"sequence_length": 4096, "shard_tokens": 100}, "shard_tokens is 100, less than a sequence of 4096"),
+        ("tokenize", {"seed": -1}, "seed is -1"),
+        ("tokenize", {"cooldown": 1.5}, "cooldown is 1.5; expected 0 to 1"),
+        ("tokenize", {"tag": "URL: {host"}, "tag is .*expected text with fields"),
+        ("tokenize", {"tag": "{}"}, "tag is '{}': expected fields as {host}"),
+        ("tokenize", {"tag": "{host!r}"}, "expected fields as {host}"),
+        (
+            "tokenize",
+            {"weights": {"web": 0.7, "books": 0.4}},
+            r"add up to 1.1; expected 1: in proportion, {web: 0.636364, books",
+        ),
+        ("tokenize", {"weights": {"web": -1, "books": 2}}, "the weight of web is -1; expected 0 to 1"),
+        ("tokenize", {"weights": {"web": 0}}, "add up to 0; expected 1"),
+        ("tokenize", {"tokens": 100}, "tokens needs weights"),
+        ("tokenize", {"max_repeats": 0.5}, "max_repeats is 0.5"),
+        ("tokenize", {"eot": 1.5}, r"eot is 1.5; expected str \| int \| None"),
     ],
 )
 def test_values_of_the_wrong_kind(name, config, message):

@@ -1,0 +1,53 @@
+"""Write files that are not Parquet, with the digest that a task's marker records.
+
+Invariants: a file appears whole or not at all. Its SHA-256 is that of the bytes that were written.
+"""
+
+import hashlib
+from contextlib import suppress
+from typing import Any
+
+from goldwash.pipeline.storage.atomic import atomic_write
+from goldwash.pipeline.storage.failures import in_plain_words
+
+
+class BinaryWriter:
+    """Writes one file; held in memory: nothing but the operating system's buffer."""
+
+    def __init__(self, location: str) -> None:
+        self.location, self.bytes, self.rows = location, 0, 0
+        self._digest = hashlib.sha256()
+        self._whole = atomic_write(location)
+        half = self._whole.__enter__()
+        try:
+            with in_plain_words(location, writing=True, disk_only=True):
+                self._file = open(half, "wb", buffering=1 << 20)  # noqa: SIM115 - commit and abandon close it
+        except BaseException as error:
+            with suppress(type(error)):
+                self._whole.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def write(self, data: Any) -> None:
+        """Append bytes, or the memory of an array."""
+        view = memoryview(data)
+        if not view.nbytes:
+            return
+        view = view.cast("B")
+        with in_plain_words(self.location, writing=True, disk_only=True):
+            self._file.write(view)
+        self._digest.update(view)
+        self.bytes += len(view)
+
+    def commit(self) -> dict[str, Any]:
+        """Publish the file; returns its rows (as its writer counted them), bytes and SHA-256."""
+        with in_plain_words(self.location, writing=True, disk_only=True):
+            self._file.close()
+        self._whole.__exit__(None, None, None)
+        return {"rows": self.rows, "bytes": self.bytes, "sha256": self._digest.hexdigest()}
+
+    def abandon(self) -> None:
+        """Remove what was written."""
+        with suppress(Exception):
+            self._file.close()
+        with suppress(RuntimeError):
+            self._whole.__exit__(RuntimeError, RuntimeError("abandoned"), None)
