@@ -11,7 +11,7 @@ PYTHONS ?=
 SAMPLE := runs/sample-crawl
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev engines vectors browser faults baseline test slow coverage pythons test-python lint types check docs bench format clean
+.PHONY: help install install-dev engines readers vectors browser faults baseline test slow coverage pythons test-python lint types check docs bench format clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -71,6 +71,11 @@ pythons: install-dev  ## Install the wheel with each installed Python from 3.11 
 engines: install-dev  ## Install the dependencies of cluster and store tests: Ray, a local S3 server and, with apt-get as root, Slurm
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[engines]'
 	command -v slurmctld sbatch > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client; }
+
+readers: install-dev  ## Install the training stacks' readers, with which tests read tokens back (torch for CPUs; nothing of CUDA)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'torch==2.13.0+cpu' \
+		|| $(BIN)/pip install --quiet --disable-pip-version-check 'torch==2.13.0+cpu' --index-url https://download.pytorch.org/whl/cpu
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/readers.txt
 
 vectors: $(VENV)/vectors/.unpacked  ## Unpack html5lib's test vectors, which no wheel carries
 

@@ -12,7 +12,19 @@ import typer
 from typer.main import get_command
 
 from goldwash.credentials import all_kept_apart
-from goldwash.pipeline.cli import classifiers, exports, inspection, interruption, links, lists, owners, reports, run, stage, tokens
+from goldwash.pipeline.cli import (
+    classifiers,
+    exports,
+    inspection,
+    interruption,
+    links,
+    lists,
+    owners,
+    reports,
+    run,
+    stage,
+    tokens,
+)
 from goldwash.pipeline.cli.errors import sentence
 from goldwash.pipeline.cli.terminal import log_to_stderr, open_streams, say
 
