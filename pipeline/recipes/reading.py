@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from goldwash.credentials import all_kept_apart
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.text_output import printable
 
@@ -175,10 +176,15 @@ def _bounded(node: Any, sizes: dict[int, int], above: tuple[int, ...]) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """The same value without shared parts, so that a change of one place changes no other."""
+    """The same value without shared parts, so that a change of one place changes no other; without the passwords in URLs.
+
+    Resolved recipes are stored beside the output and published with the dataset.
+    """
     if isinstance(value, dict):
         return {key: _plain(v) for key, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return all_kept_apart(value) if isinstance(value, str) and "://" in value else value
 
 
 def _lines(node: Any, at: tuple[Any, ...] = ()) -> Lines:

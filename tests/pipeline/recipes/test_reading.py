@@ -8,6 +8,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from goldwash.credentials import VARIABLE, with_credentials
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes import reading
 from goldwash.pipeline.recipes.reading import parsed, parsed_setting, read, text_of, written
@@ -137,3 +138,18 @@ def test_settings(text, found):
     assert parsed_setting(text) == found
     with pytest.raises(RecipeError, match=r"--with =3: expected key=value"):
         parsed_setting("=3", "--with")
+
+
+def test_passwords_in_urls_are_used_and_not_stored(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "{}")
+    (tmp_path / "mine.yaml").write_text(
+        "extends: baseline\n"
+        "change:\n"
+        "  quality: {model: 'https://me:hidden@example.org/m.bin'}\n"
+        "  decontaminate: {benchmarks: ['https://example.org/b.jsonl?X-Amz-Signature=hidden&part=1']}\n"
+    )
+    loaded = load(str(tmp_path / "mine.yaml"))
+    assert "hidden" not in loaded.resolved()
+    assert loaded.stage("quality").model == "https://example.org/m.bin"
+    assert with_credentials("https://example.org/m.bin") == "https://me:hidden@example.org/m.bin"
+    assert loaded.stage("decontaminate").benchmarks == ("https://example.org/b.jsonl?part=1",)
