@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from goldwash.errors import GoldwashError
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.benchmarks import Item, items_of
 from goldwash.pipeline.decontamination.matching import quotes_of
@@ -233,3 +234,40 @@ def test_the_crawl_is_only_counted_where_boilerplate_is_asked_for(tmp_path, benc
     stage_on(tmp_path / "a", benchmark, QUOTED)
     stage_on(tmp_path / "b", benchmark, QUOTED, max_documents=1)
     assert [list((tmp_path / name / "out" / "tasks").glob("count-*")) != [] for name in "ab"] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "name", ["hits/part-00000.parquet", "tasks/part-00000.json", "tasks/count-00000.json", "boilerplate.json"]
+)
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_bit_that_flips_between_the_passes_is_noticed_or_without_effect(tmp_path, benchmark, name, share):
+    inputs = [shard(tmp_path / "in.parquet", QUOTED)]
+    stage = Decontaminate.of({"benchmarks": [benchmark], "max_documents": 2})
+    stage(inputs, str(tmp_path / "whole"), here)
+    wanted = json.loads((tmp_path / "whole" / "decontamination.json").read_text())
+
+    def flipping(work, tasks):
+        if name == "boilerplate.json" and (tmp_path / "out" / name).exists():
+            flip(tmp_path / "out" / name, share)
+        report = here(work, tasks)
+        if any(
+            name == f"{folder}/{task.name}.{ending}"
+            for task in tasks
+            for folder, ending in (("tasks", "json"), ("hits", "parquet"))
+        ):
+            flip(tmp_path / "out" / name, share)
+        return report
+
+    try:
+        stage(inputs, str(tmp_path / "out"), flipping)
+    except GoldwashError as error:
+        assert "run again" in str(error)
+        stage(inputs, str(tmp_path / "out"), here)
+    assert json.loads((tmp_path / "out" / "decontamination.json").read_text()) == wanted
+    assert rows(tmp_path / "out") == rows(tmp_path / "whole")
+
+
+def flip(path, share):
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * share)] ^= 1
+    path.write_bytes(data)
