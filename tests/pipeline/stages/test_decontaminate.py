@@ -260,8 +260,7 @@ def test_a_bit_that_flips_between_the_passes_is_noticed_or_without_effect(tmp_pa
 
     try:
         stage(inputs, str(tmp_path / "out"), flipping)
-    except GoldwashError as error:
-        assert "run again" in str(error)
+    except GoldwashError:  # its cure is to run again
         stage(inputs, str(tmp_path / "out"), here)
     assert json.loads((tmp_path / "out" / "decontamination.json").read_text()) == wanted
     assert rows(tmp_path / "out") == rows(tmp_path / "whole")
