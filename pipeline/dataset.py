@@ -1,28 +1,37 @@
-"""The dataset: a run's last shards in one folder, with the recipe and the report.
+"""The dataset: a run's last documents in one folder, in shards of a sane size, with the recipe and the report.
 
 Invariants: ``dataset/`` holds ``part-*.parquet`` and, under names that Parquet readers pass over, the recipe, the dataset's
 card, its Croissant metadata, ``.huggingface.yaml``, which tells `datasets.load_dataset` which files are documents, and the
 report, written last. Of an earlier dataset only the files that goldwash wrote are removed. Equal runs have equal files.
+
+The last stage's shards are linked where they are near the wanted size (`pack.near`). Others, such as one small file per
+archive, are packed by the stage pack with the parameters of the recipe's ``dataset``, in a folder ``pack-*`` that goes once its
+shards are published. Shards whose columns cannot be joined in one schema are linked as they are, with a note.
 """
 
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 
 from goldwash import __version__
+from goldwash.pipeline.mixing.schemas import SchemaError
 from goldwash.pipeline.recipes.recipe import Recipe
-from goldwash.pipeline.stage import Stage
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.stage import Run, Stage, Work, claim, done, reports_of
+from goldwash.pipeline.stages.pack import Pack, near
 from goldwash.pipeline.storage.atomic import write_json, write_text
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.inputs import check_unchanged
-from goldwash.pipeline.storage.locations import filesystem, is_local, join, sizes_in
+from goldwash.pipeline.storage.inputs import check_unchanged, stage_shards
+from goldwash.pipeline.storage.locations import exists, filesystem, is_local, join, sizes_in
 from goldwash.pipeline.storage.ownership import entries
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tasks import Task, finished
 
 DATASET = "dataset"
 REPORT, RECIPE = "_report.json", "_recipe.yaml"
@@ -30,18 +39,42 @@ CARD, CROISSANT, HUB = "_README.md", "_croissant.json", ".huggingface.yaml"
 PATTERN = "part-[0-9]*.parquet"
 UNFINISHED = "_unfinished.json"
 """Written first and removed last: lists goldwash's files in case publishing is killed."""
+PACK = "pack-"
+"""The beginning of the name of a folder in which shards are packed."""
 OLDER = ("report.json", "recipe.yaml")
 """The names that goldwash 0.1 used."""
 
 
-def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[str, Any]], out: str) -> None:
-    """Put the last stage's shards into ``dataset/``. ``reports``: the stages' ``report.json``.
+def publish(
+    recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[str, Any]], out: str, run: Run | None = None
+) -> None:
+    """Put the last stage's documents into ``dataset/``. ``reports``: the stages' ``report.json``.
 
-    Raises `DataError` if a shard has changed since its stage wrote it, or if ``dataset/`` holds files without goldwash's marks.
+    ``run`` does the packing; None does it in this process. Raises `DataError` if a shard has changed since its stage wrote it,
+    or if ``dataset/`` holds files without goldwash's marks.
     """
-    folder = join(out, DATASET)
+    folder, pack = join(out, DATASET), Pack.of(recipe.packing)
+    packed, note = "", ""
+    if pack != Pack.of({"shard_bytes": pack.shard_bytes}) or not near([shard.bytes for shard in shards], pack.shard_bytes):
+        packed = pack.fingerprint(shards)
+        if _is_packed(folder, packed, recipe, reports):
+            _forget_packs(out)
+            return
+        _ours(folder)
+        try:
+            shards = _packed(pack, shards, join(out, f"{PACK}{packed[:8]}"), run or _here)
+        except SchemaError as error:
+            packed, note = "", f"the dataset's shards are as the last stage left them: {error}"
+    _link(recipe, shards, reports, folder, packed, note)
+    _forget_packs(out)
+
+
+def _link(
+    recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[str, Any]], folder: str, packed: str, note: str
+) -> None:
     wanted = {f"part-{n:05d}.parquet": shard for n, shard in enumerate(shards)}
-    report = _report(recipe, wanted, reports)
+    facts = {name: {"rows": s.rows, "bytes": s.bytes, "sha256": s.stamp} for name, s in wanted.items()}
+    report = _report(recipe, facts, reports, packed, note)
     there = sizes_in(folder)
     if _held(folder) == report and CARD in there and all(there.get(name) == shard.bytes for name, shard in wanted.items()):
         return
@@ -57,8 +90,49 @@ def publish(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[s
     _remove(folder, {UNFINISHED})
 
 
-def _report(recipe: Recipe, shards: Mapping[str, Input], reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    facts = {name: {"rows": s.rows, "bytes": s.bytes, "sha256": s.stamp} for name, s in shards.items()}
+def _packed(pack: Pack, shards: Sequence[Input], folder: str, run: Run) -> list[Input]:
+    """The shards of the stage pack, run in a folder of its own."""
+    report = done(pack, shards, folder)
+    if report is None:
+        claim(pack, shards, folder)
+        pack(shards, folder, run)
+        report = read_sealed(join(folder, "report.json"))
+        assert report is not None
+    return stage_shards(folder, report)
+
+
+def _is_packed(folder: str, fingerprint: str, recipe: Recipe, reports: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether ``dataset/`` holds these shards, packed, and the report of this run."""
+    held = _held(folder)
+    if held is None or held.get("packed") != fingerprint or UNFINISHED in entries(folder):
+        return False
+    there = sizes_in(folder)
+    whole = CARD in there and all(there.get(name) == facts["bytes"] for name, facts in held["shards"].items())
+    return whole and held == _report(recipe, held["shards"], reports, fingerprint, "")
+
+
+def _forget_packs(out: str) -> None:
+    """Remove the folders in which shards were packed: what they hold is published."""
+    fs, path = filesystem(out)
+    for name in entries(out):
+        if name.startswith(PACK) and exists(join(out, name, "stage.json")):
+            with suppress(FileNotFoundError):
+                fs.rm(f"{path.rstrip('/')}/{name}", recursive=True)
+
+
+def _here(work: Work, tasks: Sequence[Task]) -> Report:
+    """A `Run` in this process."""
+    for task in tasks:
+        if finished(task) is None:
+            for source in task.sources:
+                check_unchanged(source)
+            work(task)
+    return reports_of(tasks)
+
+
+def _report(
+    recipe: Recipe, shards: Mapping[str, Any], reports: Sequence[Mapping[str, Any]], packed: str, note: str
+) -> dict[str, Any]:
     stages: list[Stage] = list(recipe.stages)
     funnel = [{"stage": stage.name, **report["report"]} for stage, report in zip(stages, reports, strict=True)]
     losses = {
@@ -67,14 +141,15 @@ def _report(recipe: Recipe, shards: Mapping[str, Input], reports: Sequence[Mappi
         for key, value in report["facts"].items()
         if key in ("damage", "damaged_places", "damaged_bytes", "without_records")
     }
-    notes = [note for report in reports for note in report.get("notes", ())]
+    notes = [note for report in reports for note in report.get("notes", ())] + ([note] if note else [])
     found = {
         "goldwash": __version__,
         "recipe": recipe.name,
-        "shards": facts,
+        "shards": dict(shards),
         "funnel": funnel,
         "losses": losses,
         "notes": notes,
+        **({"packed": packed} if packed else {}),
     }
     searched = [_decontamination(report) for report in reports if report.get("stage") == "decontaminate"]
     return {**found, "decontamination": searched[-1]} if searched else found

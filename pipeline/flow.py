@@ -228,14 +228,14 @@ class Flow:
 
     def _walk(self, run: Run, notify: Notify) -> list[Step]:
         steps = [self._step(number, run, notify) for number in range(1, len(self.recipe.stages) + 1)]
-        self.end()
+        self.end(run)
         return steps
 
-    def end(self) -> None:
-        """Make the dataset from the last stage's shards, unless the run was to stop before it."""
+    def end(self, run: Run | None = None) -> None:
+        """Make the dataset from the last stage's shards, unless the run was to stop before it; ``run`` packs them."""
         if self.whole:
             reports = [report for _, report in run_folders(self.out)]
-            publish(self.recipe, self.inputs_of(len(self.recipe.stages) + 1), reports, self.out)
+            publish(self.recipe, self.inputs_of(len(self.recipe.stages) + 1), reports, self.out, run)
 
     def reports(self) -> list[Report]:
         """The reports of the stages, all of them finished."""

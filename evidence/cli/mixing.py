@@ -69,7 +69,7 @@ def _design(answers: Answers, options: Options, names: Sequence[str], natural: m
         "proxies under 15M parameters rank mixtures with a correlation of 0.73 only, from 15M over 0.89 (arXiv 2602.12237)"
     )
     if options.out is not None:
-        write(str(Path(options.out) / "ratios.csv"), mixing.ratios_csv(names, made))
+        write(str(Path(options.out) / "ratios.csv"), mixing.ratios_csv(names, made.tolist()))
         write(str(Path(options.out) / "metrics.csv"), mixing.metrics_csv(NO_METRICS, len(made)))
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from goldwash.evidence.errors import EvidenceError
-from goldwash.evidence.quantities import SUFFIXES
+from goldwash.pipeline.mixing.quantities import SUFFIXES
 from goldwash.text_output import printable
 
 NAMES = {

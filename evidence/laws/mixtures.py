@@ -5,12 +5,11 @@ regression that will be fitted (Bayesian, with a weak prior, so that fewer runs 
 The fit is Olmix's log-linear law for each metric, metric = c + exp(k + t . weights) (arXiv 2602.12237), and its proposal is the
 convex minimum of the mean prediction plus a KL term towards the natural distribution, under a cap on repeats.
 Invariants: a mixture is float64[sources], not negative, with sum 1; equal seeds give equal designs.
-Files: Olmix's ``ratios.csv`` and ``metrics.csv``, joined on ``run`` or ``run_id``.
+Files: Olmix's ``ratios.csv`` and ``metrics.csv`` (`goldwash.pipeline.mixing.olmix`).
 """
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +17,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from goldwash.evidence.errors import EvidenceError
+from goldwash.pipeline.mixing.olmix import metrics_csv, ratios_csv, read_ratios, read_table
+from goldwash.pipeline.storage.failures import DataError
+
+__all__ = [
+    "LogLinear", "Swarm", "candidates", "caps", "design", "features", "fit_log_linear", "information", "metrics_csv",
+    "natural_mixture", "propose", "ratios_csv", "read_swarm",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
-ID_COLUMNS = ("run", "run_id")
 PRIOR = 1e-3  # of the design: weak against one run, enough to invert
 RIDGE = 1e-4
-SUM_TOLERANCE = 0.01
 
 
 def features(mixtures: Floats) -> Floats:
@@ -103,54 +107,25 @@ class Swarm:
     values: Floats
 
 
-def ratios_csv(sources: Sequence[str], mixtures: Floats) -> str:
-    """Olmix's ratios.csv."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["run", *sources])
-    writer.writerows([f"run_{i + 1:03d}", *(f"{w:.6f}" for w in row)] for i, row in enumerate(mixtures))
-    return text.getvalue()
-
-
-def metrics_csv(metrics: Sequence[str], runs: int) -> str:
-    """An empty metrics.csv for the runs of `ratios_csv`, to be filled in."""
-    return "".join([",".join(["run", *metrics]) + "\n", *(f"run_{i + 1:03d}" + "," * len(metrics) + "\n" for i in range(runs))])
-
-
 def read_swarm(ratios: str, metrics: str) -> Swarm:
     """Join the texts of the two files. Raises `EvidenceError` for missing ids or columns, or weights that do not sum to 1."""
-    sources, mixtures = _read(ratios, "ratios.csv")
-    names, values = _read(metrics, "metrics.csv")
+    with _as_evidence():
+        mixtures = read_ratios(ratios)
+        names, values = read_table(metrics, "metrics.csv")
     lost = sorted(set(mixtures) ^ set(values))
     if lost:
         raise EvidenceError(f"ratios.csv and metrics.csv must name the same runs; only in one of them: {', '.join(lost[:5])}")
     runs = tuple(mixtures)
-    weights = np.array([mixtures[run] for run in runs])
-    for run, total in zip(runs, weights.sum(axis=1), strict=True):
-        if abs(total - 1) > SUM_TOLERANCE or (np.array(mixtures[run]) < 0).any():
-            raise EvidenceError(f"ratios.csv, {run}: expected weights of at least 0 that sum to 1, found a sum of {total:g}")
-    weights = weights / weights.sum(axis=1, keepdims=True)
-    return Swarm(runs, sources, names, weights, np.array([values[run] for run in runs]))
+    weights = np.array([list(mixtures[run].values()) for run in runs])
+    return Swarm(runs, tuple(mixtures[runs[0]]), names, weights, np.array([list(values[run].values()) for run in runs]))
 
 
-def _read(text: str, file: str) -> tuple[tuple[str, ...], dict[str, list[float]]]:
-    rows = list(csv.DictReader(io.StringIO(text)))
-    header = list(rows[0]) if rows else []
-    key = next((name for name in ID_COLUMNS if name in header), None)
-    columns = tuple(name for name in header if name not in (*ID_COLUMNS, "name", ""))
-    if key is None or not columns:
-        raise EvidenceError(f"{file}: expected a column 'run' or 'run_id' and at least one other, found {header or 'no rows'}")
-    table: dict[str, list[float]] = {}
-    for line, row in enumerate(rows, 2):
-        if row[key] in table:
-            raise EvidenceError(f"{file}, line {line}: run {row[key]!r} is given twice")
-        try:
-            table[row[key]] = [float(row[name]) for name in columns]
-        except (TypeError, ValueError):
-            raise EvidenceError(f"{file}, line {line}: expected a number in each column, found {dict(row)}") from None
-        if not np.isfinite(table[row[key]]).all():
-            raise EvidenceError(f"{file}, line {line}: expected finite numbers, found {dict(row)}")
-    return columns, table
+@contextmanager
+def _as_evidence() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise EvidenceError(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from goldwash.pipeline.cli import (
     interruption,
     links,
     lists,
+    mix,
     owners,
     reports,
     run,
@@ -36,7 +37,7 @@ goldwash stage heuristics --input shards/ --out cleaned/             one stage o
 goldwash train --positive good.jsonl --negative web.parquet --out model/   a quality classifier of your own
 goldwash explain runs/first https://example.com/                     why a page was kept or dropped
 """
-GROUPS = (run, stage, classifiers, inspection, reports, tokens, exports, links, owners, lists)
+GROUPS = (run, stage, mix, classifiers, inspection, reports, tokens, exports, links, owners, lists)
 """The modules whose ``app`` holds commands, in the order of ``--help``."""
 
 app = typer.Typer(

@@ -102,7 +102,7 @@ def submit(flow: Flow, settings: SlurmSettings, notify: Notify) -> list[str]:
     finished = len(_finished(flow))
     _submit_from(flow.out, settings, finished + 1, None, notify)
     if finished == len(names):
-        flow.end()
+        flow.end(settings.start())
     return names[finished:]
 
 
@@ -195,7 +195,7 @@ def _drive(run: str, number: int, notify: Notify) -> None:
             if not _give_way(run, number, settings, notify):
                 raise
     if number == len(flow.recipe.stages):
-        flow.end()
+        flow.end(settings.start())
     elif not commands.queued(names_of(run)[number], settings.clusters):
         _submit_from(run, settings, number + 1, os.environ.get("SLURM_JOB_ID"), notify)
 

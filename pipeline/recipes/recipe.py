@@ -16,6 +16,7 @@ Invariants:
       - heuristics:
           steps:
             - {keep: word_count, min: 50}
+    dataset: {shard_bytes: 512000000, order: shuffled}      # optional: how the dataset is packed (stage pack)
 
 or another recipe with some changes (docs/recipes.md; `goldwash.pipeline.recipes.changes` has the names of steps)::
 
@@ -44,7 +45,9 @@ from goldwash.pipeline.recipes.reading import Lines, parsed, parsed_setting, rea
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
 
-KEYS = ("description", "extends", "use", "stages", "change", "insert", "without")
+KEYS = ("description", "extends", "use", "stages", "change", "insert", "without", "dataset")
+DATASET = "dataset"
+"""The key of the dataset's parameters, which are those of the stage pack."""
 CHANGES = ("change", "insert")
 
 Notify = Callable[[str], None]
@@ -61,11 +64,14 @@ class Recipe:
     name: str
     description: str
     stages: tuple[Stage, ...]
+    packing: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The parameters of the stage pack, which packs the dataset, as far as they are given."""
 
     def resolved(self) -> str:
         """The recipe as YAML with every parameter, as it is stored beside the output."""
         stages = [{stage.name: stage.config()} for stage in self.stages]
-        return written({"description": self.description, "stages": stages})
+        packing = {DATASET: dict(self.packing)} if self.packing else {}
+        return written({"description": self.description, "stages": stages, **packing})
 
     def stage_names(self) -> list[str]:
         """Each stage's name, with ``#1``, ``#2`` where a name is there twice."""
@@ -91,7 +97,8 @@ def unresolved(name: str, text: str) -> Recipe:
     """The recipe that `Recipe.resolved` wrote."""
     values, _ = parsed(text)
     stages = (next(iter(stage.items())) for stage in values["stages"])
-    return Recipe(name, values["description"], tuple(STAGES[stage].of(config) for stage, config in stages))
+    made = tuple(STAGES[stage].of(config) for stage, config in stages)
+    return Recipe(name, values["description"], made, values.get(DATASET) or {})
 
 
 RESPECTFUL = "respectful"
@@ -142,16 +149,32 @@ def load(
     stages = values["stages"]
     optouts.apply(stages)
     for text in settings:
-        changes.set_parameter(stages, text)
+        if text.startswith(f"{DATASET}."):
+            key, value = parsed_setting(text)
+            values[DATASET] = {**(values.get(DATASET) or {}), key.removeprefix(f"{DATASET}."): value}
+        else:
+            changes.set_parameter(stages, text)
     for text in keeps:
         changes.keep(stages, text, notify)
+    packing = _packing(values.get(DATASET) or {}, path, lines)
     numbers = {_skipped(stages, text) for text in skip}
     _pack_use(values, path, lines)
     made = tuple(_stage(s, path, lines, n) for n, s in enumerate(stages))
     left = tuple(stage for n, stage in enumerate(made) if n not in numbers)
     if not left:
         raise RecipeError(f"--skip {' --skip '.join(skip)}: no stage of {path} is left")
-    return Recipe(path.stem, str(values.get("description") or ""), left)
+    return Recipe(path.stem, str(values.get("description") or ""), left, packing)
+
+
+def _packing(given: Any, path: Path, lines: Lines) -> dict[str, Any]:
+    """The parameters of the stage pack, once they are known to be some."""
+    _expect_mapping(given, path, lines, (DATASET,))
+    try:
+        STAGES["pack"].of(given)
+    except RecipeError as error:
+        told = str(error).replace("stage pack", DATASET, 1)
+        raise RecipeError(f"{path}{_at(lines, (DATASET, *error.place))}: {told}") from error
+    return dict(given)
 
 
 def _skipped(stages: changes.Stages, name: str) -> int:
@@ -242,7 +265,8 @@ def _extended(values: dict[str, Any], path: Path, lines: Lines, above: tuple[Pat
     if not stages:
         raise RecipeError(f"{path}{_at(lines, ('without',))}: no stage is left")
     use = [*base["use"], *(item for item in values["use"] if item not in base["use"])]
-    return {**base, "description": values.get("description", base.get("description")), "use": use}
+    packing = {**(base.get(DATASET) or {}), **(values.get(DATASET) or {})}
+    return {**base, "description": values.get("description", base.get("description")), "use": use, DATASET: packing}
 
 
 def _change(values: Mapping[str, Any], stages: changes.Stages, path: Path, lines: Lines) -> None:

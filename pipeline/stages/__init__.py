@@ -30,6 +30,8 @@ CLASSES = {
     "decontaminate": "Decontaminate",
     "score": "Score",
     "robots": "Robots",
+    "mix": "Mix",
+    "pack": "Pack",
     "tokenize": "Tokenize",
 }
 """The name of each stage's class, in the order of the flow."""

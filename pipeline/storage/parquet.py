@@ -17,11 +17,21 @@ ROW_GROUP_BYTES = 16 << 20
 class ShardWriter:
     """Writes one Parquet shard: zstd, page checksums, row groups bounded by bytes; equal tables give equal bytes.
 
-    Held in memory: at most `ROW_GROUP_BYTES` and the table that is written.
+    Held in memory: at most ``group_bytes`` and the table that is written. ``chunking``: pages end where their content says so,
+    so that two files with the same run of documents share pages (docs/mixing.md has what that saves).
     """
 
-    def __init__(self, location: str, schema: pa.Schema, dictionary: bool = True, group_rows: int | None = None) -> None:
+    def __init__(
+        self,
+        location: str,
+        schema: pa.Schema,
+        dictionary: bool = True,
+        group_rows: int | None = None,
+        group_bytes: int = ROW_GROUP_BYTES,
+        chunking: bool = False,
+    ) -> None:
         self.location, self.schema, self.rows, self.group_rows = location, schema, 0, group_rows
+        self._group_bytes = group_bytes
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._file = atomic_write(location)
@@ -34,6 +44,7 @@ class ShardWriter:
                     compression="zstd",
                     write_page_checksum=True,
                     use_dictionary=dictionary,
+                    use_content_defined_chunking=chunking,
                     write_batch_size=16,  # rows between checks of the page size: with 1024, a page of long texts had 20 MB
                 )
         except BaseException as error:  # a full disk has no room for its first four bytes
@@ -46,7 +57,7 @@ class ShardWriter:
         self._held.append(table.select(self.schema.names).cast(self.schema))
         self._held_bytes += table.nbytes
         self.rows += table.num_rows
-        if self._held_bytes >= ROW_GROUP_BYTES:
+        if self._held_bytes >= self._group_bytes:
             self._flush()
 
     def _flush(self) -> None:

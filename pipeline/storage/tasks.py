@@ -100,13 +100,23 @@ class TaskOutput:
         if dropped:
             self.open("dropped", f"dropped/{task.name}.parquet", DROPPED)
 
-    def open(self, name: str, file: str, schema: pa.Schema, dictionary: bool = True, group_rows: int | None = None) -> None:
+    def open(
+        self,
+        name: str,
+        file: str,
+        schema: pa.Schema,
+        dictionary: bool = True,
+        group_rows: int | None = None,
+        chunking: bool = False,
+    ) -> None:
         """Add a shard to this task's output; ``dictionary`` false for columns of hashes, which never repeat.
 
         ``group_rows``: rows of a row group, where readers look for a few rows of a sorted shard and pass over the others.
+        ``chunking``: content-defined chunks (`ShardWriter`).
         """
         try:
-            self._writers[name] = ShardWriter(join(self.task.out, file), schema, dictionary, group_rows)
+            place = join(self.task.out, file)
+            self._writers[name] = ShardWriter(place, schema, dictionary, group_rows, chunking=chunking)
         except BaseException:
             self._abandon()
             raise

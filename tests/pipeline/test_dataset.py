@@ -14,7 +14,9 @@ from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.source import Input
 from tests.pipeline.conftest import shard
 
-RECIPE = load("sample", skip=["extract", "minhash", "bloom", "quality", "decontaminate"])
+LEFT_OUT = ["extract", "minhash", "bloom", "quality", "decontaminate"]
+RECIPE = load("sample", ["dataset.shard_bytes=1000"], LEFT_OUT)
+"""Its shards are of the size of those of these tests, so that they are linked."""
 REPORTS = [{"report": {"read": {}, "kept": {}}, "facts": {}, "notes": ["the classifier is a toy"]}]
 
 

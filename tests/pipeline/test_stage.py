@@ -65,6 +65,12 @@ CHANGES = {
         {"weights": {"web": 1.0}, "tokens": 100}, {"max_repeats": 2.0}, {"shard_tokens": 1 << 20},
         {"memory_tokens": 1 << 20}, {"max_text_bytes": 10},
     ],
+    "mix": [
+        {"sources": {"web": {"max_repeats": 2}}}, {"tokens": "8.2B"}, {"bytes": "1T"}, {"documents": "all"},
+        {"bytes_per_token": 4.5}, {"max_repeats": 2.0}, {"columns": ["date"]}, {"seed": 1}, {"shard_bytes": 1000},
+        {"sources": {"web": {"split": ["topic", {"column": "score", "quantiles": 20}], "weights": {"a": 1.0}, "curve": True}}},
+    ],
+    "pack": [{"shard_bytes": 1000}, {"order": "shuffled"}, {"seed": 1}, {"chunking": True}],
 }  # fmt: skip
 CASES = [(name, change) for name, changes in CHANGES.items() for change in changes]
 
@@ -78,6 +84,7 @@ def base(model, tmp_path):
         "quality": {"model": str(model)},
         "decontaminate": {"benchmarks": str(tmp_path / "bench.csv")}, "score": {"models": {"quality": str(model)}},
         "tokenize": {},
+        "mix": {}, "pack": {},
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Invariants: at most about `READ_BYTES` are unpacked at once, and never more than
 groups are like. A file whose SHA-256 is known is verified before its first row is given.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,6 +47,35 @@ class ParquetRows:
             for batch in self._parquet.iter_batches(rows, row_groups=[n], use_threads=False):
                 yield pa.Table.from_batches([batch])
 
+    @property
+    def group_rows(self) -> list[int]:
+        """The rows of each row group that is read."""
+        return [self._parquet.metadata.row_group(n).num_rows for n in self._groups]
+
+    def never_null(self, name: str) -> bool:
+        """Whether the footer says that a column has no nulls in the row groups that are read."""
+        found = [self._statistics(n, name) for n in self._groups]
+        return all(column is not None and column.null_count == 0 for column in found)
+
+    def _column(self, group: int, name: str) -> Any:
+        metadata = self._parquet.metadata.row_group(group)
+        return next((c for c in map(metadata.column, range(metadata.num_columns)) if c.path_in_schema == name), None)
+
+    def _statistics(self, group: int, name: str) -> Any:
+        column = self._column(group, name)
+        return column.statistics if column is not None and column.is_stats_set else None
+
+    def columns(self, names: list[str], text: str) -> Iterator[tuple[pa.Table, int]]:
+        """Some columns of the rows, and the bytes that the column ``text`` has unpacked, spread evenly over its row group."""
+        for n in self._groups:
+            group = self._parquet.metadata.row_group(n)
+            size = int(self._column(n, text).total_uncompressed_size) / max(int(group.num_rows), 1)
+            if not names:
+                yield pa.table({"": pa.nulls(group.num_rows)}), int(size * group.num_rows)
+                continue
+            for batch in self._parquet.iter_batches(1 << 16, row_groups=[n], columns=names, use_threads=False):
+                yield pa.Table.from_batches([batch]), int(size * batch.num_rows)
+
 
 @contextmanager
 def opened(source: Input) -> Iterator[ParquetRows]:
@@ -64,6 +93,33 @@ def opened(source: Input) -> Iterator[ParquetRows]:
                 raise not_read(source.path, error, "write it again") from error
     except FileNotFoundError as error:
         raise DataError(f"{source.path}: no such file") from error
+
+
+def columns_without_text(source: Input, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]] | None:
+    """Some columns of a file's documents, and about how many bytes of text they have; the text itself is not read.
+
+    None where the text must be read after all: the file is not Parquet, its footer does not say that no text is null, or a name
+    is not a plain column of it.
+    """
+    if not source.path.endswith((".parquet", ".pq")) or set(names) & {"id", "url", "text"}:
+        return None
+    with opened(source) as rows:
+        if not rows.never_null(source.reading.text) or not set(names) <= set(rows.schema.names):
+            return None
+    return _columns(source, list(names))
+
+
+def group_rows(source: Input) -> list[int] | None:
+    """The rows of each row group that is read; None for a file that is not Parquet."""
+    if not source.path.endswith((".parquet", ".pq")):
+        return None
+    with opened(source) as rows:
+        return rows.group_rows
+
+
+def _columns(source: Input, names: list[str]) -> Iterator[tuple[pa.Table, int]]:
+    with opened(source) as rows:
+        yield from rows.columns(names, source.reading.text)
 
 
 def not_read(location: str, error: Exception, cure: str) -> DataError:

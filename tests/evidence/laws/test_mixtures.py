@@ -65,7 +65,7 @@ def test_olmixs_example_is_read_and_its_proposal_honours_repeats() -> None:
 
 def test_the_files_go_round() -> None:
     made = mixing.design(NATURAL, 5)
-    ratios = mixing.ratios_csv(("a", "b", "c"), made)
+    ratios = mixing.ratios_csv(("a", "b", "c"), made.tolist())
     assert mixing.metrics_csv(("m",), 5).splitlines()[:2] == ["run,m", "run_001,"]
     values = "run_id,m\n" + "".join(f"run_{i + 1:03d},{i}.5\n" for i in range(5))
     swarm = mixing.read_swarm(ratios, values)

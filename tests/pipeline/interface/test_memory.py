@@ -47,7 +47,11 @@ def test_a_table_meets_what_shards_meet_on_the_command_line(name, workers, cli, 
 
 def test_every_stage_that_reads_documents_takes_texts(sample_run, model) -> None:
     texts = extracted(sample_run)["text"].to_pylist()[:40]
-    parameters = {"score": {"models": {"quality": str(model)}}, "decontaminate": {"benchmarks": "sample"}}
+    parameters = {
+        "score": {"models": {"quality": str(model)}},
+        "decontaminate": {"benchmarks": "sample"},
+        "mix": {"bytes": "all"},
+    }
     for name, kind in STAGES.items():
         if not kind.makes_documents:
             result = goldwash.apply(name, texts, recipe="sample", **parameters.get(name, {}))

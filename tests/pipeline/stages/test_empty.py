@@ -18,6 +18,7 @@ TEXT = "The river bent here and slowed, and in the gravel of the bend the miners
 PARAMETERS: dict[str, Any] = {
     "decontaminate": {"benchmarks": "sample"},
     "quality": {"model": "signal:word_count"},
+    "mix": {"bytes": "all"},
     "score": {"models": {"words": "signal:word_count"}},
 }
 """Parameters without which a stage would fetch or train something."""

@@ -112,7 +112,7 @@ def test_a_run_in_a_store_makes_the_bytes_of_one_on_a_disk(store, stored_run, sa
     goldwash(*WORDS, out, cwd=tmp_path, timeout=400)
     made = in_store(store, "whole")
     assert made == on_disk(stored_run)
-    assert len([name for name in made if name.startswith("dataset/part-")]) == 4
+    assert len([name for name in made if name.startswith("dataset/part-")]) == 1  # packed
     assert len([name for name in made if name.endswith("model/model.fold")]) == 1
 
     texts = [{**row, "archive": ""} for row in rows(stored_run / "dataset")]

@@ -1,0 +1,332 @@
+"""Shuffle documents over a whole run with bounded memory: spread them into ranges of places, then sort one range at a time.
+
+Invariants:
+
+* Each document has a place (`draws.PLACE_BITS`) and a number in the run (`HIDDEN`); the output is in the order of
+  places, then numbers, then epochs. It does not depend on how the work was divided.
+* The places are cut into units of about `UNIT_BYTES` of text, and an output shard is a row of units. A spreading task reads
+  some files and writes one file per range of units; where there are more units than files may be open, the ranges are spread
+  again. A gathering task sorts one unit after the other in memory. So every document is copied twice, or three times beyond
+  `MOST_OPEN` units, and memory depends on neither the number of documents nor that of files.
+* The files between the passes are verified by their SHA-256 when they are read, and removed when the last shard is written. A
+  run that was killed writes those again that are missing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from goldwash.pipeline.dedup.passes import checked_json, digest_of, opened_pass
+from goldwash.pipeline.mixing.draws import PLACE_BITS
+from goldwash.pipeline.mixing.schemas import packed, unpacked
+from goldwash.pipeline.stage import Run, Stage, Tasks, markers_of, stage_of
+from goldwash.pipeline.storage.atomic import write_json
+from goldwash.pipeline.storage.locations import filesystem, join, sizes_in
+from goldwash.pipeline.storage.parquet import ROW_GROUP_BYTES, ShardWriter
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.states import heartbeat
+from goldwash.pipeline.storage.tasks import Task, TaskOutput, finished_markers
+
+UNIT_BYTES = 64 << 20
+"""Text that a gathering task sorts in memory."""
+
+HELD_BYTES = 32 << 20
+"""Text that a spreading task gathers before it divides it."""
+
+MOST_OPEN = 128
+"""Files that a spreading task writes at once."""
+
+OPEN_BYTES = 128 << 20
+"""Bytes that the writers of a spreading task hold together."""
+
+GROUP_BYTES = 256 << 20
+"""Bytes of files that a spreading task reads, unless there are more than `MOST_GROUPS` times as many."""
+
+MOST_GROUPS = 2048
+"""Spreading tasks of a pass: each writes up to `MOST_OPEN` files."""
+
+TASK_MEMORY = 320 << 20
+"""Bytes that a task of these passes needs beyond the ordinary."""
+
+FOLDER = "spread"
+PLACE, NUMBER = "__goldwash_place__", "__goldwash_number__"
+HIDDEN = (pa.field(PLACE, pa.int64()), pa.field(NUMBER, pa.int64()))
+"""The columns that order documents between the passes; a user has none of these names."""
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the places are cut: output shards, units per shard."""
+
+    shards: int
+    units_per_shard: int
+
+    @property
+    def units(self) -> int:
+        """All units."""
+        return self.shards * self.units_per_shard
+
+    @staticmethod
+    def of(documents: float, stored: float, text: float, shard_bytes: int) -> "Layout":
+        """The layout for documents of ``stored`` bytes in Parquet and ``text`` bytes of text."""
+        shards = shards_for(documents, stored, shard_bytes)
+        return Layout(shards, max(1, ceil(text / shards / UNIT_BYTES)))
+
+    def parts(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The ranges that one pass spreads the units ``first`` to before ``last`` into: at most `MOST_OPEN`.
+
+        >>> Layout(1, 5).parts(0, 5), Layout(200, 1).parts(0, 200)[:2]
+        ([(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)], [(0, 13), (13, 26)])
+        """
+        size, levels = last - first, 1
+        while MOST_OPEN**levels < size:
+            levels += 1
+        count = ceil(size ** (1 / levels))
+        count = min(size, MOST_OPEN, count + (count**levels < size))
+        edges = [first + -(-size * n // count) for n in range(count + 1)]
+        return list(pairwise(edges))
+
+    def unit_of(self, places: Numbers) -> Numbers:
+        """The unit of each place: ``int64[N]``."""
+        return (places * self.units) >> PLACE_BITS
+
+
+def shards_for(documents: float, stored: float, shard_bytes: int) -> int:
+    """The number of output shards: of the wanted size on average, and not more than documents."""
+    return max(1, min(round(documents), round(stored / shard_bytes)))
+
+
+def groups_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Neighbouring files for each task: the first and the one behind the last, of about `GROUP_BYTES`; more in a huge run."""
+    most = max(GROUP_BYTES, -(-sum(sizes) // MOST_GROUPS))
+    found, first, held = [], 0, 0
+    for n, size in enumerate(sizes):
+        if n > first and held + size > most:
+            found.append((first, n))
+            first, held = n, 0
+        held += size
+    return [*found, (first, len(sizes))] if sizes else []
+
+
+class Spreader:
+    """Writes documents into files by ranges of units; each range's file is there once it has a document."""
+
+    def __init__(self, task: Task, schema: pa.Schema, layout: Layout, units: tuple[int, int]) -> None:
+        self._task, self._schema, self._layout = task, pa.schema([*schema, *HIDDEN], metadata=schema.metadata), layout
+        self._parts = layout.parts(*units)
+        self._ends = np.array([end for _, end in self._parts], np.int64)
+        self._writers: dict[int, ShardWriter] = {}
+        self._held: list[pa.Table] = []
+        self._held_bytes = 0
+        self._folder = f"{FOLDER}/{task.part}-{units[0]}-{units[1]}"
+
+    def __enter__(self) -> "Spreader":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is not None:
+            for writer in self._writers.values():
+                writer.abandon()
+
+    def add(self, table: pa.Table) -> None:
+        """Take documents with the columns of the schema and those of `HIDDEN`."""
+        self._held.append(table)
+        self._held_bytes += table.nbytes
+        if self._held_bytes >= HELD_BYTES:
+            self._divide()
+
+    def _divide(self) -> None:
+        if not self._held:
+            return
+        table = pa.concat_tables(self._held)
+        self._held, self._held_bytes = [], 0
+        units = self._layout.unit_of(np.asarray(table[PLACE], np.int64))
+        part = np.searchsorted(self._ends, units, side="right")
+        order = np.argsort(part, kind="stable")
+        table = table.combine_chunks().take(pa.array(order))
+        edges = np.searchsorted(part[order], np.arange(len(self._parts) + 1))
+        for n, (a, b) in enumerate(pairwise(edges.tolist())):
+            if b > a:
+                self._writer(n).write(table.slice(a, b - a))
+
+    def _writer(self, n: int) -> ShardWriter:
+        if n not in self._writers:
+            a, b = self._parts[n]
+            file = join(self._task.out, self._folder, f"{a}-{b}", f"{self._task.index:05d}.parquet")
+            bytes_ = max(1 << 20, OPEN_BYTES // len(self._parts))
+            self._writers[n] = ShardWriter(file, self._schema, group_bytes=min(bytes_, ROW_GROUP_BYTES))
+        return self._writers[n]
+
+    def commit(self) -> list[list[Any]]:
+        """Publish the files; for each its first unit, the one behind its last, its place below the output, bytes and digest."""
+        self._divide()
+        found = []
+        for n in sorted(self._writers):
+            writer = self._writers[n]
+            facts = writer.commit()
+            file = writer.location.removeprefix(self._task.out.rstrip("/") + "/")
+            found.append([*self._parts[n], file, facts["bytes"], facts["sha256"]])
+        self._writers = {}
+        return found
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """The passes of one stage: its tasks, the layout, and the columns of the output."""
+
+    tasks: Tasks
+    layout: Layout
+    schema: pa.Schema
+    chunking: bool = False
+    """Content-defined chunks in the output's pages."""
+
+    def first_extra(self) -> dict[str, Any]:
+        """What the first spreading tasks are told."""
+        return {"layout": asdict(self.layout), "units": [0, self.layout.units], "schema": packed(self.schema)}
+
+    def run(self, run: Run, work: Callable[[Task], None], spreading: Sequence[Task]) -> list[Task]:
+        """Spread by ``work``, spread again where needed, gather; returns the gathering tasks."""
+        gathering = [self.tasks.one("part", n) for n in range(self.layout.shards)]
+        if not all(finished_markers(gathering)):
+            _forget_incomplete(spreading)
+            run(work, spreading)
+            files = _by_part(spreading)
+            level = 1
+            while any(b - a > 1 for a, b in files):
+                level += 1
+                wide = [part for part in sorted(files) if part[1] - part[0] > 1]
+                tasks = (task for part in wide for task in self._again(level, part, files[part]))
+                again = [replace(task, index=n) for n, task in enumerate(tasks)]
+                _forget_incomplete(again)
+                run(spread_again, again)
+                files = {**{part: held for part, held in files.items() if part[1] - part[0] == 1}, **_by_part(again)}
+            gathering = [self._gathering(n, files) for n in range(self.layout.shards)]
+            run(gather, gathering)
+        _remove(join(self.tasks.out, FOLDER))
+        return gathering
+
+    def _again(self, level: int, part: tuple[int, int], files: Sequence[Sequence[Any]]) -> Iterator[Task]:
+        extra: dict[str, Any] = {"layout": asdict(self.layout), "units": list(part), "schema": packed(self.schema)}
+        for a, b in groups_of([int(file[3]) for file in files]):
+            held = [file[2:5] for file in files[a:b]]
+            yield self.tasks.one(f"spread{level}", 0, memory=TASK_MEMORY, held=held, **extra)
+
+    def _gathering(self, n: int, files: Mapping[tuple[int, int], Sequence[Sequence[Any]]]) -> Task:
+        first = n * self.layout.units_per_shard
+        units = range(first, first + self.layout.units_per_shard)
+        listed = {"units": [[list(file[2:5]) for file in files.get((u, u + 1), ())] for u in units]}
+        place = join(self.tasks.out, FOLDER, "lists", f"{n:05d}.json")
+        write_json(place, listed)
+        facts: dict[str, Any] = {
+            "list": f"{FOLDER}/lists/{n:05d}.json",
+            "digest": digest_of(listed),
+            "schema": packed(self.schema),
+        }
+        return self.tasks.one("part", n, memory=TASK_MEMORY, **facts, chunking=self.chunking)
+
+
+def _by_part(tasks: Sequence[Task]) -> dict[tuple[int, int], list[list[Any]]]:
+    """The files that tasks have spread, by their range of units, in the order of the tasks."""
+    found: dict[tuple[int, int], list[list[Any]]] = {}
+    for marker in markers_of(tasks):
+        for file in marker["facts"][FOLDER]:
+            found.setdefault((file[0], file[1]), []).append(file)
+    return found
+
+
+def _forget_incomplete(tasks: Sequence[Task]) -> None:
+    """Remove the markers of tasks whose files are gone: they were removed at the end of a run, or set aside as broken."""
+    listed: dict[str, dict[str, int]] = {}
+    for task, marker in zip(tasks, finished_markers(tasks), strict=True):
+        for file in marker["facts"][FOLDER] if marker else ():
+            folder, _, name = file[2].rpartition("/")
+            if folder not in listed:
+                listed[folder] = sizes_in(join(task.out, folder))
+            if listed[folder].get(name) != file[3]:
+                fs, path = filesystem(task.marker)
+                fs.rm_file(path)
+                break
+
+
+def _remove(folder: str) -> None:
+    fs, path = filesystem(folder)
+    with suppress(FileNotFoundError):
+        fs.rm(path, recursive=True)
+
+
+def spread_again(task: Task) -> None:
+    """Spread the files of a range of units into smaller ranges."""
+    stage_of(task, Stage)  # checks the versions
+    schema, layout = unpacked(task.extra["schema"]), Layout(**task.extra["layout"])
+    rows = bytes_ = 0
+    with (
+        TaskOutput(task, None, dropped=False) as output,
+        Spreader(task, schema, layout, tuple(task.extra["units"])) as spreader,
+    ):
+        for file, size, digest in task.extra["held"]:
+            with opened_pass(join(task.out, file), {"bytes": size, "sha256": digest}) as parquet:
+                for n in range(parquet.num_row_groups):
+                    table = parquet.read_row_group(n, use_threads=False)
+                    rows, bytes_ = rows + table.num_rows, bytes_ + table.nbytes
+                    spreader.add(table)
+                    heartbeat(task, rows, bytes_)
+        output.facts[FOLDER] = spreader.commit()
+
+
+def gather(task: Task) -> None:
+    """Write an output shard: sort the documents of each of its units."""
+    stage_of(task, Stage)  # checks the versions
+    listed = checked_json(join(task.out, task.extra["list"]), task.extra["digest"])
+    schema = unpacked(task.extra["schema"])
+    rows = bytes_ = 0
+    with TaskOutput(task, None, dropped=False) as output:
+        output.open("kept", f"{task.name}.parquet", schema, chunking=task.extra["chunking"])
+        for files in listed["units"]:
+            for piece in _sorted(task, files):
+                output.write("kept", piece)
+                rows, bytes_ = rows + piece.num_rows, bytes_ + piece.nbytes
+                heartbeat(task, rows, bytes_)
+
+
+def _sorted(task: Task, files: Sequence[Sequence[Any]]) -> Iterator[pa.Table]:
+    """The documents of a unit in the order of the output, in pieces of at most a row group."""
+    tables = []
+    for file, size, digest in files:
+        with opened_pass(join(task.out, file), {"bytes": size, "sha256": digest}) as parquet:
+            tables.append(parquet.read(use_threads=False))
+    if not tables:
+        return
+    table = pa.concat_tables(tables).combine_chunks()
+    del tables
+    keys = [np.asarray(table[name], np.int64) for name in (NUMBER, PLACE)]
+    epochs = [np.asarray(table["epoch"], np.int64)] if "epoch" in table.column_names else []
+    order = np.lexsort([*epochs, *keys])
+    yield from pieces(table, order)
+
+
+def pieces(table: pa.Table, rows: Numbers, most: int = ROW_GROUP_BYTES) -> Iterator[pa.Table]:
+    """Rows of a table in the given order, in tables of at most about ``most`` bytes (one row at the least)."""
+    lengths = np.asarray(pc.fill_null(pc.binary_length(table["text"]), 0), np.int64)
+    rest = max(table.nbytes - int(lengths.sum()), 0) // max(table.num_rows, 1)
+    ends = np.cumsum(lengths[rows] + rest)
+    at = 0
+    while at < len(rows):
+        before = int(ends[at - 1]) if at else 0
+        end = max(at + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield table.take(pa.array(rows[at:end]))
+        at = end
+
+
+def spread_files(sources: Sequence[Input]) -> list[int]:
+    """The sizes of files as `groups_of` takes them: an unknown one counts as `GROUP_BYTES`."""
+    return [source.bytes or GROUP_BYTES for source in sources]

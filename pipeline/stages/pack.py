@@ -1,0 +1,227 @@
+"""pack: the same documents in shards of a sane size, in the crawl's order or shuffled.
+
+Invariants: no document is dropped or changed. In the crawl's order each output shard is a run of neighbouring documents, which
+one task copies as it reads them; shuffled, the documents are in the order of hashes of the seed and of their numbers
+(`mixing.passes`). The cuts depend on the inputs alone: on the sizes, rows and order of their files.
+
+`pipeline.dataset` packs a run's last shards with this stage.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from goldwash.filters.texts import Texts
+from goldwash.pipeline.mixing import draws, passes, schemas
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of
+from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.parquet_rows import group_rows
+from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.storage.tables import DROPPED
+from goldwash.pipeline.storage.tasks import Task, TaskOutput
+from goldwash.text_output import printable
+
+SHARD_BYTES = 256 << 20
+TEXT_RATIO = 2.5
+"""Bytes of text per byte of Parquet, to choose the units of a shuffle before the text is read."""
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pack(Stage):
+    """Repack shards to a given size, in the crawl's order or in a global shuffle; drop nothing."""
+
+    name: ClassVar[str] = "pack"
+    shard_bytes: int = SHARD_BYTES
+    """The size of an output shard, on average."""
+    order: Literal["crawl", "shuffled"] = "crawl"
+    """The order of documents: as they came, or shuffled over the whole run."""
+    seed: int = 0
+    """The seed of the shuffle."""
+    chunking: bool = False
+    """Content-defined chunks: two runs that differ little share most pages, in a store that keeps equal chunks once."""
+
+    def __post_init__(self) -> None:
+        if self.shard_bytes < 1:
+            raise RecipeError(f"stage pack: shard_bytes is {self.shard_bytes}; expected 1 or more", ("shard_bytes",))
+
+    def cost(self, load: Load) -> Cost:
+        """Measured (docs/mixing.md)."""
+        if self.order == "crawl":
+            return Cost(120.0)
+        return Cost(60.0, 1.0, load.text_bytes / max(load.documents, 1) / TEXT_RATIO, memory=passes.TASK_MEMORY)
+
+    def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
+        """Look at the files, then copy."""
+        tasks = Tasks(self, inputs, out)
+        looking = [
+            tasks.one("look", n, sources=inputs[a:b], first=a)
+            for n, (a, b) in enumerate(passes.groups_of(passes.spread_files(inputs)))
+        ]
+        run(look, looking)
+        found = [facts for marker in markers_of(looking) for facts in marker["facts"]["files"]]
+        schema = schemas.united((i.path, schemas.unpacked(f["schema"])) for i, f in zip(inputs, found, strict=True))
+        rows, sizes = [int(f["rows"]) for f in found], [float(f["stored"]) for f in found]
+        if self.order == "crawl":
+            writing = self._copying(tasks, inputs, rows, sizes, schema)
+            run(copy_rows, writing)
+            return finish(self, inputs, out, writing)
+        layout = passes.Layout.of(sum(rows), sum(sizes), sum(sizes) * TEXT_RATIO, self.shard_bytes)
+        shuffle = passes.Shuffle(tasks, layout, schema, self.chunking)
+        starts, spreading = [0, *np.cumsum(rows).tolist()], []
+        for n, (a, b) in enumerate(passes.groups_of(passes.spread_files(inputs))):
+            extra = {"starts": starts[a : b + 1], **shuffle.first_extra()}
+            spreading.append(tasks.one("spread1", n, sources=inputs[a:b], memory=passes.TASK_MEMORY, **extra))
+        gathering = shuffle.run(run, spread_shards, spreading)
+        return finish(self, inputs, out, [*spreading, *gathering])
+
+    def _copying(
+        self, tasks: Tasks, inputs: Sequence[Input], rows: Sequence[int], sizes: Sequence[float], schema: pa.Schema
+    ) -> list[Task]:
+        """A task per output shard: which rows of which files."""
+        shards = passes.shards_for(sum(rows), sum(sizes), self.shard_bytes)
+        found = []
+        for n, runs in enumerate(cuts(rows, sizes, shards, [i.reading.on_null != "drop" for i in inputs])):
+            files = [inputs[k] for k, _, _ in runs]
+            ranges = [[a, b, rows[k]] for k, a, b in runs]
+            found.append(
+                tasks.one("part", n, sources=files, ranges=ranges, schema=schemas.packed(schema), chunking=self.chunking)
+            )
+        return found
+
+
+def cuts(
+    rows: Sequence[int], sizes: Sequence[float], shards: int, divisible: Sequence[bool]
+) -> Iterator[list[tuple[int, int, int]]]:
+    """For each shard the files, first rows and rows behind the last, so that the shards have about equal bytes.
+
+    ``rows``, ``sizes``: of each file. A file that is not divisible goes whole to the shard where its middle is. Every file is
+    in one shard at the least, also an empty one.
+
+    >>> list(cuts([4, 4], [10.0, 30.0], 2, [True, True]))
+    [[(0, 0, 4), (1, 0, 1)], [(1, 1, 4)]]
+    """
+    total, reached = sum(sizes) or 1.0, 0.0
+    found: list[list[tuple[int, int, int]]] = [[] for _ in range(shards)]
+    for k, (count, size) in enumerate(zip(rows, sizes, strict=True)):
+        first, last = (int(min(edge * shards / total, shards - 1)) for edge in (reached, reached + size))
+        if not divisible[k] or first == last or not count:
+            middle = int(min((reached + size / 2) * shards / total, shards - 1))
+            found[middle if not divisible[k] else first].append((k, 0, count))
+        else:
+            edges = [(n * total / shards - reached) / size for n in range(first + 1, last + 1)]
+            marks = [0, *(int(min(max(edge, 0.0), 1.0) * count) for edge in edges), count]
+            for n, (a, b) in enumerate(pairwise(marks)):
+                if b > a:
+                    found[first + n].append((k, a, b))
+        reached += size
+    yield from found
+
+
+def look(task: Task) -> None:
+    """The columns, rows and bytes of some files."""
+    stage_of(task, Pack)
+    with TaskOutput(task, None, dropped=False) as output:
+        found = []
+        for source in task.sources:
+            known = group_rows(source) if source.reading.on_null != "drop" else None
+            rows = sum(known) if known is not None else sum(len(texts) for _, texts in output.batches(source))
+            found.append({"schema": schemas.packed(schema_of(source)), "rows": rows, "stored": _stored(source, known)})
+        output.facts["files"] = found
+
+
+def _stored(source: Input, known: Sequence[int] | None) -> float:
+    """The bytes of a file's documents in Parquet, of its part of the file if it is one."""
+    if source.groups is not None and known is not None and source.sha256 is not None:
+        whole = group_rows(Input(source.path, source.bytes, source.stamp))
+        return source.bytes * sum(known) / max(sum(whole or [1]), 1)
+    return float(source.bytes)
+
+
+def copy_rows(task: Task) -> None:
+    """Copy rows of neighbouring files into one shard."""
+    stage_of(task, Pack)
+    schema = schemas.unpacked(task.extra["schema"])
+    with TaskOutput(task, None) as output:
+        output.open("kept", f"{task.name}.parquet", schema, chunking=task.extra["chunking"])
+        for source, (first, last, rows) in zip(task.sources, task.extra["ranges"], strict=True):
+            row = 0
+            for table, texts in _rows(output, source, first, last):
+                output.write("kept", schemas.conformed(table, schema))
+                output.count(texts)
+                row += len(texts)
+            if row != last - first:
+                raise DataError(
+                    f"{printable(source.path)} has not the {rows:,} documents that were counted: run again from the start"
+                )
+
+
+def _rows(output: TaskOutput, source: Input, first: int, last: int) -> Iterator[tuple[pa.Table, Texts]]:
+    """The documents of a file from ``first`` to before ``last``; the row groups before and after are not read."""
+    groups = group_rows(source) if source.reading.on_null != "drop" else None
+    if groups is not None:
+        begin = source.groups[0] if source.groups else 0
+        ends = np.cumsum(groups)
+        a, b = int(np.searchsorted(ends, first, side="right")), int(np.searchsorted(ends, last, side="left")) + 1
+        if last > first and (a, b) != (0, len(groups)):
+            before = int(ends[a - 1]) if a else 0
+            source = _part(source, begin + a, begin + min(b, len(groups)))
+            first, last = first - before, last - before
+    row = 0
+    for table, texts in output.batches(source):
+        a, b = max(first - row, 0), min(last - row, len(texts))
+        row += len(texts)
+        if b > a:
+            yield (table, texts) if b - a == len(texts) else (table.slice(a, b - a), texts.take(np.arange(a, b)))
+        if row >= last:
+            break
+
+
+def _part(source: Input, first: int, last: int) -> Input:
+    return Input(source.path, source.bytes, source.stamp, None, source.name, source.reading, (first, last))
+
+
+def spread_shards(task: Task) -> None:
+    """Spread the documents of some files by their places in the shuffle."""
+    stage, schema = stage_of(task, Pack), schemas.unpacked(task.extra["schema"])
+    layout, draw = passes.Layout(**task.extra["layout"]), draws.Draw(stage.seed, "")
+    with (
+        TaskOutput(task, None, dropped=False) as output,
+        passes.Spreader(task, schema, layout, tuple(task.extra["units"])) as spreader,
+    ):
+        output.open("dropped", f"dropped/part-{task.index:05d}.parquet", DROPPED)
+        for source, (start, end) in zip(task.sources, pairwise(task.extra["starts"]), strict=True):
+            row = start
+            for table, texts in output.batches(source):
+                number = np.arange(row, row + len(texts))
+                row += len(texts)
+                places = draw.places(number, np.zeros_like(number), np.ones_like(number))
+                made = schemas.conformed(table, schema).append_column(passes.HIDDEN[0], pa.array(places))
+                spreader.add(made.append_column(passes.HIDDEN[1], pa.array(number)))
+                output.count(texts)
+            if row != end:
+                raise DataError(
+                    f"{printable(source.path)} has {row - start:,} documents, and had {end - start:,} when they were counted: "
+                    "run again"
+                )
+        output.facts[passes.FOLDER] = spreader.commit()
+
+
+def near(sizes: Sequence[int], shard_bytes: int) -> bool:
+    """Whether shards are near the wanted size: each but the last from a half to twice of it, or there is one of at most that.
+
+    >>> near([100, 210, 7], 128), near([10, 10], 128), near([3], 128), near([300], 128), near([], 128)
+    (True, False, True, False, True)
+    """
+    if len(sizes) <= 1:
+        return all(size <= 2 * shard_bytes for size in sizes)
+    return all(shard_bytes <= 2 * size for size in sizes[:-1]) and max(sizes) <= 2 * shard_bytes
