@@ -10,7 +10,8 @@ Invariants:
 - A row's logits do not depend on padding behind it. They are matrix products, which repeat on one machine.
 
 The address is ``topk:MODEL#k=10&tokens=1024``: ``MODEL`` is a folder or ``hf://OWNER/REPO`` of a causal model for transformers
-(extra ``hf``), or a file of a proxy of `goldwash compare`.
+(extra ``hf``), or ``FILE.gpt`` of
+`goldwash proxy`.
 """
 
 from collections.abc import Callable, Sequence
@@ -225,5 +226,11 @@ def causal(name: str) -> Causal:
     return Causal(name, tokenizer, network, torch)
 
 
-LOADERS: dict[str, Callable[[str], LanguageModel]] = {}
+def _transformer(place: str) -> LanguageModel:
+    from goldwash.classifiers.transformer import transformer
+
+    return transformer(place)
+
+
+LOADERS: dict[str, Callable[[str], LanguageModel]] = {"gpt": _transformer}
 """What loads a language model, by the ending of its file."""

@@ -5,9 +5,9 @@ Invariants: a command's module imports nothing heavy at its top; it imports what
 
 import typer
 
-from goldwash.evidence.cli import ablate, compare, curves, evaluate, plan, probe
+from goldwash.evidence.cli import ablate, compare, curves, evaluate, plan, probe, proxies
 
-GROUPS = (compare, ablate, plan, curves, evaluate, probe)
+GROUPS = (compare, ablate, plan, curves, evaluate, probe, proxies)
 
 
 def register(app: typer.Typer) -> None:
