@@ -18,15 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from goldwash.evidence.ablate.runs import Made, Place, fitted, run
-from goldwash.evidence.ablate.variants import Variant
-
 from goldwash.classifiers.examples import Example
+from goldwash.evidence.ablate.runs import Made, Place, fitted, run
+from goldwash.evidence.ablate.variants import Base, Variant
 from goldwash.evidence.errors import EvidenceError
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.engines.settings import Screen
 from goldwash.pipeline.link_graph import graph_of, page_rank, write_ranks
-from goldwash.pipeline.recipes.recipe import Recipe
+from goldwash.pipeline.recipes.recipe import Recipe, load
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.failures import DataError
@@ -38,9 +37,9 @@ NAME = "filters"
 NO_FILTER, FASTTEXT, PERPLEXITY, TOPK = "no filter", "fastText", "perplexity", "top-k"
 EMBEDDING, SEMDEDUP, ASK, PAGERANK = "embedding", "SemDeDup", "AskLLM", "PageRank"
 
-GPT_TOKENS = 1_000_000
-"""Tokens that the transformer of top-k sees in training: two CPU-minutes."""
-SCORED_TOKENS = 256
+GPT_TOKENS = 250_000
+"""Tokens that the transformer of top-k sees in training: about a CPU-minute."""
+SCORED_TOKENS = 128
 """Tokens of a document that top-k looks at."""
 
 Notify = Callable[[str], None]
@@ -161,8 +160,10 @@ def ranks_of(made: Made, place: Place, notify: Notify) -> str:
     return file
 
 
-def run_filters(base: Recipe, learned: Learned, given: Given, place: Place, screen: Screen) -> tuple[list[Made], list[str]]:
+def run_filters(recipe: Base, learned: Learned, given: Given, place: Place, screen: Screen) -> tuple[list[Made], list[str]]:
     """Run no filter and each of the filters; what each made, and sentences about those that were left out."""
+    base = load(recipe.recipe, recipe.settings, recipe.skip, recipe.keeps, screen.notify)
+    variants(base, {})  # a recipe that cannot be varied is refused before anything is trained
     addresses, left_out = models(learned, given, place.out, screen.notify), list[str]()
     if given.ask is not None:
         addresses[ASK] = f"ask:{given.ask}"

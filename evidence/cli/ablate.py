@@ -47,27 +47,45 @@ from goldwash.pipeline.cli.options import (
 from goldwash.pipeline.recipes import names
 
 if TYPE_CHECKING:
+    from goldwash.evidence.ablate.filters import Learned
     from goldwash.evidence.ablate.runs import Made
     from goldwash.evidence.compare.experiment import Comparison
     from goldwash.evidence.compare.report import Table
 
 app = typer.Typer()
 
+Good = Annotated[
+    list[str],
+    typer.Option("--good", help="filters: good texts that the filters learn from, as for train. Several may follow."),
+]
+Web = Annotated[
+    list[str],
+    typer.Option("--web", help="filters: texts of the web, to tell them from. Several may follow."),
+]
+
 
 @app.command()
 def ablate(
     recipe: Annotated[str, typer.Argument(help=f"A recipe's name ({', '.join(names())}) or the path of a .yaml file.")],
     input: Inputs,
+    targets: Targets,
+    out_folder: Out,
     vary: Annotated[
         list[str],
         typer.Option(
             "--vary",
             help="What varies: STAGE.PARAMETER=V1,V2 or RULE.BOUND=V1,V2 or STAGE=in,out. Several may follow; the first values "
-            "are those to which others are compared.",
+            "are those to which others are compared. Without it, the recipe filters compares DCLM's seven filters.",
         ),
-    ],
-    targets: Targets,
-    out_folder: Out,
+    ] = [],  # noqa: B006
+    good: Good = [],  # noqa: B006
+    web: Web = [],  # noqa: B006
+    ask: Annotated[str | None, typer.Option("--ask", help="filters: a server for AskLLM, as http://HOST:PORT/v1.")] = None,
+    ranks: Annotated[str | None, typer.Option("--ranks", help="filters: a file of ranks for PageRank.")] = None,
+    features: Annotated[str, typer.Option("--features", help="filters: the embedding of the linear classifier.")] = "wordllama",
+    benchmarks: Annotated[
+        list[str], typer.Option("--benchmarks", help="filters: benchmarks whose questions must not be learned.")
+    ] = [],  # noqa: B006
     one_at_a_time: Annotated[
         bool, typer.Option("--one-at-a-time", help="Change one thing at a time instead of running every combination.")
     ] = False,
@@ -99,7 +117,7 @@ def ablate(
     json: Json = None,
 ) -> None:
     """Run variants of a recipe, sharing what they have in common, and compare what their datasets teach."""
-    from goldwash.evidence.ablate import runs
+    from goldwash.evidence.ablate import filters, runs
     from goldwash.evidence.ablate.variants import Base, variants_of
     from goldwash.evidence.compare import documents, experiment, report
     from goldwash.pipeline import flow
@@ -115,27 +133,51 @@ def ablate(
     learners_of(proxy, size, rate, order, vocabulary)  # faults are said before the variants are run
     for target in asked:
         documents.read_target(target)
-    variants = variants_of(Base(recipe, set, skip, keep), vary, one_at_a_time, note)
+    base = Base(recipe, set, skip, keep)
+    variants = variants_of(base, vary, one_at_a_time, note) if vary or recipe != filters.NAME else []
     place = runs.Place(
         input, out_folder, on, engine_settings(on, engine, with_, ray_address, workers), flow.Options(allow_empty, other_code)
     )
+    screen, left_out = Screen(progress(), note, interruption.keeps), list[str]()
     variants = runs.fitted(variants, place, note)
     interruption.keeps(f"Finished work in {shlex.quote(out_folder)} is kept: give the same command again to go on from there.")
-    made = runs.run(variants, place, Screen(progress(), note, interruption.keeps))
-    given = [documents.Named(one.variant.name, (one.folder,)) for one in made]
-    data = experiment.gather(given, asked, settings, note, made_tokenizer)
+    if variants:
+        made = runs.run(variants, place, screen)
+    else:
+        given = filters.Given(ask, ranks, features, _exclude(benchmarks))
+        made, left_out = filters.run_filters(base, _learned(good, web), given, place, screen)
+    datasets = [documents.Named(one.variant.name, (one.folder,)) for one in made]
+    data = experiment.gather(datasets, asked, settings, note, made_tokenizer)
     found = experiment.compare(data, learners_of(proxy, size, rate, order, data.tokenizer.vocab), settings, note)
     answers = Answers(quiet=json == "-")
-    answers.values.update(variants=[one.values() for one in made], **report.values(found))
+    answers.values.update(variants=[one.values() for one in made], left_out=left_out, **report.values(found))
     whole = table_of(made, found)
     answers.say(whole.title)
     answers.table(whole.columns, whole.rows)
+    for line in left_out:
+        answers.say(line)
     answers.say()
     show(answers, found, kinds)
     write_json(join(out_folder, "ablation.json"), _plain(answers.values))
     if page is not None:
         write(page, report.page(found, "goldwash ablate", kinds, [whole]))
     answers.finish(json)
+
+
+def _learned(good: "Sequence[str]", web: "Sequence[str]") -> "Learned":
+    """The texts that filters learn from, as `goldwash train` reads them."""
+    from goldwash.classifiers.examples import examples
+    from goldwash.evidence.ablate.filters import Learned
+    from goldwash.pipeline.cli.classifiers import sources
+
+    sides = [[e for path in paths for part in sources(path) for e in examples(part)] for paths in (good, web)]
+    return Learned(*sides)
+
+
+def _exclude(benchmarks: "Sequence[str]") -> Any:
+    from goldwash.pipeline.decontamination.benchmarks import quoting
+
+    return quoting(benchmarks) if benchmarks else None
 
 
 def _plain(values: dict[str, Any]) -> Any:
