@@ -75,15 +75,20 @@ def models(learned: Learned, given: Given, out: str, notify: Notify) -> dict[str
 
     Raises `EvidenceError` where there is no good text, or none of the web.
     """
-    if not learned.good or not learned.web:
-        raise EvidenceError("the filters learn from good texts and from texts of the web: give both, with --good and --web")
-    if not is_local(out):
-        raise EvidenceError(f"{out}: models are trained on this machine: give an --out on a disk")
+    _check(learned, out)
     folder = Path(join(out, f"models-{learned.digest}"))
     return {
         name: address(folder, learned, given, notify)
         for name, address in ((FASTTEXT, _fasttext), (PERPLEXITY, _perplexity), (TOPK, _topk), (EMBEDDING, _embedding))
     }
+
+
+def _check(learned: Learned, out: str) -> None:
+    """Refuse what the filters cannot learn from, before anything runs."""
+    if not learned.good or not learned.web:
+        raise EvidenceError("the filters learn from good texts and from texts of the web: give both, with --good and --web")
+    if not is_local(out):
+        raise EvidenceError(f"{out}: models are trained on this machine: give an --out on a disk")
 
 
 def _fasttext(folder: Path, learned: Learned, given: Given, notify: Notify) -> str:
@@ -163,13 +168,13 @@ def ranks_of(made: Made, place: Place, notify: Notify) -> str:
 def run_filters(recipe: Base, learned: Learned, given: Given, place: Place, screen: Screen) -> tuple[list[Made], list[str]]:
     """Run no filter and each of the filters; what each made, and sentences about those that were left out."""
     base = load(recipe.recipe, recipe.settings, recipe.skip, recipe.keeps, screen.notify)
-    variants(base, {})  # a recipe that cannot be varied is refused before anything is trained
+    _check(learned, place.out)
+    first = run(fitted(variants(base, {})[:1], place, screen.notify), place, screen)  # from here on, the folder is a run's
     addresses, left_out = models(learned, given, place.out, screen.notify), list[str]()
     if given.ask is not None:
         addresses[ASK] = f"ask:{given.ask}"
     else:
         left_out.append("AskLLM was left out: it needs a server (--ask http://HOST:PORT/v1)")
-    first = run(fitted(variants(base, {})[:1], place, screen.notify), place, screen)
     try:
         addresses[PAGERANK] = f"pagerank:{given.ranks or ranks_of(first[0], place, screen.notify)}"
     except DataError as error:
