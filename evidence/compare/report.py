@@ -14,7 +14,7 @@ from goldwash.evidence.compare.intervals import Estimate, Multiplier, multiplier
 from goldwash.evidence.compare.kinds import KINDS
 from goldwash.evidence.quantities import short
 from goldwash.evidence.tables import table
-from goldwash.text_output import html_text
+from goldwash.text_output import html_text, printable
 
 UNTOLD = "not told apart"
 COLUMNS = ("dataset", "bits per byte", "difference to {first}", "verdict", "multiplier")
@@ -165,7 +165,7 @@ def tables(comparison: Comparison, by_kind: bool = False) -> list[Table]:
 
 
 def _columns(comparison: Comparison) -> tuple[str, ...]:
-    return tuple(title.format(first=comparison.names[0]) for title in COLUMNS)
+    return tuple(title.format(first=printable(comparison.names[0], 24)) for title in COLUMNS)
 
 
 def _target_table(comparison: Comparison, result: Measured, target: str) -> Table:
