@@ -55,6 +55,10 @@ Overlap = Annotated[
     typer.Option("--overlap", help="Leave out a target text if a dataset holds this fraction of its words, in runs of 13."),
 ]
 Page = Annotated[str | None, typer.Option("--out", help="Write a page with tables and curves to this .html file.")]
+Save = Annotated[
+    str | None,
+    typer.Option("--save", help="Write the models of the first seed to this folder: .ngram for perplexity:, .gpt for topk:."),
+]
 Json = Annotated[str | None, typer.Option("--json", help="Write the answers as JSON to this file, or - for stdout.")]
 
 
@@ -82,6 +86,7 @@ def compare(
     kinds: Kinds = False,
     overlap: Overlap = 0.5,
     out: Page = None,
+    save: Save = None,
     json: Json = None,
 ) -> None:
     """Compare datasets: train small models on equal samples of each, and measure target texts in bits per byte."""
@@ -90,9 +95,11 @@ def compare(
     check_page(out)
     settings = settings_of(tokens, seeds, seed, points, repeats, run_tokens, vocabulary, overlap)
     given = [named(text, "dataset") for text in datasets]
+    if save is not None:
+        Path(save).mkdir(parents=True, exist_ok=True)
     made = tokenizer_at(tokenizer)
     data = experiment.gather(given, [named(text, "target") for text in targets], settings, note, made)
-    found = experiment.compare(data, learners_of(proxy, size, rate, order, data.tokenizer.vocab), settings, note)
+    found = experiment.compare(data, learners_of(proxy, size, rate, order, data.tokenizer.vocab), settings, note, save)
     answers = Answers(quiet=json == "-")
     answers.values.update(report.values(found))
     show(answers, found, kinds)

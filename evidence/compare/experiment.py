@@ -4,6 +4,7 @@ Invariants: every dataset is sampled with the same seeds and budgets, and every 
 inputs and settings give equal results. A budget leaves at least a fifth of each dataset unsampled, so that seeds differ.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -256,8 +257,11 @@ def _encoded(target: Target, tokenizer: ByteTokenizer, told: Mapping[str, int]) 
     )
 
 
-def compare(data: Data, learners: Sequence[Learner], settings: Settings, notify: Notify) -> Comparison:
-    """Train every learner on every dataset and seed. Raises `EvidenceError` where a dataset is too small for the budget."""
+def compare(data: Data, learners: Sequence[Learner], settings: Settings, notify: Notify, keep: str | None = None) -> Comparison:
+    """Train every learner on every dataset and seed; ``keep``: a folder for the models of the first seed.
+
+    Raises `EvidenceError` where a dataset is too small for the budget.
+    """
     repeats = [_repeats(data.whole(n), settings) for n in range(len(data.datasets))]
     distinct = [data.available(n) * times for n, times in enumerate(repeats)]
     budget = settings.tokens or min(MOST_TOKENS, int(USUAL_FRACTION * min(distinct)))
@@ -266,7 +270,8 @@ def compare(data: Data, learners: Sequence[Learner], settings: Settings, notify:
     fractions = [budget / have for have in distinct]
     notes = [*data.notes, *_budget_notes(data, settings, budget, fractions, repeats)]
     steps = budgets(budget, settings.points)
-    measured = [_measured(data, learner, settings, steps, repeats, notify) for learner in learners]
+    trial = Trial(data, settings, steps, repeats, keep)
+    measured = [_measured(trial, learner, notify) for learner in learners]
     return Comparison(data, settings, steps, repeats, fractions, measured, notes)
 
 
@@ -302,9 +307,24 @@ def _budget_notes(
     return out
 
 
-def _measured(
-    data: Data, learner: Learner, settings: Settings, steps: Sequence[int], repeats: Sequence[float], notify: Notify
-) -> Measured:
+@dataclass(frozen=True)
+class Trial:
+    """What every learner is given: data, settings, budgets, each dataset's passes, and a folder for models."""
+
+    data: Data
+    settings: Settings
+    steps: Sequence[int]
+    repeats: Sequence[float]
+    keep: str | None
+
+    def place(self, dataset: Dataset, learner: Learner) -> str:
+        """The file of a dataset's model: ``A-5-gram.ngram``."""
+        name = re.sub(r"[^\w.=-]+", "_", f"{dataset.name}-{learner.name}", flags=re.ASCII)
+        return f"{self.keep}/{name}.{learner.ending}"
+
+
+def _measured(trial: Trial, learner: Learner, notify: Notify) -> Measured:
+    data, settings, steps, repeats = trial.data, trial.settings, trial.steps, trial.repeats
     joined, places = _joined(data.targets)
     shape = (len(data.datasets), len(steps), settings.seeds)
     bits = {target.name: np.zeros((*shape, len(target.sizes))) for target in data.targets}
@@ -315,10 +335,12 @@ def _measured(
         for s in range(settings.seeds):
             seed = settings.first_seed + s
             drawn = sample(data.pieces, data.chosen[number], seed, passes(steps[-1], repeats[number])[0])
-            for point, (found, size) in enumerate(learner.bits(drawn, steps, repeats[number], joined, seed)):
-                memory = max(memory, size)
+            for point, model in enumerate(learner.trained(drawn, steps, repeats[number], joined, seed)):
+                memory = max(memory, model.memory)
+                if trial.keep is not None and s == 0 and point == len(steps) - 1:
+                    model.save(trial.place(dataset, learner), data.tokenizer)
                 for target, (begin, end) in zip(data.targets, places, strict=True):
-                    own = found[begin:end]
+                    own = model.bits[begin:end]
                     sums = np.concatenate([[0.0], np.cumsum(own)])
                     bits[target.name][number, point, s] = sums[target.tokens.offsets[1:]] - sums[target.tokens.offsets[:-1]]
                     if point == len(steps) - 1:

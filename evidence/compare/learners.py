@@ -5,19 +5,33 @@ over its first B / R tokens (a broken pass at the end covers the beginning), so 
 the large run that it stands for. Equal samples and seeds give equal bits. JAX is imported when a transformer is trained.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goldwash.classifiers.ngram.model import LONGEST_ORDER, ORDER, Counter
+from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
 from goldwash.evidence.compare.sampling import Tokens
 from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.proxies.sizes import SIZES
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model after a budget. ``bits: float64[tokens]`` of the target; ``memory`` in bytes; ``save`` writes its file.
+
+    A model by counts grows from budget to budget: save it before the next one is asked for.
+    """
+
+    bits: Floats
+    memory: int
+    save: Callable[[str, ByteTokenizer], None]
 
 
 class Learner(Protocol):
@@ -38,10 +52,13 @@ class Learner(Protocol):
         """Its learning rate; None for a model by counts."""
         ...
 
-    def bits(
-        self, sample: Tokens, budgets: Sequence[int], repeats: float, target: Tokens, seed: int
-    ) -> Iterator[tuple[Floats, int]]:
-        """After each budget, the bits of each target token, ``float64[tokens]``, and the memory of the model in bytes.
+    @property
+    def ending(self) -> str:
+        """The ending of its files."""
+        ...
+
+    def trained(self, sample: Tokens, budgets: Sequence[int], repeats: float, target: Tokens, seed: int) -> Iterator[Trained]:
+        """A model after each budget.
 
         ``sample`` has at least the tokens of the last budget over ``repeats``.
         """
@@ -82,9 +99,9 @@ class Ngrams:
     def rate(self) -> None:
         """See `Learner`."""
 
-    def bits(
-        self, sample: Tokens, budgets: Sequence[int], repeats: float, target: Tokens, seed: int
-    ) -> Iterator[tuple[Floats, int]]:
+    ending: ClassVar[str] = "ngram"
+
+    def trained(self, sample: Tokens, budgets: Sequence[int], repeats: float, target: Tokens, seed: int) -> Iterator[Trained]:
         """See `Learner`; one model grows from budget to budget where nothing repeats in part."""
         grown: tuple[Counter, int] | None = None
         for budget in budgets:
@@ -99,7 +116,8 @@ class Ngrams:
                 part = sample.between(done, distinct)
                 counter.add(part.ids, part.offsets, times)
                 grown = counter, distinct
-            yield -counter.model().log2_probability(target.ids, target.offsets), int(counter.table.nbytes)
+            bits = -counter.model().log2_probability(target.ids, target.offsets)
+            yield Trained(bits, int(counter.table.nbytes), partial(_save_counts, counter))
 
 
 @dataclass(frozen=True)
@@ -111,6 +129,7 @@ class Transformer:
     rate: float = 1e-3
     length: int = 128
     rows: int = 16
+    ending: ClassVar[str] = "gpt"
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -128,9 +147,7 @@ class Transformer:
         """See `Learner`."""
         return float(SIZES[self.size].parameters(self.vocab + 2))
 
-    def bits(
-        self, sample: Tokens, budgets: Sequence[int], repeats: float, target: Tokens, seed: int
-    ) -> Iterator[tuple[Floats, int]]:
+    def trained(self, sample: Tokens, budgets: Sequence[int], repeats: float, target: Tokens, seed: int) -> Iterator[Trained]:
         """See `Learner`."""
         from goldwash.evidence.proxies import gpt
 
@@ -146,8 +163,9 @@ class Transformer:
             distinct = passes(budget, repeats)[0]
             batches = self._batches(sample.cut(distinct), np.random.default_rng([seed, 7]))
             params, _ = gpt.train(shape, batches, steps, gpt.Settings(rate=self.rate), seed)
+            save = partial(_save_transformer, params, shape.heads, self.length)
             # Parameters, their gradients and two moments, in 4 bytes each.
-            yield self._losses(params, shape, target), 16 * gpt.parameters(params)
+            yield Trained(self._losses(params, shape, target), 16 * gpt.parameters(params), save)
 
     def _batches(self, sample: Tokens, random: np.random.Generator) -> Iterator[NDArray[np.int32]]:
         """Batches of int32[rows, length + 1] without end: passes over the documents, packed, in a new order of rows each."""
@@ -175,6 +193,20 @@ class Transformer:
             where = places[at : at + at_once]
             out[where[where >= 0]] = losses[where >= 0]
         return np.asarray(out / np.log(2))
+
+
+def _save_counts(counter: Counter, path: str, tokenizer: ByteTokenizer) -> None:
+    counter.model(tokenizer).save(path)
+
+
+def _save_transformer(params: dict[str, Any], heads: int, window: int, path: str, tokenizer: ByteTokenizer) -> None:
+    from goldwash.classifiers.transformer import BLOCK
+    from goldwash.classifiers.transformer import Transformer as Kept
+
+    arrays = {name: np.asarray(params[name], np.float32) for name in ("embedding", "norm")}
+    blocks = enumerate(params["blocks"])
+    arrays |= {f"{n}.{name}": np.asarray(block[name], np.float32) for n, block in blocks for name in BLOCK}
+    Kept(arrays, heads, window, tokenizer).save(path)
 
 
 def packed(sample: Tokens, vocab: int) -> NDArray[np.int32]:

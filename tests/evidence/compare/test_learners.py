@@ -1,0 +1,163 @@
+"""Passes, packing and windows against plain loops; transformers are trained, repeated and asked as they should be."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldwash.classifiers.ngram.model import NgramModel
+from goldwash.evidence.compare import report
+from goldwash.evidence.compare.experiment import Settings, compare, gather
+from goldwash.evidence.compare.learners import Ngrams, Transformer, packed, passes, windowed
+from goldwash.evidence.compare.sampling import Tokens
+from goldwash.evidence.errors import EvidenceError
+from goldwash.evidence.proxies import sizes
+from goldwash.evidence.proxies.sizes import SIZES, Size
+from tests.support.sources import SOURCES, mixture, source, with_junk, written
+
+DOCUMENTS = st.lists(st.lists(st.integers(0, 6), max_size=9), min_size=1, max_size=5)
+
+
+def flat(documents: list[list[int]]) -> Tokens:
+    ids = np.array([i for d in documents for i in d], np.int32)
+    return Tokens(ids, np.cumsum([0, *(len(d) for d in documents)]).astype(np.int64))
+
+
+@given(st.integers(1, 5000), st.floats(1, 50))
+def test_passes_add_up(tokens: int, repeats: float) -> None:
+    distinct, times, more = passes(tokens, repeats)
+    assert distinct * times + more == tokens
+    assert 0 <= more < distinct
+
+
+@given(DOCUMENTS)
+def test_packing(documents: list[list[int]]) -> None:
+    expected = [token for d in documents for token in (8, *(i + 1 for i in d))]
+    assert packed(flat(documents), 7).tolist() == expected
+
+
+@given(DOCUMENTS, st.integers(1, 5))
+def test_windows_ask_for_every_token_once_after_the_one_before(documents: list[list[int]], length: int) -> None:
+    target = flat(documents)
+    windows, places = windowed(target, length, 7)
+    assert windows.shape == (len(places), length + 1)
+    assert sorted(places[places >= 0].tolist()) == list(range(len(target)))
+    begins = set(target.offsets[:-1].tolist())
+    for window, place in zip(windows, places, strict=True):
+        for at, token in enumerate(place.tolist()):
+            if token < 0:
+                assert window[at + 1] == 0
+                continue
+            assert window[at + 1] == target.ids[token] + 1
+            assert window[at] == (8 if token in begins else target.ids[token - 1] + 1)
+
+
+def test_a_growing_model_has_the_counts_of_each_budget_and_passes_repeat_the_beginning() -> None:
+    random = np.random.default_rng(0)
+    sample = flat([random.integers(0, 7, 20).tolist() for _ in range(30)])
+    target = flat([random.integers(0, 7, 9).tolist() for _ in range(5)])
+    for repeats in (1.0, 4.0, 2.5):
+        found = [model.bits for model in Ngrams(7, 3).trained(sample, [100, 200, 400], repeats, target, 0)]
+        for bits, budget in zip(found, (100, 200, 400), strict=True):
+            distinct, times, more = passes(budget, repeats)
+            # A growing model counts a document that a budget cuts as two.
+            edges = [0, *sorted({passes(b, repeats)[0] for b in (100, 200, 400) if b <= budget and not more}), distinct]
+            parts = [sample.between(a, b) for a, b in pairwise(edges)] * times + ([sample.cut(more)] if more else [])
+            ids = np.concatenate([p.ids for p in parts])
+            offsets = np.cumsum([0, *(n for p in parts for n in np.diff(p.offsets).tolist())])
+            whole = NgramModel.train(ids, offsets, 7, 3)
+            assert bits == pytest.approx(-whole.log2_probability(target.ids, target.offsets), abs=1e-9)
+
+
+def test_sizes_are_what_they_are_called() -> None:
+    for name, size in SIZES.items():
+        assert size.parameters(4098) == pytest.approx(float(name[:-1]) * 1e6, rel=0.1)
+        assert size.width % (2 * size.heads) == 0
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(EvidenceError, match=r"no proxy of 7B; there are 0.5M, 1M"):
+        Transformer(300, "7B")
+    with pytest.raises(EvidenceError, match="--rate"):
+        Transformer(300, "1M", 2.0)
+    with pytest.raises(EvidenceError, match="--order"):
+        Ngrams(300, 99)
+
+
+TINY = Size(32, 2, 2)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size that trains in a second; JAX is there."""
+    pytest.importorskip("jax", reason="JAX is not installed: pip install 'goldwash[proxy]'")
+    monkeypatch.setitem(sizes.SIZES, "tiny", TINY)
+
+
+def silent(line: str) -> None:
+    """Nobody listens."""
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_transformers_losses_are_those_of_its_parameters_and_parameters_are_counted(tmp_path: Path) -> None:
+    from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
+    from goldwash.evidence.proxies import gpt, saved
+
+    tokenizer = ByteTokenizer.train(["a b c d"], 257)
+    random = np.random.default_rng(0)
+    sample, target = flat([random.integers(0, 99, 40).tolist() for _ in range(9)]), flat([[1, 2, 3, 4, 5], [7], []])
+    learner = Transformer(tokenizer.vocab, "tiny", 1e-3, 4, 2)
+    (model,) = learner.trained(sample, [64], 1.0, target, 3)
+    (again,) = learner.trained(sample, [64], 1.0, target, 3)
+    assert model.bits.tolist() == again.bits.tolist()
+    assert model.memory == 16 * TINY.parameters(tokenizer.vocab + 2)
+    model.save(str(tmp_path / "a.gpt"), tokenizer)
+    again.save(str(tmp_path / "b.gpt"), tokenizer)
+    assert (tmp_path / "a.gpt").read_bytes() == (tmp_path / "b.gpt").read_bytes()
+    params: Any = saved.load(tmp_path / "a.gpt").params
+    end = tokenizer.vocab + 1
+    rows = np.array([[end, 2, 3, 4, 5], [5, 6, 0, 0, 0], [end, 8, 0, 0, 0]], np.int32)
+    losses = gpt.token_losses(params, rows, gpt.Shape(tokenizer.vocab + 2, 32, 2, 2)) / np.log(2)
+    assert model.bits == pytest.approx([*losses[0], losses[1, 0], losses[2, 0]], rel=1e-5)
+    assert gpt.parameters(gpt.init(gpt.Shape(tokenizer.vocab + 2, 32, 2, 2), 0)) == TINY.parameters(tokenizer.vocab + 2)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_transformers_see_junk_and_every_rate_is_told(tmp_path: Path) -> None:
+    base = [text for topic in SOURCES[:3] for text in source(topic, 40)]
+    held_out = [text for topic in SOURCES[:3] for text in source(topic, 3, 10_000)]
+    named = [written(tmp_path / f"{name}.jsonl", texts) for name, texts in (("plain", base), ("junk", with_junk(base, 90)))]
+    settings = Settings(seeds=3, points=1, vocabulary=300, overlap=1.0, tokens=20_000)
+    data = gather(named, [written(tmp_path / "held.jsonl", held_out)], settings, silent)
+    rates = [Transformer(data.tokenizer.vocab, "tiny", rate, 32, 8) for rate in (1e-2, 3e-3)]
+    found = compare(data, rates, settings, silent)
+    assert found.mean_difference(found.measured[0], 0, 1).verdict == 1
+    words = report.sentences(found)
+    assert sum(line.startswith("ranks by gpt tiny, rate ") for line in words) == 2
+    assert any("2512.24503" in line for line in words)
+    with pytest.raises(EvidenceError, match="tokens per step, and the smallest budget is 100"):
+        compare(data, rates, Settings(**{**vars(settings), "tokens": 100}), silent)
+
+
+MIXTURES = np.random.default_rng(0).dirichlet(np.full(9, 0.3), 12)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_twelve_mixtures_of_nine_sources_are_ranked_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A transformer of 0.05 M parameters and 5-grams; at these sizes they agree in part, and the number is pinned."""
+    named = [written(tmp_path / f"mix{n:02d}.jsonl", mixture(weights, 900)) for n, weights in enumerate(MIXTURES)]
+    held_out = [text for topic in SOURCES for text in source(topic, 5, 10_000)]
+    settings = Settings(seeds=1, points=1, vocabulary=512, overlap=1.0)
+    data = gather(named, [written(tmp_path / "held.jsonl", held_out)], settings, silent)
+    learners = [Ngrams(data.tokenizer.vocab), Transformer(data.tokenizer.vocab, "tiny", 1e-2, 32, 16)]
+    found = compare(data, learners, settings, silent)
+    levels = [{name: found.mean_level(result, n) for n, name in enumerate(found.names)} for result in found.measured]
+    correlation = report.spearman(*levels)
+    with capsys.disabled():
+        print(f"\nSpearman of 5-grams and {learners[1].name} on twelve mixtures of nine sources: {correlation:.2f}")  # noqa: T201
+    assert correlation > 0.6
