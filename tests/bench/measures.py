@@ -271,6 +271,20 @@ def _model() -> str:
     return f"{folder}/model"
 
 
+def ngram() -> tuple[Work, int]:
+    """Counting 5-grams of 10 million tokens, or of all there are; their encoding is not timed."""
+    from goldwash.classifiers.ngram.model import NgramModel
+    from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
+
+    _, found, _ = _texts()
+    tokenizer = ByteTokenizer.train(found)
+    ids, offsets = tokenizer.encode(Texts.of(found))
+    most = min(len(ids), 10_000_000)
+    bounds = np.append(offsets[offsets < most], most)
+    NgramModel.train(ids[:1000], [0, 1000], tokenizer.vocab)
+    return lambda: NgramModel.train(ids[:most], bounds, tokenizer.vocab), int(tokenizer.byte_counts[ids[:most]].sum())
+
+
 def quality() -> tuple[Work, int]:
     """A folded classifier of dimension 100 with 2,000,000 buckets."""
     from goldwash.classifiers.quality import scores
@@ -601,6 +615,7 @@ MEASURES: dict[str, Measure] = {
     "Language: lid.176.ftz, fastText": language_by_fasttext,
     "Quality: folded classifier (dim 100, 2,000,000 buckets)": quality,
     "Quality: the same by fastText": quality_by_fasttext,
+    "N-gram model: 5-grams of 10 million byte-pair tokens, counted": ngram,
     "MinHash: text to signature, 112 permutations of word 5-grams": signatures,
     "MinHash: the same by gaoya, its index filled (white-space words)": signatures_by_gaoya,
     "MinHash: the same by rensa, RMinHash (white-space words, cut in Python)": signatures_by_rensa,
