@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldwash.evidence.cli.answers import Answers, note, write
+from goldwash.pipeline.cli.options import TextColumn
 
 if TYPE_CHECKING:
     from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
@@ -85,16 +86,19 @@ def compare(
     tokenizer: TokenizerFile = None,
     kinds: Kinds = False,
     overlap: Overlap = 0.5,
+    text_column: TextColumn = "text",
     out: Page = None,
     save: Save = None,
     json: Json = None,
 ) -> None:
     """Compare datasets: train small models on equal samples of each, and measure target texts in bits per byte."""
+    from dataclasses import replace
+
     from goldwash.evidence.compare import experiment, report
 
     check_page(out)
     settings = settings_of(tokens, seeds, seed, points, repeats, run_tokens, vocabulary, overlap)
-    given = [named(text, "dataset") for text in datasets]
+    given = [replace(named(text, "dataset"), column=text_column) for text in datasets]
     if save is not None:
         Path(save).mkdir(parents=True, exist_ok=True)
     made = tokenizer_at(tokenizer)

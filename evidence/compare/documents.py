@@ -6,7 +6,7 @@ every document that is read, not only in those kept. Empty documents are counted
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from goldwash.pipeline.sample.crawl import positives
 from goldwash.pipeline.storage.batches import read_batches
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import exists, join
+from goldwash.pipeline.storage.source import Reading
 from goldwash.text_output import printable
 
 Notify = Callable[[str], None]
@@ -40,6 +41,8 @@ class Named:
 
     name: str
     places: tuple[str, ...]
+    column: str = "text"
+    """The column of a dataset's files that holds the text."""
 
 
 @dataclass
@@ -81,9 +84,11 @@ class Target:
     name: str
     texts: tuple[str, ...]
     contaminated: int = 0
+    left_out: int = 0
+    """Texts that were blank or copies of another."""
 
 
-def text_batches(place: str) -> Iterator[Texts]:
+def text_batches(place: str, column: str = "text") -> Iterator[Texts]:
     """The texts of a place: a run (its dataset), a stage, Parquet, JSON lines, CSV, or a file of one text per line.
 
     Raises `DataError` where there is none.
@@ -92,7 +97,7 @@ def text_batches(place: str) -> Iterator[Texts]:
         yield from _examples(place)
         return
     named = f"{place}:dataset" if exists(join(place, "run.json")) else place
-    for source in find_shards([named]):
+    for source in find_shards([named], Reading(text=column)):
         for table in read_batches(source, BATCH):
             yield Texts.of(table["text"])
 
@@ -121,7 +126,7 @@ def read_dataset(named: Named, store: Store, most_bytes: int, found: "Contaminat
     documents = size = empty = held = 0
     part = 1.0
     for place in named.places:
-        for texts in text_batches(place):
+        for texts in text_batches(place, named.column):
             documents, size = documents + len(texts), size + texts.bytes
             empty += int((texts.byte_counts == 0).sum())
             if found is not None:
@@ -158,10 +163,11 @@ def read_target(named: Named) -> Target:
 
     Of a benchmark's question the text is the question and its options, a line each. Raises `EvidenceError` where there is none.
     """
-    texts = [text for place in named.places for text in _target_texts(place) if text.strip()]
+    found = [text for place in named.places for text in _target_texts(place)]
+    texts = tuple(dict.fromkeys(text for text in found if text.strip()))
     if not texts:
         raise EvidenceError(f"target {named.name}: no text in {', '.join(map(printable, named.places))}; give a file of texts")
-    return Target(named.name, tuple(dict.fromkeys(texts)))
+    return Target(named.name, texts, left_out=len(found) - len(texts))
 
 
 def _target_texts(place: str) -> Iterable[str]:
@@ -223,6 +229,6 @@ class Contamination:
                     f"target {target.name}: all of its {len(target.texts)} texts are in the datasets: {where}; give texts that "
                     "no dataset holds, or remove them from the datasets with `goldwash stage decontaminate`"
                 )
-            out.append(Target(target.name, tuple(left), len(target.texts) - len(left)))
+            out.append(replace(target, texts=tuple(left), contaminated=len(target.texts) - len(left)))
             told[target.name] = counts
         return out, told

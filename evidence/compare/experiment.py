@@ -233,13 +233,14 @@ def _dataset_notes(dataset: Dataset, pieces: Pieces, chosen: NDArray[np.int64]) 
 
 
 def _target_notes(target: Target, told: Mapping[str, int]) -> list[str]:
-    if not target.contaminated:
-        return []
-    where = ", ".join(f"{name}: {count:,}" for name, count in told.items())
-    left = len(target.texts)
-    return [
-        f"target {target.name}: {target.contaminated:,} texts are in datasets ({where}) and were left out; {left:,} are left"
-    ]
+    out, left = list[str](), len(target.texts)
+    if target.left_out:
+        out.append(f"target {target.name}: {target.left_out:,} texts are blank or copies of another, and were left out")
+    if target.contaminated:
+        where = ", ".join(f"{name}: {count:,}" for name, count in told.items())
+        words = f"{target.contaminated:,} texts are in datasets ({where}) and were left out; {left:,} are left"
+        out.append(f"target {target.name}: {words}")
+    return out
 
 
 def _encoded(target: Target, tokenizer: ByteTokenizer, told: Mapping[str, int]) -> Encoded:

@@ -85,6 +85,15 @@ def test_targets_in_a_dataset_are_told_and_left_out(places: dict[str, str], tmp_
         goldwash(places["plain"], str(tmp_path / "all.jsonl"), "--targets", places["held"], *QUICK)
 
 
+def test_another_column(places: dict[str, str], tmp_path: Path) -> None:
+    pq.write_table(pa.table({"content": BASE}), tmp_path / "other.parquet")
+    (tmp_path / "copy.parquet").write_bytes((tmp_path / "other.parquet").read_bytes())
+    words = (str(tmp_path / "other.parquet"), str(tmp_path / "copy.parquet"), "--targets", places["held"], *QUICK)
+    with pytest.raises(GoldwashError, match=r"no column 'text'.*--text-column"):
+        goldwash(*words)
+    assert "ranks by 5-gram" in goldwash(*words, "--text-column", "content")
+
+
 def test_the_samples_targets_need_no_file(places: dict[str, str]) -> None:
     text = goldwash(places["plain"], places["junk"], "--targets", "sample", "--targets", places["held"], *QUICK)
     assert "target sample (" in text

@@ -10,7 +10,7 @@ import pytest
 
 from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
 from goldwash.evidence.compare import report
-from goldwash.evidence.compare.documents import Named
+from goldwash.evidence.compare.documents import Named, Store, read_dataset
 from goldwash.evidence.compare.experiment import Comparison, Data, Settings, compare, gather
 from goldwash.evidence.compare.learners import Learner, Ngrams
 from goldwash.evidence.errors import EvidenceError
@@ -156,6 +156,24 @@ def test_empty_documents_are_counted_and_one_huge_one_is_named(tmp_path: Path) -
     assert any("odd: one document has" in note for note in found.notes)
     with pytest.raises(EvidenceError, match="empty: no document with text"):
         gathered(tmp_path, {"plain": BASE, "empty": ["", ""]}, QUICK)
+
+
+def test_blank_and_repeated_target_texts_are_counted(tmp_path: Path) -> None:
+    data = gathered(tmp_path, {"plain": BASE, "small": BASE[:90]}, QUICK, [*HELD_OUT, *HELD_OUT[:2]])
+    assert "target target: 2 texts are blank or copies of another, and were left out" in data.notes
+    assert len(data.targets[0].sizes) == len(HELD_OUT)
+
+
+def test_the_parts_of_large_datasets_hold_the_same_texts(tmp_path: Path) -> None:
+    store = Store()
+    whole = read_dataset(written(tmp_path / "whole.jsonl", BASE), store, 1 << 30)
+    parts = [read_dataset(written(tmp_path / f"{n}.jsonl", t), store, 100_000) for n, t in enumerate((BASE, BASE[::-1]))]
+    assert whole.part == 1
+    assert len(whole.rows) == len(BASE)
+    assert parts[0].part == parts[1].part < 1
+    assert sorted(parts[0].rows) == sorted(parts[1].rows)
+    assert 25_000 < sum(len(store.texts[row]) for row in parts[0].rows) <= 100_000
+    assert parts[0].documents == len(BASE)
 
 
 def test_one_seed_or_one_document_is_said(tmp_path: Path) -> None:
