@@ -48,18 +48,3 @@ def written(path: Path, texts: Sequence[str]) -> Named:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
     return Named(path.name.partition(".")[0], (str(path),))
-
-
-def language(number: int, count: int, first: int = 0, words: int = 90) -> list[str]:
-    """Texts of an invented language: 150 words of its own, each followed by a few others, the likeliest first."""
-    random = Random(f"language/{number}")
-    lexicon = ["".join(random.choices(LETTERS, k=random.randrange(2, 7))) for _ in range(150)]
-    after = [random.sample(range(150), 6) for _ in lexicon]
-    out = []
-    for n in range(first, first + count):
-        draw, at, text = Random(f"{number}/{n}"), n % 150, []
-        for _ in range(words):
-            text.append(lexicon[at])
-            at = after[at][min(int(draw.expovariate(0.8)), 5)] if draw.random() < 0.9 else draw.randrange(150)
-        out.append(" ".join(text) + ".")
-    return out

@@ -12,7 +12,7 @@ from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
 from goldwash.evidence.compare import report
 from goldwash.evidence.compare.documents import Named, Store, read_dataset
 from goldwash.evidence.compare.experiment import Comparison, Data, Settings, compare, gather
-from goldwash.evidence.compare.learners import Learner, Ngrams
+from goldwash.evidence.compare.learners import Ngrams
 from goldwash.evidence.errors import EvidenceError
 from tests.support import sources
 from tests.support.sources import SOURCES, source, with_junk, written
@@ -207,22 +207,9 @@ def test_names_must_differ_and_there_must_be_two(tmp_path: Path) -> None:
         gather([one, Named("b", one.places)], [], QUICK, silent)
 
 
-MIXTURES = np.random.default_rng(0).dirichlet(np.full(9, 0.5), 12)
-
-
-def levels(found: Comparison, number: int) -> dict[str, float]:
-    return {name: found.mean_level(found.measured[number], n) for n, name in enumerate(found.names)}
-
-
 def test_mixtures_are_ranked_by_what_they_hold_of_the_target(tmp_path: Path) -> None:
     """The target is of one source: the mixtures are ranked by its share, as far as it differs."""
     datasets = {f"mix{n}": sources.mixture([w, *[(1 - w) / 8] * 8], 300) for n, w in enumerate((0.05, 0.2, 0.5, 0.9))}
     data = gathered(tmp_path, datasets, QUICK, source(SOURCES[0], 30, 10_000))
     found = compare(data, [Ngrams(data.tokenizer.vocab)], QUICK, silent)
     assert report.ranks(found, found.measured[0]) == [(4, 4), (3, 3), (2, 2), (1, 1)]
-
-
-def learners(vocab: int) -> list[Learner]:
-    from goldwash.evidence.compare.learners import Transformer
-
-    return [Ngrams(vocab), Transformer(vocab, "tiny", 6e-3, 64, 4)]

@@ -1,10 +1,12 @@
 """Passes, packing and windows against plain loops; transformers are trained, repeated and asked as they should be."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from goldwash.evidence.compare.sampling import Tokens
 from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.proxies import sizes
 from goldwash.evidence.proxies.sizes import SIZES, Size
-from tests.support.sources import SOURCES, mixture, source, with_junk, written
+from tests.support.sources import SOURCES, source, with_junk, written
 
 DOCUMENTS = st.lists(st.lists(st.integers(0, 6), max_size=9), min_size=1, max_size=5)
 
@@ -143,21 +145,51 @@ def test_transformers_see_junk_and_every_rate_is_told(tmp_path: Path) -> None:
         compare(data, rates, Settings(**{**vars(settings), "tokens": 100}), silent)
 
 
-MIXTURES = np.random.default_rng(0).dirichlet(np.full(9, 0.3), 12)
+def real_sources(real: Path) -> dict[str, list[str]]:
+    """Nine sources of real texts: questions, conversations, C4, English that cleaning keeps and drops, four other languages."""
+    pages = pq.read_table(real / "reference" / "heuristics.parquet", columns=["text", "language", "dropped_by"]).to_pylist()
+    questions = pq.read_table(real / "quality" / "questions-answers.parquet").to_pylist()
+    conversations = pq.read_table(real / "quality" / "instructions-sharegpt.parquet").to_pylist()
+    out = {
+        "questions": [f"{row['question']}\n{row['answer']}" for row in questions],
+        "conversations": [" ".join(turn["value"] for turn in row["conversations"]) for row in conversations],
+        "c4": pq.read_table(real / "quality" / "web-negatives.parquet")["text"].to_pylist(),
+        "kept": [row["text"] for row in pages if row["language"] == "en" and row["dropped_by"] is None],
+        "dropped": [row["text"] for row in pages if row["language"] == "en" and row["dropped_by"] is not None],
+    }
+    out |= {code: [row["text"] for row in pages if row["language"] == code] for code in ("de", "zh", "pl", "ru")}
+    return {name: [text[:3000] for text in texts if text] for name, texts in out.items()}
 
 
+def blend(real_texts: dict[str, list[str]], weights: Sequence[float], size: int = 600_000) -> list[str]:
+    """A mixture of about ``size`` bytes; the first 20 texts of each source are left for the target."""
+    out = []
+    for texts, weight in zip(real_texts.values(), weights, strict=True):
+        left, at = size * weight, 0
+        while left > 0:
+            out.append(texts[20 + at % (len(texts) - 20)])
+            left -= len(out[-1].encode())
+            at += 1
+    return out
+
+
+@pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_twelve_mixtures_of_nine_sources_are_ranked_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A transformer of 0.05 M parameters and 5-grams; at these sizes they agree in part, and the number is pinned."""
-    named = [written(tmp_path / f"mix{n:02d}.jsonl", mixture(weights, 900)) for n, weights in enumerate(MIXTURES)]
-    held_out = [text for topic in SOURCES for text in source(topic, 5, 10_000)]
-    settings = Settings(seeds=1, points=1, vocabulary=512, overlap=1.0)
-    data = gather(named, [written(tmp_path / "held.jsonl", held_out)], settings, silent)
+def test_twelve_mixtures_of_nine_sources_are_ranked_alike(
+    real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """5-grams and a transformer of 0.06 M parameters, on 135 thousand tokens: 0.85 (2026-11-29)."""
+    texts = real_sources(real)
+    weights = np.random.default_rng(1).dirichlet(np.full(9, 0.5), 12)
+    named = [written(tmp_path / f"mix{n:02d}.jsonl", blend(texts, row)) for n, row in enumerate(weights)]
+    target = written(tmp_path / "held.jsonl", [text for of_source in texts.values() for text in of_source[:8]])
+    settings = Settings(seeds=1, points=1, vocabulary=1024, overlap=1.0)
+    data = gather(named, [target], settings, silent)
     learners = [Ngrams(data.tokenizer.vocab), Transformer(data.tokenizer.vocab, "tiny", 1e-2, 32, 16)]
     found = compare(data, learners, settings, silent)
     levels = [{name: found.mean_level(result, n) for n, name in enumerate(found.names)} for result in found.measured]
     correlation = report.spearman(*levels)
     with capsys.disabled():
-        print(f"\nSpearman of 5-grams and {learners[1].name} on twelve mixtures of nine sources: {correlation:.2f}")  # noqa: T201
-    assert correlation > 0.6
+        print(f"\nSpearman of {learners[0].name} and {learners[1].name}: {correlation:.2f}")  # noqa: T201
+    assert correlation > 0.75
