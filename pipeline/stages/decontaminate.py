@@ -111,8 +111,8 @@ class Decontaminate(Stage):
         if self.names != ("sample",):
             return []
         return [
-            "decontaminate searches for the built-in questions only, which are for trying things out. For MMLU, or a folder "
-            "of its files: --set decontaminate.benchmarks=mmlu (with `goldwash stage`: --set benchmarks=mmlu)"
+            "decontaminate searches for the built-in questions only, which are for trying things out: for MMLU, or a folder of "
+            "its files, --set decontaminate.benchmarks=mmlu (with `goldwash stage`: --set benchmarks=mmlu)"
         ]
 
     def cost(self, load: Load) -> Cost:
