@@ -124,7 +124,6 @@ def _ends(answers: Answers, curves: "Sequence[Curve]", axis: "Axis") -> None:
 
 def _crossings(answers: Answers, curves: "Sequence[Curve]", axis: "Axis") -> None:
     from goldwash.evidence.curves import compare
-    from goldwash.evidence.quantities import short
 
     answers.values["crossings"] = kept = []
     for i, first in enumerate(curves):
@@ -134,14 +133,20 @@ def _crossings(answers: Answers, curves: "Sequence[Curve]", axis: "Axis") -> Non
             if leader is None:
                 answers.say(f"{first.name} and {second.name} do not overlap, or are equal, in {axis.kind}")
                 continue
-            path = "".join(f"; {c.winner} passes at {short(c.at)}" for c in found[-5:])
+            path = "".join(f"; {c.winner} passes at {_at(c.at, axis)}" for c in found[-5:])
             more = f" ({len(found)} crossings; the last 5 are shown)" if len(found) > 5 else ""
             answers.say(f"{first.name} and {second.name}: {leader} leads first{path}{more}")
 
 
+def _at(x: float, axis: "Axis") -> str:
+    """A place on the axis, with its unit."""
+    from goldwash.evidence.quantities import short
+
+    return f"a cost of {short(x)}" if axis.kind == "money" else f"{short(x)} {axis.kind}"
+
+
 def _deals(answers: Answers, curves: "Sequence[Curve]", axis: "Axis") -> None:
     from goldwash.evidence.curves import compare
-    from goldwash.evidence.quantities import short
 
     answers.values["smaller_longer"] = found = compare.deals(curves, axis)
     for deal in found:
@@ -149,6 +154,6 @@ def _deals(answers: Answers, curves: "Sequence[Curve]", axis: "Axis") -> None:
             answers.say(f"smaller, longer: {deal.smaller} does not reach {deal.larger}'s {deal.target:.4f} within its log")
         else:
             answers.say(
-                f"smaller, longer: {deal.smaller} reaches {deal.larger}'s {deal.target:.4f} at {short(deal.reached)} "
-                f"{axis.kind}, {deal.ratio:.2f} times as much, and is {deal.cheaper_to_serve:.2f} times cheaper to serve"
+                f"smaller, longer: {deal.smaller} reaches {deal.larger}'s {deal.target:.4f} at {_at(deal.reached, axis)}, "
+                f"{deal.ratio:.2f} times as much, and is {deal.cheaper_to_serve:.2f} times cheaper to serve"
             )

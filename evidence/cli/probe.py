@@ -30,7 +30,13 @@ def probe(
         list[float] | None,
         typer.Option("--ratio", help="Instead: accuracy by the people's fraction of the rows, at equal rows."),
     ] = None,
-    rows: Annotated[int, typer.Option("--rows", help="With --ratio: rows of every run.")] = 16_000,
+    rows: Annotated[int, typer.Option("--rows", help="With --ratio and --copies: rows of every run.")] = 16_000,
+    copies: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--copies", help="Instead: loss of fresh rows if a tenth of the rows are this many copies; several may follow."
+        ),
+    ] = None,
     skew: Annotated[
         float | None, typer.Option("--skew", help="Instead: people seen by a power law with this exponent, and flattened.")
     ] = None,
@@ -45,6 +51,7 @@ def probe(
 ) -> None:
     """Measure how much knowledge junk costs a small model, and whether a tag in front of good data restores it."""
     from goldwash.evidence.errors import EvidenceError
+    from goldwash.evidence.probe import copies as copying
     from goldwash.evidence.probe import critical, flattening, knowledge
     from goldwash.evidence.probe.junk import Junk, from_shards
     from goldwash.evidence.probe.report import Plan, page
@@ -55,8 +62,8 @@ def probe(
         raise EvidenceError(f"--rate: expected a learning rate between 0 and 1, found {rate:g}")
     if seeds < 1 or seed < 0:
         raise EvidenceError(f"expected at least one of --seeds and a --seed of at least 0, found {seeds} and {seed}")
-    if ratios and skew is not None:
-        raise EvidenceError("--ratio and --skew are two experiments: give one of them")
+    if bool(ratios) + (skew is not None) + bool(copies) > 1:
+        raise EvidenceError("--ratio, --skew and --copies are different experiments: give one of them")
     source = from_shards(junk) if junk else Junk()
     count = people if people is not None else 100 if ratios else 200
     plan = Plan(
@@ -66,6 +73,8 @@ def probe(
     answers = Answers(quiet=json == "-")
     if ratios:
         finding = critical.experiment(plan, ratios, rows, note)
+    elif copies:
+        finding = copying.experiment(plan, copies, rows, note)
     elif skew is not None:
         finding = flattening.experiment(plan, skew, note)
     else:

@@ -67,19 +67,25 @@ def best_scores(path: str, where: Mapping[str, str], by: str, score: str) -> dic
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise EvidenceError(f"{path}: cannot read a table of models: {error}") from None
     rows = csv.DictReader(io.StringIO(text))
+    there: dict[str, set[str]] = {column: set() for column in where}
     lost = [name for name in (*where, by, score) if name not in (rows.fieldnames or [])]
     if lost:
         some = ", ".join(map(printable, (rows.fieldnames or [])[:12]))
         raise EvidenceError(f"{path}: no column {', '.join(map(printable, lost))}; there are {some or 'none'}")
     best: dict[str, float] = {}
     for row in rows:
+        for column, values in there.items():
+            values.add(row[column])
         if all(row[column] == value for column, value in where.items()):
             value = _score(row[score])
             if value is not None and row[by]:
                 best[row[by]] = max(value, best.get(row[by], -np.inf))
     if not best:
         asked = ", ".join(f"{column}={value}" for column, value in where.items())
-        raise EvidenceError(f"{path}: no row with {printable(asked)} has a number in {printable(score)}")
+        known = "; ".join(f"{column} has {', '.join(sorted(filter(None, values))[:8])}" for column, values in there.items())
+        raise EvidenceError(
+            f"{path}: no row with {printable(asked)} has a number in {printable(score)}; {printable(known, 300)}"
+        )
     return best
 
 

@@ -105,29 +105,30 @@ def frequencies(trial: Trial) -> NDArray[np.int64]:
     return np.asarray(np.diff(ends, prepend=0), np.int64)
 
 
-def _good(trial: Trial, them: People, generator: np.random.Generator) -> "_Rows":
+def _good(trial: Trial, them: People, generator: np.random.Generator) -> "Rows":
     once = np.arange(len(them)) if not trial.skew else np.repeat(np.arange(len(them)), frequencies(trial))
 
     def more() -> Ids:
         return biographies(them[generator.permutation(once)], generator, trial.tag)[0]
 
-    return _Rows(more)
+    return Rows(more)
 
 
-def _bad(trial: Trial, generator: np.random.Generator) -> "_Rows":
+def _bad(trial: Trial, generator: np.random.Generator) -> "Rows":
     if not trial.repeat:
-        return _Rows(lambda: trial.source.draw(2048, generator))
+        return Rows(lambda: trial.source.draw(2048, generator))
     known = trial.source.draw(trial.repeat, np.random.default_rng([trial.seed, 3]))
-    return _Rows(lambda: known[generator.permutation(len(known))])
+    return Rows(lambda: known[generator.permutation(len(known))])
 
 
-class _Rows:
+class Rows:
     """Rows from a source that makes them in blocks."""
 
     def __init__(self, more: Callable[[], Ids]) -> None:
         self.more, self.left = more, np.empty((0, LENGTH), np.int32)
 
     def __call__(self, count: int) -> Ids:
+        """The next rows, int32[count, LENGTH]."""
         parts, missing = list[Ids](), count
         while missing > len(self.left):
             if len(self.left):

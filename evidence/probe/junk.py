@@ -8,6 +8,7 @@ Invariants: equal seeds give equal rows; a row is full, begins with `BEGIN` and 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 from goldwash.classifiers.examples import TrainingError, examples
 from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.probe.people import BEGIN, LENGTH, WORDS, biographies, people
+from goldwash.pipeline.storage.addresses import located
 
 Ids = NDArray[np.int32]
 BUCKETS = 512
 MOST_WORDS = 20_000_000
+DROPPED = "dropped"  # a stage's folder of ids, rules and values
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,19 @@ def from_texts(texts: Sequence[str], place: str) -> Junk:
 
 
 def from_shards(names: Sequence[str]) -> Junk:
-    """Junk from Parquet, JSONL, JSON or text files, or folders of them. Raises `EvidenceError` where they hold too little."""
+    """Junk from Parquet, JSONL, JSON or text files, folders of them, or ``RUN:STAGE``.
+
+    Raises `EvidenceError` where they hold too little, and for a stage's ``dropped/``, which has ids and no texts.
+    """
+    for name in names:
+        if Path(name).name == DROPPED:
+            raise EvidenceError(
+                f"--junk: {name} holds the ids of dropped documents, not their texts; give the shards that the stage read, "
+                "such as RUN:extract, or write the texts to a file"
+            )
     found, words = [], 0
     try:
-        for example in (one for name in names for one in examples(name)):
+        for example in (one for name in names for one in examples(located(name))):
             found.append(example.text)
             words += example.text.count(" ")
             if words >= MOST_WORDS:

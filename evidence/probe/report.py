@@ -18,8 +18,8 @@ from goldwash.text_output import html_text
 
 Notify = Callable[[str], None]
 MODEL = (
-    "A model of tens of thousands of parameters and invented facts: that junk costs knowledge and that a tag brings some of it "
-    "back is known of larger models too (arXiv 2404.05405); the factors hold for this size, these exposures and this junk only."
+    "The model has tens of thousands of parameters: the factors hold for this size, this data and this length of training only. "
+    "The paper named above found the direction in larger models."
 )
 
 

@@ -183,7 +183,10 @@ def test_evaluate_names_what_is_missing(tmp_path: Path) -> None:
         (("--seeds", "0"), "--seeds"),
         (("--repeat", "0"), "--repeat"),
         (("--skew", "-1"), "--skew"),
-        (("--skew", "1", "--ratio", "0.1"), "two experiments"),
+        (("--skew", "1", "--ratio", "0.1"), "different experiments"),
+        (("--copies", "0"), "--copies"),
+        (("--copies", "1"), "--copies"),
+        (("--copies", "2000"), "from 2 to 1,600"),
         (("--width", "16", "--width", "32"), "several --width need --ratio"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("jax", reason="JAX is not installed: pip install 'goldwash[proxy]'")
 
 from goldwash.evidence.errors import EvidenceError
-from goldwash.evidence.probe import critical, experiment, flattening, junk, knowledge, meter, report
+from goldwash.evidence.probe import copies, critical, experiment, flattening, junk, knowledge, meter, report
 from goldwash.evidence.probe.experiment import Size, Trial
 from goldwash.evidence.probe.people import BEGIN, END, FACT_BITS, LENGTH, NAME_BITS, PAD, TAG, WORDS, biographies, people
 
@@ -119,6 +119,8 @@ def test_empty_junk_is_refused(tmp_path: Path, texts: list[str]) -> None:
         junk.from_shards([str(tmp_path)])
     with pytest.raises(EvidenceError, match="--junk"):
         junk.from_shards([str(tmp_path / "nowhere")])
+    with pytest.raises(EvidenceError, match="ids of dropped documents, not their texts"):
+        junk.from_shards([str(tmp_path / "dropped")])
 
 
 def test_impossible_trials() -> None:
@@ -210,8 +212,61 @@ def test_all_experiments_and_the_page() -> None:
     flat = flattening.experiment(plan, 1.0, told.append)
     assert [(row["count"], row["rows"]) for row in flat.rows] == [(12, 60), (12, 60), (6, 60)]
     assert flat.advice.count("facts") == 2
+    peak = copies.experiment(plan, [4], 160, told.append)
+    assert [(row["copies"], row["distinct"]) for row in peak.rows] == [(1, 16), (4, 4)]
+    assert "copies" in peak.advice
     with pytest.raises(EvidenceError, match="--skew"):
         flattening.experiment(plan, 0.0, told.append)
+
+
+def test_a_tenth_of_the_rows_are_the_copies_that_were_asked_for() -> None:
+    run = copies.Run(20, 800, 3)
+    source = junk.Junk()
+    rows = np.concatenate([batch for _, batch in zip(range(50), copies.batches(run, source, 16), strict=False)])
+    _, counts = np.unique(rows, axis=0, return_counts=True)
+    assert (run.distinct, sorted(counts.tolist())) == (4, [1] * 720 + [20] * 4)
+    fresh = np.concatenate(
+        [batch for _, batch in zip(range(50), copies.batches(copies.Run(1, 800, 3), source, 16), strict=False)]
+    )
+    assert len(np.unique(fresh, axis=0)) == 800
+
+
+def test_held_out_text_is_not_trained_on() -> None:
+    words = np.arange(1000, dtype=np.int32)
+    training, held = copies.split(junk.Junk(words))
+    assert training.words is not None
+    assert held.words is not None
+    assert not set(training.words.tolist()) & set(held.words.tolist())
+    assert len(training.words) + len(held.words) == 1000
+    with pytest.raises(EvidenceError, match="a tenth of them held out"):
+        copies.split(junk.Junk(words[:100]))
+
+
+def test_the_peak_of_harm_is_claimed_only_where_the_seeds_show_it() -> None:
+    losses = {1: [1.0, 1.1, 1.2], 10: [1.01, 1.11, 1.21], 50: [1.05, 1.15, 1.25], 900: [1.02, 1.12, 1.22]}
+    assert "50 copies hurt most (+0.0500 [+0.0500, +0.0500]), more than 10 and than 900" in copies.advice(losses)
+    assert "largest number tried" in copies.advice({**losses, 900: [1.06, 1.16, 1.26]})
+    assert "do not show that both ends" in copies.advice({**losses, 900: [1.09, 1.02, 1.24]})
+    assert "No number of copies is shown" in copies.advice({1: [1.0, 1.1, 1.2], 10: [0.9, 1.2, 1.21]})
+    assert copies.advice({1: [1.0], 10: [1.1]}).startswith("In this seed 10 copies hurt most")
+
+
+@pytest.mark.slow
+def test_harm_peaks_at_an_intermediate_number_of_copies() -> None:
+    """Measured (docs/evidence.md): seed 1 gives 1.912, 1.932 and 1.919; about 20 CPU seconds."""
+    few, worst, many = (copies.loss(copies.Run(n, 16_000, 1), junk.Junk(), Size(batch=16)) for n in (1, 100, 1600))
+    assert worst > few + 0.005
+    assert worst > many + 0.002
+
+
+@pytest.mark.slow
+def test_junk_costs_knowledge_and_a_tag_brings_some_of_it_back() -> None:
+    """Measured (docs/evidence.md, there with 200 people and three seeds); about 25 CPU seconds."""
+    plan = report.Plan(people=60, exposures=(60,), repeats=(50,), seeds=(0,))
+    clean, bad, tagged, repeated = (row["bits_per_parameter"].mean for row in knowledge.experiment(plan, lambda _: None).rows)
+    assert clean > 3 * bad
+    assert tagged > 1.5 * bad
+    assert repeated > 0.8 * clean
 
 
 @pytest.mark.slow
