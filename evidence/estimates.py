@@ -33,6 +33,11 @@ class Estimate:
         """Whether the whole interval is below ``bound``; False without an interval."""
         return self.high < bound
 
+    def within(self, least: float, most: float) -> "Estimate":
+        """The same, with an interval that is cut at the bounds of its quantity; nan stays."""
+        low, high = (end if math.isnan(end) else min(max(end, least), most) for end in (self.low, self.high))
+        return Estimate(self.values, self.mean, low, high)
+
     def shown(self, form: str = ".4f") -> str:
         """The mean and the interval.
 

@@ -73,7 +73,7 @@ class Condition:
     @property
     def accuracy(self) -> Estimate:
         """Accuracy of single facts over seeds."""
-        return self.of(lambda outcome: outcome.knowledge.accuracy)
+        return self.of(lambda outcome: outcome.knowledge.accuracy).within(0, 1)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 def test_one_seed_has_no_interval_and_settles_nothing() -> None:
     found = estimate([0.5])
     assert math.isnan(found.low)
+    assert math.isnan(found.within(0, 1).high)
+    assert estimate([0.9, 1.0]).within(0, 1).high == 1
     assert not found.above(-1e9)
     assert not found.below(1e9)
     assert found.shown() == "0.5000"
