@@ -59,7 +59,8 @@ def advice(skewed: Condition, flat: Condition, half: Condition) -> str:
     said = []
     for name, one, other in (
         ("Flattening the frequencies", flat, skewed),
-        ("Leaving half of the people out as well", half, flat),
+        ("Flattening them and leaving half of the people out", half, skewed),
+        ("Leaving half out where all are equally frequent", half, flat),
     ):
         gain = estimate([facts(a) - facts(b) for a, b in zip(one.outcomes, other.outcomes, strict=True)])
         if gain.above(0):

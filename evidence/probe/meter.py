@@ -59,7 +59,8 @@ def measure(params: gpt.Params, shape: gpt.Shape, them: People, tag: bool, seed:
     for start in range(0, len(them), ROWS):
         ids, kinds = biographies(them[np.arange(start, min(start + ROWS, len(them)))], generator, tag)
         # Rows of padding: one shape is compiled once, a second of CPU, and not for every number of people.
-        ids, kinds = (np.pad(part, ((0, ROWS - len(part)), (0, 0))) for part in (ids, kinds))
+        padding = ((0, ROWS - len(ids)), (0, 0))
+        ids, kinds = np.pad(ids, padding), np.pad(kinds, padding)
         losses, kinds = gpt.token_losses(params, ids, shape), kinds[:, 1:]
         name_nats += losses[kinds == 1].sum()
         fact_nats += losses[kinds == 2].sum()

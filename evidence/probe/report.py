@@ -18,7 +18,7 @@ from goldwash.text_output import html_text
 
 Notify = Callable[[str], None]
 MODEL = (
-    "The model has tens of thousands of parameters: the factors hold for this size, this data and this length of training only. "
+    "The model has tens of thousands of parameters: the factors hold for this size, this data and this length of training. "
     "The paper named above found the direction in larger models."
 )
 

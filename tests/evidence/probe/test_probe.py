@@ -211,7 +211,7 @@ def test_all_experiments_and_the_page() -> None:
         critical.experiment(plan, [0.01], 240, told.append)
     flat = flattening.experiment(plan, 1.0, told.append)
     assert [(row["count"], row["rows"]) for row in flat.rows] == [(12, 60), (12, 60), (6, 60)]
-    assert flat.advice.count("facts") == 2
+    assert flat.advice.count("facts") == 3
     peak = copies.experiment(plan, [4], 160, told.append)
     assert [(row["copies"], row["distinct"]) for row in peak.rows] == [(1, 16), (4, 4)]
     assert "copies" in peak.advice
