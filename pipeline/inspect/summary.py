@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from goldwash.pipeline.flow import Step
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.formats import format_of
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import join, read_json
 
@@ -59,7 +59,8 @@ def renamed_columns(steps: Sequence[Step]) -> list[str]:
     for step in steps:
         of_users = not step.stage.makes_documents and step.report and step.report.kept.documents
         for shard in find_shards([step.folder])[:1] if of_users else ():
-            columns = schema_of(shard).names
+            with format_of(shard.path).opened(shard) as rows:  # not as documents: token shards have no text
+                columns = rows.schema.names
             names |= {name for name in columns if f"input_{name}" in columns}
     return sorted(names)
 

@@ -63,13 +63,15 @@ from goldwash.pipeline.tokenization.plan import Plan, Stretch, plan_of
 from goldwash.pipeline.tokenization.sections import SectionsWriter, sections
 from goldwash.pipeline.tokenization.shards import PackedShard, TokenFormat
 from goldwash.pipeline.tokenization.token_shards import (
+    INDEX,
     Vocabulary,
     check_same,
     flat,
     indexed,
-    lists,
     optional,
+    packed_ids,
     schema_for,
+    tables_of,
     vocabulary_of,
 )
 from goldwash.pipeline.tokenization.tokenizers import DEFAULT, Tokenizer, load
@@ -318,8 +320,8 @@ def _tokenized(stage: Tokenize, table: pa.Table, texts: Texts, makers: Sequence[
         "bytes": pa.array(texts.byte_counts, pa.int64()),
         "token_count": pa.array(lengths, pa.int64()),
         "tag_count": pa.array(tag_lengths, pa.int32()),
-        "tokens": lists(ids, lengths, schema.field("tokens").type),
-        "tag": lists(tag_ids, tag_lengths, schema.field("tag").type),
+        "tokens": packed_ids(ids, lengths, stage.vocabulary.dtype),
+        "tag": packed_ids(tag_ids, tag_lengths, stage.vocabulary.dtype),
     }
     exact = tokenizer.byte_lengths is not None and _adds_up(tokenizer.byte_lengths[ids], lengths, texts.byte_counts)
     return pa.table(columns, schema=schema), exact
@@ -350,19 +352,13 @@ def _index_shard(task: Task, stage: Tokenize) -> None:
     """The index of a token shard: its rows without their ids."""
     totals = _Totals()
     with TaskOutput(task, schema_for(stage.vocabulary)) as output:
-        for table in token_tables(task.source):
+        for table in tables_of(task.source, INDEX):
             totals.add(table)
             output.write("kept", indexed(table))
             count = Count(table.num_rows, int(np.asarray(table["bytes"], np.int64).sum()))
             output.report += Report(count, count)
             heartbeat(task, output.report.read.documents, output.report.read.bytes)
         output.facts |= {"indexed": True, "exact": False, **totals.facts()}
-
-
-def token_tables(source: Input) -> Iterator[pa.Table]:
-    """The rows of a token shard, in order."""
-    with format_of(source.path).opened(source) as rows:
-        yield from rows.tables()
 
 
 class _Totals:
@@ -407,7 +403,7 @@ def count_chosen(task: Task) -> None:
     epochs = epochs_of(repeats)
     counts = np.zeros((epochs, 2, 2), np.int64)
     row = 0
-    for table in token_tables(Input(join(task.out, f"part-{task.index:05d}.parquet"), 0, "")):
+    for table in tables_of(Input(join(task.out, f"part-{task.index:05d}.parquet"), 0, ""), INDEX):
         rows = np.arange(row, row + table.num_rows)
         row += table.num_rows
         groups, tokens = groups_of(stage, task.index, rows), np.asarray(table["token_count"], np.int64) + 1
@@ -463,7 +459,7 @@ def _rows_of_range(stage: Tokenize, plan: Plan, task: Task) -> Iterator[Rows]:
 def _documents(stage: Tokenize, plan: Plan, stretch: Stretch, out: str) -> Iterator[Documents]:
     """The documents of a stretch of the stream."""
     row = 0
-    for table in token_tables(plan.ids_of(stretch.shard, out)):
+    for table in tables_of(plan.ids_of(stretch.shard, out)):
         rows = np.arange(row, row + table.num_rows)
         row += table.num_rows
         chosen = groups_of(stage, stretch.shard, rows) == stretch.group
@@ -476,7 +472,7 @@ def _documents(stage: Tokenize, plan: Plan, stretch: Stretch, out: str) -> Itera
             at = table.schema.get_field_index("epoch")
             later = np.asarray(table["epoch"], np.int32) + np.int32(stretch.epoch)
             table = table.set_column(at, table.schema.field(at), pa.array(later))
-        ids, marks = flat(table["tokens"]), flat(table["tag"])
+        ids, marks = (flat(table[name], stage.vocabulary.dtype) for name in ("tokens", "tag"))
         yield documents_of(table, ids, marks, stage.vocabulary.end, stretch.group == MAIN, chosen)
 
 

@@ -390,7 +390,9 @@ class _Tiktoken:
 
     def encode(self, texts: Sequence[str]) -> list[Any]:
         """The ids of each text."""
-        return [self._made.encode_to_numpy(text, disallowed_special=()) for text in texts]
+        return [
+            array("I", self._made.encode_ordinary(text)) for text in texts
+        ]  # encode_to_numpy looks for special tokens first
 
     def text_of(self, token: int) -> str:
         """A token's bytes, as text."""

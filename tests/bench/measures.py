@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from goldwash.filters.signals import SIGNALS
 from goldwash.filters.texts import Texts
+from tests.bench import tokens
 
 REAL = Path(os.environ.get("GOLDWASH_REAL") or Path(__file__).parents[3] / "shared" / "data")
 Work = Callable[[], object]
@@ -648,5 +649,6 @@ MEASURES: dict[str, Measure] = {
         for name in ("resiliparse", "turbohtml", "blocks")
         for early in ((), "baseline")
     },
+    **tokens.MEASURES,
 }
 """Every measurement: ``table: row``."""

@@ -40,11 +40,11 @@ class ParquetRows:
         self._groups = range(first, last)
         self.first_row = sum(metadata.row_group(n).num_rows for n in range(first))
 
-    def tables(self) -> Iterator[pa.Table]:
-        """The rows in order."""
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows in order, with all columns or these."""
         for n in self._groups:
             rows = rows_at_once(self._parquet.metadata.row_group(n))
-            for batch in self._parquet.iter_batches(rows, row_groups=[n], use_threads=False):
+            for batch in self._parquet.iter_batches(rows, row_groups=[n], columns=columns, use_threads=False):
                 yield pa.Table.from_batches([batch])
 
     @property

@@ -126,8 +126,9 @@ def test_text_that_looks_like_the_end_is_text(tmp_path):
     text = "before <|endoftext|> after"
     shard(tmp_path / "in" / "0.parquet", [text])
     (row,) = rows(ran(tmp_path / "in", tmp_path / "out", formats=[]))
-    assert END not in row["tokens"]
-    assert LIBRARY.decode(row["tokens"], skip_special_tokens=False) == text
+    tokens = np.frombuffer(row["tokens"], "<u2").tolist()
+    assert END not in tokens
+    assert LIBRARY.decode(tokens, skip_special_tokens=False) == text
 
 
 def test_no_document_at_all(tmp_path):
@@ -342,7 +343,7 @@ def test_a_tag_names_columns(tmp_path, tag, expected):
         tmp_path / "in", topic=lambda n: None if n % 3 == 2 else f"topic {n % 3}", score=lambda n: None if n % 2 else 0.5
     )
     out = ran(folder, tmp_path / "out", tag=tag, formats=[])
-    assert {LIBRARY.decode(row["tag"]) for row in rows(out)} == expected
+    assert {LIBRARY.decode(np.frombuffer(row["tag"], "<u2").tolist()) for row in rows(out)} == expected
 
 
 def test_a_tag_of_a_column_that_is_not_there(tmp_path):
@@ -483,3 +484,19 @@ def test_no_end_of_text_is_an_error_before_any_work(tmp_path):
     with pytest.raises(TokenizerError, match=r"eot is .X., no special token of goldwash"):
         ran(corpus(tmp_path / "in"), tmp_path / "out", eot="X")
     assert not (tmp_path / "out" / "tasks").exists()
+
+
+def test_no_task_grows_with_the_number_of_shards(tmp_path):
+    """Tasks name ranges and digests; where the shards are, files say."""
+    sizes: dict[str, list[int]] = {}
+    for count in (3, 30):
+
+        def recorded(function: Any, tasks: Any) -> Any:
+            longest = max(len(json.dumps([t.inputs, t.extra, [s.to_dict() for s in t.sources]])) for t in tasks)
+            sizes.setdefault(function.__name__, []).append(longest)
+            return here(function, tasks)
+
+        ran(corpus(tmp_path / f"{count:02d}", count, 2), tmp_path / f"out-{count:02d}", recorded, tag="x ")
+    assert set(sizes) == {"tokenize_shard", "count_chosen", "spread_rows", "pack_bucket", "write_about"}
+    for name, (few, many) in sizes.items():
+        assert many <= few + 30, name
