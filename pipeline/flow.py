@@ -235,7 +235,9 @@ class Flow:
         """Make the dataset from the last stage's shards, unless the run was to stop before it; ``run`` packs them."""
         if self.whole:
             reports = [report for _, report in run_folders(self.out)]
-            publish(self.recipe, self.inputs_of(len(self.recipe.stages) + 1), reports, self.out, run)
+            last = max((n for n, stage in enumerate(self.recipe.stages, 1) if stage.gives_documents), default=0)
+            if last:  # a run that only tokenises has no documents of its own
+                publish(self.recipe, self.inputs_of(last + 1), reports, self.out, run)
 
     def reports(self) -> list[Report]:
         """The reports of the stages, all of them finished."""

@@ -85,6 +85,8 @@ class Stage(ABC):
     name: ClassVar[str]
     makes_documents: ClassVar[bool] = False
     """Whether it reads archives instead of documents."""
+    gives_documents: ClassVar[bool] = True
+    """Whether its shards are documents; the dataset is made of the last ones that are."""
 
     @abstractmethod
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:

@@ -87,6 +87,7 @@ class Tokenize(Stage):
     """Turn documents into training tokens: packed, shuffled, in the format of a training stack."""
 
     name: ClassVar[str] = "tokenize"
+    gives_documents: ClassVar[bool] = False
     tokenizer: str = DEFAULT
     """``goldwash``, a tokenizer.json (a path, https:// or hf://OWNER/REPO), tiktoken:NAME or tiktoken:FILE."""
     eot: str | int | None = None

@@ -500,3 +500,19 @@ def test_no_task_grows_with_the_number_of_shards(tmp_path):
     assert set(sizes) == {"tokenize_shard", "count_chosen", "spread_rows", "pack_bucket", "write_about"}
     for name, (few, many) in sizes.items():
         assert many <= few + 30, name
+
+
+def test_a_recipe_that_ends_with_tokens_has_a_dataset_of_documents(cli, tmp_path):
+    folder = corpus(tmp_path / "in", 2, 10)
+    (tmp_path / "r.yaml").write_text(
+        "description: x\nstages:\n  - exact: {}\n  - tokenize: {formats: [nanogpt], sequence_length: 64}\n", "utf-8"
+    )
+    code, _, error = cli("run", tmp_path / "r.yaml", "--input", folder, "--out", tmp_path / "run", "--workers", 1)
+    assert code == 0, error
+    assert {"text", "copy_count"} <= set(rows(tmp_path / "run" / "dataset")[0])
+    code, printed, error = cli("where", f"{tmp_path / 'run'}:tokenize", 0)
+    assert code == 0, error
+    (tmp_path / "t.yaml").write_text("description: x\nstages:\n  - tokenize: {formats: [nanogpt]}\n", "utf-8")
+    code, _, error = cli("run", tmp_path / "t.yaml", "--input", folder, "--out", tmp_path / "only", "--workers", 1)
+    assert code == 0, error
+    assert not (tmp_path / "only" / "dataset").exists()
