@@ -17,6 +17,7 @@ from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from goldwash import __version__
 from goldwash.pipeline.dataset import DATASET, RECIPE, REPORT, UNFINISHED
@@ -74,19 +75,43 @@ def pushed(
         raise RecipeError(f"{printable(target, 200)}: expected hf://OWNER/NAME, a dataset repository of the Hub")
     api = HfApi(endpoint=endpoint, library_name="goldwash", library_version=__version__)
     upload = _upload(run, found["repo"])
+    quiet = are_progress_bars_disabled()
+    disable_progress_bars()
     try:
-        url = str(api.create_repo(upload.repo, repo_type="dataset", private=private, exist_ok=True))
-        if branch is not None:
-            api.create_branch(upload.repo, repo_type="dataset", branch=branch, exist_ok=True)
-        _send(api, upload, branch, url, notify)
-    except HfHubHTTPError as error:
-        raise DataError(
-            f"{api.endpoint} refused the upload to {upload.repo}: {printable(error, 500)}; log in with `hf auth login`, or "
-            "give a token with the right to write in $HF_TOKEN"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{api.endpoint} cannot be reached: {printable(error, 300)}: give the same command again") from error
+        with _in_plain_words(api, upload.repo):
+            url = str(api.create_repo(upload.repo, repo_type="dataset", private=private, exist_ok=True))
+            if branch is not None:
+                api.create_branch(upload.repo, repo_type="dataset", branch=branch, exist_ok=True)
+            _send(api, upload, branch, url, notify)
+    finally:
+        if not quiet:
+            enable_progress_bars()
     return url
+
+
+@contextmanager
+def _in_plain_words(api: HfApi, repo: str) -> Iterator[None]:
+    """Turns what the Hub's client raises into a `DataError` with the cause and the cure."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        refused = getattr(error.response, "status_code", 0) in (401, 403)
+        cure = "log in with `hf auth login`, or give a token with the right to write in $HF_TOKEN"
+        cure = cure if refused else "give the same command again; what has arrived is not sent again"
+        raise DataError(f"{api.endpoint} refused the upload to {repo}: {printable(error, 500)}; {cure}") from error
+    except (OSError, RuntimeError) as error:
+        raise _failed(api, repo, error) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0].startswith("httpx"):  # the client's own transport
+            raise _failed(api, repo, error) from error
+        raise
+
+
+def _failed(api: HfApi, repo: str, error: Exception) -> DataError:
+    why = printable(error.__cause__ or error, 300)
+    return DataError(
+        f"the upload to {repo} at {api.endpoint} broke off: {why}; what has arrived stays there: give the same command again"
+    )
 
 
 def _upload(run: str, repo: str) -> Upload:

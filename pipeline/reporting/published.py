@@ -13,7 +13,7 @@ STEPS: tuple[tuple[str, float | None, re.Pattern[str]], ...] = (
     ("no page of text", None, re.compile(r"extract\.(?!url_|language|.*word_count).*")),
     ("URL", 0.8, re.compile(r"\w+\.url_.*")),
     ("English", 50.8, re.compile(r"\w+\.language.*")),
-    ("page length", 7.9, re.compile(r"\w+\.(\w+_)?word_count")),
+    ("page length", 7.9, re.compile(r"\w+\.(?!stop_)(\w+_)?word_count")),
     ("repetition", 9.6, re.compile(r"\w+\.(repeated_|top_\d).*")),
     ("words removed by line rules", 2.0, re.compile(r"\w+\.lost.*")),
     ("other heuristics", 9.0, re.compile(r"heuristics\..*")),

@@ -110,12 +110,11 @@ def _edges(values: Values, limits: Sequence[float]) -> tuple[Values, bool]:
         if logarithmic or low - limit < 2 * span:
             low = min(low, limit)
     if high <= low:
-        high = low + (1.0 if whole else max(abs(low), 1.0) * 0.1)
+        high = low + max(1.0 if whole else max(abs(low), 1.0) * 0.1, abs(low) * 1e-9)
     if logarithmic:
         edges = np.geomspace(max(low, 1.0), high * 1.02, BINS + 1)
     elif whole and high - low <= BINS:
-        edges = np.arange(low - 0.5, high + 1.5)
-        return edges, False
+        return np.unique(np.arange(low - 0.5, high + 1.5)), False
     else:
         edges = np.linspace(low, high, BINS + 1)
     for limit in near:

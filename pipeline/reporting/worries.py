@@ -94,8 +94,23 @@ def _input(run: Run) -> Iterator[Worry]:
 def _notes(run: Run) -> Iterator[Worry]:
     for stage in run.finished:
         for note in stage.held.get("notes") or ():
-            first, _, rest = str(note).partition(":")
-            yield Worry(80, first if len(first) < 120 else f"a note of {stage.key}", rest or str(note), f"stage-{stage.key}")
+            first, rest = clauses(str(note))
+            yield Worry(80, first, rest, f"stage-{stage.key}")
+
+
+def clauses(note: str) -> tuple[str, str]:
+    """The first clause of a note, and what follows.
+
+    >>> clauses("the classifier is a toy: train one of your own"), clauses("so. Set b=1: x"), clauses("one")
+    (('the classifier is a toy', 'train one of your own'), ('so', 'Set b=1: x'), ('one', ''))
+    """
+    first, _, rest = next((note.partition(mark) for mark in _marks(note)), (note, "", ""))
+    return first, rest
+
+
+def _marks(note: str) -> list[str]:
+    """The marks that end a clause, in the order in which they come."""
+    return sorted((mark for mark in (": ", ". ") if mark in note), key=note.index)
 
 
 def _funnel(run: Run) -> Iterator[Worry]:
