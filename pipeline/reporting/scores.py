@@ -31,7 +31,7 @@ def early_rules(run: Run, fates: pa.Table) -> list[Rule]:
             continue
         for step in plan:
             values = np.asarray(_dropped_by(fates, stage.key, step.rule)["value"], np.float64)
-            if step.verb != "keep" or step.keep is None or not len(values) or len(np.unique(values)) < 3:
+            if step.verb != "keep" or step.keep is None or not len(values) or len(np.unique(values)) < 2:
                 continue
             shown = histogram_of(values, {"dropped": np.ones(len(values), bool)}, limits_of(step.keep))
             basis = f"{len(values):,} dropped pages; the values of kept ones are not written"

@@ -64,6 +64,7 @@ def test_dropped_documents_open_as_kept_ones_do(sample_run: Path) -> None:
     assert len(pd.read_parquet(folder / "dropped")) == sum(n for _, n in found)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of rdflib, about itself
 def test_croissant_is_valid_and_reads_the_documents(sample_run: Path, ids: list[str], caplog: pytest.LogCaptureFixture) -> None:
     found = mlcroissant.Dataset(jsonld=str(sample_run / "dataset" / CROISSANT))
     issues = found.metadata.ctx.issues

@@ -65,7 +65,7 @@ def test_another_threshold_keeps_what_a_run_with_it_keeps(
     assert asked
     for number, other in enumerate(asked):
         settings = [f"{rule}.{bound}={other.bounds.split()[1]}"]
-        recipe = load("sample", keep=settings, skip=["extract", "minhash", "bloom", "quality", "decontaminate"])
+        recipe = load("sample", [], ["extract", "minhash", "bloom", "quality", "decontaminate"], settings)
         steps = flow.run_recipe(
             recipe, [str(sample_run / run.stages[0].folder.rsplit("/", 1)[1])], str(tmp_path / str(number)), here
         )
