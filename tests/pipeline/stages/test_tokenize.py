@@ -510,7 +510,7 @@ def test_a_recipe_that_ends_with_tokens_has_a_dataset_of_documents(cli, tmp_path
     code, _, error = cli("run", tmp_path / "r.yaml", "--input", folder, "--out", tmp_path / "run", "--workers", 1)
     assert code == 0, error
     assert {"text", "copy_count"} <= set(rows(tmp_path / "run" / "dataset")[0])
-    code, printed, error = cli("where", f"{tmp_path / 'run'}:tokenize", 0)
+    code, _, error = cli("where", f"{tmp_path / 'run'}:tokenize", 0)
     assert code == 0, error
     (tmp_path / "t.yaml").write_text("description: x\nstages:\n  - tokenize: {formats: [nanogpt]}\n", "utf-8")
     code, _, error = cli("run", tmp_path / "t.yaml", "--input", folder, "--out", tmp_path / "only", "--workers", 1)
