@@ -10,6 +10,7 @@ shards are published. Shards whose columns cannot be joined in one schema are li
 """
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,7 +28,7 @@ from goldwash.pipeline.storage.atomic import write_json, write_text
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import check_unchanged, stage_shards
-from goldwash.pipeline.storage.locations import exists, filesystem, is_local, join, sizes_in
+from goldwash.pipeline.storage.locations import filesystem, is_local, join, sizes_in
 from goldwash.pipeline.storage.ownership import entries
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 from goldwash.pipeline.storage.source import Input
@@ -55,7 +56,7 @@ def publish(
     """
     folder, pack = join(out, DATASET), Pack.of(recipe.packing)
     packed, note = "", ""
-    if pack != Pack.of({"shard_bytes": pack.shard_bytes}) or not near([shard.bytes for shard in shards], pack.shard_bytes):
+    if _to_pack(pack, shards):
         packed = pack.fingerprint(shards)
         if _is_packed(folder, packed, recipe, reports):
             _forget_packs(out)
@@ -90,6 +91,12 @@ def _link(
     _remove(folder, {UNFINISHED})
 
 
+def _to_pack(pack: Pack, shards: Sequence[Input]) -> bool:
+    """Whether shards are documents that are to be packed: for their size, or for another order or other pages."""
+    wanted = pack != Pack.of({"shard_bytes": pack.shard_bytes}) or not near([s.bytes for s in shards], pack.shard_bytes)
+    return wanted and _schema(shards) is not None
+
+
 def _packed(pack: Pack, shards: Sequence[Input], folder: str, run: Run) -> list[Input]:
     """The shards of the stage pack, run in a folder of its own."""
     report = done(pack, shards, folder)
@@ -115,7 +122,7 @@ def _forget_packs(out: str) -> None:
     """Remove the folders in which shards were packed: what they hold is published."""
     fs, path = filesystem(out)
     for name in entries(out):
-        if name.startswith(PACK) and exists(join(out, name, "stage.json")):
+        if re.fullmatch(f"{PACK}[0-9a-f]{{8}}", name):
             with suppress(FileNotFoundError):
                 fs.rm(f"{path.rstrip('/')}/{name}", recursive=True)
 
@@ -167,7 +174,13 @@ def _decontamination(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _schema(shards: Sequence[Input]) -> pa.Schema | None:
-    return schema_of(shards[0]) if shards else None
+    """The columns of the documents; None where the last stage made no documents."""
+    if not shards or not all(shard.path.endswith(".parquet") for shard in shards):
+        return None
+    try:
+        return schema_of(shards[0])
+    except DataError:  # no text; a broken shard is noticed when it is packed or linked
+        return None
 
 
 def _describe(recipe: Recipe, report: Mapping[str, Any], schema: pa.Schema | None, folder: str) -> None:

@@ -56,6 +56,9 @@ MOST_GROUPS = 2048
 TASK_MEMORY = 320 << 20
 """Bytes that a task of these passes needs beyond the ordinary."""
 
+SPREAD_RATIO = 1.5
+"""Bytes of text per byte of the files between the passes: lz4, for a third less time in both passes than zstd (2026-11)."""
+
 FOLDER = "spread"
 PLACE, NUMBER = "__goldwash_place__", "__goldwash_number__"
 HIDDEN = (pa.field(PLACE, pa.int64()), pa.field(NUMBER, pa.int64()))
@@ -164,7 +167,7 @@ class Spreader:
             a, b = self._parts[n]
             file = join(self._task.out, self._folder, f"{a}-{b}", f"{self._task.index:05d}.parquet")
             bytes_ = max(1 << 20, OPEN_BYTES // len(self._parts))
-            self._writers[n] = ShardWriter(file, self._schema, group_bytes=min(bytes_, ROW_GROUP_BYTES))
+            self._writers[n] = ShardWriter(file, self._schema, group_bytes=min(bytes_, ROW_GROUP_BYTES), compression="lz4")
         return self._writers[n]
 
     def commit(self) -> list[list[Any]]:

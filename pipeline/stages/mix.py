@@ -162,7 +162,7 @@ class Mix(Stage):
 
     def cost(self, load: Load) -> Cost:
         """Measured (docs/mixing.md); the text is copied twice."""
-        return Cost(60.0, 1.0, load.text_bytes / max(load.documents, 1) / TEXT_RATIO, memory=passes.TASK_MEMORY)
+        return Cost(60.0, 1.0, load.text_bytes / max(load.documents, 1) / passes.SPREAD_RATIO, memory=passes.TASK_MEMORY)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Count, plan, draw, spread, gather."""

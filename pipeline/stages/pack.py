@@ -58,7 +58,7 @@ class Pack(Stage):
         """Measured (docs/mixing.md)."""
         if self.order == "crawl":
             return Cost(120.0)
-        return Cost(60.0, 1.0, load.text_bytes / max(load.documents, 1) / TEXT_RATIO, memory=passes.TASK_MEMORY)
+        return Cost(68.0, 1.0, load.text_bytes / max(load.documents, 1) / passes.SPREAD_RATIO, memory=passes.TASK_MEMORY)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Look at the files, then copy."""

@@ -17,11 +17,12 @@ ROW_GROUP_BYTES = 16 << 20
 class ShardWriter:
     """Writes one Parquet shard: zstd, page checksums, row groups bounded by bytes; equal tables give equal bytes.
 
-    Held in memory: at most ``group_bytes`` and the table that is written. ``chunking``: pages end where their content says so,
+    Held in memory: at most ``group_bytes`` and the table that is written. ``compression``: lz4 for files that later passes read.
+    ``chunking``: pages end where their content says so,
     so that two files with the same run of documents share pages (docs/mixing.md has what that saves).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (how a shard is written; nearly all callers take the defaults)
         self,
         location: str,
         schema: pa.Schema,
@@ -29,6 +30,7 @@ class ShardWriter:
         group_rows: int | None = None,
         group_bytes: int = ROW_GROUP_BYTES,
         chunking: bool = False,
+        compression: str = "zstd",
     ) -> None:
         self.location, self.schema, self.rows, self.group_rows = location, schema, 0, group_rows
         self._group_bytes = group_bytes
@@ -41,7 +43,7 @@ class ShardWriter:
                 self._writer = pq.ParquetWriter(
                     self._half,
                     schema,
-                    compression="zstd",
+                    compression=compression,
                     write_page_checksum=True,
                     use_dictionary=dictionary,
                     use_content_defined_chunking=chunking,

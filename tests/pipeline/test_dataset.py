@@ -3,16 +3,19 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from goldwash.pipeline import dataset
 from goldwash.pipeline.dataset import REPORT, UNFINISHED, publish
-from goldwash.pipeline.recipes.recipe import load
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.recipes.recipe import load, unresolved
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.source import Input
 from tests.pipeline.conftest import shard
+from tests.pipeline.stages.test_mix import Killed, stopping
 
 LEFT_OUT = ["extract", "minhash", "bloom", "quality", "decontaminate"]
 RECIPE = load("sample", ["dataset.shard_bytes=1000"], LEFT_OUT)
@@ -76,6 +79,69 @@ def test_a_flipped_bit_is_not_published(tmp_path):
         publish(RECIPE, made, REPORTS, str(tmp_path))
     assert not (tmp_path / "dataset").exists()
     assert not file.exists()
+
+
+SMALL = load("sample", [], LEFT_OUT)
+SHUFFLED = load("sample", ["dataset.order=shuffled", "dataset.shard_bytes=600"], LEFT_OUT)
+
+
+def test_small_shards_become_one_in_their_order_and_nothing_is_left_over(tmp_path):
+    made = shards(tmp_path / "s", *"abcdefgh")
+    publish(SMALL, made, REPORTS, str(tmp_path))
+    assert content(tmp_path) == {"part-00000.parquet": list("abcdefgh")}
+    assert {path.name for path in tmp_path.iterdir()} == {"s", "dataset"}
+    report = json.loads((tmp_path / "dataset" / REPORT).read_text())
+    assert report["shards"]["part-00000.parquet"]["sha256"] == digest(tmp_path / "dataset" / "part-00000.parquet")
+    before = (tmp_path / "dataset" / "part-00000.parquet").stat().st_mtime_ns
+    publish(SMALL, made, REPORTS, str(tmp_path), run=None)
+    assert (tmp_path / "dataset" / "part-00000.parquet").stat().st_mtime_ns == before
+    publish(SMALL, made[:3], REPORTS, str(tmp_path))
+    assert content(tmp_path) == {"part-00000.parquet": list("abc")}
+
+
+def test_a_recipe_says_how_the_dataset_is_packed(tmp_path):
+    made = shards(tmp_path / "s", *"abcdefghijklmnopqrstuvwxyz")
+    publish(SHUFFLED, made, REPORTS, str(tmp_path))
+    found = content(tmp_path)
+    texts = [text for each in found.values() for text in each]
+    assert len(found) > 1
+    assert sorted(texts) == list("abcdefghijklmnopqrstuvwxyz")
+    assert texts != sorted(texts)
+    assert unresolved("sample", SHUFFLED.resolved()).packing == {"order": "shuffled", "shard_bytes": 600}
+    with pytest.raises(RecipeError, match=r"dataset has no parameter 'ordre': did you mean 'order'"):
+        load("sample", ["dataset.ordre=shuffled"])
+    with pytest.raises(RecipeError, match="expected one of 'crawl', 'shuffled'"):
+        load("sample", ["dataset.order=random"])
+
+
+def test_a_packing_that_was_killed_is_finished(tmp_path):
+    made = shards(tmp_path / "s", *"abcdefgh")
+    for after in range(2):
+        with pytest.raises(Killed):
+            publish(SMALL, made, REPORTS, str(tmp_path), stopping(after))
+        assert not (tmp_path / "dataset").exists()
+    publish(SMALL, made, REPORTS, str(tmp_path))
+    assert content(tmp_path) == {"part-00000.parquet": list("abcdefgh")}
+    assert {path.name for path in tmp_path.iterdir()} == {"s", "dataset"}
+
+
+def test_shards_whose_columns_cannot_be_joined_are_linked_with_a_note(tmp_path):
+    made = [shard(tmp_path / f"{n}.parquet", ["x"], worth=worth) for n, worth in enumerate(([1], ["much"]))]
+    publish(SMALL, made, REPORTS, str(tmp_path))
+    assert len(content(tmp_path)) == 2
+    notes = json.loads((tmp_path / "dataset" / REPORT).read_text())["notes"]
+    assert any("column worth is int64" in note for note in notes)
+    assert not list(tmp_path.glob("pack-*"))
+
+
+def test_tables_that_are_no_documents_are_linked(tmp_path):
+    made = []
+    for n in range(2):
+        pq.write_table(pa.table({"host": ["a.example"]}), tmp_path / f"{n}.parquet")
+        path = tmp_path / f"{n}.parquet"
+        made.append(Input(str(path), path.stat().st_size, digest(path), 1))
+    publish(SMALL, made, REPORTS, str(tmp_path))
+    assert len(list((tmp_path / "dataset").glob("part-*.parquet"))) == 2
 
 
 @pytest.mark.parametrize("moment", ["_remove", "_put", "write_text"])

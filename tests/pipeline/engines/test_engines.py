@@ -88,6 +88,29 @@ def crawl(sample, tmp_path_factory):
     return what, undisturbed(tmp_path_factory.mktemp("reference"), what)
 
 
+MIXTURE = """
+stages:
+  - extract: {}
+  - mix:
+      bytes: 400k
+      seed: 3
+      shard_bytes: 20000
+      max_repeats: 20
+      sources: {crawl: {split: [{column: status, missing: none}, {column: length, quantiles: 5}]}}
+dataset: {order: shuffled, shard_bytes: 30000}
+"""
+
+
+@pytest.fixture(scope="module")
+def mixture(sample, tmp_path_factory):
+    """A run of two archives through mix (count, edges, tally, draw, spread, gather), whose dataset is shuffled again."""
+    folder = tmp_path_factory.mktemp("mixture")
+    (folder / "mixture.yaml").write_text(MIXTURE)
+    inputs = [str(path) for path in sorted((sample / "crawl").iterdir())[:2]]
+    what = [str(folder / "mixture.yaml"), "--input", *inputs]
+    return what, undisturbed(folder, what)
+
+
 # --- the same bytes
 
 
@@ -124,6 +147,25 @@ def test_ray_makes_the_bytes_of_one_worker(nodes, crawl, tmp_path):
     assert digests(tmp_path / "run") == crawl[1]
 
 
+def test_a_mixture_of_four_workers_is_that_of_one(mixture, tmp_path):
+    goldwash("run", *mixture[0], "--out", tmp_path / "run", "--workers", 4, cwd=tmp_path, timeout=300)
+    assert digests(tmp_path / "run") == mixture[1]
+    assert len([name for name in mixture[1] if "dataset/part-" in name]) > 2
+
+
+@SLURM
+def test_slurm_mixes_as_one_worker_does(cluster, mixture, tmp_path):
+    goldwash("run", *mixture[0], "--out", tmp_path / "run", "--on", "slurm", "--with", *WITH, cwd=tmp_path, timeout=400)
+    assert digests(tmp_path / "run") == mixture[1]
+
+
+@RAY
+def test_ray_mixes_as_one_worker_does(nodes, mixture, tmp_path):
+    words = ("run", *mixture[0], "--out", tmp_path / "run", "--on", "ray", "--ray-address", nodes.address)
+    goldwash(*words, "--with", "memory_gb=0.5", cwd=tmp_path, timeout=300)
+    assert digests(tmp_path / "run") == mixture[1]
+
+
 # --- kills
 
 
@@ -135,6 +177,10 @@ def check_campaign(engine, crawl, tmp_path, kills, seed, only=""):
 
 def test_random_kills_here_cost_nothing(crawl, tmp_path):
     check_campaign(local_engine(), crawl, tmp_path, 8, 1)
+
+
+def test_random_kills_of_a_mixture_cost_nothing(mixture, tmp_path):
+    check_campaign(local_engine(), mixture, tmp_path, 4, 7)
 
 
 @SLURM
