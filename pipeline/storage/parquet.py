@@ -17,7 +17,7 @@ ROW_GROUP_BYTES = 16 << 20
 class ShardWriter:
     """Writes one Parquet shard: zstd, page checksums, row groups bounded by bytes; equal tables give equal bytes.
 
-    Held in memory: at most ``group_bytes`` and the table that is written. ``compression``: lz4 for files that later passes read.
+    Held in memory: at most ``group_bytes`` and the table that is written. ``compression``: lz4 for files between passes.
     ``chunking``: pages end where their content says so,
     so that two files with the same run of documents share pages (docs/mixing.md has what that saves).
     """
