@@ -25,7 +25,7 @@ from goldwash.pipeline.engines import slurm_commands as commands
 from goldwash.pipeline.engines import slurm_settings as engine
 from goldwash.pipeline.engines.settings import Screen
 from goldwash.pipeline.engines.slurm_settings import SlurmSettings, settings_from
-from goldwash.pipeline.flow import Flow, Request, Step, held_run, planned, resumed
+from goldwash.pipeline.flow import Flow, Request, Step, held_run, planned, resumed, run_folders
 from goldwash.pipeline.inspect.status import StageStatus, overall, status
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import RunError, Work
@@ -68,7 +68,8 @@ def walk(settings: SlurmSettings, request: Request, screen: Screen, detach: bool
     if detach:
         return []
     follow(run, names, settings, screen.notify)
-    return [Step(made, "", report, False) for made, report in zip(flow.recipe.stages, flow.reports(), strict=True)]
+    found = zip(flow.recipe.stages, run_folders(run), strict=True)
+    return [Step(made, folder, Report.from_dict(report["report"]), False) for made, (folder, report) in found]
 
 
 def names_of(run: str) -> list[str]:

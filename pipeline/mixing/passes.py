@@ -166,7 +166,7 @@ class Spreader:
         if n not in self._writers:
             a, b = self._parts[n]
             file = join(self._task.out, self._folder, f"{a}-{b}", f"{self._task.index:05d}.parquet")
-            bytes_ = max(1 << 20, OPEN_BYTES // len(self._parts))
+            bytes_ = OPEN_BYTES // len(self._parts)
             self._writers[n] = ShardWriter(file, self._schema, group_bytes=min(bytes_, ROW_GROUP_BYTES), compression="lz4")
         return self._writers[n]
 
