@@ -38,7 +38,7 @@ def evaluate(
     score: Annotated[str, typer.Option("--score", help="The column of scores, higher is better.")] = "Core",
     items: Annotated[list[str] | None, typer.Option("--items", help="Multiple-choice task files; several may follow.")] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="The model that answers them: a Hugging Face name or folder.")
+        str | None, typer.Option("--model", help="The model that answers: a Hugging Face name or folder, or a proxy's .gpt.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstraps.")] = 0,
     json: Annotated[str | None, typer.Option("--json", help="Write the answers as JSON to this file, or - for stdout.")] = None,
@@ -162,9 +162,10 @@ def _choices(answers: Answers, files: list[str], model: str, seed: int) -> None:
 
     from goldwash.evidence.evaluation import choices
     from goldwash.evidence.evaluation.huggingface import CausalModel
+    from goldwash.evidence.evaluation.proxies import Proxy
 
     tasks = [(Path(file).stem, choices.read_items(file)) for file in files]
-    loaded = CausalModel(model)
+    loaded = Proxy(model) if model.endswith(".gpt") else CausalModel(model)
     found = {name: choices.score(items, loaded, seed=seed) for name, items in tasks}
     answers.values["choices"] = found
     answers.table(
