@@ -1,7 +1,7 @@
 """Small transformers that `goldwash proxy` or `goldwash compare` saved, as scorers of choices.
 
-Invariants: as in `goldwash.evidence.evaluation.huggingface`, a continuation's tokens are those of context + continuation from
-the first that differs from the context's own; an end precedes every text, so its first token has a prediction. Texts longer than
+Invariants, as in `goldwash.evidence.evaluation.huggingface`: the tokens of a continuation are those of context + continuation
+from the first that differs from the context. An end precedes every text, so its first token has a prediction. Texts longer than
 the training window are cut at the start, never in the continuation.
 """
 
