@@ -74,6 +74,11 @@ def embedding(place: str) -> Embedding:
     return _static(*map(str, _model2vec(place)))
 
 
+def lasting(place: str) -> str:
+    """A word for the same embedding that holds in every folder: a model's folder by its whole path."""
+    return os.path.abspath(place) if os.path.isdir(place) else place
+
+
 def embedded(model: Embedding, texts: Texts, characters: int = CHARACTERS) -> Vectors:
     """The vectors of the beginnings of texts: ``float32[N, dimension]``."""
     if not len(texts):

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from goldwash.classifiers.embeddings import CHARACTERS, Embedding, Vectors, embedded, embedding
+from goldwash.classifiers.embeddings import CHARACTERS, Embedding, Vectors, embedded, embedding, lasting
 from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.train import NEGATIVE, POSITIVE, Exclude, published, report_on, split, write_report
@@ -206,6 +206,7 @@ def train_head(
     ]
     truth = np.array([label == POSITIVE for label, _ in parts.learned], bool)
     weights, bias = fit(np.concatenate(vectors), truth, settings.penalty)
+    features = lasting(features)
     made = Head(features, weights, bias, settings.characters)
     report = {**report_on(parts, made, settings), "features": features, "dimension": model.dimension}
     report["embedding"] = model.versions()

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldwash.classifiers.addresses import no_label
-from goldwash.classifiers.embeddings import CHARACTERS, Embedding, Vectors, embedded, embedding
+from goldwash.classifiers.embeddings import CHARACTERS, Embedding, Vectors, embedded, embedding, lasting
 from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.train import Exclude, published
@@ -123,6 +123,7 @@ def train_targets(
     warnings = [] if exclude is not None else [
         "no benchmarks were named: nothing checks that targets are not test questions; name them with --benchmarks"
     ]  # fmt: skip
+    features = lasting(features)
     report = {
         "features": features,
         "embedding": model.versions(),

@@ -174,7 +174,7 @@ class SemDeDup(Stage):
         centring = tasks.one("centroids", 0, memory=memory, shards=len(inputs), clusters=clusters)
         run(find_centroids, [centring])
         parts = max(1, -(-known // DOCUMENTS_A_PART))
-        assigning = self._assigning(tasks, parts, counted)
+        assigning = self._assigning(tasks, parts, counts, counted)
         run(assign_group, assigning)
         rows = np.sum([marker["facts"]["rows"] for marker in markers_of(assigning)] or [[0] * parts], axis=0).tolist()
         width = int(self._width(3 * self.model.dimension))
@@ -194,13 +194,14 @@ class SemDeDup(Stage):
         found = {"documents": documents, "embedded": known, "clusters": clusters, "large_clusters": sum(cut), **more}
         return finish(self, inputs, out, cutting, found)
 
-    def _assigning(self, tasks: Tasks, parts: int, counted: str) -> list[Task]:
+    def _assigning(self, tasks: Tasks, parts: int, counts: Sequence[int], counted: str) -> list[Task]:
         shards, size = len(tasks.inputs), group_size(len(tasks.inputs))
-        memory = int(self._width(2 * self.model.dimension))
-        return [
-            tasks.one("assigned", n, memory=memory, first=first, last=min(first + size, shards), parts=parts, counts=counted)
-            for n, first in enumerate(range(0, shards, size))
-        ]
+        width, made = int(self._width(3 * self.model.dimension)), list[Task]()
+        for n, first in enumerate(range(0, shards, size)):
+            last = min(first + size, shards)
+            memory = width * sum(counts[first:last]) + (1 << 28)
+            made.append(tasks.one("assigned", n, memory=memory, first=first, last=last, parts=parts, counts=counted))
+        return made
 
     def _threshold(self, merging: Sequence[Task], documents: int, run: Run) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """For each shard, the level from which documents go and how many of that level stay; and facts for the report."""

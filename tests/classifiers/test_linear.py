@@ -137,3 +137,11 @@ def test_heads_of_classes_without_examples(place, tmp_path):
         train_head(POSITIVE, [], place, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert Head(place, np.zeros(2), 0.0).probability(Texts.of([])).shape == (0,)
+
+
+def test_a_head_is_used_from_any_folder(tmp_path, monkeypatch):
+    write_embedding(tmp_path / "embedding", WORDS)
+    monkeypatch.chdir(tmp_path)
+    train_head(POSITIVE, NEGATIVE, "embedding", "out")
+    monkeypatch.chdir("/")
+    assert measure(str(tmp_path / "out" / "model.head"), None).measure(Texts.of(["gold"]), None)[0] > 0.5
