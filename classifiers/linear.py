@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from goldwash.classifiers.embeddings import CHARACTERS, Embedding, Vectors, embedded, embedding, lasting
 from goldwash.classifiers.examples import Example, TrainingError
@@ -230,7 +231,9 @@ def fit(vectors: Vectors, truth: npt.NDArray[np.bool_], penalty: float) -> tuple
         found = np.logaddexp(0, -margin).mean() + penalty * (weights @ weights)
         return float(found), np.append(x.T @ slope + 2 * penalty * weights, slope.sum())
 
-    found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-7})
+    options = {"maxiter": 1000, "gtol": 1e-7}
+    with threadpool_limits(1, user_api="blas"):
+        found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options=options)
     if not np.isfinite(found.x).all():
         raise TrainingError(f"the weights are not finite ({found.message}): give a higher penalty")
     return np.asarray(found.x[:-1]), float(found.x[-1])

@@ -37,6 +37,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from goldwash.classifiers.embeddings import CHARACTERS, Embedding, embedded, embedding
 from goldwash.pipeline.dedup.clusters import Vectors, k_means, nearest, nearest_earlier, quantised
@@ -332,7 +333,8 @@ def find_centroids(task: Task) -> None:
             held.append(_vectors_of(parquet.read(use_threads=False)["vector"]))
     vectors = np.concatenate(held)
     vectors = vectors[evenly(len(vectors), min(SAMPLED, max(SAMPLED_A_CLUSTER * clusters, 1)))]
-    found = k_means(vectors, clusters, stage.seed, stage.rounds)
+    with threadpool_limits(1, user_api="blas"):
+        found = k_means(vectors, clusters, stage.seed, stage.rounds)
     with TaskOutput(task, None, dropped=False) as output:
         output.open("centroids", f"centroids/{task.name}.parquet", pa.schema([("vector", pa.binary(width))]), False)
         output.write("centroids", pa.table([_binary(found)], ["vector"]))
@@ -366,7 +368,8 @@ def assign_group(task: Task) -> None:
         documents.append(known + starts[n])
         sizes.append(np.asarray(table["bytes"])[known])
     vectors, document, size = np.concatenate(held), np.concatenate(documents), np.concatenate(sizes)
-    cluster, cosine = nearest(vectors, centroids) if len(vectors) else (np.zeros(0, np.int64), np.zeros(0))
+    with threadpool_limits(1, user_api="blas"):
+        cluster, cosine = nearest(vectors, centroids) if len(vectors) else (np.zeros(0, np.int64), np.zeros(0))
     part, order = cluster % parts, stage.order(size, cosine)
     rows = np.lexsort((document, cluster, part))
     columns = [part, cluster, document, order, cosine]
@@ -406,7 +409,8 @@ def compare_part(task: Task) -> None:
         )
     found = [np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64)], 0
     with TaskOutput(task, None, dropped=False) as output:
-        (document, similarity, other), cut = _compared(table) if table.num_rows else found
+        with threadpool_limits(1, user_api="blas"):
+            (document, similarity, other), cut = _compared(table) if table.num_rows else found
         rows = np.argsort(document)
         output.open("near", f"near/{task.name}.parquet", NEAR, False, GROUP_ROWS)
         columns = [pa.array(column[rows]) for column in (document, similarity, other)]
