@@ -1,7 +1,7 @@
 """Local copies of remote files, fetched range by range."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from goldwash.pipeline.storage.atomic import anonymous_temp_file
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.locations import filesystem, is_local
-from goldwash.pipeline.storage.retry import answer_behind, status_of, with_retries
+from goldwash.pipeline.storage.patience import patiently
+from goldwash.pipeline.storage.retry import answer_behind, status_of
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def local_copy(location: str) -> Iterator[str]:
     with anonymous_temp_file() as copy:
         try:
             with in_plain_words(location):
-                fetch(*filesystem(location), copy)
+                fetch(*filesystem(location), copy, location)
         except FileNotFoundError as error:
             raise DataError(f"{location}: no such file") from error
         yield copy
@@ -34,24 +35,29 @@ RANGE_BYTES = 32 << 20
 """Bytes per request."""
 
 
-def fetch(fs: Any, path: str, copy: str) -> None:
+def fetch(fs: Any, path: str, copy: str, location: str = "") -> None:
     """Append to a local file the part of a remote one that it does not have yet, range by range.
 
-    Only a failed range is requested again (`with_retries`). A server that reports no size, or serves no ranges, sends the file
-    in one piece.
+    Only a failed range is requested again, with patience (`storage.patience`). A server that reports no size, or serves no
+    ranges, sends the file in one piece.
     """
-    size = with_retries(lambda: fs.info(path), _is_worth_another).get("size")
+    location = location or str(fs.unstrip_protocol(path))
+
+    def ask(request: Callable[[], Any]) -> Any:
+        return patiently(location, request, _is_worth_another)
+
+    size = ask(lambda: fs.info(path)).get("size")
     have = os.path.getsize(copy) if os.path.exists(copy) else 0
     while size and have < size:
         end = min(have + RANGE_BYTES, size)
-        data = with_retries(partial(fs.cat_file, path, start=have, end=end), _is_worth_another)
+        data = ask(partial(fs.cat_file, path, start=have, end=end))
         if len(data) != end - have:
             break
         with open(copy, "ab") as file:
             file.write(data)
         have = end
     if not size or have != size:
-        with_retries(lambda: fs.get_file(path, copy), _is_worth_another)
+        ask(lambda: fs.get_file(path, copy))
 
 
 def _is_worth_another(error: BaseException) -> bool:

@@ -55,6 +55,13 @@ def sentence_of(location: str, error: BaseException, writing: bool = False) -> s
     if type(error).__name__ in NO_CREDENTIALS:
         return f"{place} cannot be {act}: no credentials. {_credentials_of(location)}"
     status = status_of(error)
+    waited = getattr(error, "goldwash_waited", 0)
+    if waited and location.startswith(("http://", "https://")) and status in (403, 429, 500, 502, 503, 504):
+        return (
+            f"{place} cannot be {act}: the server answered {status} for {waited / 60:.0f} min ({_first_line(error)}). Run "
+            f"again later: finished work is kept. Ask less at once with {SLOWER}, wait longer with GOLDWASH_PATIENCE=SECONDS, "
+            "or use another address (GOLDWASH_COMMON_CRAWL=s3://commoncrawl/)"
+        )
     if status in (401, 403, 407) or (isinstance(error, PermissionError) and "://" in location):
         return f"{place} cannot be {act}: access was refused ({_first_line(error)}). {_credentials_of(location)}"
     if is_of_disk(error) and isinstance(error, OSError):
@@ -69,6 +76,8 @@ def sentence_of(location: str, error: BaseException, writing: bool = False) -> s
         return f"{place} cannot be {act}: {_first_line(error)}"
     return None
 
+
+SLOWER = "GOLDWASH_REQUESTS_AT_ONCE=1"
 
 NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError",
                   "TokenRetrievalError", "SSOTokenLoadError", "UnauthorizedSSOTokenError", "ProfileNotFound")  # fmt: skip

@@ -36,6 +36,7 @@ from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.formats import FORMATS, PACKINGS, Format, format_by_name, format_of, plain_name
 from goldwash.pipeline.storage.locations import exists, filesystem, is_local, join
+from goldwash.pipeline.storage.patience import patiently
 from goldwash.pipeline.storage.retry import with_retries
 from goldwash.pipeline.storage.sealed import read_sealed
 from goldwash.pipeline.storage.source import PLAIN, Input, Reading
@@ -48,7 +49,12 @@ ARCHIVE_ENDINGS = (
 WAT_ENDINGS = (".wat", ".wat.gz")
 HTML_ENDINGS = (".html", ".htm", ".xhtml")
 LIST_ENDINGS = (".paths", ".paths.gz", ".txt")
-CRAWL = re.compile(r"CC-(?:MAIN|NEWS)-\d{4}-[\w-]+")
+CRAWL = re.compile(r"CC-(?:MAIN|NEWS|SUPPLEMENTAL)-\d{4}-[\w-]+")
+"""A crawl's name: ``CC-MAIN-2024-10``, ``CC-SUPPLEMENTAL-2026-22``, ``CC-NEWS-2024-03`` (a month)."""
+NEWS = re.compile(r"CC-NEWS-(\d{4})-(\d{2})")
+"""News is listed by month, in ``crawl-data/CC-NEWS/2024/03``."""
+KINDS = ("warc", "wet", "wat", "robotstxt", "non200responses")
+"""The lists of archives of a crawl."""
 CHOICE = re.compile(r",(limit|sample|seed|kind)=(\w+)")
 HUB = "hf://"
 SPLIT_BYTES = 256 << 20
@@ -72,7 +78,7 @@ def input_at(location: str) -> Input:
             fs, path = filesystem(location)
             if is_local(location):
                 return _local_input(location, path)
-            info = with_retries(lambda: fs.info(path))
+            info = patiently(location, lambda: fs.info(path))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{shown(location)}: no such file") from error
     place, size = shown(location), int(info.get("size") or 0)
@@ -286,7 +292,12 @@ def _chosen(name: str) -> tuple[str, dict[str, str]]:
     plain = CHOICE.sub("", name)
     choice = dict(CHOICE.findall(name))
     if CRAWL.fullmatch(plain) and not (is_local(plain) and os.path.exists(plain)):
-        return f"{common_crawl()}crawl-data/{plain}/{choice.pop('kind', 'warc')}.paths.gz", choice
+        kind = choice.pop("kind", "warc")
+        if kind not in KINDS:
+            raise DataError(f"{name}: kind is {kind!r}; expected {', '.join(KINDS)}")
+        news = NEWS.fullmatch(plain)
+        folder = f"CC-NEWS/{news[1]}/{news[2]}" if news else plain
+        return f"{common_crawl()}crawl-data/{folder}/{kind}.paths.gz", choice
     return (plain, choice) if name != plain and name.startswith(plain) else (name, {})
 
 

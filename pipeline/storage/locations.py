@@ -14,6 +14,7 @@ import fsspec
 
 from goldwash.credentials import shown, with_credentials
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
+from goldwash.pipeline.storage.patience import user_agent
 from goldwash.pipeline.storage.retry import with_retries
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -33,7 +34,10 @@ def filesystem(location: str) -> tuple[Any, str]:
     options: dict[str, Any] = {}
     if not is_local(location):
         # a cached listing of a store misses what another machine has written since
-        options = {"use_listings_cache": False, **OPTIONS.get(location.partition("://")[0], {})}
+        scheme = location.partition("://")[0]
+        options = {"use_listings_cache": False, **OPTIONS.get(scheme, {})}
+        if scheme in ("http", "https"):
+            options["client_kwargs"] = {**options["client_kwargs"], "headers": {"User-Agent": user_agent()}}
     try:
         fs, path = fsspec.core.url_to_fs(with_credentials(location), **options)
     except ImportError as error:
