@@ -32,6 +32,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -40,6 +41,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from goldwash.filters.lists import ListError
 from goldwash.filters.signals import Signal
@@ -68,7 +70,8 @@ from goldwash.pipeline.steps import Step, clean
 from goldwash.pipeline.storage.batches import BATCH_BYTES
 from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.inputs import ARCHIVE_ENDINGS, HTML_ENDINGS
+from goldwash.pipeline.storage.indexes import Places, fetched_part, is_index
+from goldwash.pipeline.storage.inputs import ARCHIVE_ENDINGS, HTML_ENDINGS, archive_location
 from goldwash.pipeline.storage.locations import is_local
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import heartbeat
@@ -252,7 +255,7 @@ def extract_archive(task: Task) -> None:
     stage.ready  # noqa: B018
     archive = task.inputs[0]
     size = task.sources[0].bytes
-    with TaskOutput(task, stage.schema) as output, local_copy(archive) as path:
+    with TaskOutput(task, stage.schema) as output, _copy(archive) as (path, places):
         span = task.extra.get("start", 0), task.extra.get("end")
 
         def make(again: Again, begin: Begin) -> Iterator[tuple[_Token, Made]]:
@@ -260,6 +263,8 @@ def extract_archive(task: Task) -> None:
 
         damage, found, seams = list[dict[str, Any]](), 0, Seams()
         for made in isolated(make, stage.max_page_seconds):
+            if places is not None:
+                made = _placed(made, places)
             output.write("kept", made.kept)
             output.write("dropped", made.dropped)
             output.report += made.report
@@ -268,8 +273,37 @@ def extract_archive(task: Task) -> None:
             seams = Seams(made.seams.first if seams.first < 0 else seams.first, made.seams.stop)
             share = (made.reached - span[0]) / max(1, (span[1] or size) - span[0])
             heartbeat(task, output.report.read.documents, output.report.read.bytes, min(1.0, max(0.0, share)) if size else None)
+        if places is not None and places.missing:
+            damage += places.missing
+            lost = sum(place["bytes"] for place in places.missing)
+            output.report += Report(notes={"damaged_places": len(places.missing), "damaged_bytes": lost})
+            output.write("dropped", pa.Table.from_pylist(list(map(_damage_row, places.missing)), DROPPED))
         read = size or _size_of(path) if span == (0, None) else max(0, seams.stop - seams.first) if found else 0
         output.facts |= {"damage": _shortened(damage), "records": found, "bytes": read, "seams": [seams.first, seams.stop]}
+
+
+@contextmanager
+def _copy(archive: str) -> Iterator[tuple[str, Places | None]]:
+    """A file with an archive's records; for a part of an index, also where they come from."""
+    if is_index(archive):
+        with fetched_part(archive, lambda name: archive_location(name, archive)) as (path, places):
+            yield path, places
+        return
+    with local_copy(archive) as path:
+        yield path, None
+
+
+def _placed(made: Made, places: Places) -> Made:
+    """Results with the archives and offsets of an index."""
+    damage = [{**place, **dict(zip(("archive", "offset"), places.of(place["offset"]), strict=True))} for place in made.damage]
+    others = made.dropped.filter(pc.not_equal(made.dropped["dropped_by"], "damage"))
+    damaged = pa.Table.from_pylist(list(map(_damage_row, damage)), DROPPED)
+    return replace(made, kept=places.located(made.kept), dropped=pa.concat_tables([damaged, others]), damage=damage)
+
+
+def _damage_row(place: Mapping[str, Any]) -> dict[str, Any]:
+    value, detail = float(place["offset"]), place["reason"]
+    return {"id": "", "url": place["archive"], "dropped_by": "damage", "value": value, "detail": detail}
 
 
 def _size_of(path: str) -> int:

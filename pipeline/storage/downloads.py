@@ -44,7 +44,7 @@ def fetch(fs: Any, path: str, copy: str, location: str = "") -> None:
     location = location or str(fs.unstrip_protocol(path))
 
     def ask(request: Callable[[], Any]) -> Any:
-        return patiently(location, request, _is_worth_another)
+        return patiently(location, request, worth_another_request)
 
     size = ask(lambda: fs.info(path)).get("size")
     have = os.path.getsize(copy) if os.path.exists(copy) else 0
@@ -60,7 +60,7 @@ def fetch(fs: Any, path: str, copy: str, location: str = "") -> None:
         ask(lambda: fs.get_file(path, copy))
 
 
-def _is_worth_another(error: BaseException) -> bool:
+def worth_another_request(error: BaseException) -> bool:
     """Whether to try again: after any error except a refusal, since clients wrap broken connections in many kinds of errors."""
     error = answer_behind(error)
     refused = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError)

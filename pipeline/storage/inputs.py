@@ -5,6 +5,7 @@ Invariants:
 * A name is a file, a glob, a folder, a list of paths (``warc.paths``, ``.paths.gz``, ``.txt``), a stage's folder, or one of
   these on any file system that fsspec knows; a crawl of Common Crawl (``CC-MAIN-2024-10``), whose lists are fetched from
   `common_crawl`; or a dataset of the Hugging Face hub (``hf://datasets/OWNER/NAME``). An existing file wins over a glob.
+* ``cdx:FILE`` names the records of an index (`storage.indexes`).
 * Inputs are in the order of the names, and sorted within a glob or folder. Names of files and folders that begin with ``_`` or
   ``.`` are not data, and a folder of HTML files is one input, as is each folder below it.
 * Nothing is opened but lists, reports and the footers of large Parquet files. A file is named once: a second time is refused.
@@ -35,6 +36,7 @@ from goldwash.pipeline.storage.addresses import check_not_twice, located
 from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.formats import FORMATS, PACKINGS, Format, format_by_name, format_of, plain_name
+from goldwash.pipeline.storage.indexes import index_inputs, is_index, part_at
 from goldwash.pipeline.storage.locations import exists, filesystem, is_local, join
 from goldwash.pipeline.storage.patience import patiently
 from goldwash.pipeline.storage.retry import with_retries
@@ -73,6 +75,8 @@ def input_at(location: str) -> Input:
 
     Raises `DataError` where there is no file, or something that is not a regular file, such as a FIFO.
     """
+    if is_index(location):
+        return part_at(location)
     try:
         with in_plain_words(location):
             fs, path = filesystem(location)
@@ -134,6 +138,16 @@ def common_crawl() -> str:
     return kept_apart((os.environ.get("GOLDWASH_COMMON_CRAWL") or "https://data.commoncrawl.org").rstrip("/") + "/")
 
 
+def archive_location(archive: str, index: str) -> str:
+    """The location of an archive that an index names: at Common Crawl's address, or beside the index."""
+    if archive.startswith(("crawl-data/", "cc-index/", "contrib/")):
+        return common_crawl() + archive
+    if "://" in archive or os.path.isabs(archive):
+        return archive
+    folder = index.removeprefix("cdx:").rpartition("#")[0].rpartition("/")[0]
+    return f"{folder}/{archive}" if folder else archive
+
+
 def find_archives(names: Sequence[str]) -> list[Input]:
     """The archives of these names; raises `DataError` where a name has none."""
     return _distinct(found for name in names for found in _archives(kept_apart(name)))
@@ -183,6 +197,8 @@ def kind_of(names: Sequence[str]) -> Kind:
 
 
 def _kind_of(name: str) -> Kind:
+    if is_index(name):
+        return "archives"
     plain, choice = _chosen(name)
     if choice or plain_name(plain).endswith((*LIST_ENDINGS, *ARCHIVE_ENDINGS, *HTML_ENDINGS)):
         return "archives"
@@ -214,6 +230,8 @@ def path_of(inputs: Iterable[Input], archive: str) -> str:
     A page of a folder of HTML files is named with its folder.
     """
     for source in inputs:
+        if is_index(source.path):
+            return archive_location(archive, source.path)
         if source.name == archive:
             return source.path
         below = "" if source.name == "." else source.name + "/"
@@ -269,6 +287,9 @@ def _below(base: str, path: str) -> str:
 
 
 def _archives(name: str) -> Iterator[Input]:
+    if is_index(name):
+        yield from index_inputs(name)
+        return
     listed, choice = _chosen(name)
     if plain_name(listed).endswith(LIST_ENDINGS):
         for path, own in _drawn(_listed(listed), choice):
