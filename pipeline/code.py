@@ -17,7 +17,15 @@ from pathlib import Path
 from goldwash.filters.cache import cache_home
 
 PACKAGE = Path(__file__).resolve().parent.parent
-NO_OUTPUT = ("pipeline.engines", "pipeline.cli", "pipeline.inspect", "pipeline.export", "pipeline.flow", "pipeline.code")
+NO_OUTPUT = (
+    "pipeline.engines",
+    "pipeline.cli",
+    "pipeline.inspect",
+    "pipeline.export",
+    "pipeline.flow",
+    "pipeline.code",
+    "pipeline.by_source",
+)
 ROOMS = ("filters", "classifiers", "pipeline")
 
 

@@ -158,6 +158,12 @@ def _report(
         "notes": notes,
         **({"packed": packed} if packed else {}),
     }
+    alarms = [
+        {"stage": stage.name, **alarm}
+        for stage, report in zip(stages, reports, strict=True)
+        for alarm in report["facts"].get("sources", {}).get("alarms", ())
+    ]
+    found |= {"alarms": alarms} if alarms else {}
     searched = [_decontamination(report) for report in reports if report.get("stage") == "decontaminate"]
     return {**found, "decontamination": searched[-1]} if searched else found
 

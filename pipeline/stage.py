@@ -25,6 +25,7 @@ from goldwash import __version__
 from goldwash.errors import GoldwashError
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.jit import warm_up
+from goldwash.pipeline.by_source import by_source
 from goldwash.pipeline.code import code_digest
 from goldwash.pipeline.parameters import RecipeError, fits, kind_name, nearest, plain
 from goldwash.pipeline.report import Report
@@ -97,6 +98,10 @@ class Stage(ABC):
 
     def warm_up(self) -> None:  # noqa: B027  (a stage without kernels has nothing to warm_up)
         """Run the kernels on a short text, so that they are compiled before workers need them."""
+
+    def ranks_by(self) -> str:
+        """The column of kept documents by which it ranks, for the report by source; "" if it does not rank."""
+        return ""
 
     def notes(self) -> list[str]:
         """Lines that a user must read before this stage starts, such as that its model is a toy; also kept in its report."""
@@ -264,6 +269,7 @@ def finish(
         files |= marker["files"]
         lost.add(task, marker["facts"])
     clear_halves(out)
+    sources = by_source(out, files, inputs, stage.ranks_by())
     write_sealed(
         join(out, "report.json"),
         {
@@ -275,7 +281,7 @@ def finish(
             "versions": stage.versions(),
             "inputs": [{**i.to_dict(), "path": i.path.rstrip("/").rsplit("/", 1)[-1]} for i in inputs],
             "report": report.to_dict(),
-            "facts": {**lost.facts(), **(facts or {})},
+            "facts": {**lost.facts(), **(facts or {}), **({"sources": sources} if sources else {})},
             "notes": stage.notes(),
             "shards": {file: size for file, size in files.items() if "/" not in file},
             "others": {file: size for file, size in files.items() if "/" in file},

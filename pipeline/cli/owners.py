@@ -1,4 +1,4 @@
-"""``goldwash robots``: what owners of sites said, as a table for `--robots`."""
+"""What owners of sites said, and what a publisher says: ``goldwash robots`` and ``goldwash disclose``."""
 
 import shlex
 from typing import Annotated
@@ -42,3 +42,18 @@ def robots(
     show_steps([step])
     say()
     say(f"table: {out_folder}; honour it with: {command()} run RECIPE --robots {shlex.quote(out_folder)} ...")
+
+
+@app.command()
+def disclose(
+    run_folder: Annotated[str, typer.Argument(metavar="RUN", help="A finished run.")],
+    out_folder: Annotated[str, typer.Option("--out", help="The folder to write; by default RUN/disclosure.")] = "",
+) -> None:
+    """Write what a publisher needs: domains by bytes, dates, languages, opt-outs, personal data, rules."""
+    from goldwash.pipeline.inspect.disclosure import write_disclosure
+    from goldwash.pipeline.storage.locations import join
+
+    out = out_folder or join(run_folder, "disclosure")
+    facts = write_disclosure(run_folder, out)
+    say(f"{facts['documents']:,} documents of {facts['domains']:,} domains")
+    say(f"the page: {out}/disclosure.md; the facts: {out}/disclosure.json; every domain: {out}/domains.csv")

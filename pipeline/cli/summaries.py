@@ -69,11 +69,31 @@ def show_end(loaded: "Recipe", steps: "Sequence[Step]", folder: str, whole: bool
         say(f"the dataset: {folder}/dataset/part-*.parquet")
     say(f"why a page was dropped: {command} explain {shlex.quote(folder)} URL")
     say(f"the report, a page to look at: {command} report {shlex.quote(folder)}")
+    show_alarms(steps)
     for step in steps:
         for line in step.stage.notes():
             say(f"note: {line}")
     if loaded.name == "sample" and whole:
         say(f"on your own crawl: {command} run baseline --input 'crawl/*.warc.gz' --out runs/first")
+
+
+def show_alarms(steps: "Sequence[Step]") -> None:
+    """Print the sources of which a stage took far more than of the others, up to ten."""
+    from goldwash.pipeline.by_source import sentences
+    from goldwash.pipeline.storage.locations import join
+    from goldwash.pipeline.storage.sealed import read_sealed
+
+    told = []
+    for step in steps:
+        report = read_sealed(join(step.folder, "report.json")) or {}
+        told += sentences(step.stage.name, report.get("facts", {}).get("sources", {}))
+    for line in told[:MOST_ALARMS]:
+        say(f"alarm: {line}")
+    if len(told) > MOST_ALARMS:
+        say(f"alarm: {len(told) - MOST_ALARMS:,} more, in report.json of the stages, under facts.sources.alarms")
+
+
+MOST_ALARMS = 10
 
 
 def show_plan(loaded: "Recipe", inputs: "Sequence[Input]", folder: str, until: str | None, options: "Options") -> None:

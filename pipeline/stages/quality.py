@@ -121,6 +121,10 @@ class Quality(Stage):
         """The column that holds the scores of kept documents."""
         return self.column or self.named.score
 
+    def ranks_by(self) -> str:
+        """See `Stage`."""
+        return self.score_column
+
     @property
     def adds_column(self) -> bool:
         """Whether the scores become a column of the documents; False if they are one already."""
