@@ -16,6 +16,9 @@ left after the last step have every column of `columns_of`, even if there is non
 ``keep_lost: SIGNAL``   bounds the fraction of a marked signal lost since: ``(then - now) / then``, nan where then was 0
 
 ``as: NAME`` renames a rule in reports; the default is the name of its signal, column or edit.
+
+``for: [de, fr]`` restricts a step to documents that an earlier ``label: language`` (or a column ``language``) gives one of
+these languages; the others pass it. Its rule is called ``NAME.de+fr``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +57,8 @@ class Step:
     keep: Keep | None = None
     among: tuple[str, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
+    languages: tuple[str, ...] = ()
+    """The languages of the documents that it is for; empty: all."""
 
 
 def plan_of(steps: Sequence[Any]) -> tuple[Step, ...]:
@@ -91,14 +96,25 @@ def step_of(values: Mapping[str, Any]) -> Step:
     if len(verbs) != 1:
         raise RecipeError(f"a step needs exactly one of {', '.join(VERBS)}; found {dict(values)}")
     verb = verbs[0]
-    name, rest = str(values[verb]), {k: v for k, v in values.items() if k not in (verb, "as")}
+    name, rest = str(values[verb]), {k: v for k, v in values.items() if k not in (verb, "as", "for")}
+    languages = _languages(verb, values["for"]) if "for" in values else ()
     try:
         step = _MAKERS[verb](name, rest)
     except SignalError as error:
         raise RecipeError(str(error)) from error
     except TypeError as error:
         raise RecipeError(f"{verb} {name}: {error}") from error
+    if languages:
+        step = replace(step, languages=languages, rule=f"{step.rule}.{'+'.join(languages)}")
     return replace(step, rule=str(values["as"])) if "as" in values else step
+
+
+def _languages(verb: str, value: Any) -> tuple[str, ...]:
+    if verb == "label":
+        raise RecipeError("label: `for` restricts a step by a label, so the label itself is for all documents")
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(v, str) and v for v in value):
+        raise RecipeError(f"for is {value!r}; expected a list of languages, as [de, fr]")
+    return tuple(value)
 
 
 def _keep(name: str, rest: dict[str, Any]) -> Step:
@@ -332,6 +348,8 @@ def _labelled(step: Step, documents: Documents, values: npt.NDArray[Any]) -> npt
 
 def _take(step: Step, documents: Documents) -> Any:
     """Run one step on the remaining documents; returns the values that a keep tested."""
+    if step.languages:
+        return _take_for(step, documents)
     subject = step.subject
     if step.verb == "label":
         options = dict(step.options)
@@ -354,6 +372,60 @@ def _take(step: Step, documents: Documents) -> Any:
     assert step.keep is not None
     documents.drop(step.rule, step.keep.passes(values), values)
     return values
+
+
+def _take_for(step: Step, documents: Documents) -> Any:
+    """Run a step on the documents of its languages; the others pass unchanged."""
+    whole = replace(step, languages=())
+    chosen = np.isin(documents.column("language").astype(np.str_), step.languages)
+    own = np.flatnonzero(chosen)
+    columns = {name: values[own] for name, values in documents.columns.items()}
+    part = Documents(
+        documents.texts.take(own), documents.urls.take(own), documents.rows[own], columns, documents.table, documents.annotate
+    )  # fmt: skip
+    texts = part.texts
+    value = _take(whole, part) if len(own) else None
+    if documents.annotate:
+        for rule, values in part.annotations.items():
+            documents.annotations[rule] = _spread(values, own, len(chosen))
+        if not len(own) and step.keep is not None and not isinstance(step.subject, str):
+            documents.annotations[step.rule] = np.full(len(chosen), np.nan)
+    for name in part.columns.keys() - documents.columns.keys():
+        documents.columns[name] = _spread(part.columns[name], own, len(chosen))
+    if step.verb == "mark" and not len(own) and isinstance(step.subject, Signal):
+        documents.columns.setdefault(f"mark.{step.subject.name}", np.full(len(chosen), np.nan))
+    _add_counts(documents, part)
+    kept = np.isin(documents.rows[own], part.rows)
+    if part.texts is not texts and kept.any():
+        documents.texts = documents.texts.replace(own[kept], _packed(part.texts))
+    if not kept.all():
+        left = np.flatnonzero(~chosen | np.isin(documents.rows, part.rows))
+        documents.texts, documents.urls = documents.texts.take(left), documents.urls.take(left)
+        documents.rows = documents.rows[left]
+        documents.columns = {name: values[left] for name, values in documents.columns.items()}
+    return value
+
+
+def _add_counts(documents: Documents, part: Documents) -> None:
+    """Add what happened to some documents to what happened to all."""
+    documents.drops += part.drops
+    for counts, others in ((documents.dropped, part.dropped), (documents.edited, part.edited)):
+        for rule, count in others.items():
+            counts[rule] = counts.get(rule, Count()) + count
+    for name, number in part.notes.items():
+        documents.notes[name] = documents.notes.get(name, 0) + number
+
+
+def _packed(texts: Texts) -> Texts:
+    """The texts in a buffer of their own."""
+    return Texts.of(texts.to_arrow())
+
+
+def _spread(values: Any, rows: npt.NDArray[np.int64], size: int) -> Values:
+    """Values at some rows, nan at the others."""
+    out = np.full(size, np.nan)
+    out[rows] = values
+    return out
 
 
 def _take_column(step: Step, name: str, documents: Documents) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,7 @@ from goldwash.filters.signals import PROVIDERS, Edit, Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.failing import naming_document
 from goldwash.pipeline.optouts.table import table_digest
+from goldwash.pipeline.recipes.fineweb2 import expanded
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, finish, stage_of, tasks_for
@@ -56,6 +57,11 @@ class Heuristics(Stage):
 
     def __post_init__(self) -> None:
         _ = self.plan
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Self:
+        """See `Stage`; settings of FineWeb2 become steps, so that no worker reads their files."""
+        return super().of({**config, "steps": expanded(config["steps"])} if "steps" in config else config)
 
     @cached_property
     def plan(self) -> tuple[Step, ...]:
