@@ -132,13 +132,13 @@ def _extract() -> Any:
     return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
-def crawl_of(archive: str | None) -> str:
-    """The crawl that an archive is of, from its path; "" where the path has none.
+def crawl_of(archive: object) -> str:
+    """The crawl that an archive is of, from its path; "" where the path has none, and for what is no path.
 
     >>> crawl_of("crawl-data/CC-MAIN-2024-10/segments/1/warc/a.warc.gz"), crawl_of("crawl-data/CC-NEWS/2024/03/a.warc.gz")
     ('CC-MAIN-2024-10', 'CC-NEWS/2024/03')
     """
-    parts = (archive or "").split("/")
+    parts = archive.split("/") if isinstance(archive, str) else []
     for n, part in enumerate(parts[:-1]):
         if part == "CC-NEWS":
             return "/".join(parts[n : n + 3])

@@ -116,6 +116,7 @@ def test_names() -> None:
     assert crawl_of("https://x.org/crawl-data/CC-SUPPLEMENTAL-2026-22/a.gz") == "CC-SUPPLEMENTAL-2026-22"
     assert crawl_of("CC-MAIN-20240101.warc.gz") == ""
     assert crawl_of(None) == ""
+    assert crawl_of(7) == ""  # a user's own column of that name
 
 
 def test_shards_without_urls_or_documents(tmp_path: Path) -> None:
