@@ -65,7 +65,7 @@ def _state(run: Run) -> Iterator[Worry]:
             yield Worry(98, "no document is left", "Every document was dropped; the funnel shows where.", "funnel")
         elif run.finished and run.ledger.kept < FEW_DOCUMENTS:
             yield Worry(
-                30, f"only {run.ledger.kept:,} documents are left",
+                30, f"only {run.ledger.kept:,} document{'s are' if run.ledger.kept != 1 else ' is'} left",
                 "Shares of rules and hosts are uncertain at this size, and thresholds that depend on the run move with it.",
                 "funnel",
             )  # fmt: skip

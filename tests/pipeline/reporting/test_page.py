@@ -20,7 +20,6 @@ from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import read_json
 from tests.pipeline.conftest import here, shard
 from tests.support.hostile import HOSTILE, documents
-from tests.support.processes import goldwash
 
 RECIPE = """
 stages:
@@ -207,14 +206,18 @@ def test_a_shard_that_is_gone_is_named(sample_run: Path, tmp_path: Path) -> None
     assert "684 read" in text
 
 
-def test_a_plug_in_that_is_gone_costs_its_values_alone(tmp_path: Path) -> None:
+def test_a_plug_in_is_measured_after_its_file_has_gone(tmp_path: Path) -> None:
+    """A run holds the source of its plug-ins; one whose module is not installed here costs its values alone."""
     plug_in = tmp_path / "mine.py"
     plug_in.write_text(PLUG_IN)
     recipe = f"use: [{plug_in}]\nstages:\n  - heuristics:\n      steps:\n        - {{keep: vowels_here, min: 1}}\n"
     run = ran(tmp_path, ["a a", "b"], recipe)
     plug_in.unlink()
-    made = goldwash("report", run, cwd=tmp_path).stdout.strip()  # this process has the signal still
-    text = Reader(Path(made).read_text()).text
+    assert "all 2 documents that the stage read" in Reader(page(facts_of(str(run)))).text
+    file = next(run.glob("0*/report.json"))
+    held = json.loads(file.read_text())
+    file.write_text(json.dumps({**held, "config": {**held["config"], "use": ["no_such_module_anywhere"]}}))
+    text = Reader(page(facts_of(str(run)))).text
     assert "could not be measured again" in text
     assert "2 read = 1 kept + 1 dropped" in text
 
