@@ -20,12 +20,17 @@ import numpy as np
 import tldextract
 
 from goldwash.pipeline.html import main_content as content
+from goldwash.pipeline.html.containers import GRID, LIST
+from goldwash.pipeline.html.decoding import unescaped
+from goldwash.pipeline.html.segments import END, START
 from tests.extraction import WORD, Known, Scores, mean_scores, score
 
 TREES, LEAVES, RATE, LEAST = 60, 31, 0.12, 200
 """Trees, leaves per tree, learning rate, minimum number of blocks per leaf."""
 BOUND = -0.8
 """Log odds above which a block is kept. Below 0, because lost text costs a page's score more than kept boilerplate."""
+RARE = -0.5
+"""The power of the number of pages of a kind that multiplies the weight of each."""
 FOLDS = 5
 DOMAINS = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 """Registered domains by the list in tldextract's wheel, without a network."""
@@ -39,25 +44,38 @@ class Blocks:
     """A page's text, its blocks, their features ``float32[M, B]``, their word counts, and their labels (NaN: unknown)."""
 
     known: Known
-    text: Any
-    blocks: Any
+    page: content.Page
     measures: Any
     words: Any
     right: Any
 
     def shown(self, odds: Any, bound: float = BOUND) -> str:
-        """The text of the blocks whose log odds are over a bound."""
-        return content.shown(self.text, self.blocks, odds > bound)
+        """The text of the blocks that are kept, given their log odds."""
+        return self.page.shown(self.page.kept(odds, bound))
 
 
 def blocks_of(known: Known) -> Blocks:
     """A page's blocks with their features and labels."""
-    text, blocks, measures = content.measured(known.html.encode("utf-8", "replace"))
-    texts = [content.shown(text, row[None, :], np.ones(1, np.bool_)).lower() for row in blocks]
+    page = content.Page.of(known.html.encode("utf-8", "replace"))
+    texts = [unescaped(page.text[row[START] : row[END]].tobytes().decode()).lower() for row in page.blocks]
     words = [WORD.findall(each) for each in texts]
     counts = np.array([len(each) for each in words], np.int64)
     right = _by_words(words, known.text) if known.text is not None else _by_segments(texts, known)
-    return Blocks(known, text, blocks, measures, counts, right)
+    if known.neutral:
+        right[(right == 0) & (_by_words(words, known.neutral) > 0)] = np.nan
+    return Blocks(known, page, page.measures(), counts, _by_containers(page, counts, right))
+
+
+def _by_containers(page: content.Page, words: Any, right: Any) -> Any:
+    """The labels, those of a container's blocks made equal: most of its labelled words decide."""
+    right = right.copy()
+    for first, last, _, kind in page.spans:
+        if kind in (GRID, LIST) and last > first:
+            known = ~np.isnan(right[first:last])
+            weights = words[first:last][known]
+            if weights.sum():
+                right[first:last][known] = float(right[first:last][known] @ weights > weights.sum() / 2)
+    return right
 
 
 def _by_words(words: Sequence[Sequence[str]], truth: str) -> Any:
@@ -90,7 +108,7 @@ def fitted(pages: Iterable[Blocks]) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     pages = [page for page in pages if page.known.type != "recipe"]
-    counts = Counter(page.known.type for page in pages)
+    counts = Counter(_kind(page.known) for page in pages)
     measures, right, weights = [], [], []
     for page in pages:
         use = ~np.isnan(page.right) & (page.words > 0)
@@ -99,13 +117,18 @@ def fitted(pages: Iterable[Blocks]) -> Any:
         weight = page.words[use] ** 0.7
         measures.append(page.measures.T[use])
         right.append(page.right[use])
-        weights.append(weight / weight.sum() * counts[page.known.type] ** -0.3)
+        weights.append(weight / weight.sum() * counts[_kind(page.known)] ** RARE)
     weight = np.concatenate(weights)
     forest = HistGradientBoostingClassifier(
         max_iter=TREES, max_leaf_nodes=LEAVES, learning_rate=RATE, min_samples_leaf=LEAST, l2_regularization=1.0, max_bins=63,
         early_stopping=False, random_state=0,
     )  # fmt: skip
     return forest.fit(np.concatenate(measures), np.concatenate(right), sample_weight=weight / weight.mean())
+
+
+def _kind(known: Known) -> str:
+    """The kind of page by which weights are balanced: its type, or its collection for the further ones."""
+    return known.type if known.collection == "pages" else known.collection
 
 
 def _elsewhere(page: Blocks) -> bool:
@@ -163,12 +186,12 @@ def unseen(pages: Sequence[Blocks], by_set: bool = False, folds: int = FOLDS) ->
     parts = [fold_of(pages, fold) for fold in range(folds)]
     if by_set:
         parts = [[n for n, page in enumerate(pages) if set_of(page.known) == name] for name in SETS]
-    odds: list[Any] = [np.full(len(page.blocks), -np.inf) for page in pages]
+    odds: list[Any] = [np.full(len(page.words), -np.inf) for page in pages]
     for part in parts:
         away = set(part)
         forest = fitted(page for n, page in enumerate(pages) if n not in away)
         for n in part:
-            if len(pages[n].blocks):
+            if len(pages[n].words):
                 odds[n] = forest.decision_function(pages[n].measures.T)
     return odds
 

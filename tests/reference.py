@@ -712,19 +712,19 @@ def html_of(tree: tuple[str, Any]) -> str:
 
 
 class BlockReader(HTMLParser):
-    """The blocks of a well-formed page: its text by block-level tags, a mark after each character that is in a link."""
+    """The blocks of a well-formed page; with each character, whether it is in a link, and whether it is preformatted."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
-        self.blocks: list[list[tuple[str, bool]]] = [[]]
+        self.blocks: list[list[tuple[str, bool, bool]]] = [[]]
         self.open: list[str] = []
         self.link = 0
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         if tag in BLOCK_TAGS:
-            self.blocks.append([])
             if self.open[-1:] == ["p"]:
                 self.open.pop()
+            self.part(tag)
             above = [n for n, other in enumerate(self.open) if other not in ("div", "p")][-1:]
             if tag == "li" and above and self.open[above[0]] == "li":
                 del self.open[above[0] :]
@@ -736,23 +736,34 @@ class BlockReader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag in BLOCK_TAGS:
-            self.blocks.append([])
             if tag in self.open:
                 del self.open[len(self.open) - 1 - self.open[::-1].index(tag) :]
+            self.part(tag)
             if self.link > len(self.open) + 1:
                 self.link = 0
         elif tag == "a":
             self.link = 0
 
+    def part(self, tag: str) -> None:
+        """Begin a block, or a line in preformatted text."""
+        if (
+            "pre" not in self.open
+            or tag not in ("div", "p", "ul", "li")
+            or not any(c not in " \n" for c, *_ in self.blocks[-1])
+        ):
+            self.blocks.append([])
+        elif self.blocks[-1][-1][0] != "\n":
+            self.blocks[-1].append(("\n", False, True))
+
     def handle_data(self, data: str) -> None:
         preformatted = "pre" in self.open
         for c in data:
             kept = " " if c in "\u00a0\t\r" or (c == "\n" and not preformatted) else c
-            if preformatted or kept != " " or self.blocks[-1][-1:] not in ([], [(" ", False)], [(" ", True)]):
-                self.blocks[-1].append((kept, bool(self.link)))
+            if preformatted or kept != " " or (self.blocks[-1] and self.blocks[-1][-1][0] != " "):
+                self.blocks[-1].append((kept, bool(self.link), preformatted))
 
     def handle_entityref(self, name: str) -> None:
-        self.blocks[-1].append((f"&{name};", bool(self.link)))
+        self.blocks[-1].append((f"&{name};", bool(self.link), "pre" in self.open))
 
 
 def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
@@ -762,11 +773,11 @@ def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
     reader.close()
     found = []
     for block in reader.blocks:
-        text = "".join(c for c, _ in block)
+        text = "".join(c for c, *_ in block)
         inner = [each for each in block if each[0] not in " \n"]
         if not inner:
             continue
-        shown = text.strip(" \n")
+        shown = (re.sub(r"^(?: *\n)+", "", text) if block[0][2] else text.lstrip(" \n")).rstrip(" \n")
         ideographs = re.compile("[\u4000-\u9fff]")
         words = shown.split()
         found.append(
@@ -774,10 +785,10 @@ def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
                 shown,
                 sum(len(ideographs.findall(word)) + bool(ideographs.sub("", word)) for word in words),
                 len(inner),
-                sum(linked for _, linked in inner),
-                sum(c in ".!?\u3002" for c, _ in inner),
-                sum(c in ",\u3001\uff0c" for c, _ in inner),
-                sum(c in "0123456789" for c, _ in inner),
+                sum(linked for _, linked, _ in inner),
+                sum(c in ".!?\u3002" for c, *_ in inner),
+                sum(c in ",\u3001\uff0c" for c, *_ in inner),
+                sum(c in "0123456789" for c, *_ in inner),
                 sum("A" <= word[0] <= "Z" for word in words),
             )
         )
@@ -793,7 +804,7 @@ def measures(blocks: list[list[int]], elements: list[list[int]]) -> list[list[fl
     from goldwash.pipeline.html.segments import BITS, KEYWORDS, WITHIN
 
     element, before, words, characters, linked, stops, commas, digits, capitals, bullet, lines_, links = range(2, 14)
-    parent, tag, inside, called, level = range(5)
+    parent, tag, inside, called, level, _ = range(6)
 
     def line_of(e: int) -> list[int]:
         return [e, *(line_of(elements[e][parent]) if elements[e][parent] >= 0 else [])]

@@ -10,7 +10,8 @@ from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.storage.inputs import find_archives, find_shards
-from tests.extraction import Known, digest, known_pages, measured, score
+from tests.extraction import Known, digest, judging_pages, known_pages, measured, score, structure_table
+from tests.support.made_pages import made_pages
 
 DIGEST = "9156fd6c7321967c"
 """Digest of the pages on which the floors were measured."""
@@ -78,6 +79,38 @@ def test_early_rules_lose_at_most_one_page_per_thousand(real: Path, tmp_path: Pa
     assert len(whole - early) <= len(whole) / 1000
     assert report.dropped["language"].documents > 900
     assert report.dropped["fasttext_word_count"].documents > 30
+
+
+# --- structure
+
+STRUCTURE = {
+    "word F1": 0.92, "rows kept": 0.93, "rows on one line": 0.86, "head rows kept": 0.94, "<pre> whole": 0.97,
+    "<pre> with lines and indents": 0.95, "list items kept": 0.90, "h1 kept": 0.93, "formulas kept": 0.92,
+}  # fmt: skip
+CEILINGS = {"torn tables": 0.05, "torn lists": 0.04, "threads half kept": 0.14}
+"""Bounds for blocks on the pages that the forest is not fitted to (`tests.extraction.judging_pages`), measured 2026-11."""
+
+
+@pytest.mark.real
+def test_blocks_keeps_structure_and_is_better_than_resiliparse(real: Path) -> None:
+    judging = judging_pages(real)
+    found = structure_table(judging, {name: extractor_of(name) for name in ("blocks", "resiliparse")})
+    ours, theirs = found["blocks"], found["resiliparse"]
+    assert {name: round(value, 3) for name, value in ours.items() if value < STRUCTURE.get(name, 0)} == {}
+    assert {name: round(value, 3) for name, value in ours.items() if value > CEILINGS.get(name, 1)} == {}
+    assert ours["word F1"] > theirs["word F1"] + 0.05
+    assert ours["rows on one line"] > theirs["rows on one line"]
+    assert ours["torn tables"] <= theirs["torn tables"]
+
+
+def test_blocks_keeps_the_structure_of_pages_of_our_own() -> None:
+    """Without the private folder: five layouts around one article, and resiliparse on the same pages."""
+    pages = made_pages()
+    found = structure_table(pages, {name: extractor_of(name) for name in ("blocks", "resiliparse")})
+    ours = found["blocks"]
+    assert {name: round(value, 3) for name, value in ours.items() if value < 0.99 and name not in CEILINGS} == {}
+    assert [ours[name] for name in ("torn tables", "torn lists", "threads half kept")] == [0, 0, 0]
+    assert ours["word F1"] >= found["resiliparse"]["word F1"]
 
 
 # --- the score itself, and extractors by name

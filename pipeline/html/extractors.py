@@ -11,7 +11,7 @@ from typing import Any
 from resiliparse.extract.html2text import extract_plain_text
 
 from goldwash.errors import GoldwashError
-from goldwash.pipeline.html.main_content import content, model_id
+from goldwash.pipeline.html.main_content import Content, content, model_id
 
 Extractor = Callable[[Any], str]
 
@@ -58,14 +58,22 @@ EXTRACTORS: dict[str, Extractor] = {
     "trafilatura": trafilatura,
 }
 """Extractors by name; ``blocks`` is goldwash's own (`pipeline.html.main_content`)."""
-OF_UTF8 = (content,)
-"""Extractors that are given a page's bytes in UTF-8 instead of its characters, which saves decoding."""
+OF_UTF8 = (Content,)
+"""Kinds of extractors that are given a page's bytes in UTF-8 instead of its characters, which saves decoding."""
 
 
-def extractor_of(name: str) -> Extractor:
-    """An extractor by name; raises `ExtractorError` if there is none of that name or its package is not installed."""
+def extractor_of(name: str, **options: Any) -> Extractor:
+    """An extractor by name, ``blocks`` with options of `main_content.Content`.
+
+    Raises `ExtractorError` if none has that name, its package is not installed, or an option other than its default is given to
+    another extractor than ``blocks``.
+    """
     if name not in EXTRACTORS:
         raise ExtractorError(f"no extractor is called {name!r}: known: {', '.join(EXTRACTORS)}")
+    if name == "blocks":
+        return Content(**options)
+    if changed := [option for option, value in options.items() if value != getattr(content, option)]:
+        raise ExtractorError(f"{', '.join(changed)}: an option of the extractor blocks; extractor is {name}")
     if name == "trafilatura":
         trafilatura("<p>")
     return EXTRACTORS[name]

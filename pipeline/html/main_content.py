@@ -16,19 +16,20 @@ Statistics 2001). `tests.content` fits it to pages whose text is known; docs/ext
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from resiliparse.extract.html2text import extract_plain_text
 
 from goldwash.filters.bits import lowest
 from goldwash.filters.jit import inline, kernel
+from goldwash.pipeline.html.containers import COMMENTS, SHARE_TABLE, chosen, spans_of
 from goldwash.pipeline.html.decoding import unescaped
+from goldwash.pipeline.html.forms import HEADING_LEVELS, places_of, written
 from goldwash.pipeline.html.segments import (
-    A_CELL,
-    A_LINE,
-    A_PARAGRAPH,
     BEFORE,
     BITS,
     BULLET,
@@ -37,8 +38,8 @@ from goldwash.pipeline.html.segments import (
     CHARACTERS,
     COMMAS,
     DIGITS,
+    DOES,
     ELEMENT,
-    END,
     INSIDE,
     KEYWORDS,
     LEVEL,
@@ -46,13 +47,12 @@ from goldwash.pipeline.html.segments import (
     LINKED,
     LINKS,
     PARENT,
-    START,
     STOPS,
     TAG,
     WITHIN,
     WORDS,
     P,
-    blocks_of,
+    read,
 )
 
 MODEL = Path(__file__).with_name("main_content.json")
@@ -65,6 +65,8 @@ NEAR = (-2, -1, 1, 2)
 AROUND = 4
 """Blocks before and after that are summed into one feature."""
 ANCESTORS = 4
+BEST = 1.5
+"""Log odds below those of a page's best block from which blocks are kept as a fallback."""
 FAR = 31.0
 """Distance to something that does not exist."""
 MEASURES = (
@@ -292,39 +294,6 @@ def odds(measured: Any, firsts: Any, column: Any, bound: Any, leaves: Any, value
     return out
 
 
-@kernel
-def joined(text: Any, blocks: Any, kept: Any) -> Any:
-    """The text of the kept blocks: ``uint8[bytes]``."""
-    size = 0
-    for i in range(len(blocks)):
-        size += blocks[i, END] - blocks[i, START] + 6
-    out = np.empty(size, np.uint8)
-    n, before = 0, 0
-    for i in range(len(blocks)):
-        gap = blocks[i, BEFORE]
-        if before == 0:
-            before = gap
-        elif before != gap:
-            before = A_PARAGRAPH if A_PARAGRAPH in (before, gap) else A_LINE
-        if not kept[i]:
-            continue
-        if n:
-            out[n] = 9 if before == A_CELL else 10
-            n += 1
-            if before == A_PARAGRAPH:
-                out[n] = 10
-                n += 1
-        before = 0
-        if blocks[i, BULLET]:
-            for c in (0xE2, 0x80, 0xA2, 0x20):
-                out[n] = c
-                n += 1
-        for at in range(blocks[i, START], blocks[i, END]):
-            out[n] = text[at]
-            n += 1
-    return out[:n]
-
-
 @cache
 def model() -> tuple[float, tuple[Any, ...]]:
     """The bound on the log odds, and the forest."""
@@ -360,29 +329,83 @@ def forest(told: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def model_id() -> str:
     """The extractor's version: twelve digits of a hash of the model and of the code that uses it."""
-    files = (MODEL, *(MODEL.with_name(name) for name in ("segments.py", "main_content.py", "visible_text.py")))
+    code = ("segments.py", "formulas.py", "containers.py", "forms.py", "main_content.py", "visible_text.py")
+    files = (MODEL, *(MODEL.with_name(name) for name in code))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-def measured(page: bytes | memoryview) -> tuple[Any, Any, Any]:
-    """A page's text, its blocks (`pipeline.html.segments`) and their features."""
-    text, blocks, elements = blocks_of(page)
-    sums = sum_elements(blocks, elements)
-    return text, blocks, measure_blocks(blocks, elements, sums, *like_blocks(blocks, elements), BITS, len(MEASURES))
+@dataclass(frozen=True)
+class Page:
+    """A page as it was read: its bytes in UTF-8, and what `segments.read` and `containers.spans_of` found in them."""
+
+    html: Any
+    text: Any
+    blocks: Any
+    elements: Any
+    links: Any
+    spans: Any
+
+    @classmethod
+    def of(cls, html: bytes | memoryview, links: bool = False, dollars: bool = False) -> "Page":
+        """Read a page; ``links``: note where links are; ``dollars``: write formulas between dollars."""
+        text, blocks, elements, found = read(html, links, dollars)
+        return cls(np.frombuffer(html, np.uint8), text, blocks, elements, found, spans_of(blocks, elements, DOES, BITS))
+
+    def measures(self) -> Any:
+        """The features (`MEASURES`) of the blocks, ``float32[measures, B]``."""
+        sums = sum_elements(self.blocks, self.elements)
+        groups = like_blocks(self.blocks, self.elements)
+        return measure_blocks(self.blocks, self.elements, sums, *groups, BITS, len(MEASURES))
+
+    def kept(self, odds: Any, bound: float, comments: str = "judged", captions: bool = True) -> Any:
+        """Which blocks are kept, ``bool[B]``, given their log odds."""
+        policy = COMMENTS[comments]
+        return chosen(self.blocks, self.elements, self.spans, odds, bound, SHARE_TABLE, DOES, policy, captions)
+
+    def shown(self, kept: Any, markdown: bool = False) -> str:
+        """The text of the kept blocks, with character references decoded."""
+        places = places_of(self.html, self.elements, self.spans, DOES, HEADING_LEVELS)
+        links = self.links if markdown else self.links[:0]
+        found = written(self.html, self.text, self.blocks, self.elements, links, self.spans, places, kept, DOES, markdown)
+        decoded = found.tobytes().decode()
+        return unescaped(decoded) if "&" in decoded else decoded
 
 
-def shown(text: Any, blocks: Any, kept: Any) -> str:
-    """The text of the kept blocks, with character references decoded."""
-    found = joined(text, blocks, kept).tobytes().decode()
-    return unescaped(found) if "&" in found else found
+@dataclass(frozen=True)
+class Content:
+    """An extractor of main content: a function from a page's HTML, characters or bytes in UTF-8, to its text.
 
-
-def content(page: str | bytes | memoryview) -> str:
-    """The main content of a page (characters, or bytes in UTF-8); "" if no block is content.
-
-    >>> content("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, so that the gold lay in the bend.</p>")
+    >>> Content()("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, so that the gold lay in the bend.</p>")
     'The river bent here & slowed, so that the gold lay in the bend.'
     """
-    text, blocks, measures = measured(page.encode("utf-8", "replace") if isinstance(page, str) else page)
-    bound, trees = model()
-    return shown(text, blocks, odds(measures, *trees) > bound)
+
+    form: Literal["plain", "markdown"] = "plain"
+    """The text's form (`pipeline.html.forms`)."""
+    links: bool = False
+    """Write links as ``[text](address)``, only in Markdown."""
+    formulas: Literal["brackets", "dollars"] = "brackets"
+    r"""Delimiters of TeX: ``\( \)`` and ``\[ \]``, or ``$`` and ``$$``."""
+    comments: Literal["judged", "all", "none"] = "judged"
+    """Comment threads: each as a whole as the model judges it, all of them, or none."""
+    captions: bool = True
+    """Keep captions of figures that the model takes for content."""
+    fallback: Literal["none", "best", "resiliparse"] = "none"
+    """What a page gets in which no block is content: nothing, its best blocks, or resiliparse's text."""
+
+    def __call__(self, html: str | bytes | memoryview) -> str:
+        """The main content of a page; "" if there is none."""
+        utf8 = html.encode("utf-8", "replace") if isinstance(html, str) else html
+        markdown = self.form == "markdown"
+        page = Page.of(utf8, self.links and markdown, self.formulas == "dollars")
+        bound, trees = model()
+        found = odds(page.measures(), *trees)
+        kept = page.kept(found, bound, self.comments, self.captions)
+        if not kept.any() and self.fallback != "none" and len(found):
+            if self.fallback == "resiliparse":
+                return str(extract_plain_text(bytes(utf8).decode("utf-8", "replace"), main_content=True))
+            kept = page.kept(found, float(found.max()) - BEST, self.comments, self.captions)
+        return page.shown(kept, markdown)
+
+
+content = Content()
+"""The extractor ``blocks`` with its default options."""

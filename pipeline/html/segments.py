@@ -4,9 +4,12 @@ Invariants:
 
 - One pass over the bytes with a stack of open elements, without a tree. Time is linear in the page's length.
 - All text that a page can show is in a block, including text that is hidden until a script runs. The contents of scripts,
-  styles, drawings, media, text fields and lists of options are not.
-- White space is collapsed; in ``<pre>`` it is kept after a block's first character. ``<br>`` is a new line, and two of them
-  start a new block.
+  styles, drawings, media, text fields and lists of options are not, nor are short ``aria-hidden`` spans (icons, separators)
+  and the link on a heading that points to itself ("¶").
+- White space is collapsed; in ``<pre>`` it is kept, from the indent of a block's first line to its last character. ``<br>`` is
+  a new line, and two of them start a new block.
+- Preformatted text is one block: lines, items and rows inside it begin a new line, and a cell of line numbers is left out.
+- A formula is in the text once, as TeX between delimiters (`pipeline.html.formulas`), however often the page has it.
 - Character references are kept, except those for white space.
 - Elements end as in HTML: a paragraph at a tag that it cannot contain; an item, cell or row where the next one begins. Nothing
   is closed across the table that it is in.
@@ -20,16 +23,34 @@ import numpy as np
 
 from goldwash.filters.cut import Bytes
 from goldwash.filters.jit import inline, kernel
+from goldwash.pipeline.html.formulas import (
+    DEEP,
+    FAR,
+    MATH_TAG,
+    formula_image,
+    math_in,
+    on_its_own,
+    renders,
+    script_formula,
+    source_follows,
+    span_end,
+    tex_of,
+    write_math,
+    write_tex,
+)
 from goldwash.pipeline.html.visible_text import closing, comment_end, name_at, tag_end
 
 DEPTH = 512
 """Open elements that are tracked."""
 MOST_BLOCKS, MOST_ELEMENTS = 1 << 16, 1 << 17
 
-SKIP, VOID, PARAGRAPH, LINE, CELL, ROW, PRE, ITEM, LINK, BREAK, TABLE, INLINE, LOOSE = (1 << n for n in range(13))
+SKIP, VOID, PARAGRAPH, LINE, CELL, ROW, PRE, ITEM, LINK, BREAK, TABLE, INLINE, LOOSE, STAYS, MATH, IMAGE, SPAN = (
+    1 << n for n in range(17)
+)
 """Effects of a tag, as bits: its content is skipped; it has none (void); it begins a paragraph, line, cell or row; it is
 preformatted text, a list item, a link, a line break or a table; it does not close a paragraph (inline); a new list item
-closes the previous one across it (loose)."""
+closes the previous one across it (loose); in preformatted text it begins a line, not a block (stays); it is MathML, an image
+or a span, and may hold a formula."""
 WITHIN = (
     "article", "main", "nav", "header", "footer", "aside", "form", "table", "ul", "ol", "li", "dl", "dt", "blockquote",
     "figure", "pre", "p", "h1", "h2", "h4", "section", "td", "th", "button", "address", "details", "noscript", "hidden",
@@ -54,7 +75,10 @@ def _tags() -> dict[str, tuple[int, str]]:
     tags |= {"li": (LINE | ITEM, "li"), "dt": (LINE | ITEM, "dt"), "dd": (LINE | ITEM, "dt")}
     tags |= {"table": (PARAGRAPH | TABLE, "table"), "td": (CELL, "td"), "th": (CELL, "th")}
     tags |= {name: (ROW, "table") for name in ("tr", "thead", "tbody", "tfoot", "colgroup")}
-    return tags | {"a": (LINK, ""), "br": (BREAK, ""), "hr": (PARAGRAPH | VOID, "")}
+    tags |= {"a": (LINK, ""), "br": (BREAK, ""), "hr": (PARAGRAPH | VOID, "")}
+    stay = "div p ul ol li dl dt dd table tr thead tbody tfoot colgroup td th button center"
+    tags |= {name: (tags[name][0] | STAYS, tags[name][1]) for name in stay.split()}
+    return tags | {"math": (MATH, ""), "img": (IMAGE, ""), "span": (SPAN, "")}
 
 
 TAGS = _tags()
@@ -103,9 +127,10 @@ KEYWORDS = (
 )
 """Words in class, id, role and itemprop attributes, in groups of one bit each: authors' names for parts of a page."""
 
-CLASSES, STYLE, UNSHOWN = 1, 2, 3
-"""Kinds of attributes: words that name the element, its style, a mark that it is not shown."""
+CLASSES, STYLE, UNSHOWN, UNREAD = 1, 2, 3, 4
+"""Kinds of attributes: words that name the element, its style, a mark that it is not shown, or not read out if it is true."""
 ATTRIBUTES = {"class": CLASSES, "id": CLASSES, "role": CLASSES, "itemprop": CLASSES, "style": STYLE, "hidden": UNSHOWN}
+ATTRIBUTES |= {"aria-hidden": UNREAD}
 SLOT_BITS = 10
 """A table of names has ``2 ** SLOT_BITS`` slots."""
 
@@ -133,17 +158,26 @@ WORD_TABLE = table({word: n for n, line in enumerate(KEYWORDS) for word in line.
 DOES = np.array([does for does, _ in TAGS.values()], np.int64)
 BITS = np.array([1 << WITHIN.index(bit) if bit else 0 for _, bit in TAGS.values()], np.int64)
 HIDDEN = 1 << WITHIN.index("hidden")
-HTML, P, UL, TR, SVG, ENDLESS = *(NAMES.index(name) for name in ("html", "p", "ul", "tr", "svg")), 2
+HEADINGS = sum(1 << WITHIN.index(name) for name in ("h1", "h2", "h4"))
+HTML, P, UL, TR, SVG, SCRIPT, MATHML, ENDLESS = (
+    *(NAMES.index(name) for name in ("html", "p", "ul", "tr", "svg", "script", "math")), 2,
+)  # fmt: skip
 """Tags by number. The first `ENDLESS` of `NAMES` hide everything that follows if they are not closed."""
 
 START, END, ELEMENT, BEFORE, WORDS, CHARACTERS, LINKED, STOPS, COMMAS, DIGITS, CAPITALS, BULLET, LINES, LINKS = range(14)
 """A block's columns: start and end in the text; element; the gap before it; counts of words (each ideograph is one, and each
 other run between spaces), characters (a reference is one), characters in links, full stops, commas, digits and words that begin
-with a capital; whether it begins an item of a bulleted list; counts of ``<br>`` and of links."""
+with a capital; whether it begins an item of a bulleted list; counts of line breaks inside it and of links."""
 A_LINE, A_PARAGRAPH, A_CELL = 1, 2, 3
 """The gap between two blocks; 0 before the first block."""
-PARENT, TAG, INSIDE, CALLED, LEVEL = range(5)
-"""An element's columns: its parent's row (-1 for the page itself), its tag, its `WITHIN` and `KEYWORDS` bits, its depth."""
+PARENT, TAG, INSIDE, CALLED, LEVEL, SOURCE = range(6)
+"""An element's columns: its parent's row (-1 for the page itself), its tag, its `WITHIN` and `KEYWORDS` bits, its depth, where
+its tag begins in the page (-1 for the page itself)."""
+LINK_START, LINK_END, LINK_SOURCE = range(3)
+"""A link's columns: where its text begins and ends, where its tag begins in the page."""
+MOST_LINKS = 1 << 16
+NEAR_SPAN = 256
+"""Bytes within which an ``aria-hidden`` span must end to be left out: icons and separators, not what a page is about."""
 
 
 FIELD_BITS, RUN = 12, 4000
@@ -264,6 +298,8 @@ def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any
             hidden = hidden or unshown(html, start, stop)
         elif kind == UNSHOWN:
             hidden = True
+        elif kind == UNREAD:
+            hidden = hidden or (start < stop and html[start] | 32 == 116)
     return end, mask, hidden
 
 
@@ -389,61 +425,184 @@ def ended(elements: Any, stack: Any, depth: int, tag: int, does: Any) -> int:
     return depth
 
 
+@inline
+def points_to_itself(html: Bytes, at: int, end: int, heading: bool) -> int:
+    """Where the content of a link ends if it is only a mark of a heading's own address ("¶"; "#" in a heading); else ``at``."""
+    if at + 4 < end and html[at] == 0xC2 and html[at + 1] == 0xB6 and html[at + 2] == 60 and html[at + 3] == 47:
+        return at + 2
+    if at + 8 < end and html[at] == 38 and html[at + 1] == 112 and html[at + 5] == 59 and html[at + 6] == 60:  # &para;
+        return at + 6
+    if at + 5 < end and html[at] == 0xEF and html[at + 1] == 0x83 and html[at + 2] == 0x81 and html[at + 3] == 60:
+        return at + 3
+    if heading and at + 3 < end and html[at] == 35 and html[at + 1] == 60 and html[at + 2] == 47:
+        return at + 1
+    return at
+
+
+@inline
+def only_digits(text: Bytes, at: int, end: int) -> bool:
+    """Whether text is a line number: digits and spaces, or nothing."""
+    while at < end:
+        if not (48 <= text[at] <= 57 or text[at] <= 32):
+            return False
+        at += 1
+    return True
+
+
+@inline
+def same(text: Bytes, a: int, b: int, length: int) -> bool:
+    """Whether two pieces of text are equal."""
+    for k in range(length):
+        if text[a + k] != text[b + k]:
+            return False
+    return True
+
+
 @kernel
 def read_blocks(
-    html: Bytes, tags: Any, numbers: Any, does: Any, bits: Any, names: Any, kinds: Any, keys: Any, groups: Any
-) -> Any:
-    """The text ``uint8[bytes]``, the blocks ``int64[B, 14]``, the elements ``int64[E, 5]``, parents before their children."""
+    html: Bytes, tags: Any, numbers: Any, does: Any, bits: Any, names: Any, kinds: Any, keys: Any, groups: Any,
+    with_links: bool, dollars: bool,
+) -> Any:  # fmt: skip
+    """The text ``uint8[bytes]``, blocks ``int64[B, 14]``, elements ``int64[E, 6]``, parents first, and links ``int64[L, 3]``.
+
+    ``with_links``: note where links are; without it, L is 0. ``dollars``: formulas are in $ instead of ``\\( \\)``.
+    """
     end = len(html)
     out = np.empty(end + 1, np.uint8)
     blocks = np.empty((min(MOST_BLOCKS, end + 1), 14), np.int64)
-    elements = np.empty((min(MOST_ELEMENTS, end // 3 + 2), 5), np.int64)
+    elements = np.empty((min(MOST_ELEMENTS, end // 3 + 2), 6), np.int64)
+    links = np.empty((min(MOST_LINKS, end // 8 + 1) if with_links else 0, 3), np.int64)
     elements[0, :] = 0
-    elements[0, PARENT], elements[0, TAG] = -1, HTML
+    elements[0, PARENT], elements[0, TAG], elements[0, SOURCE] = -1, HTML, -1
     stack = np.zeros(DEPTH, np.int64)  # the rows of open elements
+    math_kinds, math_children, math_starts = np.zeros(DEEP, np.uint64), np.zeros(DEEP, np.int64), np.zeros(DEEP, np.int64)
     unclosed = np.zeros(len(does), np.bool_)
-    made, depth, over = 1, 1, 0
+    made, depth, over, linked = 1, 1, 0, 0
     link, pre = 0, 0  # the depth at which a link or preformatted text was opened
     n, b = 0, -1
     open_, word, blank = False, False, True  # whether a block is open, a word is open, a space was just written
     before, bullet, lines = 0, 0, 0
+    indent, line_at, gutter = (
+        0,
+        0,
+        -1,
+    )  # in preformatted text: spaces before a block, where its line begins, a line number's place
+    shown_at, shown_end, shown_by = 0, -1, 0  # the last formula in the text, and the tag that it came from
+    looked = 0  # bytes in which the ends of rendered formulas were searched
     at = 0
     while at < end:
         c = html[at]
         d = html[at + 1] if c == 60 and at + 1 < end else 0
         shut = d == 47 and at + 2 < end and 97 <= html[at + 2] | 32 <= 122
+        formula, formula_end, formula_tag, on_own_line, past = -1, -1, 0, False, 0
         if shut or 97 <= d | 32 <= 122:  # a tag
+            source = at
             code, after = name_at(html, at + (2 if shut else 1), end)
             own = after < end and html[after] == 45  # my-element is a custom element
             tag = -1 if own else looked_up(tags, numbers, code)
             do = does[tag] if tag >= 0 else 0
-            if shut or do & (SKIP | LINK | BREAK) or do == 0:
+            if shut or do & (SKIP | LINK | BREAK | MATH | IMAGE | SPAN) or do == 0:
                 at = tag_end(html, after, end)
                 called, hidden = 0, False
             else:
                 at, called, hidden = attributes(html, after, end, names, kinds, keys, groups)
-            if do & SKIP:
+            if do & SPAN:
+                kind = renders(html, after, at) if not shut and at - after > 10 else 0
+                if kind == 3:
+                    stop = span_end(html, at, min(end, at + NEAR_SPAN))
+                    at = stop if stop >= 0 else at
+                elif kind and looked < 4 * end:
+                    stop = span_end(html, at, end)
+                    looked += stop - at if stop >= 0 else FAR
+                    if stop >= 0 and kind == 1 and shown_end >= 0 and shown_end >= n - 1:
+                        at = stop
+                    elif stop >= 0 and kind == 2:
+                        if source_follows(html, stop, end):
+                            at = stop
+                        else:
+                            inner = math_in(html, at, stop)
+                            if inner >= 0:
+                                tag, past, after = MATHML, stop, inner + 5
+                                at = tag_end(html, after, stop)
+                        looked += FAR if at != stop else 0
+                if past == 0:
+                    continue
+            if do & MATH or past:
+                if shut or html[at - 2] == 47 or unclosed[MATHML]:
+                    continue
+                stop = closing(html, at, past if past else end, MATH_TAG)
+                if stop < 0:
+                    unclosed[MATHML] = not past
+                    at = past if past else at
+                    continue
+                formula, formula_end = tex_of(html, after, at, stop)
+                on_own_line, formula_tag = on_its_own(html, after, at), tag
+                if formula < 0:
+                    formula, formula_end, formula_tag = at, stop, -1
+                at = past if past else tag_end(html, stop, end)
+            elif do & IMAGE:
+                formula, formula_end = formula_image(html, after, at) if not shut else (-1, -1)
+                formula_tag = tag
+            elif do & SKIP:
                 if not (shut or unclosed[tag] or (tag == SVG and html[at - 2] == 47)):
                     stop = closing(html, at, end, code)
                     unclosed[tag] = stop < 0
+                    if stop >= 0 and tag == SCRIPT and script_formula(html, after, at):
+                        formula, formula_end, formula_tag = at, stop, tag
+                        on_own_line = on_its_own(html, after, at)
                     if stop >= 0 or tag < ENDLESS:
                         at = stop if stop >= 0 else end
             elif do & LINK:
+                if with_links and link and linked < len(links):
+                    links[linked, LINK_END] = n
+                    linked += 1
                 link = depth if not shut and has_href(html, after, at) else 0
                 if link and open_:
                     blocks[b, LINKS] += 1
+                if link and with_links and linked < len(links):
+                    links[linked, LINK_START], links[linked, LINK_SOURCE] = n, source
+                if link:
+                    at = points_to_itself(html, at, end, bits[elements[stack[depth - 1], TAG]] & HEADINGS != 0)
             elif do & BREAK:
-                lines += 1
-                if lines == 2:
-                    open_, before = False, A_PARAGRAPH
+                if pre and open_:
+                    out[n] = 10
+                    n += 1
+                    line_at, word, blank = n, False, True
+                    blocks[b, LINES] += 1
+                else:
+                    indent = 0
+                    lines += 1
+                    if lines == 2:
+                        open_, before = False, A_PARAGRAPH
             elif do:
-                if do & (PARAGRAPH | LINE | CELL | ROW):
-                    open_, before = False, parted(before, do)
+                was = depth
                 if shut:
                     depth = ended(elements, stack, depth, tag, does) if over == 0 else depth
                     over = max(0, over - 1)
                 else:
                     depth = left_open(elements, stack, depth, tag, does, bits)
+                if do & (PARAGRAPH | LINE | CELL | ROW):
+                    if pre and pre <= depth and do & STAYS and open_:
+                        if n == line_at:
+                            pass
+                        elif do & CELL:
+                            if only_digits(out, line_at, n):
+                                gutter = line_at
+                            elif not shut:
+                                out[n] = 9
+                                n += 1
+                        elif was != depth or not shut:
+                            out[n] = 10
+                            n += 1
+                            line_at = n
+                            blocks[b, LINES] += 1
+                        word, blank = False, True
+                    else:
+                        open_, before = False, parted(before, do)
+                        indent = 0
+                if with_links and link > depth and linked < len(links):
+                    links[linked, LINK_END] = n
+                    linked += 1
                 pre = 0 if pre > depth else pre
                 link = 0 if link > depth else link
                 bullet = 0 if bullet > depth else bullet
@@ -458,15 +617,17 @@ def read_blocks(
                     element[INSIDE] = elements[parent, INSIDE] | bits[tag] | (HIDDEN if hidden else 0)
                     element[CALLED] = called
                     element[LEVEL] = depth
+                    element[SOURCE] = source
                     stack[depth] = made
                     made += 1
                     depth += 1
                     if do & PRE and not pre:
-                        pre = depth
+                        pre, indent = depth, 0
                     if do & ITEM:
                         bullet = depth if elements[parent, TAG] == UL else 0
-            continue
-        if d == 33 or d == 47 or d == 63:  # <! </ <?
+            if formula >= formula_end:
+                continue
+        elif d == 33 or d == 47 or d == 63:  # <! </ <?
             if at + 3 < end and d == 33 and html[at + 2] == 45 and html[at + 3] == 45:
                 at = comment_end(html, at + 3, end)
             else:
@@ -474,16 +635,31 @@ def read_blocks(
                     at += 1
                 at += 1
             continue
-        value, length = reference(html, at, end) if c == 38 else (0, 0)
-        step = blank_at(html, at, end, value, length, not open_)
-        if step:
-            if open_ and (pre or not blank) and not (pre and c == 13 and at + 1 < end and html[at + 1] == 10):
-                out[n] = 32 if not pre or (c != 9 and c != 10 and c != 13) else 9 if c == 9 else 10
-                n += 1
-                blank = True
-            word = False
-            at += step
-            continue
+        else:
+            value, length = reference(html, at, end) if c == 38 else (0, 0)
+            step = blank_at(html, at, end, value, length, not open_)
+            if step:
+                if pre:
+                    if not (c == 13 and at + 1 < end and html[at + 1] == 10):
+                        if gutter >= 0:
+                            n, gutter = gutter, -1
+                        line = c == 13 or c == 10
+                        out[n + indent] = 10 if line else 9 if c == 9 else 32
+                        if open_:
+                            n += 1
+                            blank = True
+                            if line:
+                                line_at = n
+                                blocks[b, LINES] += 1
+                        else:
+                            indent = 0 if line else indent + 1
+                elif open_ and not blank:
+                    out[n] = 32
+                    n += 1
+                    blank = True
+                word = False
+                at += step
+                continue
         if not open_:
             word, open_ = False, True
             if b + 1 < len(blocks):
@@ -494,9 +670,12 @@ def read_blocks(
                 blocks[b, BEFORE] = before if b else 0
                 blocks[b, BULLET] = bullet > 0
                 blocks[b, LINKS] = 1 if link else 0
+                line_at, gutter = n, -1
+                n += indent
                 before, bullet, lines = 0, 0, 0
             else:
-                lines = 1
+                lines, gutter = 1, -1
+            indent = 0
         if lines:
             n -= 1 if blank else 0
             out[n] = 10
@@ -504,7 +683,33 @@ def read_blocks(
             blocks[b, LINES] += 1
             lines = 0
             word = False
+        if gutter >= 0:
+            n, gutter = gutter, -1
         row = blocks[b]
+        if formula >= 0:
+            adjoins = shown_end > row[START] and shown_end >= n - (1 if blank else 0)
+            size = shown_end - shown_at
+            if formula_tag < 0:
+                after = write_math(out, n, html, formula, formula_end, math_kinds, math_children, math_starts)
+            else:
+                after = write_tex(out, n, html, formula, formula_end, on_own_line, dollars)
+            again = adjoins and (
+                shown_by != formula_tag or (shown_end == n and after - n == size and same(out, shown_at, n, size))
+            )
+            if after > n and not again:
+                for k in range(n, after):
+                    row[CHARACTERS] += out[k] > 32 and out[k] & 192 != 128
+                    row[LINKED] += 1 if link and out[k] > 32 and out[k] & 192 != 128 else 0
+                row[WORDS] += 1
+                shown_at, shown_end, shown_by = n, after, formula_tag
+                n = after
+                row[END] = n
+                word, blank = True, False
+            elif row[END] == 0:  # nothing was written: the block is not begun
+                n = row[START]
+                b -= 1
+                open_ = False
+            continue
         if length:  # one character
             for _ in range(length):
                 out[n] = html[at]
@@ -545,9 +750,19 @@ def read_blocks(
         row[WORDS] += ideographs + (others and not word)
         word = word or others
         blank = False
-    return out[:n], blocks[: b + 1], elements[:made]
+    if with_links and link and linked < len(links):
+        links[linked, LINK_END] = n
+        linked += 1
+    return out[:n], blocks[: b + 1], elements[:made], links[:linked]
+
+
+def read(html: bytes | memoryview, with_links: bool = False, dollars: bool = False) -> tuple[Any, Any, Any, Any]:
+    """A page's text, blocks, elements and links (`read_blocks`); no blocks for an empty page."""
+    page = np.frombuffer(html, np.uint8)
+    tables = (*TAG_TABLE, DOES, BITS, *ATTRIBUTE_TABLE, *WORD_TABLE)
+    return read_blocks(page, *tables, with_links, dollars)  # type: ignore[no-any-return]
 
 
 def blocks_of(html: bytes | memoryview) -> tuple[Any, Any, Any]:
-    """A page's text, blocks and elements (`read_blocks`); no blocks for an empty page."""
-    return read_blocks(np.frombuffer(html, np.uint8), *TAG_TABLE, DOES, BITS, *ATTRIBUTE_TABLE, *WORD_TABLE)  # type: ignore[no-any-return]
+    """A page's text, blocks and elements."""
+    return read(html)[:3]

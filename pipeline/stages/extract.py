@@ -92,6 +92,8 @@ RATES = {
     "trafilatura": 8.0,
 }
 """MB of HTML per CPU-second, by extractor."""
+OPTIONS = ("form", "links", "formulas", "comments", "captions", "fallback")
+"""Parameters that are options of the extractor ``blocks`` (`pipeline.html.main_content.Content`)."""
 DOCUMENTS = ("response", "conversion", "file")
 """The kinds of records that become documents."""
 
@@ -104,6 +106,19 @@ class Extract(Stage):
     makes_documents: ClassVar[bool] = True
     extractor: str = "resiliparse"
     """The function that takes the text out of HTML (`pipeline.html.extractors.EXTRACTORS`)."""
+    form: Literal["plain", "markdown"] = "plain"
+    """The text's form. ``markdown``: headings, fenced code, tables and lists in Markdown. This and the next five are options of
+    the extractor ``blocks``."""
+    links: bool = False
+    """In Markdown, write links with their addresses."""
+    formulas: Literal["brackets", "dollars"] = "brackets"
+    r"""Delimiters of TeX: ``\( \)`` and ``\[ \]``, or ``$`` and ``$$``."""
+    comments: Literal["judged", "all", "none"] = "judged"
+    """Comment threads: each kept or dropped as a whole, as the model judges it; all with their authors; or none."""
+    captions: bool = True
+    """Keep those captions of figures that the model takes for content; ``false``: none."""
+    fallback: Literal["none", "best", "resiliparse"] = "none"
+    """The text of a page in which no block is content: none, its best blocks, or what resiliparse finds."""
     charset: Literal["detect", "utf-8"] = "detect"
     """``detect``: decode as browsers do. ``utf-8``: drop a page that is not UTF-8 as ``undecodable``."""
     html_only: bool = True
@@ -138,6 +153,8 @@ class Extract(Stage):
             self.extract  # noqa: B018
         except ExtractorError as error:
             raise RecipeError(f"stage extract: extractor: {error}", ("extractor",)) from error
+        if self.links and self.form != "markdown":
+            raise RecipeError("stage extract: links is true and form is plain; expected form: markdown", ("links",))
         self._check_numbers()
         for number, step in enumerate(self.rules.plan, 1):
             if step.verb not in ("keep", "label"):
@@ -160,7 +177,7 @@ class Extract(Stage):
     @cached_property
     def extract(self) -> Any:
         """The extractor."""
-        return extractor_of(self.extractor)
+        return extractor_of(self.extractor, **{name: getattr(self, name) for name in OPTIONS})
 
     @cached_property
     def rules(self) -> Heuristics:
@@ -594,7 +611,7 @@ class _Batch:
         page.title, page.language = title_and_language(page.utf8)
         if self.stage.optouts:
             page.optouts = of_page(page.headers, page.utf8, page.record.url, page.record.date)
-        page.html = page.utf8 if self.stage.extract in OF_UTF8 else text
+        page.html = page.utf8 if isinstance(self.stage.extract, OF_UTF8) else text
 
     def _extract(self, page: _Page) -> None:
         """Set the page's text, title and language, and release its HTML."""

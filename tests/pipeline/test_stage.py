@@ -20,6 +20,9 @@ CHANGES = {
     "extract": [
         {"extractor": "resiliparse_all"}, {"charset": "utf-8"}, {"html_only": False}, {"min_status": 0}, {"max_status": 999},
         {"keep_empty": True},
+        {"extractor": "blocks", "form": "markdown"}, {"extractor": "blocks", "form": "markdown", "links": True},
+        {"extractor": "blocks", "formulas": "dollars"}, {"extractor": "blocks", "comments": "none"},
+        {"extractor": "blocks", "captions": False}, {"extractor": "blocks", "fallback": "best"},
         {"early": [STEP]}, {"early": [{"label": "language"}, {"keep": "language", "among": ["en"]}]},
         {"max_page_bytes": 1000}, {"max_page_seconds": 1.5}, {"keep_headers": True}, {"links": True}, {"optouts": True},
         {"split_bytes": 1 << 20}, {"use": [{"file": "nothing.py", "source": "z = 1"}]},

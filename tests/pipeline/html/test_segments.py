@@ -1,5 +1,6 @@
 """Blocks of pages, their features, the forest and the text, each against plain Python (tests/reference.py)."""
 
+import dataclasses
 import json
 import os
 import random
@@ -21,7 +22,6 @@ from goldwash.pipeline.html.segments import (
     A_LINE,
     A_PARAGRAPH,
     BEFORE,
-    BULLET,
     CALLED,
     DEPTH,
     ELEMENT,
@@ -47,10 +47,16 @@ def texts(page: str) -> list[str]:
     return [text[row[START] : row[END]].tobytes().decode() for row in blocks]
 
 
-def all_of(page: str) -> str:
+def all_of(page: str, markdown: bool = False, links: bool = False) -> str:
     """The text of all blocks."""
-    text, blocks, _ = blocks_of(page.encode())
-    return content.shown(text, blocks, np.ones(len(blocks), np.bool_))
+    read = content.Page.of(page.encode(), links)
+    return read.shown(np.ones(len(read.blocks), np.bool_), markdown)
+
+
+def measured(page: bytes) -> tuple[Any, Any, Any]:
+    """A page's text, blocks and features."""
+    read = content.Page.of(page)
+    return read.text, read.blocks, read.measures()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +72,22 @@ def all_of(page: str) -> str:
         ("gold <br/> pan", ["gold\npan"]),
         ("gold<br> <br>pan", ["gold", "pan"]),
         ("<pre>a  b\n  c </pre>d  e", ["a  b\n  c", "d e"]),
+        ("<pre>\n\n  a\n\tb</pre>", ["  a\n\tb"]),
+        ("<pre><span class=x>\t</span>a</pre>", ["\ta"]),
+        ("<pre>&nbsp; a</pre>", ["  a"]),
+        ("<pre><div>a</div><div> b</div><div>\n</div><div>c</div></pre>", ["a\n b\n\nc"]),
+        ("<pre><ol><li>a<li>  b</ol></pre>", ["a\n  b"]),
+        ("<pre>a<br>  b<br><br>c</pre>", ["a\n  b\n\nc"]),
+        ("<pre><table><tr><td>1</td><td>a</td></tr><tr><td>2</td><td>  b</td></tr></table></pre>", ["a\n  b"]),
+        ("<pre><table><tr><td>a</td><td>b</td></tr></table></pre>", ["a\tb"]),
+        ("<pre><div>1</div><div>2</div></pre>", ["1\n2"]),
+        ("<pre>a<h1>b</h1>  c</pre>d", ["a", "b", "  c", "d"]),
+        ("<pre>a</pre><pre>b", ["a", "b"]),
+        ("a <span class=icon aria-hidden=true>x<span>y</span></span>b", ["a b"]),
+        ("a <span aria-hidden=false>x</span>b", ["a xb"]),
+        ("a <span aria-hidden=true>" + "x" * 300 + "</span>b", ["a " + "x" * 300 + "b"]),
+        ("<h2>gold<a href=#gold>\u00b6</a></h2><h2>pan <a href=#pan>#</a></h2>", ["gold", "pan"]),
+        ("<h2>gold<a href=#gold>&para;</a></h2>a <a href=/x>#</a>", ["gold", "a #"]),
         ("<title>t</title><script>if (a<b) '</p>'</script ><style>p{}</style>gold<svg><title>x</title></svg>", ["gold"]),
         ("gold<script>pan", ["gold"]),
         ("gold<select>pan<p>river", ["goldpan", "river"]),
@@ -241,7 +263,7 @@ def test_blocks_equal_those_of_a_plain_reader(tree: Any) -> None:
 @example(b"<p class")
 @example(b"<p class=")
 def test_any_bytes_can_be_read(page: bytes) -> None:
-    text, blocks, measures = content.measured(page)
+    text, blocks, measures = measured(page)
     assert blocks.shape[1] == 14
     assert measures.shape == (len(content.MEASURES), len(blocks))
     assert (blocks[:, START] < blocks[:, END]).all()
@@ -300,6 +322,32 @@ FRAGMENTS = (
         "<hr/>",
     ),
     *("\xc2", "\xe3"),
+    *(
+        "<math>",
+        "</math>",
+        "<mfrac>",
+        "<msup>",
+        "</mi>",
+        "<mi>",
+        "<annotation encoding=x-tex>",
+        "</annotation>",
+        "<math alttext=x>",
+    ),
+    *("<img class=tex alt='$x|y$'>", "<script type=math/tex>", "<span class=MathJax>", "</span>", "<span class=katex-html>"),
+    *("<span aria-hidden=true>", "<div>", "</div>", "</pre>", "<pre class='language-py'>", "<ol start=7>", "<li value=9>", "|"),
+    *(
+        "<td colspan=3>",
+        "<td rowspan=2>",
+        "<th>",
+        "<dl>",
+        "<dt>",
+        "<dd>",
+        "<blockquote>",
+        "</ul>",
+        "<div class=comment>",
+        "`",
+        "<code>",
+    ),
 )
 
 
@@ -308,12 +356,13 @@ FRAGMENTS = (
 def test_any_tags_are_read_within_bounds(fragments: list[str]) -> None:
     """Any sequence of fragments; the test below repeats it in plain Python and with numba's bounds checks."""
     page = "".join(fragments).encode()
-    text, blocks, measures = content.measured(page)
+    text, blocks, measures = measured(page)
     assert (blocks[:, START] < blocks[:, END]).all()
     assert (blocks[1:, START] >= blocks[:-1, END]).all()
     assert np.isfinite(measures).all()
     assert not any(row[START] < row[END] and text[row[END] - 1] == 32 for row in blocks)
-    content.shown(text, blocks, np.ones(len(blocks), np.bool_)).encode()
+    for markdown in (False, True):
+        all_of("".join(fragments), markdown, links=markdown).encode()
 
 
 def drawn(count: int) -> list[Any]:
@@ -321,8 +370,10 @@ def drawn(count: int) -> list[Any]:
     draw, found = random.Random(1), []
     for _ in range(count):
         page = "".join(draw.choices(FRAGMENTS, k=draw.randrange(60))).encode()
-        page = page[: draw.randrange(len(page) + 1)]
-        found.append([content.content(page.decode("utf-8", "ignore")), blocks_of(page)[1].tolist()])
+        page = page[: draw.randrange(len(page) + 1)].decode("utf-8", "ignore").encode()
+        read = content.Page.of(page, links=True)
+        every = np.ones(len(read.blocks), np.bool_)
+        found.append([content.content(page), read.shown(every), read.shown(every, markdown=True), read.blocks.tolist()])
     return found
 
 
@@ -365,14 +416,14 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES)
 def test_features_equal_plain_python(page: str) -> None:
     _, blocks, elements = blocks_of(page.encode())
-    assert_measures(blocks, elements, content.measured(page.encode())[2])
+    assert_measures(blocks, elements, measured(page.encode())[2])
 
 
 @given(TREE)
 def test_features_of_any_tree_equal_plain_python(tree: Any) -> None:
     page = reference.html_of(tree).encode()
     _, blocks, elements = blocks_of(page)
-    assert_measures(blocks, elements, content.measured(page)[2])
+    assert_measures(blocks, elements, measured(page)[2])
 
 
 def assert_measures(blocks: Any, elements: Any, measures: Any) -> None:
@@ -388,7 +439,7 @@ def assert_measures(blocks: Any, elements: Any, measures: Any) -> None:
 def test_features_of_real_pages_equal_plain_python(real: Path) -> None:
     for page in reference_pages(real)[:12]:
         _, blocks, elements = blocks_of(page.encode())
-        assert_measures(blocks, elements, content.measured(page.encode())[2])
+        assert_measures(blocks, elements, measured(page.encode())[2])
 
 
 def reference_pages(real: Path) -> list[str]:
@@ -438,9 +489,9 @@ def test_a_written_forest_predicts_like_the_fitted_one() -> None:
     [
         ("<h1>a</h1><p>b &amp; c</p>d", "a\n\nb & c\n\nd"),
         ("<div>a</div><div>b</div>", "a\nb"),
-        ("<ul><li>a<li>b</ul><ol><li>c</ol>", "• a\n• b\n\nc"),
+        ("<ul><li>a<li>b</ul><ol><li>c</ol>", "• a\n• b\n\n1. c"),
         ("<ul><li><img></li></ul><p>gold", "gold"),
-        ("<ul><li></ul><ol><li>a</ol><ul><li><p>b</ul>", "a\n\n• b"),
+        ("<ul><li></ul><ol><li>a</ol><ul><li><p>b</ul>", "1. a\n\n• b"),
         ("<p>a&#" + "1" * 5000 + ";b", "a\ufffdb"),
         ("<table><tr><td>a<td>b<tr><td>c<td>d</table>", "a\tb\nc\td"),
         ("<p>a&#160;b&nbsp;c&eacute;", "a b cé"),
@@ -463,9 +514,12 @@ def test_the_text_of_blocks(page: str, expected: str) -> None:
     ],
 )
 def test_the_widest_gap_across_dropped_blocks_remains(parts: list[int], kept: list[int], expected: str) -> None:
+    page = content.Page.of(b"abc")
     blocks = np.zeros((3, 14), np.int64)
-    blocks[:, START], blocks[:, END], blocks[:, BEFORE], blocks[:, BULLET] = range(3), range(1, 4), parts, 0
-    assert content.shown(np.frombuffer(b"abc", np.uint8), blocks, np.array(kept, np.bool_)) == expected
+    blocks[:, START], blocks[:, END], blocks[:, BEFORE] = range(3), range(1, 4), parts
+    spans = np.array([[0, 3, 1, 0]])
+    parted = dataclasses.replace(page, text=np.frombuffer(b"abc", np.uint8), blocks=blocks, spans=spans)
+    assert parted.shown(np.array(kept, np.bool_)) == expected
 
 
 def test_content_drops_the_menu_and_keeps_the_article() -> None:
