@@ -7,7 +7,7 @@ over pages:
   is a word, so scores of Chinese pages are comparable with each other only. Texts of fewer than five words are one n-gram.
 - ``text``, ``code``, ``formula``, ``table``: 1 - edit distance / longer length, of what is left without the other three, of
   the fenced code, of the formulas, of the tables. A page with no code (formulas, tables) at all is not in that mean.
-- ``TEDS``: 1 - tree edit distance / nodes of the larger tree, of the tables as trees of rows and cells (Zhong et al., ECCV 2020).
+- ``TEDS``: 1 - tree edit distance / nodes of the larger tree, of the tables as trees of rows and cells (Zhong et al., 2020).
 """
 
 import json

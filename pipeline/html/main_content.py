@@ -381,7 +381,7 @@ class Content:
 
     form: Literal["plain", "markdown"] = "plain"
     """The text's form (`pipeline.html.forms`)."""
-    links: bool = False
+    addresses: bool = False
     """Write links as ``[text](address)``, only in Markdown."""
     formulas: Literal["brackets", "dollars"] = "brackets"
     r"""Delimiters of TeX: ``\( \)`` and ``\[ \]``, or ``$`` and ``$$``."""
@@ -396,7 +396,7 @@ class Content:
         """The main content of a page; "" if there is none."""
         utf8 = html.encode("utf-8", "replace") if isinstance(html, str) else html
         markdown = self.form == "markdown"
-        page = Page.of(utf8, self.links and markdown, self.formulas == "dollars")
+        page = Page.of(utf8, self.addresses and markdown, self.formulas == "dollars")
         bound, trees = model()
         found = odds(page.measures(), *trees)
         kept = page.kept(found, bound, self.comments, self.captions)

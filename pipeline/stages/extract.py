@@ -92,7 +92,7 @@ RATES = {
     "trafilatura": 8.0,
 }
 """MB of HTML per CPU-second, by extractor."""
-OPTIONS = ("form", "links", "formulas", "comments", "captions", "fallback")
+OPTIONS = ("form", "addresses", "formulas", "comments", "captions", "fallback")
 """Parameters that are options of the extractor ``blocks`` (`pipeline.html.main_content.Content`)."""
 DOCUMENTS = ("response", "conversion", "file")
 """The kinds of records that become documents."""
@@ -109,7 +109,7 @@ class Extract(Stage):
     form: Literal["plain", "markdown"] = "plain"
     """The text's form. ``markdown``: headings, fenced code, tables and lists in Markdown. This and the next five are options of
     the extractor ``blocks``."""
-    links: bool = False
+    addresses: bool = False
     """In Markdown, write links with their addresses."""
     formulas: Literal["brackets", "dollars"] = "brackets"
     r"""Delimiters of TeX: ``\( \)`` and ``\[ \]``, or ``$`` and ``$$``."""
@@ -153,8 +153,8 @@ class Extract(Stage):
             self.extract  # noqa: B018
         except ExtractorError as error:
             raise RecipeError(f"stage extract: extractor: {error}", ("extractor",)) from error
-        if self.links and self.form != "markdown":
-            raise RecipeError("stage extract: links is true and form is plain; expected form: markdown", ("links",))
+        if self.addresses and self.form != "markdown":
+            raise RecipeError("stage extract: addresses is true and form is plain; expected form: markdown", ("addresses",))
         self._check_numbers()
         for number, step in enumerate(self.rules.plan, 1):
             if step.verb not in ("keep", "label"):

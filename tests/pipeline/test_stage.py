@@ -20,7 +20,7 @@ CHANGES = {
     "extract": [
         {"extractor": "resiliparse_all"}, {"charset": "utf-8"}, {"html_only": False}, {"min_status": 0}, {"max_status": 999},
         {"keep_empty": True},
-        {"extractor": "blocks", "form": "markdown"}, {"extractor": "blocks", "form": "markdown", "links": True},
+        {"extractor": "blocks", "form": "markdown"}, {"extractor": "blocks", "form": "markdown", "addresses": True},
         {"extractor": "blocks", "formulas": "dollars"}, {"extractor": "blocks", "comments": "none"},
         {"extractor": "blocks", "captions": False}, {"extractor": "blocks", "fallback": "best"},
         {"early": [STEP]}, {"early": [{"label": "language"}, {"keep": "language", "among": ["en"]}]},
