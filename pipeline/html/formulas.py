@@ -233,26 +233,27 @@ def renders(html: Bytes, at: int, end: int) -> int:
 
 @inline
 def source_follows(html: Bytes, at: int, end: int) -> Any:
-    """Whether a script with TeX comes next, after closing tags and other rendered spans."""
+    """Whether a script with TeX comes next, after closing tags and other rendered spans; and where the search ended."""
     end = min(end, at + FAR)
     while at + 8 < end:
         if html[at] <= 32:
             at += 1
         elif html[at] != 60:
-            return False
+            return False, at
         elif html[at + 1] == 47:
             at = tag_end(html, at + 2, end)
         else:
             code, after = name_at(html, at + 1, end)
             if code == SCRIPT_TAG:
-                return script_formula(html, after, tag_end(html, after, end))
+                return script_formula(html, after, tag_end(html, after, end)), at
             inside = tag_end(html, after, end)
             if code != SPAN_TAG or renders(html, after, inside) != 2:
-                return False
-            at = span_end(html, inside, end)
-            if at < 0:
-                return False
-    return False
+                return False, at
+            past = span_end(html, inside, end)
+            if past < 0:
+                return False, end
+            at = past
+    return False, at
 
 
 @inline

@@ -511,20 +511,21 @@ def read_blocks(
                 if kind == 3:
                     stop = span_end(html, at, min(end, at + NEAR_SPAN))
                     at = stop if stop >= 0 else at
-                elif kind and looked < 4 * end:
+                elif kind and looked < 8 * end + FAR:
                     stop = span_end(html, at, end)
                     looked += stop - at if stop >= 0 else FAR
                     if stop >= 0 and kind == 1 and shown_end >= 0 and shown_end >= n - 1:
                         at = stop
                     elif stop >= 0 and kind == 2:
-                        if source_follows(html, stop, end):
+                        follows, reached = source_follows(html, stop, end)
+                        looked += max(0, reached - stop)
+                        if follows:
                             at = stop
                         else:
                             inner = math_in(html, at, stop)
                             if inner >= 0:
                                 tag, past, after = MATHML, stop, inner + 5
                                 at = tag_end(html, after, stop)
-                        looked += FAR if at != stop else 0
                 if past == 0:
                     continue
             if do & MATH or past:
