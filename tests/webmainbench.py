@@ -97,7 +97,7 @@ def _size(tree: Tree) -> int:
 
 
 def tree_distance(a: Tree, b: Tree) -> float:
-    """The edit distance of ordered trees (Zhang and Shasha, SIAM J. Comput. 1989, https://doi.org/10.1137/0218082)."""
+    """The edit distance of ordered trees (Zhang and Shasha, SIAM Journal on Computing 1989, https://doi.org/10.1137/0218082)."""
     (labels_a, left_a, roots_a), (labels_b, left_b, roots_b) = _postorder(a), _postorder(b)
     distance = [[0.0] * len(labels_b) for _ in labels_a]
     for i in roots_a:
