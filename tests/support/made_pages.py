@@ -18,8 +18,8 @@ ITEMS = (
 FORMULA = r"v = \sqrt{2gh}"
 COMMENTS = (
     "I panned there last summer and found two flakes in a week.",
-    "The bridge was closed when we came.",
-    "Lovely article, thank you.",
+    "The bridge was closed when we came there last year.",
+    "Thank you for this article, which I enjoyed.",
 )
 MENU = ("Home", "News", "Maps", "Shop", "About us", "Contact", "Sign in")
 LAYOUTS = (
