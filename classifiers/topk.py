@@ -91,7 +91,7 @@ class TopK:
                 windows.append(ids[k : k + self.model.window])
                 owners.append(row)
         total, count = np.zeros(len(texts)), np.zeros(len(texts))
-        with threadpool_limits(1, user_api="blas"):  # a task has one core; waiting threads took four times the CPU
+        with threadpool_limits(1, user_api="blas"):  # a task has one core
             for k in range(0, len(windows), ROWS):
                 for owner, sure in zip(owners[k : k + ROWS], self._sure(windows[k : k + ROWS]), strict=True):
                     total[owner] += sure.sum()

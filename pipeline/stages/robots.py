@@ -61,7 +61,7 @@ class Robots(Stage):
         return {name: version(name) for name in ("isal", "protego")}
 
     def cost(self, load: Load) -> Cost:
-        """MB of archive per CPU-second, measured on made-up files of 2 kB (docs/opt-outs.md)."""
+        """20 MB of archive per CPU-second: an estimate."""
         return Cost(20.0)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
