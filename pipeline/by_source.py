@@ -88,7 +88,8 @@ def _table(location: str, score: str) -> pa.Table | None:
         names = pq.read_schema(file).names
         if "url" not in names:
             return None
-        return pq.read_table(file, columns=[name for name in ("url", "archive", "source", score) if name in names])
+        columns = [name for name in ("url", "archive", "source", score) if name in names]
+        return pq.read_table(file, columns=columns, use_threads=False, pre_buffer=False)
 
 
 def _count_origins(

@@ -161,7 +161,7 @@ def _report(
     alarms = [
         {"stage": stage.name, **alarm}
         for stage, report in zip(stages, reports, strict=True)
-        for alarm in report["facts"].get("sources", {}).get("alarms", ())
+        for alarm in report["facts"].get("by_source", {}).get("alarms", ())
     ]
     found |= {"alarms": alarms} if alarms else {}
     searched = [_decontamination(report) for report in reports if report.get("stage") == "decontaminate"]

@@ -281,7 +281,7 @@ def finish(
             "versions": stage.versions(),
             "inputs": [{**i.to_dict(), "path": i.path.rstrip("/").rsplit("/", 1)[-1]} for i in inputs],
             "report": report.to_dict(),
-            "facts": {**lost.facts(), **(facts or {}), **({"sources": sources} if sources else {})},
+            "facts": {**lost.facts(), **(facts or {}), **({"by_source": sources} if sources else {})},
             "notes": stage.notes(),
             "shards": {file: size for file, size in files.items() if "/" not in file},
             "others": {file: size for file, size in files.items() if "/" in file},

@@ -86,11 +86,11 @@ def show_alarms(steps: "Sequence[Step]") -> None:
     told = []
     for step in steps:
         report = read_sealed(join(step.folder, "report.json")) or {}
-        told += sentences(step.stage.name, report.get("facts", {}).get("sources", {}))
+        told += sentences(step.stage.name, report.get("facts", {}).get("by_source", {}))
     for line in told[:MOST_ALARMS]:
         say(f"alarm: {line}")
     if len(told) > MOST_ALARMS:
-        say(f"alarm: {len(told) - MOST_ALARMS:,} more, in report.json of the stages, under facts.sources.alarms")
+        say(f"alarm: {len(told) - MOST_ALARMS:,} more, in report.json of the stages, under facts.by_source.alarms")
 
 
 MOST_ALARMS = 10

@@ -176,7 +176,11 @@ class Copies(Stage):
             return [("copy_count", document.get("copy_count"), "documents that it stands for", True)]
         shard, row = map(int, str(document["detail"]).removeprefix("copy of ").split(":"))
         with _opened(join(folder, "keys", f"keys-{shard:05d}.parquet")) as file:
-            kept = pq.read_table(file, columns=["id", "url"], page_checksum_verification=True).slice(row, 1).to_pylist()[0]
+            kept = (
+                pq.read_table(file, columns=["id", "url"], page_checksum_verification=True, use_threads=False, pre_buffer=False)
+                .slice(row, 1)
+                .to_pylist()[0]
+            )
         return [(self.rule, document[self.rule], f"one is kept: {kept['id']} {kept['url']}", False)]
 
 

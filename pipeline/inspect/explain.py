@@ -107,7 +107,11 @@ def readable(folder: str, detail: str | None) -> str | None:
     fs, path = filesystem(join(folder, "keys", f"keys-{int(found[1]):05d}.parquet"))
     try:
         with fs.open(path, "rb") as opened:
-            row = pq.read_table(opened, columns=["id", "url"]).slice(int(found[2]), 1).to_pylist()
+            row = (
+                pq.read_table(opened, columns=["id", "url"], use_threads=False, pre_buffer=False)
+                .slice(int(found[2]), 1)
+                .to_pylist()
+            )
     except (OSError, pa.ArrowInvalid):
         return detail  # the keys were removed: shard and row are all that is known
     return f"copy of {row[0]['id']} {row[0]['url']}" if row else detail

@@ -66,7 +66,9 @@ def sites(table: str) -> Sites:
             names = set(pq.read_schema(file).names)
             if not set(SITES.names) <= names:
                 raise DataError(f"{source.path} is no table of robots.txt: expected the columns {', '.join(SITES.names)}")
-            parts.append(pq.read_table(file, columns=["host", "date", "content_signal", "rules"]))
+            parts.append(
+                pq.read_table(file, columns=["host", "date", "content_signal", "rules"], use_threads=False, pre_buffer=False)
+            )
     whole = pa.concat_tables(parts) if parts else SITES.empty_table()
     last = whole.append_column("n", pa.array(np.arange(whole.num_rows)))
     last = last.sort_by([("host", "ascending"), ("date", "ascending"), ("n", "ascending")])

@@ -406,7 +406,7 @@ def weights_in(table: pa.Table, by: str, location: str) -> npt.NDArray[np.int64]
 def _scores(task: Task) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     """The scores and weights of a shard, in its order; its file is verified first."""
     with verified(task.inputs[-1], task.extra["scores"]) as file:
-        table = pq.read_table(file, page_checksum_verification=True)
+        table = pq.read_table(file, page_checksum_verification=True, use_threads=False, pre_buffer=False)
     scores = table.column(0).combine_chunks()
     return (scores if isinstance(scores, pa.Array) else pa.concat_arrays(scores.chunks)), table.column(2).to_numpy()
 

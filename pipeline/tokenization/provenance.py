@@ -89,13 +89,18 @@ def documents_in(folder: str, span: Span) -> pa.Table:
     fs, path = filesystem(location)
     try:
         with fs.open(path, "rb") as file:
-            found = pq.read_table(
-                file,
-                filters=(pc.field("start") < span.end) & (pc.field("end") > span.start),
-                page_checksum_verification=True,
-                partitioning=None,
-            )
+            parquet = pq.ParquetFile(file, page_checksum_verification=True)
+            groups = [n for n in range(parquet.num_row_groups) if _overlaps(parquet.metadata.row_group(n), span)]
+            found = parquet.read_row_groups(groups, use_threads=False)  # Arrow's threads may outlive the interpreter's end
     except FileNotFoundError as error:
         raise DataError(f"{location}: no such file: there is no shard {span.shard}, or its provenance was removed") from error
-    assert isinstance(found, pa.Table)
-    return found
+    return found.filter((pc.field("start") < span.end) & (pc.field("end") > span.start))
+
+
+def _overlaps(group: Any, span: Span) -> bool:
+    """Whether a row group may have a token of the span, by its statistics."""
+    columns = {group.column(n).path_in_schema: group.column(n).statistics for n in range(group.num_columns)}
+    start, end = columns["start"], columns["end"]
+    if start is None or end is None or not (start.has_min_max and end.has_min_max):
+        return True
+    return bool(start.min < span.end and end.max > span.start)

@@ -42,7 +42,7 @@ def sources(tmp_path: Path) -> dict[str, Any]:
             column.append("forum" if name == "bad.com" else "news")
     inputs = [shard(tmp_path / "in" / "a.parquet", texts, url=urls, archive=archives, source=column)]
     run_stage(STAGE, inputs, str(tmp_path / "out"), here)
-    found: dict[str, Any] = report(tmp_path / "out")["sources"]
+    found: dict[str, Any] = report(tmp_path / "out")["by_source"]
     return found
 
 
@@ -68,7 +68,7 @@ def test_no_alarm_where_all_sources_fare_alike(tmp_path: Path) -> None:
     texts = ["one" if n % 2 else "one two" for n in range(300)]
     inputs = [shard(tmp_path / "in" / "a.parquet", texts, url=urls)]
     run_stage(STAGE, inputs, str(tmp_path / "out"), here)
-    assert report(tmp_path / "out")["sources"]["alarms"] == []
+    assert report(tmp_path / "out")["by_source"]["alarms"] == []
 
 
 def test_a_contaminated_source_among_clean_ones(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_contaminated_source_among_clean_ones(tmp_path: Path) -> None:
     texts = ["one" if "q.com" in url and n % 100 < 35 else "one two" for n, url in enumerate(urls)]
     inputs = [shard(tmp_path / "in" / "a.parquet", texts, url=urls)]
     run_stage(STAGE, inputs, str(tmp_path / "out"), here)
-    (alarm,) = report(tmp_path / "out")["sources"]["alarms"]
+    (alarm,) = report(tmp_path / "out")["by_source"]["alarms"]
     assert (alarm["kind"], alarm["name"], alarm["share"], alarm["others"]) == ("domain", "q.com", 0.35, 0.0)
 
 
