@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from goldwash.evidence import planning
 from goldwash.evidence.cli.answers import Answers
+from goldwash.evidence.compare.saved import measured_multiplier
 from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.funnel import Funnel, funnel
 from goldwash.evidence.laws import kaplan, keep, shape
@@ -137,8 +138,10 @@ def _multipliers(wants: Wants) -> list[keep.Multiplier]:
     for text in wants.multipliers:
         share, equals, value = text.partition("=")
         if not equals:
-            raise EvidenceError(f"--multiplier: expected SHARE=VALUE, as 0.1=2.1; found {text!r}")
-        points.append((quantity(share, "--multiplier share"), quantity(value, "--multiplier value")))
+            raise EvidenceError(f"--multiplier: expected SHARE=VALUE, as 0.1=2.1, or SHARE=compare.json; found {text!r}")
+        measured = ".json" in value
+        found = measured_multiplier(value) if measured else quantity(value, "--multiplier value")
+        points.append((quantity(share, "--multiplier share"), found))
     return [keep.Multiplier.of(points, "given with --multiplier")]
 
 

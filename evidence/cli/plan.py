@@ -24,7 +24,10 @@ def plan(
         str, typer.Option("--filter", help="Published value of filtered tokens: dclm, betr or raw.")
     ] = "dclm",
     multiplier: Annotated[
-        list[str] | None, typer.Option("--multiplier", help="A measured value instead: SHARE=VALUE, as 0.1=2.1.")
+        list[str] | None,
+        typer.Option(
+            "--multiplier", help="A measured value instead: SHARE=VALUE, as 0.1=2.1, or SHARE=FILE.json of `compare --json`."
+        ),
     ] = None,
     share: Annotated[list[float] | None, typer.Option("--share", help="Shares to compare; several may follow.")] = None,
     run: Annotated[
