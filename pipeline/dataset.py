@@ -14,7 +14,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -23,7 +23,6 @@ from goldwash.pipeline.mixing.schemas import SchemaError
 from goldwash.pipeline.recipes.recipe import Recipe
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, Stage, Work, claim, done, reports_of
-from goldwash.pipeline.stages.pack import Pack, near
 from goldwash.pipeline.storage.atomic import write_json, write_text
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
@@ -33,6 +32,9 @@ from goldwash.pipeline.storage.ownership import entries
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, finished
+
+if TYPE_CHECKING:
+    from goldwash.pipeline.stages.pack import Pack
 
 DATASET = "dataset"
 REPORT, RECIPE = "_report.json", "_recipe.yaml"
@@ -54,6 +56,8 @@ def publish(
     ``run`` does the packing; None does it in this process. Raises `DataError` if a shard has changed since its stage wrote it,
     or if ``dataset/`` holds files without goldwash's marks.
     """
+    from goldwash.pipeline.stages.pack import Pack  # here: workers of other stages do not import it
+
     folder, pack = join(out, DATASET), Pack.of(recipe.packing)
     packed, note = "", ""
     if _to_pack(pack, shards):
@@ -91,13 +95,15 @@ def _link(
     _remove(folder, {UNFINISHED})
 
 
-def _to_pack(pack: Pack, shards: Sequence[Input]) -> bool:
+def _to_pack(pack: "Pack", shards: Sequence[Input]) -> bool:
     """Whether shards are documents that are to be packed: for their size, or for another order or other pages."""
-    wanted = pack != Pack.of({"shard_bytes": pack.shard_bytes}) or not near([s.bytes for s in shards], pack.shard_bytes)
+    from goldwash.pipeline.stages.pack import near
+
+    wanted = pack != type(pack).of({"shard_bytes": pack.shard_bytes}) or not near([s.bytes for s in shards], pack.shard_bytes)
     return wanted and _schema(shards) is not None
 
 
-def _packed(pack: Pack, shards: Sequence[Input], folder: str, run: Run) -> list[Input]:
+def _packed(pack: "Pack", shards: Sequence[Input], folder: str, run: Run) -> list[Input]:
     """The shards of the stage pack, run in a folder of its own."""
     report = done(pack, shards, folder)
     if report is None:

@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from goldwash.classifiers.scorers import Scorer, named_errors
 from goldwash.errors import GoldwashError
+from goldwash.filters.texts import Texts
 from goldwash.text_output import printable
 
 
@@ -27,3 +32,13 @@ def naming_document(ids: Sequence[Any], alone: Callable[[int], object]) -> Itera
                 error.add_note(f"document {printable(str(id_))}")
                 break
         raise
+
+
+def scored(made: Scorer, texts: Texts, table: pa.Table, location: str) -> dict[str, pa.Array]:
+    """A scorer's columns for a shard's documents; errors name the shard, and those of a user's own code the document."""
+
+    def alone(row: int) -> None:
+        made.columns(texts.take(np.array([row])), table.slice(row, 1))
+
+    with named_errors(location), naming_document(table["id"] if "id" in table.column_names else (), alone):
+        return made.columns(texts, table)

@@ -341,7 +341,7 @@ NOBODYS = [
 
 LOCAL = "A-Za-z0-9._%+'&-"
 NO_ADDRESS = f"(?![{LOCAL}]{{0,64}}@)"
-ENDS = rf"(?!-[A-Za-z0-9_]|[./:][0-9]){NO_ADDRESS}"
+ADDRESS_ENDS = rf"(?!-[A-Za-z0-9_]|[./:][0-9]){NO_ADDRESS}"
 EMAIL = re.compile(rf"[A-Za-z0-9_](?:[{LOCAL}]{{0,62}}[A-Za-z0-9_+-])?\Z")
 QUAD = re.compile(r"((?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2}))(?![A-Za-z0-9_]|\.[0-9])" + NO_ADDRESS)
 SIX = re.compile(
@@ -455,7 +455,7 @@ def _groups(text: str, at: int) -> tuple[list[tuple[str, int]], list[str], bool]
 
 
 def _ends(text: str, end: int) -> bool:
-    return re.compile(ENDS).match(text, end) is not None
+    return re.compile(ADDRESS_ENDS).match(text, end) is not None
 
 
 def luhn(digits: str) -> bool:

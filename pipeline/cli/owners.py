@@ -31,14 +31,15 @@ def robots(
 ) -> None:
     """Make a table of sites' robots.txt from a crawl's archives, such as CC-MAIN-2024-10,kind=robotstxt (docs/opt-outs.md)."""
     from goldwash.pipeline import flow
-    from goldwash.pipeline.stages.robots import Robots
+    from goldwash.pipeline.stages import STAGES
     from goldwash.pipeline.storage.inputs import find_archives
 
     settings = engine_settings(on, engine, with_, ray_address, workers)
     settings.check()
     interruption.keeps(f"Finished work in {out_folder} is kept: give the same command again to go on from there.")
     inputs, options = find_archives(input), flow.Options(allow_empty, other_code)
-    step = flow.run_stage(Robots(named_only), inputs, out_folder, settings.start(progress()), notify, input, options)
+    stage = STAGES["robots"].of({"named_only": named_only})
+    step = flow.run_stage(stage, inputs, out_folder, settings.start(progress()), notify, input, options)
     show_steps([step])
     say()
     say(f"table: {out_folder}; honour it with: {command()} run RECIPE --robots {shlex.quote(out_folder)} ...")

@@ -375,8 +375,8 @@ class Page:
 class Content:
     """An extractor of main content: a function from a page's HTML, characters or bytes in UTF-8, to its text.
 
-    >>> Content()("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, so that the gold lay in the bend.</p>")
-    'The river bent here & slowed, so that the gold lay in the bend.'
+    >>> Content(fallback="best")("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, so that gold lay there.</p>")
+    'The river bent here & slowed, so that gold lay there.'
     """
 
     form: Literal["plain", "markdown"] = "plain"

@@ -127,8 +127,8 @@ def read_ratios(text: str, file: str = "ratios.csv") -> Table:
 def weights_of(mixture: Mapping[str, float]) -> dict[str, dict[str, Any]]:
     """A mixture's weights as keys of sources: a column ``SOURCE:BUCKET`` is a bucket of a source.
 
-    >>> weights_of({"web:science": 0.3, "web:sports": 0.1, "code": 0.6})
-    {'web': {'weight': 0.4, 'weights': {'science': 0.75, 'sports': 0.25}}, 'code': {'weight': 0.6}}
+    >>> weights_of({"web:science": 0.375, "web:sports": 0.125, "code": 0.5})
+    {'web': {'weight': 0.5, 'weights': {'science': 0.75, 'sports': 0.25}}, 'code': {'weight': 0.5}}
     """
     parts: dict[str, dict[str, float]] = {}
     for name, weight in mixture.items():

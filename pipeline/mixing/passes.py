@@ -89,7 +89,7 @@ class Layout:
         """The ranges that one pass spreads the units ``first`` to before ``last`` into: at most `MOST_OPEN`.
 
         >>> Layout(1, 5).parts(0, 5), Layout(200, 1).parts(0, 200)[:2]
-        ([(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)], [(0, 13), (13, 26)])
+        ([(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)], [(0, 14), (14, 27)])
         """
         size, levels = last - first, 1
         while MOST_OPEN**levels < size:

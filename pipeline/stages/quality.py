@@ -36,11 +36,11 @@ from goldwash.classifiers.train import Settings, train
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.signals import SignalError
 from goldwash.filters.texts import Texts
+from goldwash.pipeline.failing import scored
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
-from goldwash.pipeline.stages.score import scored
 from goldwash.pipeline.storage.atomic import atomic_write
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError

@@ -19,14 +19,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 
 from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.scorers import Scorer, named_errors, scorer
 from goldwash.filters.signals import SIGNALS, SignalError
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.failing import naming_document
+from goldwash.pipeline.failing import scored
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Report
@@ -125,16 +124,6 @@ def score_shard(task: Task) -> None:
                     out = with_column(out, name, column)
             output.write("kept", out)
             output.count(texts)
-
-
-def scored(made: Scorer, texts: Texts, table: pa.Table, location: str) -> dict[str, pa.Array]:
-    """A scorer's columns for a shard's documents; errors name the shard, and those of a user's own code the document."""
-
-    def alone(row: int) -> None:
-        made.columns(texts.take(np.array([row])), table.slice(row, 1))
-
-    with named_errors(location), naming_document(table["id"] if "id" in table.column_names else (), alone):
-        return made.columns(texts, table)
 
 
 def scorers_of(words: Sequence[str], label: str | None) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def test_scores_are_the_stages_own(run: Run, sample_run: Path) -> None:
     assert bloom.histogram is not None
     assert sum(bloom.histogram.dropped) == run.stages[3].dropped["contained_fraction"].documents
     early = {rule.name: rule for rule in early_rules(run, table)}
-    assert early["fasttext_word_count"].histogram is not None
-    assert sum(early["fasttext_word_count"].histogram.dropped) == run.stages[0].dropped["fasttext_word_count"].documents
+    assert early["url_host_count"].histogram is not None
+    assert sum(early["url_host_count"].histogram.dropped) == run.stages[0].dropped["url_host_count"].documents
 
 
 def test_a_large_run_is_sampled_and_scaled(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

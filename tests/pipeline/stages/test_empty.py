@@ -64,6 +64,7 @@ AFTER: list[dict[str, Any]] = [
     {"edit": "remove_citations"},
     {"edit": "delete_phrase", "phrase": "Read more"},
     {"edit": "remove_urls"},
+    {"edit": "mask_personal_data"},
     {"keep_lost": "word_count", "max": 0.5},
 ]
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.storage import atomic, locations, parquet
+from goldwash.pipeline.storage import atomic, locations
 from goldwash.pipeline.storage.atomic import atomic_write, write_json
 from goldwash.pipeline.storage.batches import read_batches, schema_of
 from goldwash.pipeline.storage.downloads import local_copy
@@ -92,9 +92,8 @@ def test_equal_tables_give_equal_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_row_groups_do_not_depend_on_how_rows_come(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "ROW_GROUP_BYTES", 1000)
-    writer = ShardWriter(str(tmp_path / "a"), SCHEMA)
+def test_row_groups_do_not_depend_on_how_rows_come(tmp_path):
+    writer = ShardWriter(str(tmp_path / "a"), SCHEMA, group_bytes=1000)
     for n in range(100):
         writer.write(pa.table({"id": [str(n)], "text": ["x" * 50]}))
     writer.commit()
