@@ -375,8 +375,8 @@ class Page:
 class Content:
     """An extractor of main content: a function from a page's HTML, characters or bytes in UTF-8, to its text.
 
-    >>> Content(fallback="best")("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, so that gold lay there.</p>")
-    'The river bent here & slowed, so that gold lay there.'
+    >>> Content(fallback="best")("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, and gold lay there.</p>")
+    'The river bent here & slowed, and gold lay there.'
     """
 
     form: Literal["plain", "markdown"] = "plain"
