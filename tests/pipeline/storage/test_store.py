@@ -254,7 +254,7 @@ def test_what_a_driver_asks_is_asked_again(store, impatient):
         impatient.clear()
         with store.failing(every=1, meant=lambda method, path: len(impatient) < 3):
             assert ask() == answer
-        assert impatient == [0.5, 2.0, 8.0]
+        assert len(impatient) == 3
 
 
 def test_a_store_that_keeps_failing_is_told_with_its_answer(store, impatient):
