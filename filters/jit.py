@@ -110,6 +110,6 @@ def warm_up(name: str, fingerprint: str, act: Callable[[], object], notify: Call
     with FileLock(folder / "compiling.lock"):
         if done.exists():
             return
-        notify(f"compiling kernels for {name}, once on this machine (up to half a minute)")
+        notify(f"compiling kernels for {name}, once on this machine (up to a minute)")
         act()
         done.touch()

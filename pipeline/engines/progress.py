@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from goldwash.pipeline.inspect.live import PASSES, Row, View, drawn, drop_lines, in_words, run_rows
+from goldwash.pipeline.inspect.live import Row, View, drawn, drop_lines, in_words, pass_title, run_rows
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import is_local, join, names_in, read_json
 from goldwash.pipeline.storage.states import logs_of
@@ -78,7 +78,7 @@ class Course:
         """As ``stage 2 of 6, minhash: comparing copies``."""
         names = [name for name, _ in self.stages]
         place = f"stage {names.index(stage) + 1} of {len(names)}, " if stage in names and len(names) > 1 else ""
-        passes = f": {PASSES.get(part, printable(part))}" if part != "part" else ""
+        passes = f": {pass_title(part)}" if part != "part" else ""
         return f"{place}{printable(stage)}{passes}"
 
     def seconds_left(self, stage: str, spent: float, left: float) -> float | None:

@@ -33,9 +33,32 @@ PASSES = {
     "group": "filling Bloom filters",
     "scores": "scoring",
     "ties": "ranking equal scores",
+    "merged": "merging results",
+    "vectors": "embedding documents",
+    "centroids": "finding cluster centres",
+    "assigned": "assigning documents to clusters",
+    "near": "comparing neighbours",
+    "edges": "finding quantiles",
+    "tally": "counting buckets",
+    "draw": "drawing documents",
+    "spread": "shuffling",
+    "look": "reading schemas",
+    "chosen": "counting tokens",
+    "packed": "packing sequences",
+    "about": "writing indexes",
     "part": "writing shards",
 }
-"""Titles of passes; any other pass is shown by its name."""
+"""Titles of passes. A plug-in's pass is shown by its name."""
+
+
+def pass_title(part: str) -> str:
+    """A pass in words; a number at its end does not count.
+
+    >>> pass_title("spread2"), pass_title("my_pass")
+    ('shuffling', 'my_pass')
+    """
+    return PASSES.get(part.rstrip("0123456789"), printable(part))
+
 
 DROPS = 8
 """Rules that are named, those that drop most first."""
@@ -76,7 +99,7 @@ class Row:
 
     def details(self, wide: bool) -> list[str]:
         """What is known of the pass under way."""
-        found = [f"{PASSES.get(self.part, self.part)} {self.done:,}/{self.tasks:,} tasks"]
+        found = [f"{pass_title(self.part)} {self.done:,}/{self.tasks:,} tasks"]
         found += [f"{self.running:,} running"] if self.running and wide else []
         found += [f"{self.failed:,} failed"] if self.failed else []
         found += [f"{self.read:,} documents"] if self.read else []

@@ -106,7 +106,8 @@ class Bloom(Stage):
         sizes = [Sizing(**task.extra["sizing"]) for task in tasks]
         largest = max((s.bytes for s in sizes), default=0)
         log.info(
-            f"bloom: {sum(counts):,} n-grams in {len(tasks)} groups; a worker takes {largest / 1e6:,.2f} MB for its filter"
+            f"bloom: {sum(counts):,} n-grams in {len(tasks)} group{'s' * (len(tasks) != 1)}; "
+            f"a worker takes {largest / 1e6:,.2f} MB for its filter"
         )
         run(filter_group, tasks)
         facts = {"ngrams": sum(counts), "groups": len(tasks), "largest_filter_bytes": largest}

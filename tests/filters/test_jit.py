@@ -48,6 +48,6 @@ def test_warm_up_runs_once_per_fingerprint(tmp_path: Path, monkeypatch: pytest.M
     for fingerprint in ("a", "a", "b"):
         jit.warm_up("stage", fingerprint, lambda f=fingerprint: ran.append(f), ran.append)
     assert ran == [
-        "compiling kernels for stage, once on this machine (up to half a minute)", "a",
-        "compiling kernels for stage, once on this machine (up to half a minute)", "b",
+        "compiling kernels for stage, once on this machine (up to a minute)", "a",
+        "compiling kernels for stage, once on this machine (up to a minute)", "b",
     ]  # fmt: skip

@@ -221,4 +221,4 @@ def test_the_memory_is_told_before_it_is_taken(tmp_path):
     finally:
         logger.removeHandler(handler)
     assert [told[0], told[2]] == ["count_shard", "filter_group"]
-    assert told[1].startswith("bloom: 16 n-grams in 1 groups; a worker takes 0.00 MB")
+    assert told[1].startswith("bloom: 16 n-grams in 1 group; a worker takes 0.00 MB")
