@@ -51,10 +51,14 @@ def _export_tokens(names: list[str], out: str, format: str, workers: int) -> Non
     from goldwash.pipeline.storage.failures import DataError
     from goldwash.pipeline.storage.locations import join
     from goldwash.pipeline.storage.sealed import read_sealed
+    from goldwash.pipeline.tokenization.plan import files_with_ids
 
     configs: list[dict[str, Any]] = []
+    inputs: list[str] = []
     for name in names:
-        report = read_sealed(join(located(name), "report.json")) or {}
+        folder = located(name)
+        report = read_sealed(join(folder, "report.json")) or {}
+        inputs += files_with_ids(folder) or [name]
         if "tokenizer" not in report.get("config", {}):
             raise DataError(
                 f"{name} holds no token shards: run `{command()} tokenize --input {name} --format {format}` instead"
@@ -67,4 +71,4 @@ def _export_tokens(names: list[str], out: str, format: str, workers: int) -> Non
             f"--input {' '.join(names)} --format {format}`, with the parameters that you want"
         )
     made = STAGES["tokenize"].of(configs[0])
-    run_tokens(made, names, out, engine_settings("local", None, [], None, workers).start(progress()))
+    run_tokens(made, inputs, out, engine_settings("local", None, [], None, workers).start(progress()))

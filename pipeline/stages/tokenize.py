@@ -65,6 +65,7 @@ from goldwash.pipeline.tokenization.shards import PackedShard, TokenFormat
 from goldwash.pipeline.tokenization.token_shards import (
     INDEX,
     Vocabulary,
+    check_has_ids,
     check_same,
     flat,
     indexed,
@@ -284,8 +285,10 @@ def tokenize_shard(task: Task) -> None:
     stage = stage_of(task, Tokenize)
     with format_of(task.source.path).opened(task.source) as rows:
         held = vocabulary_of(rows.schema)
+        if held is not None:
+            check_same(held, stage.vocabulary, task.source.path)
+            check_has_ids(rows.tables(["token_count", "tokens"]), task.source.path)
     if held is not None:
-        check_same(held, stage.vocabulary, task.source.path)
         _index_shard(task, stage)
         return
     schema, totals, exact = schema_for(stage.vocabulary), _Totals(), True
@@ -310,14 +313,14 @@ def _tokenized(stage: Tokenize, table: pa.Table, texts: Texts, makers: Sequence[
     ids, lengths = tokenizer.encode(table["text"].to_pylist())
     tag_texts = tags.texts(stage.tag, table, makers, place) if stage.tag else [""] * len(texts)
     tag_ids, tag_lengths = _encoded_once(tokenizer, tag_texts)
-    hosts = optional(table, "host", pa.string()) if "host" in table.column_names else _hosts(table)
+    hosts = optional(table, "host", pa.string(), place) if "host" in table.column_names else _hosts(table)
     columns = {
         "id": table["id"],
         "url": table["url"],
-        "source": optional(table, "source", pa.string(), stage.source or None),
+        "source": optional(table, "source", pa.string(), place, stage.source or None),
         "host": hosts,
-        "score": optional(table, stage.score, pa.float64()),
-        "epoch": optional(table, "epoch", pa.int32(), 0),
+        "score": optional(table, stage.score, pa.float64(), place),
+        "epoch": optional(table, "epoch", pa.int32(), place, 0),
         "bytes": pa.array(texts.byte_counts, pa.int64()),
         "token_count": pa.array(lengths, pa.int64()),
         "tag_count": pa.array(tag_lengths, pa.int32()),

@@ -142,6 +142,19 @@ class Plan:
         return list(_checked(join(out, SHARDS), digest))
 
 
+def files_with_ids(out: str) -> list[str]:
+    """The files that hold the ids of a finished run over token shards, in the order of its inputs.
+
+    Empty for a run over documents, and for one that wrote no format: their ids, if any, are in their own shards.
+    """
+    places = read_json(join(out, PLACES))
+    if places is None:
+        return []
+    files = read_json(join(out, PLAN))["files"]
+    found = (join(out, file["path"]) if file["path"] else place for file, place in zip(files, places, strict=True))
+    return list(dict.fromkeys(found))  # a large file is an input several times, with other row groups
+
+
 def _number(name: str) -> int:
     """The number of a shard in the name of one of its files."""
     return int(next(part for part in name.rpartition("/")[2].replace("-", ".").replace("_", ".").split(".") if part.isdigit()))

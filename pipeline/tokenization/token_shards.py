@@ -94,6 +94,19 @@ def check_same(found: Vocabulary, wanted: Vocabulary, place: str) -> None:
             )
 
 
+def check_has_ids(tables: Iterator[pa.Table], place: str) -> None:
+    """Refuse an index (`indexed`) as input; ``tables``: those of the file, with ``token_count`` and ``tokens``."""
+    for table in tables:
+        held = np.asarray(table["token_count"], np.int64) > 0
+        if held.any():
+            if not flat(table["tokens"], np.dtype(np.uint8)).size:
+                raise DataError(
+                    f"{place} is an index of token shards and holds no ids: give the token shards that it was made from as "
+                    "--input"
+                )
+            return
+
+
 def packed_ids(ids: npt.NDArray[Any], lengths: Numbers, dtype: np.dtype[Any]) -> pa.Array:
     """Ids, one document after the other, as a column of bytes: five times as fast to write as a column of lists."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
@@ -127,8 +140,11 @@ def indexed(table: pa.Table) -> pa.Table:
     return table.append_column("tokens", nothing).append_column("tag", nothing)
 
 
-def optional(table: pa.Table, name: str, kind: pa.DataType, default: Any = None) -> pa.Array:
-    """A column cast to a type; ``default`` where there is no such column, or one of another kind."""
+def optional(table: pa.Table, name: str, kind: pa.DataType, place: str, default: Any = None) -> pa.Array:
+    """A column cast to a type; ``default`` where the column or its value is missing.
+
+    Raises `DataError` for a column that cannot be cast; it names the file, ``place``.
+    """
     if name not in table.column_names:
         return pa.array([default] * table.num_rows, kind)
     column = table[name].combine_chunks()
@@ -137,5 +153,7 @@ def optional(table: pa.Table, name: str, kind: pa.DataType, default: Any = None)
     try:
         cast = column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"column {name}: expected {kind}, found {column.type} ({error}): cast it, or leave it out") from error
+        raise DataError(
+            f"{place}, column {name}: expected {kind}, found {column.type} ({error}): cast it, or leave it out"
+        ) from error
     return pc.fill_null(cast, default) if default is not None else cast

@@ -380,6 +380,29 @@ def test_a_mixture_is_an_index_over_token_shards(tmp_path, monkeypatch):
     assert facts(out)["sources"].keys() == {"web", "books"}
 
 
+def test_an_index_is_no_input(tmp_path):
+    out = ran(sources(tmp_path), tmp_path / "mixed", formats=[])
+    with pytest.raises(DataError, match=r"mixed/part-00000\.parquet is an index .* holds no ids: give the token shards"):
+        ran(out, tmp_path / "again")
+
+
+@pytest.mark.parametrize("kind", ["documents", "mixture", "mixture and documents"])
+def test_an_export_is_what_the_stage_writes(cli, tmp_path, kind):
+    made = sources(tmp_path)
+    inputs = {
+        "documents": [tmp_path / "web-in", tmp_path / "books-in"],
+        "mixture": made,
+        "mixture and documents": [made[0], tmp_path / "books-in"],
+    }[kind]
+    weights = {"web": 0.3, "books": 0.7} if kind != "documents" else {}
+    config: dict[str, Any] = {"source": "books", "weights": weights, "tokens": 9000 if weights else None, "max_repeats": 9}
+    out = ran(inputs, tmp_path / "out", **config)
+    expected = digests(ran(inputs, tmp_path / "direct", **config, formats=["megatron"]) / "megatron")
+    code, _, error = cli("export", out, "--out", tmp_path / "exported", "--format", "megatron", "--workers", 1)
+    assert code == 0, error
+    assert digests(tmp_path / "exported" / "megatron") == expected
+
+
 def refused(_self: Any, texts: Any) -> Any:
     assert list(texts) in (["a"], ["<|endoftext|>"]), "a text was tokenised again"
     return [[5] for _ in texts]
@@ -469,7 +492,7 @@ def test_a_text_that_is_too_large_is_dropped_and_counted(tmp_path):
 
 def test_a_column_of_another_kind_is_refused(tmp_path):
     shard(tmp_path / "in" / "0.parquet", ["a"], quality_probability=["high"])
-    with pytest.raises(DataError, match=r"column quality_probability: expected double, found string"):
+    with pytest.raises(DataError, match=r"0\.parquet, column quality_probability: expected double, found string"):
         ran(tmp_path / "in", tmp_path / "out")
 
 
