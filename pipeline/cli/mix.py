@@ -117,14 +117,23 @@ def _file(mixture: str) -> dict[str, Any]:
 
 
 def _sources(
-    given: Mapping[str, Any],
+    given: Any,
     places: Sequence[str],
     weights: Sequence[str],
     most: Sequence[str],
     ratios: str | None,
     run: str | None,
 ) -> dict[str, Any]:
-    """The sources of the file and of the options; options win. `RecipeError` for a name that is there twice, or unknown."""
+    """The sources of the file and of the options; options win.
+
+    Raises `RecipeError` for sources without keys, a name that is there twice or unknown, and ``--run`` without ``--ratios``.
+    """
+    from goldwash.pipeline.parameters import RecipeError
+
+    if not isinstance(given, Mapping) or not all(values is None or isinstance(values, Mapping) for values in given.values()):
+        raise RecipeError(f"sources: expected names with keys, as {{web: {{input: runs/first, weight: 0.7}}}}, found {given!r}")
+    if run is not None and ratios is None:
+        raise RecipeError(f"--run {run} is a row of Olmix's ratios.csv: give that file, too, as --ratios FILE")
     found: dict[str, Any] = {name: dict(values or {}) for name, values in given.items()}
     found |= _placed(places, given)
     for option, texts, key in (

@@ -89,6 +89,9 @@ def test_weights_of_olmix(cli, sources, tmp_path):
         (("nothing.yaml",), "no mixture at nothing.yaml"),
         (("--source", "web=a", "--tokens", "lots"), "tokens is 'lots'"),
         (("--source", "web=a", "--tokens", "5", "--set", "bytes=5"), "give one of tokens, bytes and documents"),
+        (("--source", "web=a", "--run", "run_001"), "--run run_001 is a row of Olmix's ratios.csv: give that file"),
+        (("--set", "sources={web: runs/first}"), "sources: expected names with keys, as {web: {input: runs/first"),
+        (("--set", "sources=[web, books]"), "found ['web', 'books']"),
     ],
 )
 def test_what_is_refused_before_the_work(cli, tmp_path, monkeypatch, words, message):
