@@ -197,7 +197,7 @@ def score(
 
     used = [packed(name, Path.cwd()) for name in use]
     made = STAGES["score"].of({"models": scorers_of(models, label), "use": used})
-    interruption.keeps(f"Finished work in {out_folder} is kept: give the same command again to go on from there.")
+    interruption.keeps_work(out_folder)
     show_notes([made])
     run = engine_settings("local", None, [], None, workers).start(progress())
     step = flow.run_stage(made, find_shards(input), out_folder, run, notify, input)

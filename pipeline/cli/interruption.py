@@ -46,6 +46,11 @@ def keeps(message: str) -> None:
     _State.kept = message
 
 
+def keeps_work(folder: str) -> None:
+    """Say that finished work in a folder is kept."""
+    keeps(f"Finished work in {folder} is kept: give the same command again to go on from there.")
+
+
 def received() -> int:
     """The number of the signal that stopped the process; 0 if none did."""
     return _State.received

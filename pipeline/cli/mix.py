@@ -75,7 +75,7 @@ def mix(
     made = stages_mix.Mix.of({**values, **({"max_repeats": _number(cap, "--max-repeats")} if cap else {})})
     settings = engine_settings(on, engine, with_, ray_address, workers)
     settings.check()
-    interruption.keeps(f"Finished work in {out_folder} is kept: give the same command again to go on from there.")
+    interruption.keeps_work(out_folder)
     names = [name for each in made.parsed for name in each.input]
     made.preflight()
     if plan:

@@ -36,7 +36,7 @@ def robots(
 
     settings = engine_settings(on, engine, with_, ray_address, workers)
     settings.check()
-    interruption.keeps(f"Finished work in {out_folder} is kept: give the same command again to go on from there.")
+    interruption.keeps_work(out_folder)
     inputs, options = find_archives(input), flow.Options(allow_empty, other_code)
     stage = STAGES["robots"].of({"named_only": named_only})
     step = flow.run_stage(stage, inputs, out_folder, settings.start(progress()), notify, input, options)

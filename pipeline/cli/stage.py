@@ -95,7 +95,7 @@ def stage(
     inputs = find_archives(input) if made.makes_documents else find_shards(input, options.reading)
     settings = engine_settings(on, engine, with_, ray_address, workers)
     settings.check()
-    interruption.keeps(f"Finished work in {out_folder} is kept: give the same command again to go on from there.")
+    interruption.keeps_work(out_folder)
     show_notes([made])
     step = flow.run_stage(made, inputs, out_folder, settings.start(progress()), notify, input, options)
     show_steps([step])

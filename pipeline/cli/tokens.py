@@ -118,7 +118,7 @@ def run_tokens(made: "Stage", names: list[str], out: str, run: Any, options: Any
 
     options = options or flow.Options()
     made.preflight()
-    interruption.keeps(f"Finished work in {out} is kept: give the same command again to go on from there.")
+    interruption.keeps_work(out)
     show_notes([made])
     step = flow.run_stage(made, find_shards(names, options.reading), out, run, notify, names, options)
     show_steps([step])
