@@ -10,7 +10,7 @@ from goldwash.pipeline.storage.tasks import Task
 from goldwash.pipeline.storage.usage import measured, usage_of
 
 
-def task(out: Path, number: int = 0, part: str = "part") -> Task:
+def task(out: Path | str, number: int = 0, part: str = "part") -> Task:
     return Task({"name": "toy"}, ("in",), str(out), number, "same", part=part)
 
 
@@ -48,8 +48,10 @@ def test_time_between_attempts_does_not_count(tmp_path: Path) -> None:
     assert (found.seconds, found.cpu_seconds, found.peak_bytes, found.tasks, found.bytes_per_second) == (15.0, 3.0, 7, 3, 2.0)
 
 
-def test_nothing_is_known_of_a_store_or_of_an_older_run(tmp_path: Path) -> None:
+def test_nothing_is_known_of_a_store_or_of_an_older_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with measured(task("s3://bucket/run")):
+        pass
     assert usage_of("s3://bucket/run", 1).tasks == 0
     assert usage_of(str(tmp_path), 1).seconds == 0
-    with measured(task(Path("s3://bucket/x"))):
-        pass
+    assert list(tmp_path.iterdir()) == []
