@@ -172,7 +172,8 @@ def raise_failures(tasks: Mapping[int, Task], failures: Failures) -> None:
         rest = f" ({len(failures)} tasks failed)" if len(failures) > 1 else ""
         task = tasks[rank]
         inputs = ", ".join(printable(name) for name in task.inputs[:3])
-        raise RunError(f"task {task.name} of {inputs}: {why}{rest}; log: {log_of(task, rank)}")
+        place = f" of {inputs}" if inputs else ""
+        raise RunError(f"task {task.name}{place}: {why}{rest}; log: {log_of(task, rank)}")
 
 
 # --- passes
