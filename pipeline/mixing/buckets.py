@@ -25,7 +25,7 @@ Parts = tuple[str, ...]
 
 TOKEN_COLUMN = "token_count"
 MOST_BUCKETS = 10_000
-"""Buckets that a source may have: a column of more values is no topic."""
+"""Buckets that a source may have: a column with more values is not a topic."""
 
 
 def needed_columns(source: Source, unit: str) -> list[str]:
@@ -36,7 +36,7 @@ def needed_columns(source: Source, unit: str) -> list[str]:
 
 
 def check_columns(source: Source, unit: str, bytes_per_token: float | None, names: Sequence[str], location: str) -> None:
-    """Refuse a file that has not the columns by which its source is planned."""
+    """Refuse a file that lacks a column by which its source is planned."""
     place = f"{printable(location)} (source {source.name})"
     for name in needed_columns(source, ""):
         if name not in names:
@@ -50,7 +50,7 @@ def check_columns(source: Source, unit: str, bytes_per_token: float | None, name
 
 
 def weights_of(table: pa.Table, unit: str, bytes_per_token: float | None, location: str) -> Numbers:
-    """What each document weighs: ``int64[N]``, in tokens, bytes or documents."""
+    """The weight of each document: ``int64[N]``, in tokens, bytes or documents."""
     if unit == "documents":
         return np.ones(table.num_rows, np.int64)
     if unit == "tokens" and TOKEN_COLUMN in table.column_names:
@@ -76,7 +76,7 @@ def _whole(table: pa.Table, name: str, least: int, location: str, what: str) -> 
         nulls = f" with {column.null_count:,} nulls" if column.null_count else ""
         raise DataError(
             f"{printable(location)}, column {printable(name)}: expected {what} in each row, found {column.type}{nulls}: count "
-            "anew, or drop these documents"
+            "again, or drop these documents"
         )
     if lowest < least:
         raise DataError(f"{printable(location)}, column {printable(name)}: expected {what}, {least} or more, found {lowest}")
@@ -118,7 +118,7 @@ class Groups:
         return numbers[inverse.reshape(-1)]
 
     def _part(self, value: str) -> str:
-        """A value as a part of a name: the one that joins parts is escaped."""
+        """A value as a part of a name: the character that joins parts is escaped."""
         return value.replace("%", "%25").replace("/", "%2F") if self._several else value
 
 
@@ -193,7 +193,7 @@ def keys_of(table: pa.Table, split: Split, location: str) -> Keys:
 
 
 def bin_of(table: Mapping[int, int], wanted: float) -> tuple[int, float]:
-    """The first bin at which the weights from the lowest on exceed ``wanted``, and what is wanted of that bin.
+    """The first bin at which the sum of weights from the lowest exceeds ``wanted``, and the weight wanted within that bin.
 
     ``table``: the weight of each bin. The last bin where none exceeds it; (0, 0) for an empty table.
 
@@ -209,7 +209,7 @@ def bin_of(table: Mapping[int, int], wanted: float) -> tuple[int, float]:
 
 
 def last_within(table: Mapping[int, int], wanted: float) -> int:
-    """The last bin up to which the weights come to at most ``wanted``; -1 where the first has more.
+    """The last bin up to which the sum of weights is at most ``wanted``; -1 where the first bin has more.
 
     >>> last_within({3: 10, 7: 10}, 12.0), last_within({3: 10}, 9.0)
     (3, -1)

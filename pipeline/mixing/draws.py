@@ -1,7 +1,7 @@
-"""Which documents a bucket gives, how often, and where in the output: functions of a document's number and the seed alone.
+"""Which documents of a bucket are taken, how often, and where in the output: functions of their numbers and the seed alone.
 
 Invariants: a document with number n in its source has two hashes, u and v, uniform in [0, 1). Taken at a rate r, with m copies
-in the crawl (m = 1 without rehydration), it is there once for each whole k >= 1 with (k - u) / m <= r: floor(r m + u) times, on
+in the crawl (m = 1 without rehydration), it is taken once for each whole k >= 1 with (k - u) / m <= r: floor(r m + u) times, on
 average r m. The number of times never falls when r rises, so that a larger total holds the smaller one's documents.
 
 Its c copies are at the places (e + v) / c of the output, e = 0 to c - 1: each epoch in its own c-th of the output, 1 / c apart.
@@ -13,26 +13,24 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from goldwash.pipeline import splitmix
+
 Numbers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 PLACE_BITS = 40
-"""A place in the output is a whole number below 2 to this: 10^12 places."""
+"""A place in the output is a whole number below 2 to this power: 10^12 places."""
 
 
 def stream(seed: int, source: str, purpose: str) -> np.uint64:
-    """The beginning of a sequence of hashes."""
+    """The state in which a sequence of hashes begins."""
     digest = hashlib.blake2b(f"{seed}\0{purpose}\0{source}".encode(), digest_size=8).digest()
     return np.uint64(int.from_bytes(digest, "little"))
 
 
 def mixed(start: np.uint64, numbers: Numbers) -> npt.NDArray[np.uint64]:
-    """A hash of each number, ``uint64[N]``: SplitMix64 (Steele et al. 2014), which gives two numbers two hashes."""
-    with np.errstate(over="ignore"):
-        z = start + (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(z ^ (z >> np.uint64(31)))
+    """A hash of each number, ``uint64[N]``, different for different numbers: SplitMix64's sequence from ``start``."""
+    return splitmix.hashed(start + numbers.astype(np.uint64) * splitmix.STEP)
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,13 @@ class Draw:
 
     def chance(self, numbers: Numbers) -> Floats:
         """u of each document: ``float64[N]`` in [0, 1)."""
-        return (mixed(stream(self.seed, self.source, "draw"), numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return splitmix.fractions(mixed(stream(self.seed, self.source, "draw"), numbers))
 
     def places(self, numbers: Numbers, epochs: Numbers, copies: Numbers) -> Numbers:
-        """The place of each copy in the output: ``int64[N]`` below 2 to `PLACE_BITS`; of its epoch among its copies."""
+        """The place of each copy in the output: ``int64[N]`` below 2 to `PLACE_BITS`.
+
+        ``copies``: how many its document has; ``epochs``: which of them it is, from 0.
+        """
         v = mixed(stream(self.seed, self.source, "place"), numbers) >> np.uint64(64 - PLACE_BITS)
         return np.asarray(((epochs.astype(np.uint64) << np.uint64(PLACE_BITS)) + v) // copies.astype(np.uint64), np.int64)
 
@@ -62,7 +63,7 @@ def copies(rates: Floats, times: Numbers, chance: Floats) -> Numbers:
 
 
 def events(below: Numbers, above: Numbers, times: Numbers, chance: Floats) -> tuple[Numbers, Floats]:
-    """The rates at which documents are taken once more, from the number ``below`` to the number ``above`` of times.
+    """The rates at which documents are taken once more, between ``below`` times and ``above`` times.
 
     Returns the rows of the documents, ``int64[M]``, and the rates, ``float64[M]``.
     """
@@ -73,9 +74,9 @@ def events(below: Numbers, above: Numbers, times: Numbers, chance: Floats) -> tu
 
 
 def rate_for(target: float, below: int, rates: Floats, weights: Numbers) -> float | None:
-    """The rate at which what is taken is nearest to the target; None if it is outside the given events.
+    """The rate that takes the amount nearest to the target; None if the target is outside the given events.
 
-    ``below``: what is taken before the first event. ``rates``, ``weights``: of the events, in any order.
+    ``below``: the amount taken before the first event. ``rates``, ``weights``: of the events, in any order.
     """
     order = np.argsort(rates, kind="stable")
     rates, reached = rates[order], below + np.cumsum(weights[order])

@@ -1,4 +1,4 @@
-"""Olmix's two files: ``ratios.csv``, the weights of the mixtures that were run, and ``metrics.csv``, what came of each.
+"""Olmix's two files: ``ratios.csv``, the weights of the mixtures that were run, and ``metrics.csv``, their results.
 
 Invariants: rows are joined on ``run`` or ``run_id``. The weights of a mixture are not negative and sum to 1, with
 `SUM_TOLERANCE` for rounded digits. Columns ``name`` and ``index`` describe a run and are no weights. (arXiv 2602.12237.)
@@ -23,7 +23,7 @@ Table = dict[str, dict[str, float]]
 
 
 def ratios_csv(sources: Sequence[str], mixtures: Sequence[Sequence[float]], runs: Sequence[str] | None = None) -> str:
-    """``ratios.csv``: a row of weights per mixture. ``runs``: their names; by themselves ``run_001`` and on.
+    """``ratios.csv``: a row of weights per mixture. ``runs``: their names; by default ``run_001`` and so on.
 
     >>> ratios_csv(["web", "code"], [[0.7, 0.3]])
     'run,web,code\\nrun_001,0.700000,0.300000\\n'
@@ -37,7 +37,7 @@ def ratios_csv(sources: Sequence[str], mixtures: Sequence[Sequence[float]], runs
 
 
 def metrics_csv(metrics: Sequence[str], runs: int | Sequence[str]) -> str:
-    """``metrics.csv`` without values, to be filled in, for the runs of `ratios_csv`.
+    """``metrics.csv`` without values, to fill in, for the runs of `ratios_csv`.
 
     >>> metrics_csv(["bpb"], 1)
     'run,bpb\\nrun_001,\\n'
@@ -53,7 +53,7 @@ def metrics_csv(metrics: Sequence[str], runs: int | Sequence[str]) -> str:
 def read_table(text: str, file: str) -> tuple[tuple[str, ...], Table]:
     """The columns of a file, without those that name a run, and its rows by run.
 
-    Raises `DataError` for a file without ids or numbers, a run or a column that is given twice, or a cell that is no finite
+    Raises `DataError` for a file without ids or numbers, a run or a column that is given twice, or a cell that is not a finite
     number; it names the file and the line.
     """
     rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
@@ -111,7 +111,7 @@ def shares(weights: Mapping[str, float], place: str, tolerance: float = SUM_TOLE
 
 
 def _cure(weights: Mapping[str, float], total: float) -> str:
-    """The weights that would do; "" where none follow from these."""
+    """The same weights, scaled to a sum of 1; "" where that is impossible."""
     if not (math.isfinite(total) and total > 0) or any(not weight >= 0 for weight in weights.values()):
         return ""
     some = ", ".join(f"{printable(name)} {weight / total:.4g}" for name, weight in list(weights.items())[:8])

@@ -4,12 +4,12 @@ Invariants:
 
 * Each document has a place (`draws.PLACE_BITS`) and a number in the run (`HIDDEN`); the output is in the order of
   places, then numbers, then epochs. It does not depend on how the work was divided.
-* The places are cut into units of about `UNIT_BYTES` of text, and an output shard is a row of units. A spreading task reads
+* The places are cut into units of about `UNIT_BYTES` of text, and an output shard is a run of units. A spreading task reads
   some files and writes one file per range of units; where there are more units than files may be open, the ranges are spread
   again. A gathering task sorts one unit after the other in memory. So every document is copied twice, or three times beyond
-  `MOST_OPEN` units, and memory depends on neither the number of documents nor that of files.
+  `MOST_OPEN` units, and memory depends neither on the number of documents nor on the number of files.
 * The files between the passes are verified by their SHA-256 when they are read, and removed when the last shard is written. A
-  run that was killed writes those again that are missing.
+  run that was killed writes the missing ones again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,12 +57,15 @@ TASK_MEMORY = 320 << 20
 """Bytes that a task of these passes needs beyond the ordinary."""
 
 SPREAD_RATIO = 1.5
-"""Bytes of text per byte of the files between the passes: lz4, for a third less time in both passes than zstd (2026-11)."""
+"""Bytes of text per byte of the files between the passes: lz4 takes a third less time in both passes than zstd (2026-11)."""
+
+TEXT_RATIO = 2.5
+"""Bytes of text per byte of Parquet, to lay out a shuffle before the text is read."""
 
 FOLDER = "spread"
 PLACE, NUMBER = "__goldwash_place__", "__goldwash_number__"
 HIDDEN = (pa.field(PLACE, pa.int64()), pa.field(NUMBER, pa.int64()))
-"""The columns that order documents between the passes; a user has none of these names."""
+"""The columns that order documents between the passes; no user's column has these names."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -105,12 +108,12 @@ class Layout:
 
 
 def shards_for(documents: float, stored: float, shard_bytes: int) -> int:
-    """The number of output shards: of the wanted size on average, and not more than documents."""
+    """The number of output shards: of the wanted size on average, and at most one per document."""
     return max(1, min(round(documents), round(stored / shard_bytes)))
 
 
 def groups_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Neighbouring files for each task: the first and the one behind the last, of about `GROUP_BYTES`; more in a huge run."""
+    """Neighbouring files for each task, as the first and the one past the last: about `GROUP_BYTES`, or more in a huge run."""
     most = max(GROUP_BYTES, -(-sum(sizes) // MOST_GROUPS))
     found, first, held = [], 0, 0
     for n, size in enumerate(sizes):
@@ -122,7 +125,7 @@ def groups_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 class Spreader:
-    """Writes documents into files by ranges of units; each range's file is there once it has a document."""
+    """Writes documents into files by ranges of units; a range without a document gets no file."""
 
     def __init__(self, task: Task, schema: pa.Schema, layout: Layout, units: tuple[int, int]) -> None:
         self._task, self._schema, self._layout = task, pa.schema([*schema, *HIDDEN], metadata=schema.metadata), layout
@@ -171,7 +174,7 @@ class Spreader:
         return self._writers[n]
 
     def commit(self) -> list[list[Any]]:
-        """Publish the files; for each its first unit, the one behind its last, its place below the output, bytes and digest."""
+        """Publish the files; for each its first unit, the one past its last, its place below the output, bytes and digest."""
         self._divide()
         found = []
         for n in sorted(self._writers):
@@ -194,7 +197,7 @@ class Shuffle:
     """Content-defined chunks in the output's pages."""
 
     def first_extra(self) -> dict[str, Any]:
-        """What the first spreading tasks are told."""
+        """The parameters of the first spreading tasks."""
         return {"layout": asdict(self.layout), "units": [0, self.layout.units], "schema": packed(self.schema)}
 
     def run(self, run: Run, work: Callable[[Task], None], spreading: Sequence[Task]) -> list[Task]:
@@ -318,7 +321,7 @@ def _sorted(task: Task, files: Sequence[Sequence[Any]]) -> Iterator[pa.Table]:
 
 
 def pieces(table: pa.Table, rows: Numbers, most: int = ROW_GROUP_BYTES) -> Iterator[pa.Table]:
-    """Rows of a table in the given order, in tables of at most about ``most`` bytes (one row at the least)."""
+    """Rows of a table in the given order, in tables of at most about ``most`` bytes (at least one row)."""
     lengths = np.asarray(pc.fill_null(pc.binary_length(table["text"]), 0), np.int64)
     rest = max(table.nbytes - int(lengths.sum()), 0) // max(table.num_rows, 1)
     ends = np.cumsum(lengths[rows] + rest)

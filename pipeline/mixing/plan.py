@@ -1,7 +1,7 @@
-"""How much of each bucket a mixture takes, from what each bucket has.
+"""How much a mixture takes from each bucket, given the contents of the buckets.
 
 Invariants: targets are in the mixture's unit and sum to its total. A bucket that cannot give its target within its cap on
-repeats is a `DataError`, raised before any text is copied; it names the source, the bucket, what is there and three cures.
+repeats is a `DataError`, raised before any text is copied; it names the source, the bucket, its size and three cures.
 
 Repeats: up to four epochs of one source are nearly as good as new data (Muennighoff et al., 2305.16264); in a mixture, 15 to 20
 repeats of a scarce source do no harm (2605.12715). Above these numbers there is a warning.
@@ -28,7 +28,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Held:
-    """What a bucket has. ``weight`` counts the crawl's copies where the source is rehydrated, ``once`` does not.
+    """The contents of a bucket. ``weight`` counts the crawl's copies where the source is rehydrated, ``once`` does not.
 
     ``squares``: the sum of the squared weights.
     """
@@ -48,7 +48,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of a bucket: a weight, and the rate at which its documents are taken for that."""
+    """The weight wanted from a bucket, and the rate at which its documents are taken to reach it."""
 
     target: float
     rate: float
@@ -99,7 +99,7 @@ def planned(sources: Sequence[Source], held: Sequence[Held], total: float | None
 
 
 def _shares(source: Source, held: Sequence[Held]) -> dict[str, tuple[float, list[int]]]:
-    """The groups of a source: of each its share of the source, and its buckets in the order of the curve."""
+    """The groups of a source, each with its share of the source and its buckets in the order of the curve."""
     members: dict[str, list[int]] = {}
     for n, bucket in enumerate(held):
         members.setdefault("/".join(p for k, p in enumerate(bucket.parts) if k != source.over), []).append(n)
@@ -142,7 +142,7 @@ def _all(
     weights: Sequence[float],
     parts: Sequence[Mapping[str, tuple[float, list[int]]]],
 ) -> float:
-    """The largest total that takes nothing twice: of each group what it has, divided by its share of the total."""
+    """The largest total that takes nothing twice: the least of each group's weight divided by its share of the total."""
     limits = []
     for weight, numbers, groups in zip(weights, by_source, parts, strict=True):
         for share, members in groups.values():
@@ -171,7 +171,7 @@ def _flat(source: Source, bucket: Held, target: float, unit: str, total: float) 
 
 
 def _curved(source: Source, group: str, held: Sequence[Held], target: float) -> tuple[Solved | None, list[Wanted]]:
-    """The curve of a group, and what is wanted of its buckets; no curve where nothing is wanted."""
+    """The curve of a group, and the amounts wanted from its buckets; no curve where nothing is wanted."""
     assert source.curve is not None
     if not target > 0:
         return None, [Wanted(0.0, 0.0)] * len(held)
@@ -195,7 +195,7 @@ def warnings(sources: Sequence[Source], repeats: Sequence[tuple[int, str, float]
     """
     alone = sum(source.weight is None or source.weight > 0 for source in sources) == 1
     most, why = (
-        (ALONE, "more than four epochs of one source are worth ever less, arXiv 2305.16264")
+        (ALONE, "beyond four epochs of one source, each repeat is worth less, arXiv 2305.16264")
         if alone
         else (IN_MIXTURE, "in a mixture, 15 to 20 repeats are harmless, arXiv 2605.12715")
     )
@@ -208,9 +208,10 @@ def warnings(sources: Sequence[Source], repeats: Sequence[tuple[int, str, float]
 
 
 def bounds(bucket: Held, rate: float, width: float = 8.0) -> tuple[float, float]:
-    """Rates between which the target of a bucket is reached, but for one chance in 10^15.
+    """Rates between which the target of a bucket is reached, up to ``width`` standard deviations.
 
-    What is taken at a rate differs from its mean by a sum of independent parts, of at most a quarter of each squared weight.
+    The amount taken at a rate differs from its mean by a sum of independent parts; the variance of each is at most a quarter of
+    the document's squared weight.
     """
     spread = width * 0.5 * float(np.sqrt(bucket.squares)) / max(bucket.weight, 1)
     return max(rate - spread, 0.0), rate + spread

@@ -32,8 +32,8 @@ def unpacked(text: str) -> pa.Schema:
 def united(found: Iterable[tuple[str, pa.Schema]], columns: Sequence[str] | None = None, cure: str = "") -> pa.Schema:
     """One schema for files, given as ``(file, schema)``: columns in the order of their first files.
 
-    ``columns``: of the others than id, url and text, those that are kept; None keeps all. Raises `SchemaError` where two types
-    of a column cannot be joined.
+    ``columns``: the columns to keep besides id, url and text; None keeps all. Raises `SchemaError` where two types of a column
+    cannot be joined.
     """
     fields: dict[str, pa.Field] = {}
     first: dict[str, str] = {}

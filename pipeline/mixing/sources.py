@@ -1,7 +1,7 @@
 """The sources of a mixture, as a recipe or a command gives them.
 
-Invariants: what can be refused without opening a file is refused here, as a `RecipeError` that names the source, the key, what
-was expected and the cure. Weights are shares of the total: either every source has one, and they sum to 1, or none has.
+Invariants: all that can be refused without opening a file is refused here, as a `RecipeError` that names the source, the key,
+the expected value and the cure. Weights are shares of the total: either every source has one, and they sum to 1, or none has.
 
 ::
 
@@ -19,7 +19,7 @@ was expected and the cure. Weights are shares of the total: either every source 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from goldwash.pipeline.mixing.curve import Curve, CurveError
@@ -38,7 +38,7 @@ MOST_COPIES = 1000
 """The largest cap on repeats."""
 
 OTHER = "other"
-"""The bucket of documents whose host is on no list, if it has no other name."""
+"""The bucket of documents whose host is on no list, unless the recipe names it."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,7 @@ def _weighted(found: Sequence[Source]) -> Sequence[Source]:
             ("sources", without[0]),
         )
     whole = _shares(weights, "stage mix, weights of the sources", ("sources",))
-    return [_replaced(source, weight=whole[source.name]) for source in found]
-
-
-def _replaced(source: Source, **changes: Any) -> Source:
-    return Source(**{**{f.name: getattr(source, f.name) for f in fields(source)}, **changes})
+    return [replace(source, weight=whole[source.name]) for source in found]
 
 
 def _shares(weights: Mapping[str, float], place: str, keys: tuple[Any, ...]) -> dict[str, float]:
@@ -172,7 +168,7 @@ class _Keys:
 def _source(name: Any, values: Any, max_repeats: float) -> Source:
     if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable() or ":" in name:
         raise RecipeError(
-            f"stage mix: {name!r} is no name of a source; expected printable characters without a colon", ("sources",)
+            f"stage mix: {name!r} cannot be a source's name; expected printable characters without a colon", ("sources",)
         )
     place = ("sources", name)
     keys = _Keys({} if values is None else values, f"stage mix, source {name}", place, KEYS)

@@ -5,15 +5,15 @@ Invariants: the passes are, in order:
 1. Count: the group, the weight and, for quantiles, the score of each document go to ``keys/``. Where the weights need no text
    (in documents, or with a column ``token_count``), the text is not read.
 2. For quantiles: a second histogram finds the edges among float32 scores exactly; then each bucket is counted.
-3. The driver solves for the rate of each bucket (`mixing.plan`). What is impossible is refused here, before a text is copied.
-4. Draw: the documents that are taken at rates close to the wanted ones. The driver sets each rate so that what is taken is
-   within half a document of what is wanted.
+3. The driver solves for the rate of each bucket (`mixing.plan`). An impossible mixture is refused here, before a text is copied.
+4. Draw: the documents that are taken at rates close to the wanted ones. The driver sets each rate so that the amount taken is
+   within half a document of the amount wanted.
 5. Spread and gather (`mixing.passes`): the copies, in the order of their places.
 
 Documents keep all columns and get ``source``, ``bucket`` (if a source is split) and ``epoch`` (int32, 0 for the first use).
 Which documents are taken, and where they go, depends on the seed, the source's name and the documents' numbers in it
 (`mixing.draws`), so that other sources do not change it. A report counts each document once, however often it is repeated;
-``notes.repeats`` has the further copies.
+``notes.repeats`` counts the further copies.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,9 +50,6 @@ from goldwash.text_output import printable
 
 INPUT = "input"
 """The name of the one source of a mixture without ``sources``."""
-
-TEXT_RATIO = 2.5
-"""Bytes of text per byte of Parquet, where a file's text is not read."""
 
 RULE = "not_drawn"
 """The rule of documents that the mixture does not take."""
@@ -106,12 +103,12 @@ class Mix(Stage):
 
     @property
     def unit(self) -> Unit:
-        """What weights and the total are in."""
+        """The unit of the weights and of the total."""
         return "bytes" if self.bytes is not None else "documents" if self.documents is not None else "tokens"
 
     @property
     def given(self) -> str | float | None:
-        """The total as it was given."""
+        """The total as given."""
         return self.tokens if self.tokens is not None else self.bytes if self.bytes is not None else self.documents
 
     @property
@@ -135,7 +132,7 @@ class Mix(Stage):
         )
 
     def fingerprint(self, inputs: Sequence[Input], with_code: bool = True) -> str:
-        """As of any stage; the files of the sources count as inputs."""
+        """As for any stage; the files of the sources count as inputs."""
         return super().fingerprint([*inputs, *(file for _, file in self.own)], with_code)
 
     def versions(self) -> dict[str, str]:
@@ -148,7 +145,7 @@ class Mix(Stage):
         return {f"list {name}": file_digest(located(name.partition("::")[0])) for name in sorted(names)}
 
     def preflight(self) -> None:
-        """Look at the first file of each source that names its input: whether the columns are there."""
+        """Check that the first file of each source that names its input has the columns that the mixture needs."""
         self.versions()
         for n, source in enumerate(self.parsed):
             files = [file for number, file in self.own if number == n]
@@ -178,7 +175,7 @@ class Mix(Stage):
         return finish(self, inputs, out, [*spreading, *gathering], facts)
 
     def preview(self, inputs: Sequence[Input], out: str, run: Run) -> dict[str, Any]:
-        """The facts of the report as far as they are known before a document is written; the counts stay in ``out``."""
+        """The report's facts that are known before a document is written; the counts stay in ``out``."""
         claim(self, inputs, out)
         mixture = _Mixture(self, inputs, out)
         held = mixture.held(run, mixture.count(run))
@@ -211,7 +208,7 @@ class Mix(Stage):
 
 @dataclass(frozen=True)
 class _Held:
-    """What the first passes found. ``rows``: for each file, of each of its groups, the bucket of each quantile."""
+    """The results of the first passes. ``rows``: for each group of each file, the bucket of each quantile."""
 
     buckets: list[plan.Held]
     rows: list[list[list[int]]]
@@ -236,7 +233,7 @@ class _Mixture:
         return found
 
     def held(self, run: Run, counting: Sequence[Task]) -> _Held:
-        """What each bucket has, after the passes that quantiles need."""
+        """The contents of each bucket, after the passes that quantiles need."""
         markers = list(markers_of(counting))
         facts = [marker["facts"] for marker in markers]
         keys = [{"file": _keys_file(n), **_facts_of(marker, _keys_file(n))} for n, marker in enumerate(markers)]
@@ -261,7 +258,7 @@ class _Mixture:
     def _edges(self, run: Run, facts: Sequence[Mapping[str, Any]], keys: Sequence[Mapping[str, Any]]) -> list[list[int]]:
         """The edges between quantiles, for each source; none for one without quantiles.
 
-        An edge is the largest key up to which there is at most its share of the weight: equal scores are not parted.
+        An edge is the largest key up to which there is at most its share of the weight: equal scores stay together.
         """
         bins: list[list[tuple[int, float]]] = []
         for s, source in enumerate(self.stage.parsed):
@@ -289,7 +286,7 @@ class _Mixture:
     def _tallies(
         self, run: Run, facts: Sequence[Mapping[str, Any]], keys: Sequence[Mapping[str, Any]], edges: Sequence[Sequence[int]]
     ) -> list[list[list[list[Any]]]]:
-        """Of each file, of each of its groups, of each quantile: the numbers of `_tallied`."""
+        """The numbers of `_tallied` for each quantile of each group of each file."""
         some = [n for n, (s, _) in enumerate(self.files) if self.stage.parsed[s].quantile is not None]
         tasks = [
             self.tasks.one("tally", k, keys=keys[n], edges=edges[self.files[n][0]], groups=len(facts[n]["groups"]))
@@ -301,7 +298,7 @@ class _Mixture:
         return [found[n] if n in found else [[row] for row in fact["tally"]] for n, fact in enumerate(facts)]
 
     def draw(self, run: Run, held: _Held, planned: plan.Plan) -> list[float]:
-        """The rate of each bucket, set so that what is taken is as near to the target as whole documents allow."""
+        """The rate of each bucket, set so that the amount taken is as near to the target as whole documents allow."""
         rates = [wanted.rate for wanted in planned.wanted]
         open_ = [
             n
@@ -330,7 +327,7 @@ class _Mixture:
                 else:
                     rates[n] = rate
             open_, width = left, width * 8
-        raise AssertionError("a bucket's target is not between rates that are far apart")
+        raise AssertionError("a bucket's target is outside even the widest bounds")
 
     def _drawing(self, held: _Held, limits: Mapping[int, tuple[float, float]], attempt: int) -> list[Task]:
         tasks: list[Task] = []
@@ -399,7 +396,7 @@ class _Mixture:
         return any(source.split for source in self.stage.parsed)
 
     def facts(self, held: _Held, planned: plan.Plan, spreading: Sequence[Task] | None = None) -> dict[str, Any]:
-        """The entries for the report: of each bucket what it had, what is wanted, taken and left, and the repeats.
+        """The entries for the report: for each bucket the amounts it had, wanted, gave and has left, and its repeats.
 
         ``spreading``: the tasks that took documents; None before there are any.
         """
@@ -427,7 +424,7 @@ class _Mixture:
         }  # fmt: skip
 
     def write_ratios(self, facts: Mapping[str, Any]) -> None:
-        """Write what was taken as Olmix's ``ratios.csv``, and the ``metrics.csv`` to be filled in."""
+        """Write the shares taken as Olmix's ``ratios.csv``, and a ``metrics.csv`` to fill in."""
         named = {row["source"] + (f":{row['bucket']}" if row["bucket"] else ""): row["taken"] for row in facts["buckets"]}
         whole = max(sum(named.values()), 1)
         shares = [[taken / whole for taken in named.values()]]
@@ -436,7 +433,7 @@ class _Mixture:
 
 
 def _taken(spreading: Sequence[Task]) -> dict[int, list[int]]:
-    """Of each bucket: documents taken, copies, weight of the documents, weight of the copies."""
+    """For each bucket: documents taken, copies, weight of the documents, weight of the copies."""
     found: dict[int, list[int]] = {}
     for marker in markers_of(spreading):
         for n, counts in marker["facts"]["taken"].items():
@@ -445,7 +442,7 @@ def _taken(spreading: Sequence[Task]) -> dict[int, list[int]]:
 
 
 def _same(bucket: plan.Held, wanted: plan.Wanted) -> bool:
-    """Whether a whole rate takes exactly what is wanted."""
+    """Whether a whole rate takes exactly the wanted amount."""
     return wanted.target == wanted.rate * bucket.weight
 
 
@@ -506,7 +503,7 @@ def count_file(task: Task) -> None:
 
 
 def _planning_tables(output: TaskOutput, source: Source, unit: str, counted: bool) -> Iterator[tuple[pa.Table, int]]:
-    """The columns by which a file is planned, with the bytes of its text (estimated where the text is not read)."""
+    """The columns that the plan needs of a file, with the bytes of its text (estimated where the text is not read)."""
     file = output.task.source
     if unit == "documents" or counted:
         found = columns_without_text(file, buckets.needed_columns(source, unit))
@@ -527,7 +524,7 @@ def _add(histogram: dict[int, int], bins: Numbers, weights: Numbers) -> None:
 
 
 def _named(histogram: Mapping[int, int]) -> dict[str, int]:
-    """A histogram as JSON has it, whose keys are texts."""
+    """A histogram for JSON, whose keys are strings."""
     return {str(b): weight for b, weight in histogram.items()}
 
 
@@ -548,10 +545,10 @@ def _tallied(tallies: list[list[float]], rows: Numbers, weights: Numbers, times:
 
 
 def _stored(file: Input, text: int) -> float:
-    """The bytes of a file's documents in Parquet: its size, or its part of it, or a share of its text."""
+    """The bytes of a file's documents in Parquet: the size of a whole file, or an estimate from the bytes of text."""
     if file.path.endswith((".parquet", ".pq")) and file.bytes and file.groups is None:
         return float(file.bytes)
-    return text / TEXT_RATIO
+    return text / passes.TEXT_RATIO
 
 
 # --- later passes over the keys
@@ -607,7 +604,7 @@ EVENTS = pa.schema([("bucket", pa.int64()), ("rate", pa.float64()), ("weight", p
 
 
 def draw_file(task: Task) -> None:
-    """What is taken of each bucket below its lower rate, and the documents that are taken between its two rates."""
+    """Write the weight that each bucket gives below its lower rate, and the documents that it gives between its two rates."""
     stage = stage_of(task, Mix)
     keys = _read_keys(task, task.extra["keys"])
     bucket = _buckets_of(keys, task.extra["edges"], task.extra["rows"])
@@ -667,7 +664,7 @@ def spread_documents(task: Task) -> None:
 
 
 class _Taken:
-    """What is taken of a file's documents: hashes, buckets and copies of each, ``[documents]`` arrays."""
+    """The choice among a file's documents: the hash, bucket and copies of each, in arrays of ``[documents]``."""
 
     def __init__(self, task: Task, stage: Mix, held: Mapping[str, Any]) -> None:
         self.source = stage.parsed[held["source"]]
@@ -685,7 +682,7 @@ class _Taken:
         )
 
     def table(self, table: pa.Table, here: slice, schema: pa.Schema) -> pa.Table:
-        """The copies of some documents, in the columns of the output and those that order them."""
+        """The copies of some documents, with the columns of the output and the columns that order them."""
         count = self.copies[here]
         rows = np.repeat(np.arange(len(count)), count)
         epochs = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
@@ -699,7 +696,7 @@ class _Taken:
         return made.append_column(passes.HIDDEN[1], pa.array(number + self.order))
 
     def left(self, table: pa.Table, here: slice) -> pa.Table:
-        """The documents that are not taken, with the rate from which each would be."""
+        """The documents that are not taken, each with the lowest rate at which it would be."""
         gone = np.flatnonzero(self.copies[here] == 0)
         names = [self.names[n] for n in self.bucket[here][gone].tolist()]
         details = [self.source.name + (f":{name}" if name else "") for name in names]
@@ -728,7 +725,8 @@ def _spread_file(output: TaskOutput, spreader: passes.Spreader, schema: pa.Schem
         output.report += taken.report(texts, here)
     if row != len(taken.copies):
         raise DataError(
-            f"{printable(file.path)} has not the {len(taken.copies):,} documents that were counted: run again from the start"
+            f"{printable(file.path)} does not have the {len(taken.copies):,} documents that were counted: run again from the "
+            "start"
         )
 
 

@@ -8,7 +8,7 @@ one task copies as it reads them; shuffled, the documents are in the order of ha
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -30,8 +30,6 @@ from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.text_output import printable
 
 SHARD_BYTES = 256 << 20
-TEXT_RATIO = 2.5
-"""Bytes of text per byte of Parquet, to choose the units of a shuffle before the text is read."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -75,7 +73,7 @@ class Pack(Stage):
             writing = self._copying(tasks, inputs, rows, sizes, schema)
             run(copy_rows, writing)
             return finish(self, inputs, out, writing)
-        layout = passes.Layout.of(sum(rows), sum(sizes), sum(sizes) * TEXT_RATIO, self.shard_bytes)
+        layout = passes.Layout.of(sum(rows), sum(sizes), sum(sizes) * passes.TEXT_RATIO, self.shard_bytes)
         shuffle = passes.Shuffle(tasks, layout, schema, self.chunking)
         starts, spreading = [0, *np.cumsum(rows).tolist()], []
         for n, (a, b) in enumerate(passes.groups_of(passes.spread_files(inputs))):
@@ -102,10 +100,10 @@ class Pack(Stage):
 def cuts(
     rows: Sequence[int], sizes: Sequence[float], shards: int, divisible: Sequence[bool]
 ) -> Iterator[list[tuple[int, int, int]]]:
-    """For each shard the files, first rows and rows behind the last, so that the shards have about equal bytes.
+    """For each shard, its files with the first row and the row past the last, so that shards have about equal bytes.
 
-    ``rows``, ``sizes``: of each file. A file that is not divisible goes whole to the shard where its middle is. Every file is
-    in one shard at the least, also an empty one.
+    ``rows``, ``sizes``: of each file. A file that is not divisible goes whole to the shard where its middle is. Every file,
+    even an empty one, is in at least one shard.
 
     >>> list(cuts([4, 4], [10.0, 30.0], 2, [True, True]))
     [[(0, 0, 4), (1, 0, 1)], [(1, 1, 4)]]
@@ -140,7 +138,7 @@ def look(task: Task) -> None:
 
 
 def _stored(source: Input, known: Sequence[int] | None) -> float:
-    """The bytes of a file's documents in Parquet, of its part of the file if it is one."""
+    """The bytes of a file's documents in Parquet; for a range of row groups, its share of the file."""
     if source.groups is not None and known is not None and source.sha256 is not None:
         whole = group_rows(Input(source.path, source.bytes, source.stamp))
         return source.bytes * sum(known) / max(sum(whole or [1]), 1)
@@ -161,7 +159,7 @@ def copy_rows(task: Task) -> None:
                 row += len(texts)
             if row != last - first:
                 raise DataError(
-                    f"{printable(source.path)} has not the {rows:,} documents that were counted: run again from the start"
+                    f"{printable(source.path)} does not have the {rows:,} documents that were counted: run again from the start"
                 )
 
 
@@ -187,7 +185,7 @@ def _rows(output: TaskOutput, source: Input, first: int, last: int) -> Iterator[
 
 
 def _part(source: Input, first: int, last: int) -> Input:
-    return Input(source.path, source.bytes, source.stamp, None, source.name, source.reading, (first, last))
+    return replace(source, rows=None, groups=(first, last))
 
 
 def spread_shards(task: Task) -> None:
@@ -217,7 +215,7 @@ def spread_shards(task: Task) -> None:
 
 
 def near(sizes: Sequence[int], shard_bytes: int) -> bool:
-    """Whether shards are near the wanted size: each but the last from a half to twice of it, or there is one of at most that.
+    """Whether all shards but the last have half to twice the wanted size; the last, or the only one, at most twice.
 
     >>> near([100, 210, 7], 128), near([10, 10], 128), near([3], 128), near([300], 128), near([], 128)
     (True, False, True, False, True)

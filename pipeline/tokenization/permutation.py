@@ -1,17 +1,19 @@
 """The position of each row in the shuffled order, computed and not stored.
 
-Invariants: `positions` is a bijection of ``[0, count)`` that depends on the count and the seed alone. Any range of rows can be
-asked for by itself, so that no task holds the permutation and none waits for another.
+Invariants: `positions` is a bijection of ``[0, count)`` that depends on the count and the seed alone. Each row's position is
+computed without the others, so that no task holds the permutation and no task waits for another.
 
 A Feistel network of eight rounds permutes the next power of four; a position outside the range is permuted again until it is
-inside ("cycle walking", Black and Rogaway 2002). Its round function is splitmix64 (Steele, Lea and Flood 2014). Up to `SMALL`
-rows, where a network has too few bits to mix, the positions are the ranks of hashes."""
+inside ("cycle walking", Black and Rogaway 2002). Its round function is SplitMix64 (`pipeline.splitmix`). Up to `SMALL` rows,
+where a network has too few bits to mix, the positions are the ranks of hashes.
+"""
 
 import hashlib
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from goldwash.pipeline import splitmix
 
 Numbers = npt.NDArray[np.int64]
 
@@ -20,7 +22,7 @@ SMALL = 4096
 
 
 def positions(rows: Numbers, count: int, seed: int) -> Numbers:
-    """Where rows come to be: ``int64[N]``, all different, below ``count``.
+    """The new positions of rows: ``int64[N]``, all different, below ``count``.
 
     ``rows``: ``int64[N]``, row numbers below ``count``.
 
@@ -30,7 +32,7 @@ def positions(rows: Numbers, count: int, seed: int) -> Numbers:
     keys = _keys(seed, count)
     if count <= SMALL:
         ranks = np.empty(count, np.int64)
-        ranks[np.argsort(_mixed(np.arange(count, dtype=np.uint64) ^ keys[0]), kind="stable")] = np.arange(count)
+        ranks[np.argsort(splitmix.hashed(np.arange(count, dtype=np.uint64) ^ keys[0]), kind="stable")] = np.arange(count)
         return ranks[rows]
     half = -(-(count - 1).bit_length() // 2)
     found = rows.astype(np.uint64)
@@ -44,23 +46,15 @@ def positions(rows: Numbers, count: int, seed: int) -> Numbers:
 def uniform(seed: int, purpose: str, shard: int, rows: Numbers) -> npt.NDArray[np.float64]:
     """A number in [0, 1) for each row of a shard: ``float64[N]``; equal arguments give equal numbers."""
     key = np.uint64(_number(f"{purpose} {seed} {shard}"))
-    return (_mixed(rows.astype(np.uint64) ^ key) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+    return splitmix.fractions(splitmix.hashed(rows.astype(np.uint64) ^ key))
 
 
 def _permuted(values: npt.NDArray[np.uint64], half: int, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     bits, mask = np.uint64(half), np.uint64((1 << half) - 1)
     left, right = values >> bits, values & mask
     for key in keys:
-        left, right = right, left ^ (_mixed(right ^ key) & mask)
+        left, right = right, left ^ (splitmix.hashed(right ^ key) & mask)
     return (left << bits) | right
-
-
-def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The output function of splitmix64."""
-    mixed: Any = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)), np.uint64)
 
 
 def _keys(seed: int, count: int) -> npt.NDArray[np.uint64]:

@@ -77,11 +77,6 @@ class Tokenizer:
         """The largest id, plus one."""
         return self.backend.size
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type in which its ids are written."""
-        return np.dtype(np.uint16 if self.size <= 1 << 16 else np.uint32)
-
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the file."""

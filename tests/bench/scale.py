@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from goldwash.pipeline import splitmix
 from goldwash.pipeline.dedup import passes as copies
 from goldwash.pipeline.dedup.pass_files import Checks
 from goldwash.pipeline.dedup.passes import Copies, join_components, key_shard, pair_band
@@ -90,11 +91,8 @@ def minhash() -> MinHash:
 
 
 def uniform(seeds: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """A number from 0 to below 1 for each number (the finaliser of splitmix64)."""
-    x = seeds + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(((x ^ (x >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53, np.float64)
+    """A number from 0 to below 1 for each number."""
+    return splitmix.fractions(splitmix.hashed(seeds))
 
 
 @cache

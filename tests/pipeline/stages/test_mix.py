@@ -425,7 +425,7 @@ Change = Callable[[dict[str, dict[str, Any]]], dict[str, Any]]
         ({"a": {"weight": 0.5}, "b": {"weight": 0.5}}, {}, "the sources a, b have no input"),
         ({"a": {"inptu": "x"}}, {}, "source a: no key is called 'inptu': did you mean 'input'"),
         ({"a": {"input": 3}}, {}, "expected names of inputs, found 3"),
-        ({"a:b": {"input": "x"}}, {}, "'a:b' is no name of a source"),
+        ({"a:b": {"input": "x"}}, {}, "'a:b' cannot be a source's name"),
         ({"a": {"input": "x", "weights": {"b": 1.0}}}, {}, "no bucket to give a weight"),
         ({"a": {"input": "x", "split": "t", "weights": {"b": 0.5}}}, {}, "weights of its buckets: .*found a sum of 0.5"),
         ({"a": {"input": "x", "split": "t", "curve": True}}, {}, "a curve needs a split by quantiles, or `over`"),

@@ -150,7 +150,7 @@ def test_what_is_refused(tmp_path):
             shard(tmp_path / "crawl" / "00.parquet", ["x"], number=[1])
         return here(work, tasks)
 
-    with pytest.raises(DataError, match=r"00\.parquet has not the 60 documents that were counted"):
+    with pytest.raises(DataError, match=r"00\.parquet does not have the 60 documents that were counted"):
         packed(inputs, tmp_path / "changed", changed)
 
 
