@@ -56,8 +56,8 @@ class Example:
     origin: str = ""
 
 
-def examples(name: str | Path) -> Iterator[Example]:
-    """The examples of a source, by the table above; empty texts are left out.
+def examples(name: str | Path, blank: bool = False) -> Iterator[Example]:
+    """The examples of a source, by the table above; blank texts are left out, unless ``blank`` asks for them, to count them.
 
     Raises `TrainingError` for a file that is missing or broken, or that has other columns.
     """
@@ -69,7 +69,7 @@ def examples(name: str | Path) -> Iterator[Example]:
     for path in _files(place):
         for number, row in enumerate(_rows(path)):
             found = _whole(_text(row, path, number, column))
-            if found.strip():
+            if blank or found.strip():
                 yield Example(found, str(row.get("source") or path.name), text)
 
 

@@ -2,7 +2,7 @@
 
 Invariants: a text that several datasets hold is kept and encoded once (`Store`). Of a dataset too large for memory a part is
 kept, chosen by a hash of each text, so that the parts of two datasets hold the same documents. Contamination is looked for in
-every document that is read, not only in those kept. Empty documents are counted and left out.
+every document that is read, not only in those kept. Empty documents and blank target texts are counted and left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -105,8 +105,8 @@ def text_batches(place: str, column: str = "text") -> Iterator[Texts]:
 def _examples(place: str) -> Iterator[Texts]:
     held, size = list[str](), 0
     try:
-        for example in examples(place):
-            held.append(example.text.removesuffix("\n"))
+        for example in examples(place, blank=True):
+            held.append(example.text.removesuffix("\n") if example.text.strip() else "")
             size += len(example.text)
             if size >= BATCH:
                 yield Texts.of(held)
@@ -178,7 +178,7 @@ def _target_texts(place: str) -> Iterable[str]:
     if exists(join(place, "run.json")) or place.endswith((".csv", ".tsv")):
         return (text for texts in text_batches(place) for text in texts)
     try:
-        return [example.text.removesuffix("\n") for example in examples(place)]
+        return [example.text.removesuffix("\n") for example in examples(place, blank=True)]
     except TrainingError as error:
         raise EvidenceError(f"target: {error}") from None
 

@@ -75,6 +75,8 @@ class Encoded:
     """Bytes of each kind: ``float64[kinds]``."""
     contaminated: int
     contaminated_by: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
+    """Texts that were blank or copies of another."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +257,7 @@ def _encoded(target: Target, tokenizer: ByteTokenizer, told: Mapping[str, int]) 
         np.bincount(kinds_, minlength=len(kinds.KINDS)).astype(np.float64),
         target.contaminated,
         told,
+        target.left_out,
     )
 
 

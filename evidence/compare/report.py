@@ -94,7 +94,7 @@ def values(comparison: Comparison) -> dict[str, Any]:
         "targets": [
             {
                 "name": t.name, "documents": len(t.sizes), "bytes": int(t.sizes.sum()), "tokens": len(t.tokens),
-                "contaminated": t.contaminated, "contaminated_by": dict(t.contaminated_by),
+                "contaminated": t.contaminated, "contaminated_by": dict(t.contaminated_by), "left_out": t.left_out,
             }
             for t in data.targets
         ],

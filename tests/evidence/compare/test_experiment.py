@@ -10,7 +10,7 @@ import pytest
 
 from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
 from goldwash.evidence.compare import report
-from goldwash.evidence.compare.documents import Named, Store, read_dataset
+from goldwash.evidence.compare.documents import Named, Store, read_dataset, read_target
 from goldwash.evidence.compare.experiment import Comparison, Data, Settings, compare, gather
 from goldwash.evidence.compare.learners import Ngrams
 from goldwash.evidence.errors import EvidenceError
@@ -159,9 +159,23 @@ def test_empty_documents_are_counted_and_one_huge_one_is_named(tmp_path: Path) -
 
 
 def test_blank_and_repeated_target_texts_are_counted(tmp_path: Path) -> None:
-    data = gathered(tmp_path, {"plain": BASE, "small": BASE[:90]}, QUICK, [*HELD_OUT, *HELD_OUT[:2]])
-    assert "target target: 2 texts are blank or copies of another, and were left out" in data.notes
-    assert len(data.targets[0].sizes) == len(HELD_OUT)
+    data = gathered(tmp_path, {"plain": BASE, "small": BASE[:90]}, QUICK, ["", *HELD_OUT, " \n", *HELD_OUT[:2]])
+    assert "target target: 4 texts are blank or copies of another, and were left out" in data.notes
+    assert (len(data.targets[0].sizes), data.targets[0].left_out) == (len(HELD_OUT), 4)
+
+
+def test_blank_texts_of_every_kind_of_file_are_counted(tmp_path: Path) -> None:
+    contents = {
+        "a.txt": "gold\n\nmud\n  \ngold\n",
+        "a.csv": 'text\ngold\n""\nmud\n"  "\ngold\n',
+        "a.json": '[{"text": "gold"}, {"text": ""}, {"text": null}, {"text": "mud"}, {"text": "gold"}]',
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+        target = read_target(Named("t", (str(tmp_path / name),)))
+        assert (target.texts, target.left_out) == (("gold", "mud"), 3)
+    dataset = read_dataset(Named("d", (str(tmp_path / "a.txt"),)), Store(), 1 << 20)
+    assert (dataset.documents, dataset.empty, len(dataset.rows)) == (5, 2, 3)
 
 
 def test_the_parts_of_large_datasets_hold_the_same_texts(tmp_path: Path) -> None:
