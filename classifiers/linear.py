@@ -25,7 +25,18 @@ from threadpoolctl import threadpool_limits
 from goldwash.classifiers.embeddings import CHARACTERS, Embedding, Vectors, embedded, embedding, lasting
 from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.model_file import ModelError
-from goldwash.classifiers.train import NEGATIVE, POSITIVE, Exclude, published, report_on, split, write_report
+from goldwash.classifiers.train import (
+    NEGATIVE,
+    POSITIVE,
+    Exclude,
+    check_least,
+    check_shares,
+    check_types,
+    published,
+    report_on,
+    split,
+    write_report,
+)
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.texts import Texts
 from goldwash.text_output import printable
@@ -51,19 +62,12 @@ class LinearSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        numbers = (int, float)
-        for name in ("characters", "per_class", "seed"):
-            value, least = getattr(self, name), 0 if name == "seed" else 1
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise TrainingError(f"{name} is {value!r}; expected a whole number of {least} or more")
-        if not isinstance(self.balanced, bool):
-            raise TrainingError(f"balanced is {self.balanced!r}; expected true or false")
-        if not isinstance(self.penalty, numbers) or not 0 < self.penalty < float("inf"):
-            raise TrainingError(f"penalty is {self.penalty!r}; expected a number above 0")
-        if not isinstance(self.held_out, numbers) or not 0 <= self.held_out < 1:
-            raise TrainingError(f"held_out is {self.held_out!r}; expected a share from 0 to less than 1")
-        if not isinstance(self.fraction, numbers) or not 0 < self.fraction <= 1:
-            raise TrainingError(f"fraction is {self.fraction!r}; expected a number above 0 and up to 1")
+        check_types(self)
+        check_least(self, 1, "characters", "per_class")
+        check_least(self, 0, "seed")
+        check_shares(self)
+        if not 0 < self.penalty < float("inf"):
+            raise TrainingError(f"penalty is {self.penalty}; expected a number above 0")
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +224,7 @@ def train_head(
 def fit(vectors: Vectors, truth: npt.NDArray[np.bool_], penalty: float) -> tuple[Numbers, float]:
     """The weights ``float64[d]`` and the bias of logistic regression with a penalty on the weights.
 
-    Asserts nothing about the order of examples beyond rounding; raises `TrainingError` if the search does not end.
+    ``vectors``: ``float32[N, d]``; ``truth``: ``bool[N]``. Raises `TrainingError` for weights that are not finite.
     """
     x, sign = vectors.astype(np.float64), np.where(truth, 1.0, -1.0)
 

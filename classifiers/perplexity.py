@@ -30,7 +30,7 @@ from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.ngram.model import ORDER, NgramModel, is_ngram_file
 from goldwash.classifiers.ngram.tokenizer import VOCABULARY
-from goldwash.classifiers.train import Exclude, published
+from goldwash.classifiers.train import Exclude, check_least, check_shares, check_types, excluded, published
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.texts import Texts
 from goldwash.text_output import printable
@@ -52,12 +52,9 @@ class NgramSettings:
     """The share of texts on which the model is measured."""
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary", "order"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise TrainingError(f"{name} is {value!r}; expected a whole number of 1 or more")
-        if not isinstance(self.held_out, int | float) or not 0 <= self.held_out < 1:
-            raise TrainingError(f"held_out is {self.held_out!r}; expected a share from 0 to less than 1")
+        check_types(self)
+        check_least(self, 1, "vocabulary", "order")
+        check_shares(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +144,8 @@ def train_ngram(
     not be trained on, such as those that quote a benchmark. Raises `TrainingError` if no text is left.
     """
     unique = sorted({e.text for e in examples if e.text}, key=_mixed)
-    quoting = [bool(x) for k in range(0, len(unique), 1000) for x in exclude(Texts.of(unique[k : k + 1000]))] if exclude else []
-    kept = [text for n, text in enumerate(unique) if not (quoting and quoting[n])]
+    quoting = excluded(unique, exclude)
+    kept = [text for text, out in zip(unique, quoting, strict=True) if not out]
     if not kept:
         raise TrainingError(f"no text is left to train on: {len(unique):,} were given, {sum(quoting):,} quote a benchmark")
     held = kept[: int(len(kept) * settings.held_out)]

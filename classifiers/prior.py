@@ -23,7 +23,7 @@ import numpy.typing as npt
 from goldwash.classifiers.addresses import no_label
 from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.model_file import ModelError
-from goldwash.classifiers.train import Exclude, published
+from goldwash.classifiers.train import Exclude, excluded, published
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.ngrams import Hashes, lowered_hashes
 from goldwash.filters.texts import Texts
@@ -117,10 +117,9 @@ def train_prior(
     Raises `TrainingError` for fewer than 20 texts, or texts that are all alike.
     """
     unique = sorted({e.text for e in examples})
+    quoting = excluded(unique, exclude)
+    unique = [text for text, out in zip(unique, quoting, strict=True) if not out]
     batches = [Texts.of(unique[k : k + BATCH]) for k in range(0, len(unique), BATCH)]
-    if exclude is not None:
-        batches = [batch.take(np.flatnonzero(~exclude(batch))) for batch in batches]
-        unique = [text for batch in batches for text in batch]
     words, counts = np.unique(np.concatenate([np.zeros(0, np.uint64), *(_words(b)[0] for b in batches)]), return_counts=True)
     total = int(counts.sum())
     if len(unique) < LEAST_TEXTS or not total:
@@ -139,6 +138,7 @@ def train_prior(
     pairs = [(float(pair[0]), float(pair[1])) for pair in (centre, spread)]
     report = {
         "texts": len(unique),
+        "excluded": sum(quoting),
         "words": total,
         "distinct": len(words),
         "centre": pairs[0],

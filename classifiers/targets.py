@@ -24,7 +24,7 @@ from goldwash.classifiers.addresses import no_label
 from goldwash.classifiers.embeddings import CHARACTERS, Embedding, Vectors, embedded, embedding, lasting
 from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.model_file import ModelError
-from goldwash.classifiers.train import Exclude, published
+from goldwash.classifiers.train import Exclude, excluded, published
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.texts import Texts
 from goldwash.text_output import printable
@@ -107,19 +107,22 @@ def train_targets(
     """
     model = embedding(features)
     unique = list({e.text: e for e in sorted(examples, key=lambda e: (e.text, e.origin, e.source))}.values())
-    kept, left_out = list[Example](), 0
-    vectors = [np.zeros((0, model.dimension), np.float32)]
-    for k in range(0, len(unique), BATCH):
-        some = unique[k : k + BATCH]
-        quoting = list(exclude(Texts.of([e.text for e in some]))) if exclude is not None else [False] * len(some)
-        left_out += int(sum(quoting))
-        some = [e for e, out_ in zip(some, quoting, strict=True) if not out_]
+    quoting = excluded([e.text for e in unique], exclude)
+    left_out = sum(quoting)
+    allowed = [e for e, quotes in zip(unique, quoting, strict=True) if not quotes]
+    kept, vectors = list[Example](), [np.zeros((0, model.dimension), np.float32)]
+    for k in range(0, len(allowed), BATCH):
+        some = allowed[k : k + BATCH]
         made = embedded(model, Texts.of([e.text for e in some]), characters)
         known = np.asarray(made.any(axis=1))
         vectors.append(made[known])
         kept += [some[n] for n in np.flatnonzero(known)]
     if not kept:
-        raise TrainingError(f"no target is left of {len(unique):,} texts: {left_out:,} quote a benchmark, others have no word")
+        raise TrainingError(
+            f"no target is left of {len(unique):,} texts: {left_out:,} quote a benchmark, {len(allowed):,} have no word that "
+            "the embedding knows; give other texts"
+        )
+    wordless = len(allowed) - len(kept)
     warnings = [] if exclude is not None else [
         "no benchmarks were named: nothing checks that targets are not test questions; name them with --benchmarks"
     ]  # fmt: skip
@@ -129,10 +132,14 @@ def train_targets(
         "embedding": model.versions(),
         "targets": len(kept),
         "excluded": left_out,
+        "wordless": wordless,
         "sources": {o: sum(e.origin == o for e in kept) for o in sorted({e.origin for e in kept})},
         "warnings": warnings,
     }
-    notify(f"{len(kept):,} targets; {left_out:,} left out because they quote a benchmark")
+    notify(
+        f"{len(kept):,} targets; left out: {left_out:,} that quote a benchmark, {wordless:,} without a word that the embedding "
+        "knows"
+    )
     with published(out, ("model.targets", "report.json")) as halves:
         Targets(features, np.concatenate(vectors), characters).save(halves / "model.targets")
         (halves / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")

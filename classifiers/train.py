@@ -47,6 +47,9 @@ MOST_RUNS = 50_000_000
 TRIED = 1000
 """Training examples that are scored to find out why a classifier does not work."""
 
+EXCLUDED = 1000
+"""Texts that ``exclude`` is asked about at once."""
+
 TYPES: Mapping[type, tuple[tuple[type, ...], str]] = {
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
@@ -75,11 +78,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            kind, value = type(field.default), getattr(self, field.name)
-            types, expected = TYPES[kind]
-            if not isinstance(value, types) or isinstance(value, bool) != (kind is bool):
-                raise TrainingError(f"{field.name} is {value!r}; expected {expected}")
+        check_types(self)
         for name in ("dim", "epoch", "word_ngrams", "min_count", "bucket", "threads", "per_class"):
             if getattr(self, name) < 1:  # fastText divides by some of them
                 raise TrainingError(f"{name} is {getattr(self, name)}; expected 1 or more")
@@ -87,12 +86,33 @@ class Settings:
                 raise TrainingError(f"{name} is {getattr(self, name)}; expected less than 2 to the 31st")
         if not self.lr > 0:
             raise TrainingError(f"lr is {self.lr}; expected more than 0")
-        if not 0 <= self.held_out < 1:
-            raise TrainingError(f"held_out is {self.held_out}; expected a share from 0 to less than 1")
-        if not 0 < self.fraction <= 1:
-            raise TrainingError(f"fraction is {self.fraction}; expected a number above 0 and up to 1")
+        check_shares(self)
         if not 0 <= self.seed < 1 << 31:
             raise TrainingError(f"seed is {self.seed}; expected 0 or more, and less than 2 to the 31st")
+
+
+def check_types(settings: Any) -> None:
+    """Raise `TrainingError` for a setting of another type than its default; ``settings``: a dataclass."""
+    for field in fields(settings):
+        kind, value = type(field.default), getattr(settings, field.name)
+        types, expected = TYPES[kind]
+        if not isinstance(value, types) or isinstance(value, bool) != (kind is bool):
+            raise TrainingError(f"{field.name} is {value!r}; expected {expected}")
+
+
+def check_least(settings: Any, least: int, *names: str) -> None:
+    """Raise `TrainingError` for whole numbers of these names below ``least``."""
+    for name in names:
+        if getattr(settings, name) < least:
+            raise TrainingError(f"{name} is {getattr(settings, name)}; expected a whole number of {least} or more")
+
+
+def check_shares(settings: Any) -> None:
+    """Raise `TrainingError` for a ``held_out`` outside [0, 1), and for a ``fraction``, where there is one, outside (0, 1]."""
+    if not 0 <= settings.held_out < 1:
+        raise TrainingError(f"held_out is {settings.held_out}; expected a share from 0 to less than 1")
+    if not 0 < getattr(settings, "fraction", 1) <= 1:
+        raise TrainingError(f"fraction is {settings.fraction}; expected a number above 0 and up to 1")
 
 
 def train(
@@ -219,15 +239,15 @@ def _training_auc(model: Scoring, learned: Sequence[tuple[str, Example]]) -> flo
     return auc(model.probability(texts, POSITIVE), np.array([label == POSITIVE for label, _ in learned[:TRIED]], bool))
 
 
-def _allowed(side: Sequence[Example], exclude: Exclude | None) -> list[Example]:
+def excluded(texts: Sequence[str], exclude: Exclude | None) -> list[bool]:
+    """Whether each text must not be learned, asked in batches; all False without ``exclude``."""
     if exclude is None:
-        return list(side)
-    kept: list[Example] = []
-    for k in range(0, len(side), 1000):
-        some = side[k : k + 1000]
-        out = exclude(Texts.of([e.text for e in some]))
-        kept += [e for e, gone in zip(some, out, strict=True) if not gone]
-    return kept
+        return [False] * len(texts)
+    return [bool(out) for k in range(0, len(texts), EXCLUDED) for out in exclude(Texts.of(texts[k : k + EXCLUDED]))]
+
+
+def _allowed(side: Sequence[Example], exclude: Exclude | None) -> list[Example]:
+    return [e for e, out in zip(side, excluded([e.text for e in side], exclude), strict=True) if not out]
 
 
 def _unique(side: Sequence[Example]) -> list[Example]:

@@ -110,14 +110,16 @@ def _perplexity(folder: Path, learned: Learned, given: Given, notify: Notify) ->
 
 
 def _topk(folder: Path, learned: Learned, given: Given, notify: Notify) -> str:
+    from goldwash.classifiers.train import excluded
     from goldwash.evidence.proxies.saved import train_transformer
 
     place = folder / "gpt"
     if not (place / "model.gpt").is_file():
         texts = [e.text for e in learned.good]
+        quoting = excluded(texts, given.exclude)
         if given.exclude is not None:
-            out = [bool(x) for k in range(0, len(texts), 1000) for x in given.exclude(Texts.of(texts[k : k + 1000]))]
-            texts = [text for text, quoting in zip(texts, out, strict=True) if not quoting]
+            notify(f"top-k: {sum(quoting):,} of {len(texts):,} good texts quote a benchmark and are not learned")
+        texts = [text for text, out in zip(texts, quoting, strict=True) if not out]
         train_transformer(texts, place, tokens=GPT_TOKENS, notify=notify)
     return f"topk:{place / 'model.gpt'}#tokens={SCORED_TOKENS}"
 

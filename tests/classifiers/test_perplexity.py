@@ -7,9 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.ngram.model import NgramModel
-from goldwash.classifiers.perplexity import perplexity
+from goldwash.classifiers.perplexity import NgramSettings, perplexity, train_ngram
 from goldwash.filters.texts import Texts
 
 GOOD = [f"The river carries gold down from the hills, and stone {n} stays where it is." for n in range(60)]
@@ -88,6 +89,34 @@ def test_kenlm_that_is_not_installed(tmp_path, monkeypatch):
     (tmp_path / "other.arpa").write_text(ARPA.replace("-0.5", "-0.6"))
     with pytest.raises(ModelError, match=r"which needs kenlm: pip install 'goldwash\[kenlm\]'"):
         perplexity(str(tmp_path / "other.arpa"), None)
+
+
+def test_excluded_texts_are_not_trained_on_and_are_counted(tmp_path):
+    def exclude(texts):
+        return np.array(["secret" in text for text in texts])
+
+    settings = NgramSettings(vocabulary=300, order=2)
+    good, secret = [Example(text, "a") for text in GOOD], [Example(f"secret {n}", "b") for n in range(1500)]
+    for name, given in (("one", good), ("two", secret + good)):
+        report = train_ngram(given, tmp_path / name, settings, exclude=exclude)
+        assert (report["learned"] + report["held_out"], report["excluded"]) == (len(GOOD), len(given) - len(GOOD))
+    assert (tmp_path / "one/model.ngram").read_bytes() == (tmp_path / "two/model.ngram").read_bytes()
+    with pytest.raises(TrainingError, match=r"no text is left to train on: 1,500 were given, 1,500 quote a benchmark"):
+        train_ngram(secret, tmp_path / "none", settings, exclude=exclude)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"order": 0}, "order is 0; expected a whole number of 1 or more"),
+        ({"vocabulary": True}, "vocabulary is True; expected a whole number"),
+        ({"held_out": 1}, "held_out is 1; expected a share from 0 to less than 1"),
+        ({"held_out": "x"}, "held_out is 'x'; expected a number"),
+    ],
+)
+def test_settings_that_are_refused(change, message):
+    with pytest.raises(TrainingError, match=message):
+        NgramSettings(**change)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 a zip", gzip.compress(b"text", mtime=0)])

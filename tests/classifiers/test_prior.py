@@ -75,6 +75,16 @@ def test_texts_that_are_too_few_or_too_equal(tmp_path, texts, message):
         train_prior([Example(text, "a") for text in texts], tmp_path)
 
 
+def test_excluded_texts_do_not_count_and_are_counted(place, tmp_path):
+    def exclude(texts):
+        return np.array(["secret" in text for text in texts])
+
+    secret = [Example(f"word1 secret {n}", "b") for n in range(1500)]
+    report = train_prior([*secret, *(Example(text, "a") for text in USUAL)], tmp_path, exclude=exclude)
+    assert (report["texts"], report["excluded"]) == (len(set(USUAL)), 1500)
+    assert (tmp_path / "model.prior").read_bytes() == place.read_bytes()
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04broken"])
 def test_files_that_are_no_priors(tmp_path, content):
     (tmp_path / "a").write_bytes(content)

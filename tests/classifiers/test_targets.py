@@ -27,7 +27,7 @@ def test_the_score_is_the_largest_cosine(place, tmp_path):
     found = made.measure(Texts.of(["gold", "mud", "gold mud", "", "river river"]), None)
     wanted = [1.0, 0.8, (0.6 + 0.8) / 2**0.5, np.nan, 1.0]
     np.testing.assert_allclose(found, wanted, atol=1e-6)
-    assert (report["targets"], report["sources"]) == (2, {"A": 1, "B": 1})
+    assert (report["targets"], report["wordless"], report["sources"]) == (2, 1, {"A": 1, "B": 1})
     assert "no benchmarks were named" in report["warnings"][0]
     made.save(tmp_path / "again")
     assert targets(str(tmp_path / "again"), None).versions() == made.versions()
