@@ -153,8 +153,12 @@ def ask(address: str, label: str | None) -> Ask:
         if label is not None or given:
             raise ModelError(f"ask: {printable(url)} holds a whole question: give no label and no settings with it")
         return Ask(_read(url))
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        served = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a broken IPv6 address, or a port that is no number
+        served = False
+    if not served:
         raise ModelError(f"ask: {_shown(url)} is no server: expected http://HOST:PORT/v1 or https://HOST/v1")
     if parts.username or parts.password:
         raise ModelError(f"ask: {_shown(url)} has a password in it, which reports would show: put the key into ${KEY}")

@@ -234,6 +234,8 @@ class SemDeDup(Stage):
         """The similarity with the nearest earlier document, and which that is."""
         if RULE not in document:
             return [(COLUMN, document.get(COLUMN), "cosine with the nearest earlier document of its cluster", True)]
+        if document["detail"] is None:
+            return [(RULE, document[RULE], f"no earlier document is near; beyond the fraction of {self.fraction}", False)]
         shard, row = map(int, str(document["detail"]).removeprefix("near ").split(":"))
         with _opened(folder, "vectors", shard) as parquet:
             near = parquet.read(columns=["id", "url"]).slice(row, 1).to_pylist()[0]

@@ -253,3 +253,14 @@ def test_explain_names_the_near_document(place, inputs, tmp_path):
     ((rule, value, bounds, passed),) = stage.explain(str(tmp_path / "out"), {**row, row["dropped_by"]: row["value"]})
     assert (rule, value, passed) == ("semantic_copy", 1.0, False)
     assert bounds == "the nearest earlier one: 0-3 https://a.example/0-3"
+
+
+def test_explain_of_a_document_that_is_near_no_other(place, tmp_path):
+    inputs = [shard(tmp_path / "in" / "0.parquet", ["w1", "unknown", "", "other"])]
+    stage = SemDeDup.of({"embedding": place, "fraction": 0.5})
+    stage(inputs, str(tmp_path / "out"), here)
+    for row in (found := rows(tmp_path / "out", "dropped")):
+        ((rule, value, bounds, passed),) = stage.explain(str(tmp_path / "out"), {**row, row["dropped_by"]: row["value"]})
+        assert (rule, value, passed) == ("semantic_copy", -1.0, False)
+        assert bounds == "no earlier document is near; beyond the fraction of 0.5"
+    assert [row["detail"] for row in found] == [None, None]
