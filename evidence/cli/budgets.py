@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goldwash.evidence import planning
-from goldwash.evidence.cli.answers import Answers
+from goldwash.evidence.cli.answers import Answers, note
 from goldwash.evidence.compare.saved import measured_multiplier
 from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.funnel import Funnel, funnel
@@ -140,7 +140,7 @@ def _multipliers(wants: Wants) -> list[keep.Multiplier]:
         if not equals:
             raise EvidenceError(f"--multiplier: expected SHARE=VALUE, as 0.1=2.1, or SHARE=compare.json; found {text!r}")
         measured = ".json" in value
-        found = measured_multiplier(value) if measured else quantity(value, "--multiplier value")
+        found = measured_multiplier(value, note) if measured else quantity(value, "--multiplier value")
         points.append((quantity(share, "--multiplier share"), found))
     return [keep.Multiplier.of(points, "given with --multiplier")]
 

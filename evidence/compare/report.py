@@ -4,7 +4,7 @@ Invariants: nothing is ranked where the interval of a difference contains 0; a d
 time and no machine, so that equal comparisons give equal bytes. It always says the published reliability of such proxies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -276,13 +276,3 @@ def page(comparison: Comparison, title: str, by_kind: bool, extra: Sequence[Tabl
     body.append("<ul>" + "".join(f"<li>{html_text(line)}</li>\n" for line in sentences(comparison)) + "</ul>")
     drawn = curves(comparison) if len(comparison.budgets) > 1 else []
     return charts.page(drawn, title, "\n".join(body))
-
-
-def spearman(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """Spearman's correlation of two rankings of the same names; nan for fewer than two."""
-    from scipy.stats import rankdata
-
-    names = sorted(one)
-    x, y = rankdata([one[name] for name in names]), rankdata([other[name] for name in names])
-    x, y = x - x.mean(), y - y.mean()
-    return float((x @ y) / ((x @ x) * (y @ y)) ** 0.5) if len(names) > 1 else float("nan")

@@ -144,7 +144,7 @@ class SemDeDup(Stage):
     def cost(self, load: Load) -> Cost:
         """wordllama embeds 3.5 MB per CPU-second (1.06 million characters, 2026-11); the other passes are estimated."""
         kept = self.fraction if self.fraction is not None else 1.0
-        return Cost(4.0, kept, 2.0 * self._width(256), memory=max(12.0 * load.documents, 1e9))
+        return Cost(3.5, kept, 2.0 * self._width(256), memory=max(12.0 * load.documents, 1e9))
 
     @staticmethod
     def _width(dimension: int) -> float:

@@ -84,15 +84,3 @@ def test_the_published_reliability_of_its_size_is_said(learner: object, expected
     assert any("2606.07597" in other for other in report.reliability(found))
     repeated = replace(found, repeats=[1.0, 4.0])
     assert not any("2606.07597" in other for other in report.reliability(repeated))
-
-
-def test_spearman() -> None:
-    from scipy.stats import spearmanr
-
-    random = np.random.default_rng(0)
-    one = dict(enumerate(random.normal(size=9).round(1)))
-    other = dict(enumerate(random.normal(size=9).round(1)))
-    names = {str(k): v for k, v in one.items()}, {str(k): v for k, v in other.items()}
-    expected = spearmanr(list(one.values()), list(other.values())).statistic
-    assert report.spearman(*names) == pytest.approx(expected)
-    assert np.isnan(report.spearman({"a": 1.0}, {"a": 1.0}))
