@@ -17,6 +17,7 @@ from goldwash.classifiers.ngram.model import LONGEST_ORDER, ORDER, Counter
 from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
 from goldwash.evidence.compare.sampling import Tokens
 from goldwash.evidence.errors import EvidenceError
+from goldwash.evidence.proxies.saved import batches, kept
 from goldwash.evidence.proxies.sizes import SIZES
 
 Floats = NDArray[np.float64]
@@ -161,24 +162,13 @@ class Transformer:
                     "give more --tokens or fewer --points"
                 )
             distinct = passes(budget, repeats)[0]
-            batches = self._batches(sample.cut(distinct), np.random.default_rng([seed, 7]))
-            params, _ = gpt.train(shape, batches, steps, gpt.Settings(rate=self.rate), seed)
+            stream, random = packed(sample.cut(distinct), self.vocab), np.random.default_rng([seed, 7])
+            params, _ = gpt.train(
+                shape, batches(stream, self.rows, self.length, random), steps, gpt.Settings(rate=self.rate), seed
+            )
             save = partial(_save_transformer, params, shape.heads, self.length)
             # Parameters, their gradients and two moments, in 4 bytes each.
             yield Trained(self._losses(params, shape, target), 16 * gpt.parameters(params), save)
-
-    def _batches(self, sample: Tokens, random: np.random.Generator) -> Iterator[NDArray[np.int32]]:
-        """Batches of int32[rows, length + 1] without end: passes over the documents, packed, in a new order of rows each."""
-        stream = packed(sample, self.vocab)
-        count = max(len(stream) // self.length, 1)
-        stream = np.resize(stream, count * self.length + 1)
-        held = np.zeros((0, self.length + 1), np.int32)
-        while True:
-            while len(held) < self.rows:
-                starts = random.permutation(count) * self.length
-                held = np.concatenate([held, stream[starts[:, None] + np.arange(self.length + 1)]])
-            yield held[: self.rows]
-            held = held[self.rows :]
 
     def _losses(self, params: object, shape: object, target: Tokens, at_once: int = 64) -> Floats:
         """Bits of each target token, from windows of ``length`` tokens that begin with the token before them."""
@@ -200,13 +190,7 @@ def _save_counts(counter: Counter, path: str, tokenizer: ByteTokenizer) -> None:
 
 
 def _save_transformer(params: dict[str, Any], heads: int, window: int, path: str, tokenizer: ByteTokenizer) -> None:
-    from goldwash.classifiers.transformer import BLOCK
-    from goldwash.classifiers.transformer import Transformer as Kept
-
-    arrays = {name: np.asarray(params[name], np.float32) for name in ("embedding", "norm")}
-    blocks = enumerate(params["blocks"])
-    arrays |= {f"{n}.{name}": np.asarray(block[name], np.float32) for n, block in blocks for name in BLOCK}
-    Kept(arrays, heads, window, tokenizer).save(path)
+    kept(params, heads, window, tokenizer).save(path)
 
 
 def packed(sample: Tokens, vocab: int) -> NDArray[np.int32]:

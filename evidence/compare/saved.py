@@ -15,7 +15,7 @@ def measured_multiplier(place: str, notify: Callable[[str], None] = lambda _: No
 
     ``place``: ``FILE.json``, or ``FILE.json::DATASET`` where more than two datasets were compared. A multiplier that
     ``compare`` knows only as "at least" or "at most" a value counts as that value, and ``notify`` receives a sentence that says
-    so. Raises `EvidenceError` for a file that ``compare`` did not write, an unknown dataset, and a dataset without a multiplier.
+    so. Raises `EvidenceError` for a file that ``compare`` did not write, and for a dataset that is unknown or has no multiplier.
     """
     file, _, name = place.partition("::")
     try:
@@ -33,7 +33,7 @@ def measured_multiplier(place: str, notify: Callable[[str], None] = lambda _: No
     if bounds := [f"{bound} {value:.3g}" for value, bound in own if bound]:
         notify(
             f"--multiplier: {printable(file)} knows the multiplier of {printable(chosen)} only as "
-            f"{printable(', '.join(bounds))}: one curve is beyond the end of the other; compare with more --points to measure it"
+            f"{printable(', '.join(bounds))}: one curve is beyond the end of the other; compare with more --points"
         )
     return mean
 

@@ -4,8 +4,9 @@ Invariants: tokens are numbered as `goldwash.classifiers.transformer` says. Equa
 on one machine. Rows are windows of the texts, one after the other, in a new random order in each pass.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,14 +48,21 @@ def train_transformer(
     width, layers, heads = shape
     notify(f"training on {len(stream):,} tokens of {len(unique):,} texts: {steps:,} steps of {ROWS * LENGTH:,} tokens")
     made = gpt.Shape(tokenizer.vocab + 2, width, layers, heads)
-    params, losses = gpt.train(made, _batches(stream, seed), steps, gpt.Settings(rate=rate), seed)
+    params, losses = gpt.train(
+        made, batches(stream, ROWS, LENGTH, np.random.default_rng(seed)), steps, gpt.Settings(rate=rate), seed
+    )
     notify(f"loss {losses[0]:.2f} at the first step, {losses[-min(len(losses), 20) :].mean():.2f} over the last")
-    arrays = {name: np.asarray(params[name], np.float32) for name in ("embedding", "norm")}
-    arrays |= {f"{n}.{name}": np.asarray(block[name], np.float32) for n, block in enumerate(params["blocks"]) for name in BLOCK}
-    found = Transformer(arrays, heads, LENGTH, tokenizer)
+    found = kept(params, heads, LENGTH, tokenizer)
     with published(out, ("model.gpt",)) as halves:
         found.save(halves / "model.gpt")
     return found
+
+
+def kept(params: Mapping[str, Any], heads: int, window: int, tokenizer: ByteTokenizer) -> Transformer:
+    """The parameters of `evidence.proxies.gpt` as a transformer that is saved and scores without JAX."""
+    arrays = {name: np.asarray(params[name], np.float32) for name in ("embedding", "norm")}
+    arrays |= {f"{n}.{name}": np.asarray(block[name], np.float32) for n, block in enumerate(params["blocks"]) for name in BLOCK}
+    return Transformer(arrays, heads, window, tokenizer)
 
 
 def _stream(texts: Sequence[str], tokenizer: ByteTokenizer) -> NDArray[np.int32]:
@@ -67,15 +75,14 @@ def _stream(texts: Sequence[str], tokenizer: ByteTokenizer) -> NDArray[np.int32]
     return np.concatenate(parts)
 
 
-def _batches(stream: NDArray[np.int32], seed: int) -> Iterator[NDArray[np.int32]]:
-    """Batches of ``int32[ROWS, LENGTH + 1]`` without end."""
-    random = np.random.default_rng(seed)
-    count = max(1, len(stream) // LENGTH)
-    stream = np.resize(stream, count * LENGTH + 1)
-    held = np.zeros((0, LENGTH + 1), np.int32)
+def batches(stream: NDArray[np.int32], rows: int, length: int, random: np.random.Generator) -> Iterator[NDArray[np.int32]]:
+    """Batches of ``int32[rows, length + 1]`` without end: passes over the stream's windows, in a new order of windows each."""
+    count = max(1, len(stream) // length)
+    stream = np.resize(stream, count * length + 1)
+    held = np.zeros((0, length + 1), np.int32)
     while True:
-        while len(held) < ROWS:
-            starts = random.permutation(count) * LENGTH
-            held = np.concatenate([held, stream[starts[:, None] + np.arange(LENGTH + 1)]])
-        yield held[:ROWS]
-        held = held[ROWS:]
+        while len(held) < rows:
+            starts = random.permutation(count) * length
+            held = np.concatenate([held, stream[starts[:, None] + np.arange(length + 1)]])
+        yield held[:rows]
+        held = held[rows:]

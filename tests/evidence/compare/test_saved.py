@@ -9,7 +9,6 @@ import pytest
 from goldwash.evidence.compare.saved import measured_multiplier
 from goldwash.evidence.errors import EvidenceError
 
-
 TWO = '{"datasets": [{"name": "a"}, {"name": "b"}], "learners": [{"results": [%s]}]}'
 
 
