@@ -15,7 +15,7 @@ def measured_multiplier(place: str, notify: Callable[[str], None] = lambda _: No
 
     ``place``: ``FILE.json``, or ``FILE.json::DATASET`` where more than two datasets were compared. A multiplier that
     ``compare`` knows only as "at least" or "at most" a value counts as that value, and ``notify`` receives a sentence that says
-    so. Raises `EvidenceError` for a file that ``compare`` did not write, and for a dataset that is unknown or has no multiplier.
+    so. Raises `EvidenceError` for a file that ``compare`` did not write, and a dataset that is unknown or has no multiplier.
     """
     file, _, name = place.partition("::")
     try:
