@@ -16,7 +16,7 @@ def report(
     runs: Annotated[list[str], typer.Argument(metavar="RUN", help="The --out of a run or of a single stage, or RUN:STAGE.")],
     compare: Annotated[bool, typer.Option("--compare", help="Compare two runs: give RUN_A and RUN_B.")] = False,
     out_file: Annotated[
-        str | None, typer.Option("--out", help="The file to write; by itself RUN/report.html, or comparison.html here.")
+        str | None, typer.Option("--out", help="The file to write; by default RUN/report.html, or comparison.html here.")
     ] = None,
 ) -> None:
     """Write a run as one HTML page that opens without a network: the funnel, every rule's values, samples, hosts, time."""
@@ -37,12 +37,12 @@ def report(
 def push(
     run_folder: Annotated[str, typer.Argument(metavar="RUN", help="The --out of a finished run.")],
     target: Annotated[
-        str, typer.Argument(metavar="hf://OWNER/NAME", help="The dataset to write; it is made if there is none.")
+        str, typer.Argument(metavar="hf://OWNER/NAME", help="The dataset to write; it is created if there is none.")
     ],
     private: Annotated[bool, typer.Option("--private", help="Make a new dataset private.")] = False,
-    branch: Annotated[str | None, typer.Option(help="Write to this branch, which is made if there is none.")] = None,
+    branch: Annotated[str | None, typer.Option(help="Write to this branch, which is created if there is none.")] = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="The Hub's address; by itself that of $HF_ENDPOINT, or https://huggingface.co.")
+        str | None, typer.Option(help="The Hub's address; by default $HF_ENDPOINT, or https://huggingface.co.")
     ] = None,
 ) -> None:
     """Upload a finished dataset with its card, metadata, recipe and report to the Hugging Face Hub."""

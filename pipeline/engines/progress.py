@@ -39,6 +39,9 @@ COUNTING_SHARE = 0.05
 TEXT_RATIO = 4.0
 """Bytes of text or HTML per byte of a compressed input, until finished tasks give a better figure."""
 
+ASKED_AGAIN = "Meanwhile tasks that read from it ask again, for up to GOLDWASH_PATIENCE seconds (3600 by default)"
+"""Of a store that does not answer: tasks' own logs are uploaded at their end, so the driver says it."""
+
 NARROW, WIDE = 70, 110
 """Terminal widths in columns: the narrowest with a bar, and the narrowest with documents and the run's time left."""
 
@@ -167,6 +170,8 @@ class Lines(Progress):
         self.title = self.course.title(str(tasks[0].stage["name"]), tasks[0].part)
         self.began = time.monotonic()
         self.before = self.now = Count()
+        self.away = False
+        """Whether the output's disk or store did not answer when it was last counted; the first time is one line."""
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True, name="progress")
 
@@ -188,10 +193,15 @@ class Lines(Progress):
             began = time.monotonic()
             try:
                 self.now = self.counter.count()
-            except OSError:  # a disk or store that is away for a moment; the engine notices if it stays so
+            except OSError as error:  # a disk or store that is away for a moment; the engine notices if it stays so
+                if not self.away:
+                    asked = "" if is_local(self.tasks[0].out) else f". {ASKED_AGAIN}"
+                    self._print(f"{self.title}: {printable(str(error), 600)}{asked}")
+                self.away = True
                 continue
             finally:
                 pause = max(self.seconds, (time.monotonic() - began) / COUNTING_SHARE)
+            self.away = False
             self._show()
 
     def _show(self) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from goldwash.filters.ngrams import hashes
 from goldwash.filters.signals import Values, signal
@@ -20,8 +19,8 @@ from goldwash.filters.url import url_hosts
 from goldwash.pipeline.optouts.agents import AGENTS
 from goldwash.pipeline.optouts.robots import disallowed
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.parquet_rows import opened
 from goldwash.pipeline.storage.inputs import find_shards
-from goldwash.pipeline.storage.locations import filesystem
 
 SITES = pa.schema(
     [
@@ -57,18 +56,17 @@ class Sites:
 def sites(table: str) -> Sites:
     """The table at a path: the folder that ``goldwash robots`` wrote, or Parquet files of its columns.
 
-    Raises `DataError` where there is none.
+    Raises `DataError` where there is none, or a file cannot be read or has other columns.
     """
-    parts = []
+    parts: list[pa.Table] = []
     for source in find_shards([table]):
-        fs, path = filesystem(source.path)
-        with fs.open(path, "rb") as file:
-            names = set(pq.read_schema(file).names)
-            if not set(SITES.names) <= names:
-                raise DataError(f"{source.path} is no table of robots.txt: expected the columns {', '.join(SITES.names)}")
-            parts.append(
-                pq.read_table(file, columns=["host", "date", "content_signal", "rules"], use_threads=False, pre_buffer=False)
-            )
+        with opened(source) as rows:
+            if not set(SITES.names) <= set(rows.schema.names):
+                raise DataError(
+                    f"{source.path} is no table of robots.txt: expected the columns {', '.join(SITES.names)}. "
+                    "Make one with `goldwash robots`"
+                )
+            parts += rows.tables(["host", "date", "content_signal", "rules"])
     whole = pa.concat_tables(parts) if parts else SITES.empty_table()
     last = whole.append_column("n", pa.array(np.arange(whole.num_rows)))
     last = last.sort_by([("host", "ascending"), ("date", "ascending"), ("n", "ascending")])

@@ -47,7 +47,7 @@ EXCERPT, ITEMS, PLACES, SAMPLES, GROUPS, PARAMETERS = 320, 12, 50, 3, 60, 20_000
 
 
 def write_report(run: str, out: str | None = None) -> str:
-    """Write the page of a run or a single stage (``out``: its file; ``report.html`` in the run by itself); returns its place.
+    """Write the page of a run or a single stage (``out``: its file, by default ``report.html`` in the run); returns its place.
 
     Raises `DataError` where the folder is neither.
     """

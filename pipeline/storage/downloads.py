@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from goldwash.pipeline.storage.atomic import anonymous_temp_file
-from goldwash.pipeline.storage.failures import DataError, in_plain_words
+from goldwash.pipeline.storage.failures import NO_CREDENTIALS, DataError, in_plain_words, is_of_disk
 from goldwash.pipeline.storage.locations import filesystem, is_local
 from goldwash.pipeline.storage.patience import patiently
-from goldwash.pipeline.storage.retry import answer_behind, status_of
+from goldwash.pipeline.storage.retry import answer_behind, is_unknown_host, status_of
 
 
 @contextmanager
@@ -61,8 +61,12 @@ def fetch(fs: Any, path: str, copy: str, location: str = "") -> None:
 
 
 def worth_another_request(error: BaseException) -> bool:
-    """Whether to try again: after any error except a refusal, since clients wrap broken connections in many kinds of errors."""
+    """Whether to try again: after any error that is not final, since clients wrap broken connections in many kinds of errors.
+
+    Final are refusals, missing credentials, a full disk on this side, and a host that does not exist.
+    """
     error = answer_behind(error)
     refused = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotImplementedError)
+    final = refused or is_of_disk(error) or is_unknown_host(error) or type(error).__name__ in NO_CREDENTIALS
     status = status_of(error)
-    return not refused and (status is None or status >= 500 or status == 429) and "Credential" not in type(error).__name__
+    return not final and (status is None or status >= 500 or status == 429)

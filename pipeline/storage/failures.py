@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from goldwash.credentials import shown
 from goldwash.errors import GoldwashError
-from goldwash.pipeline.storage.retry import answer_behind, is_transient, status_of
+from goldwash.pipeline.storage.retry import answer_behind, is_transient, is_unknown_host, status_of
 from goldwash.text_output import printable, without_password
 
 
@@ -69,7 +69,10 @@ def sentence_of(location: str, error: BaseException, writing: bool = False) -> s
     if isinstance(error, PermissionError):
         return f"{place} cannot be {act}: permission denied. Give this user access, or name another place"
     if is_transient(error):
-        return f"{place} cannot be {act}: no answer ({_first_line(error)}). {_reach(location)}"
+        long = f" for {waited / 60:.0f} min (GOLDWASH_PATIENCE=SECONDS)" if waited else ""
+        return f"{place} cannot be {act}: no answer{long} ({_first_line(error)}). {_reach(location)}"
+    if is_unknown_host(error):
+        return f"{place} cannot be {act}: there is no such host ({_first_line(error)}). Check the address"
     if isinstance(error, OSError) or type(error).__module__.startswith(
         ("botocore", "aiohttp", "httpx", "huggingface_hub", "gcsfs")
     ):

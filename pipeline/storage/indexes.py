@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -127,7 +128,7 @@ def _parted(path: str) -> tuple[str, int, int]:
 
 
 def read_index(location: str) -> Index:
-    """The records of an index file; `DataError` says which column or row is wrong."""
+    """The records of an index file; `DataError` says which line, column or row is wrong."""
     facts = os.stat(filesystem(location)[1]) if is_local(location) and os.path.exists(filesystem(location)[1]) else None
     return _index(location, (facts.st_size, facts.st_mtime_ns) if facts else None)
 
@@ -145,8 +146,12 @@ def _read(location: str, path: str) -> Index:
     with open(path, "rb") as file:
         start = file.read(4)
     try:
-        table = pq.read_table(path, columns=_columns(pq.read_schema(path).names, location)) if start == b"PAR1" else _json(path)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        table = (
+            pq.read_table(path, columns=_columns(pq.read_schema(path).names, location))
+            if start == b"PAR1"
+            else _json(path, location)
+        )
+    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise DataError(
             f"{location} is no index: expected Parquet, JSON lines or CDXJ ({printable(str(error), 200)})"
         ) from error
@@ -169,7 +174,7 @@ def _columns(names: list[str], location: str) -> list[str]:
     return found
 
 
-def _json(path: str) -> pa.Table:
+def _json(path: str, location: str) -> pa.Table:
     """JSON lines, or CDXJ: what comes before the first brace is the key and the time."""
     with open(path, "rb") as file:
         data = file.read()
@@ -185,8 +190,18 @@ def _json(path: str) -> pa.Table:
             row = None
         if not isinstance(row, dict):
             raise pa.ArrowInvalid(f"line {number} holds no JSON object")
-        rows.append({name: row[name] for pair in NAMES for name in pair if name in row})
+        found = {name: _written(row[name]) for pair in NAMES for name in pair if name in row}
+        if not found:
+            lacking = " or ".join(NAMES[0])
+            raise DataError(f"{location} is no index: line {number} has no column {lacking}: {printable(line.strip(), 200)}")
+        rows.append(found)
     return pa.Table.from_pylist(rows) if rows else pa.table({pair[1]: pa.array([], pa.string()) for pair in NAMES})
+
+
+def _written(value: Any) -> str | None:
+    """A JSON value as text: the CDX server writes numbers as strings, other tools as numbers, and a file may have both."""
+    whole = isinstance(value, float) and value.is_integer()
+    return None if value is None else str(int(value) if whole else value)
 
 
 def _values(table: pa.Table, column: str, location: str) -> list[Any]:
@@ -197,9 +212,15 @@ def _values(table: pa.Table, column: str, location: str) -> list[Any]:
     return list(values.to_pylist())
 
 
+def _number(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"{value} is not whole")
+    return int(value)
+
+
 def _whole(values: list[Any], location: str) -> npt.NDArray[np.int64]:
     try:
-        numbers = np.array([int(value) for value in values], np.int64)
+        numbers = np.array([_number(value) for value in values], np.int64)
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(f"{location}: expected whole numbers for offsets and lengths ({printable(str(error), 200)})") from error
     wrong = np.flatnonzero(numbers < 0)
@@ -263,11 +284,11 @@ def _range(location: str, start: int, end: int) -> tuple[bytes, str]:
         return b"", "the index names a record of more than 2 GB"
     fs, path = filesystem(location)
     try:
-        if is_local(location):
-            with open(path, "rb") as file:
-                file.seek(start)
-                return file.read(end - start), ""
         with in_plain_words(location):
+            if is_local(location):
+                with open(path, "rb") as file:
+                    file.seek(start)
+                    return file.read(end - start), ""
             data = bytes(patiently(location, lambda: fs.cat_file(path, start=start, end=end), worth_another_request))
     except (FileNotFoundError, IsADirectoryError):
         return b"", "the index names a record of an archive that is not there"

@@ -7,7 +7,8 @@ Invariants:
   machine itself are free of both, unless the settings are given.
 - 403, 429, 500, 502, 503, 504 and broken connections are waited out, with pauses that grow, differ at random, and honour
   ``Retry-After``, until `Manners.seconds` have passed since the first failure. A pause holds for every process of the machine.
-  Of stores with credentials (``s3://``), 403 is a refusal and final. 401, 404, 410 and others are final.
+  Of stores with credentials (``s3://``), 403 is a refusal and final. 401, 404, 410 and others are final, and so is a host that
+  does not exist.
 - The first pause of a request is one line in the log. An error that was waited for is `retry.exhausted`, and says how long.
 
 Common Crawl's server answers 403 or 503 for minutes to clients that hurry (commoncrawl/cc-downloader issue 29,
@@ -29,6 +30,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from goldwash.errors import GoldwashError
 from goldwash.filters.cache import cache_home
 from goldwash.pipeline.storage.retry import answer_behind, exhausted, is_transient, status_of
 from goldwash.text_output import printable
@@ -73,12 +75,16 @@ class Manners:
 
     @staticmethod
     def here() -> "Manners":
-        """The settings of this process; `ValueError` for a variable that is no positive number."""
+        """The settings of this process; `SettingError` for a variable that is not a number, or too small."""
         return Manners(
             int(_setting("GOLDWASH_REQUESTS_AT_ONCE", Manners.at_once, 1)),
             _setting("GOLDWASH_REQUESTS_PER_SECOND", Manners.per_second, 1e-3),
             _setting("GOLDWASH_PATIENCE", Manners.seconds, 0),
         )
+
+
+class SettingError(GoldwashError, ValueError):
+    """An environment variable that is not a number, or too small."""
 
 
 def _setting(name: str, default: float, least: float) -> float:
@@ -88,7 +94,7 @@ def _setting(name: str, default: float, least: float) -> float:
     except ValueError:
         value = float("nan")
     if not least <= value < float("inf"):
-        raise ValueError(f"{name} is {printable(text)!r}: expected a number of at least {least:g}")
+        raise SettingError(f"{name} is {printable(text)!r}: expected a number of at least {least:g}; correct or unset it")
     return value
 
 
@@ -126,8 +132,8 @@ def patiently(location: str, ask: Callable[[], Answer], transient: Callable[[Bas
             pause = min(left, max(_retry_after(caught, now), min(LONGEST, SHORTEST * 2**number) * CLOCK.jitter()))
             if number == 0:
                 log.warning(
-                    "%s: %s; waiting and asking again for up to %.0f min", host or printable(location), _said(caught),
-                    manners.seconds / 60,
+                    "%s: %s; waiting and asking again for up to %.0f min (GOLDWASH_PATIENCE=SECONDS)",
+                    host or printable(location), _said(caught), manners.seconds / 60,
                 )  # fmt: skip
             number += 1
             _pause(host, location, now + pause)

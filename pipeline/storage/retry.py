@@ -6,6 +6,7 @@ missing file, a refused permission and a wrong name are not, and are raised at o
 """
 
 import errno
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -23,6 +24,8 @@ TRANSIENT = {
 }  # fmt: skip
 """Error numbers of the system; some exist on Linux alone."""
 
+UNKNOWN_HOST = {number for name in ("EAI_NONAME", "EAI_NODATA") if (number := getattr(socket, name, None)) is not None}
+
 CONNECTIONS = ("ClientConnectionError", "ClientPayloadError", "HTTPClientError", "ConnectionError", "TransportError")
 """Names of the connection errors of aiohttp, botocore and httpx: none of these packages need be installed."""
 
@@ -37,6 +40,8 @@ def is_transient(error: BaseException | None) -> bool:
     while error is not None and seen < 10:
         if isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, OSError) and error.errno in TRANSIENT):
             return True
+        if is_unknown_host(error):
+            return False
         if type(error).__module__.startswith(CLIENTS):
             status = status_of(error)
             return status >= 500 or status == 429 if status is not None else _is_of_connections(error)
@@ -57,12 +62,20 @@ def status_of(error: BaseException) -> int | None:
 def answer_behind(error: BaseException) -> BaseException:
     """The client's error behind a ``FileNotFoundError`` that does not mean a missing file.
 
-    fsspec's HTTP file system raises one whatever the server answered: 401 and 503 too.
+    fsspec's HTTP file system raises one whatever the server answered, 401 and 503 too, and where no server answered.
     """
     cause = error.__cause__
-    if isinstance(error, FileNotFoundError) and cause is not None and status_of(cause) not in (None, 404, 410):
-        return cause
-    return error
+    if not isinstance(error, FileNotFoundError) or cause is None:
+        return error
+    status = status_of(cause)
+    silent = status is None and (_is_of_connections(cause) or isinstance(cause, TimeoutError))
+    return cause if silent or status not in (None, 404, 410) else error
+
+
+def is_unknown_host(error: BaseException) -> bool:
+    """Whether no server has the name in a location: most often a typing error, so it is not asked for again."""
+    seen = getattr(error, "os_error", error)  # aiohttp's
+    return isinstance(seen, socket.gaierror) and seen.errno in UNKNOWN_HOST
 
 
 def _is_of_connections(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ from rich.console import Console
 from goldwash.pipeline.engines.progress import Bar, Counter, Course, Lines, Progress
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.storage import states
+from goldwash.pipeline.storage.failures import StorageError
 from goldwash.pipeline.storage.locations import read_json
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import heartbeat, write_state
@@ -150,6 +151,28 @@ def test_lines_come_at_intervals_with_the_time_left(tmp_path: Path, monkeypatch:
     lines = [line for line in file.getvalue().splitlines() if "left" in line]
     assert lines[0].startswith("stage 1 of 2, toy, 50%, 1/2 tasks  7 documents")
     assert "left, the run: " in lines[0]
+
+
+def test_a_store_that_does_not_answer_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lines, "seconds", 0.02)
+    file, shown = console()
+    work = [replace(task, out="memory://away") for task in tasks(tmp_path)]
+    with Lines(work, shown) as lines:
+        failures = list[int]()
+
+        def away() -> None:
+            failures.append(1)
+            raise StorageError("memory://away/tasks cannot be read: no answer")
+
+        there = lines.counter.count
+        monkeypatch.setattr(lines.counter, "count", away)
+        deadline = time.monotonic() + 20
+        while len(failures) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        monkeypatch.setattr(lines.counter, "count", there)
+    assert len(failures) >= 3
+    assert file.getvalue().count("cannot be read: no answer. Meanwhile tasks that read from it ask again") == 1
+    assert "GOLDWASH_PATIENCE" in file.getvalue()
 
 
 @pytest.mark.parametrize("width", [20, 40, 69, 80, 109, 110, 160])

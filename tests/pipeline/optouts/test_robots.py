@@ -185,6 +185,13 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
         sites(str(tmp_path / "a.parquet"))
 
 
+@pytest.mark.parametrize("content", [b"x", b"PAR1 and no footer"])
+def test_a_broken_table_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "table.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=rf"^{tmp_path}/table\.parquet is not a whole Parquet file"):
+        sites(str(tmp_path / "table.parquet"))
+
+
 def test_a_keep_uses_the_table_and_its_content_is_in_the_fingerprint(table: Path, tmp_path: Path) -> None:
     source = shard(tmp_path / "in" / "a.parquet", ["one two", "three four"])
     stage = Heuristics.of({"steps": [{"keep": "robots_disallowed_count", "table": str(table), "max": 0}]})

@@ -194,3 +194,36 @@ def test_bad_indexes(content: bytes, message: str, tmp_path: Path) -> None:
 def test_no_index(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such"):
         find_archives([f"cdx:{tmp_path}/none.parquet"])
+
+
+GOOD = '{"filename": "a.warc.gz", "offset": "0", "length": "10"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (gzip.compress(GOOD.encode() * 50)[:-12], "Compressed file ended"),
+        (b"\x1f\x8b\x08\x00" + b"x" * 50, "while decompressing"),
+        (b'{"message": "No Captures found for: a.example"}', 'line 1 has no column .*: {"message": "No Captures found'),
+        (GOOD.encode() + b'{"filename": "a", "offset": 1.5, "length": 7}', "expected whole numbers .*1.5"),
+        (b'{"filename": "a", "offset": [1], "length": 7}', "expected whole numbers"),
+        (b"PAR1 and no footer", "is no index"),
+    ],
+)
+def test_a_broken_index_is_named(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "query").write_bytes(content)
+    with pytest.raises(DataError, match=rf"^{tmp_path}/query.*{said}"):
+        indexes.read_index(f"{tmp_path}/query")
+
+
+def test_numbers_may_be_written_as_strings_and_as_numbers_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "query").write_text('{"filename": "b", "offset": 5, "length": 7.0}\n' + GOOD)
+    found = indexes.read_index(f"{tmp_path}/query")
+    assert found.names == ("a.warc.gz", "b")
+    assert (found.offsets.tolist(), found.lengths.tolist()) == ([0, 5], [10, 7])
+
+
+def test_half_a_number_in_parquet_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"filename": ["a"], "offset": [1.5], "length": [7]}), tmp_path / "query")
+    with pytest.raises(DataError, match=r"expected whole numbers .*1\.5 is not whole"):
+        indexes.read_index(f"{tmp_path}/query")

@@ -1,9 +1,11 @@
 """A server that refuses for minutes, in a test's own time: what is waited out, within which caps, and what is final."""
 
 import contextlib
+import errno
 import http.server
 import logging
 import multiprocessing
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +14,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from goldwash.errors import GoldwashError
 from goldwash.filters import cache
 from goldwash.pipeline.storage import patience
-from goldwash.pipeline.storage.downloads import local_copy
+from goldwash.pipeline.storage.downloads import local_copy, worth_another_request
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_archives
 from goldwash.pipeline.storage.patience import Clock, Manners, patiently, user_agent
@@ -106,7 +109,9 @@ def test_two_minutes_of_403_and_five_of_503_are_waited_out(server: str, clock: Q
         assert content(f"{server}/warc.paths") == Moody.CONTENT
     assert 420 <= clock.now - 1_000_000 <= 660
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].endswith("the server answered 403; waiting and asking again for up to 60 min")
+    assert caplog.messages[0].endswith(
+        "the server answered 403; waiting and asking again for up to 60 min (GOLDWASH_PATIENCE=SECONDS)"
+    )
     assert len(Moody.times) < 40
 
 
@@ -124,6 +129,41 @@ def test_other_answers_are_final_at_once(server: str, clock: Quick, status: int)
     Moody.moods = [(1e9, status)]
     with pytest.raises(DataError):
         content(f"{server}/warc.paths")
+    assert clock.slept == []
+
+
+def test_a_server_that_is_down_is_waited_for_and_is_not_a_missing_file(clock: Quick, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens
+        with (
+            caplog.at_level(logging.WARNING, "goldwash"),
+            pytest.raises(DataError, match=r"no answer for 60 min \(GOLDWASH_PATIENCE=SECONDS\) .*Check the network"),
+        ):
+            content(f"http://127.0.0.1:{closed.getsockname()[1]}/warc.paths")
+    assert 3600 <= clock.now - 1_000_000 <= 3700
+    assert len(caplog.messages) == 1
+
+
+def test_a_host_that_does_not_exist_is_final_at_once(clock: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(DataError, match=r"there is no such host .*Check the address"):
+        content("http://no-such-host.example/warc.paths")
+    assert clock.slept == []
+
+
+class ProfileNotFound(Exception):
+    """An error of botocore's name, of which "credential" is no part."""
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "no space left on device"), ProfileNotFound("no profile 'lab'")])
+def test_a_full_disk_and_missing_credentials_are_not_waited_out(clock: Quick, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        patiently("s3://private/x", failing(1, error), worth_another_request)
     assert clock.slept == []
 
 
@@ -149,8 +189,9 @@ def test_settings(server: str, clock: Quick, monkeypatch: pytest.MonkeyPatch) ->
         content(f"{server}/warc.paths")
     assert clock.now - 1_000_000 == 30
     monkeypatch.setenv("GOLDWASH_PATIENCE", "long")
-    with pytest.raises(ValueError, match="GOLDWASH_PATIENCE is 'long': expected a number"):
+    with pytest.raises(ValueError, match="GOLDWASH_PATIENCE is 'long': expected a number") as raised:
         Manners.here()
+    assert isinstance(raised.value, GoldwashError)  # a sentence for the user, not a bug in goldwash
 
 
 def test_the_user_agent_names_goldwash_and_who_runs_it(server: str, clock: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
