@@ -86,6 +86,8 @@ class Stage(ABC):
     name: ClassVar[str]
     makes_documents: ClassVar[bool] = False
     """Whether it reads archives instead of documents."""
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Parameters that are options of another parameter's value: a recipe that changes the value does not inherit them."""
     gives_documents: ClassVar[bool] = True
     """Whether its shards are documents; the dataset is made of the last ones that are."""
 

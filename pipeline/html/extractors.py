@@ -73,7 +73,10 @@ def extractor_of(name: str, **options: Any) -> Extractor:
     if name == "blocks":
         return Content(**options)
     if changed := [option for option, value in options.items() if value != getattr(content, option)]:
-        raise ExtractorError(f"{', '.join(changed)}: an option of the extractor blocks; extractor is {name}")
+        raise ExtractorError(
+            f"{name} has no option {', '.join(changed)}: only the extractor blocks has; set extractor: blocks, or leave the "
+            f"{'option' if len(changed) == 1 else 'options'} out"
+        )
     if name == "trafilatura":
         trafilatura("<p>")
     return EXTRACTORS[name]

@@ -18,6 +18,7 @@ from typing import Any
 
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.recipes.reading import parsed_setting
+from goldwash.pipeline.stages import STAGES
 
 BOUNDS = {"min": 1, "above": 1, "max": -1, "below": -1}
 """Bounds of a rule: 1 where a larger number keeps less, -1 where it keeps more."""
@@ -52,6 +53,17 @@ def parameters_of(stages: Stages, name: str) -> dict[str, Any]:
     stage[key] = dict(stage[key] or {})
     found: dict[str, Any] = stage[key]
     return found
+
+
+def leave_options(name: str, parameters: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Remove the options of a value that changes, such as those of the extractor ``blocks``, so that they are given anew.
+
+    ``name``: of the stage. ``changes``: everything that one layer (a recipe, or the command line) sets in it.
+    """
+    for key, options in STAGES[name.partition("#")[0]].options.items():
+        if key in changes and changes[key] != parameters.get(key):
+            for option in options:
+                parameters.pop(option, None)
 
 
 def change(parameters: dict[str, Any], changes: Mapping[str, Any]) -> None:
@@ -102,20 +114,24 @@ def without(stages: Stages, name: str) -> None:
     del parameters[key][item_number(parameters[key], item, key)]
 
 
-def set_parameter(stages: Stages, text: str) -> None:
-    """Apply ``STAGE.PARAMETER=VALUE``."""
-    key, value = parsed_setting(text)
-    stage, dot, parameter = key.partition(".")
-    if not dot or not parameter:
-        raise RecipeError(
-            f"--set {text}: expected STAGE.PARAMETER=VALUE, with one of the stages {', '.join(stage_names(stages))}"
-        )
-    try:
-        parameters_of(stages, stage)[parameter] = value
-    except RecipeError as error:
-        raise RecipeError(
-            f"--set {text}: expected STAGE.PARAMETER=VALUE, with one of the stages {', '.join(stage_names(stages))} ({error})"
-        ) from error
+def set_parameters(stages: Stages, texts: Sequence[str]) -> None:
+    """Apply settings ``STAGE.PARAMETER=VALUE``; their order does not matter."""
+    given: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        key, value = parsed_setting(text)
+        stage, dot, parameter = key.partition(".")
+        expected = f"--set {text}: expected STAGE.PARAMETER=VALUE, with one of the stages {', '.join(stage_names(stages))}"
+        if not dot or not parameter:
+            raise RecipeError(expected)
+        try:
+            number_of(stages, stage)
+        except RecipeError as error:
+            raise RecipeError(f"{expected} ({error})") from error
+        given.setdefault(stage, {})[parameter] = value
+    for stage, values in given.items():
+        parameters = parameters_of(stages, stage)
+        leave_options(stage, parameters, values)
+        parameters.update(values)
 
 
 def keep(stages: Stages, text: str, notify: Callable[[str], None]) -> None:

@@ -148,12 +148,11 @@ def load(
     values, lines = _values(path, ())
     stages = values["stages"]
     optouts.apply(stages)
-    for text in settings:
-        if text.startswith(f"{DATASET}."):
-            key, value = parsed_setting(text)
-            values[DATASET] = {**(values.get(DATASET) or {}), key.removeprefix(f"{DATASET}."): value}
-        else:
-            changes.set_parameter(stages, text)
+    of_dataset = [text for text in settings if text.startswith(f"{DATASET}.")]
+    for text in of_dataset:
+        key, value = parsed_setting(text)
+        values[DATASET] = {**(values.get(DATASET) or {}), key.removeprefix(f"{DATASET}."): value}
+    changes.set_parameters(stages, [text for text in settings if text not in of_dataset])
     for text in keeps:
         changes.keep(stages, text, notify)
     packing = _packing(values.get(DATASET) or {}, path, lines)
@@ -195,7 +194,9 @@ def stage_alone(
     values, lines = _values(path, ())
     there = kind in [next(iter(stage)) for stage in values["stages"]]
     config = changes.parameters_of(values["stages"], name) if there else {}
-    values["stages"] = [{kind: {**config, **dict(map(parsed_setting, settings))}}]
+    given = dict(map(parsed_setting, settings))
+    changes.leave_options(kind, config, given)
+    values["stages"] = [{kind: {**config, **given}}]
     for text in keeps:
         changes.keep(values["stages"], text, notify)
     _pack_use(values, path, lines)
@@ -277,7 +278,10 @@ def _change(values: Mapping[str, Any], stages: changes.Stages, path: Path, lines
             _expect_mapping(parameters or {}, path, lines, (key, name))
             with_place = _Placed(path, lines, (key, str(name)))
             with with_place:
-                act(changes.parameters_of(stages, str(name)), parameters or {})
+                held = changes.parameters_of(stages, str(name))
+                if key == "change":
+                    changes.leave_options(str(name), held, parameters or {})
+                act(held, parameters or {})
 
 
 class _Placed:

@@ -17,6 +17,9 @@ NEAR = 2
 
 BINS = 36
 
+LARGEST = 1e300
+"""Values beyond it are counted in the outermost bin, so that differences of edges are finite."""
+
 Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
@@ -88,6 +91,7 @@ def histogram_of(values: Values, masks: Mapping[str, Mask], limits: Sequence[flo
     known = np.isfinite(values)
     if not known.any():
         return None
+    values = np.clip(values, -LARGEST, LARGEST)
     edges, logarithmic = _edges(values[known], limits)
     inside = np.clip(values, edges[0], edges[-1])
     counts = {name: tuple(int(n) for n in np.histogram(inside[mask & known], edges)[0]) for name, mask in masks.items()}

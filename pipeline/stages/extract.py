@@ -104,6 +104,7 @@ class Extract(Stage):
 
     name: ClassVar[str] = "extract"
     makes_documents: ClassVar[bool] = True
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {"extractor": OPTIONS}
     extractor: str = "resiliparse"
     """The function that takes the text out of HTML (`pipeline.html.extractors.EXTRACTORS`)."""
     form: Literal["plain", "markdown"] = "plain"

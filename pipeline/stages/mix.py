@@ -5,7 +5,7 @@ Invariants: the passes are, in order:
 1. Count: the group, the weight and, for quantiles, the score of each document go to ``keys/``. Where the weights need no text
    (in documents, or with a column ``token_count``), the text is not read.
 2. For quantiles: a second histogram finds the edges among float32 scores exactly; then each bucket is counted.
-3. The driver solves for the rate of each bucket (`mixing.plan`). An impossible mixture is refused here, before a text is copied.
+3. The driver solves for the rate of each bucket (`mixing.plan`). An impossible mixture is refused here, before any copy.
 4. Draw: the documents that are taken at rates close to the wanted ones. The driver sets each rate so that the amount taken is
    within half a document of the amount wanted.
 5. Spread and gather (`mixing.passes`): the copies, in the order of their places.

@@ -287,7 +287,7 @@ def tokenize_shard(task: Task) -> None:
         held = vocabulary_of(rows.schema)
         if held is not None:
             check_same(held, stage.vocabulary, task.source.path)
-            check_has_ids(rows.tables(["token_count", "tokens"]), task.source.path)
+            check_has_ids(rows.tables(), task.source.path)
     if held is not None:
         _index_shard(task, stage)
         return

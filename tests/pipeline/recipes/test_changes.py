@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from goldwash.filters.signals import SIGNALS
+from goldwash.pipeline.html.extractors import EXTRACTORS
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes import changes, names
 from goldwash.pipeline.recipes.recipe import load, source, stage_alone
@@ -36,6 +37,42 @@ def extending(change, base="baseline"):
 
 
 # --- change
+
+
+LEFT = {"form": "plain", "fallback": "none", "comments": "judged"}
+"""The options of ``blocks`` at their defaults."""
+
+
+@pytest.mark.parametrize("extractor", [name for name in EXTRACTORS if name != "blocks"])
+def test_another_extractor_does_not_inherit_the_options_of_blocks(written, extractor):
+    change = f"change: {{extract: {{extractor: {extractor}}}}}"
+    grandchild = written(extending("description: a child", written(extending(change), "parent.yaml")), "child.yaml")
+    setting = f"extractor={extractor}"
+    for stage in (
+        load("baseline", [f"extract.{setting}"]).stage("extract"),
+        load(grandchild).stage("extract"),
+        stage_alone("extract", "baseline", [setting]),
+    ):
+        assert {key: stage.config()[key] for key in LEFT} == LEFT
+    assert load("baseline", ["extract.extractor=blocks"]) == load("baseline")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_options_given_with_a_new_extractor_are_kept_in_any_order(written, order):
+    settings = ["extract.form=markdown", "extract.extractor=blocks"][::order]
+    assert load("reference", settings).stage("extract").config()["form"] == "markdown"
+    changed = yaml.safe_dump(
+        dict([("form", "markdown"), ("extractor", "blocks")][::order]), sort_keys=False, default_flow_style=True
+    )
+    path = written(extending(f"change:\n  extract: {changed}", "reference"))
+    assert load(path).stage("extract").config()["form"] == "markdown"
+
+
+def test_an_option_that_the_new_extractor_lacks_is_refused_with_the_cure():
+    with pytest.raises(
+        RecipeError, match="resiliparse has no option form: only the extractor blocks has; set extractor: blocks"
+    ):
+        load("baseline", ["extract.extractor=resiliparse", "extract.form=markdown"])
 
 
 def test_one_step_is_changed_by_its_name_and_nothing_else(written):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from goldwash.pipeline import flow
@@ -141,6 +141,9 @@ def test_spaced_values_are_distinct_and_in_order(values: list[int], most: int) -
     st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.integers(0, 10**6).map(float), min_size=1, max_size=200),
     st.lists(st.floats(-1e6, 1e6), max_size=2),
 )
+@example([1.7976931330646228e308], [])
+@example([-1.7976931348623157e308, 1.7976931348623157e308], [0.0])
+@example([5e-324, 0.0], [])
 def test_every_known_value_is_in_one_bin(values: list[float], limits: list[float]) -> None:
     array = np.array(values)
     passed = np.arange(len(array)) % 2 == 0
