@@ -150,9 +150,12 @@ def ask(address: str, label: str | None) -> Ask:
             f"ask: the label is {printable(label)!r}; expected {' or '.join(ANSWERS)}, whose probability is scored"
         )
     if "://" not in url:
-        if label is not None or given:
-            raise ModelError(f"ask: {printable(url)} holds a whole question: give no label and no settings with it")
-        return Ask(_read(url))
+        question = _read(url)
+        if label not in (None, question.answer) or given:
+            raise ModelError(
+                f"ask: {printable(url)} holds a whole question, on {question.answer!r}: give no other label and no settings"
+            )
+        return Ask(question)
     try:
         parts = urlsplit(url)
         served = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -114,6 +114,9 @@ KINDS: dict[str, tuple[Loader, str]] = {
 }
 """For each prefix, its loader and the end of its column's name."""
 
+WHOLE = ("ask",)
+"""Kinds whose file holds the settings behind ``#``, too."""
+
 
 @dataclass(frozen=True)
 class MeasureScorer:
@@ -159,10 +162,10 @@ class MeasureScorer:
         self.loaded.save(path)
 
     def word(self, path: str) -> str:
-        """See `classifiers.scorers.Scorer`; the settings behind ``#`` stay."""
+        """See `classifiers.scorers.Scorer`; the settings behind ``#`` stay, unless the file holds them."""
         if self.loaded.file_name is None:
             return f"{self.kind}:{self.place}"
-        return f"{self.kind}:{path}{''.join(self.place.partition('#')[1:])}"
+        return f"{self.kind}:{path}" + ("" if self.kind in WHOLE else "".join(self.place.partition("#")[1:]))
 
     def ranking(self) -> "MeasureScorer":
         """See `classifiers.scorers.Scorer`; the model is loaded, so that an error comes before the first pass."""

@@ -134,6 +134,10 @@ def test_a_saved_question_asks_the_same(tmp_path):
         assert again == made
         assert again.versions() == made.versions()
         assert again.measure(Texts.of(["gold"]), None)[0] == pytest.approx(0.1)
+        assert ask(str(tmp_path / "ask.json"), "yes") == made
+        for address, label in ((tmp_path / "ask.json", "no"), (f"{tmp_path / 'ask.json'}#characters=9", None)):
+            with pytest.raises(ModelError, match="holds a whole question, on 'yes': give no other label and no settings"):
+                ask(str(address), label)
 
 
 def test_the_key_is_sent_and_kept_nowhere(monkeypatch, tmp_path):
@@ -285,7 +289,6 @@ def test_a_server_of_several_models(models, message):
         ("http://a.example/v1#model=b", "maybe", "the label is 'maybe'; expected yes or no"),
         ("http://a.example/v1#prompt=nowhere.txt", None, "the prompt nowhere.txt cannot be read"),
         ("nowhere.json", None, "nowhere.json is neither a URL nor a question"),
-        ("nowhere.json", "yes", "holds a whole question: give no label"),
     ],
 )
 def test_addresses_that_cannot_be(address, label, message):

@@ -20,6 +20,7 @@ from goldwash.filters import Keep, Texts, edit, per_text, signal, signals
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.signals import EDITS, SIGNALS, SignalError
 from goldwash.filters.words import character_count, stop_word_count, word_count
+from goldwash.pipeline.recipes.recipe import load
 from tests.conftest import ROOT
 
 
@@ -210,6 +211,24 @@ def test_a_plug_in_is_loaded_once_when_a_name_is_missing(plugins: list[Plugin]) 
     assert "other" not in EDITS
     assert len(loaded) == 1
     assert signals.PROVIDERS == {"plugged_count": "an unknown package"}
+
+
+def test_the_metadata_of_packages_is_read_once(plugins: list[Plugin], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it takes 20 ms, and loading a recipe asks for plug-ins 50 times."""
+    reads = []
+
+    def read(group: str) -> list[Plugin]:
+        reads.append(group)
+        return plugins
+
+    monkeypatch.setattr(signals, "entry_points", read)
+    load("baseline")
+    assert "nobody" not in SIGNALS
+    assert len(SIGNALS) > 20
+    assert reads == [signals.GROUP]
+    monkeypatch.setattr(sys, "path", [*sys.path, "/nowhere"])
+    assert "nobody" not in SIGNALS
+    assert len(reads) == 2
 
 
 def test_a_plug_in_that_fails_is_named(plugins: list[Plugin]) -> None:

@@ -112,6 +112,26 @@ def test_quality_keeps_the_top_of_any_kind(addresses, inputs, tmp_path, kind):
         assert [row["text"] for row in rows(tmp_path / "two")] == [row["text"] for row in found]
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "label"),
+    [
+        ("ask", "#model=other&characters=4000", None), ("ask", "", "no"), ("ask", "#prompt={prompt}&concurrency=2", "no"),
+        ("pagerank", "#column=pr_val", None), ("embedding", "", "cc"), ("topk", "&tokens=4", None),
+    ],
+)  # fmt: skip
+def test_workers_use_settings_and_labels(addresses, inputs, tmp_path, kind, given, label):
+    """Workers open the file that the stage wrote: its scores are those of the address with its settings."""
+    (tmp_path / "prompt.txt").write_text("Is this about gold? ###{text}###")
+    word = addresses[kind] + given.format(prompt=tmp_path / "prompt.txt")
+    table = pa.table({"text": TEXTS, "url": ["https://a.example/x"] * len(TEXTS)})
+    made = scorer(word, None, label)
+    values = made.columns(Texts.of(TEXTS), table)[made.score].to_pylist()
+    stage = Quality.of({"model": word, "label": label, "fraction": 1.0})
+    stage.warm_up()
+    stage(inputs, str(tmp_path / "out"), here)
+    assert [row[made.score] for row in rows(tmp_path / "out")] == [value for value in values if value is not None]
+
+
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"ask", "topk"}))
 def test_another_file_is_another_fingerprint(addresses, kind, tmp_path):
     place = Path(addresses[kind].partition(":")[2])
