@@ -18,12 +18,13 @@ from goldwash.pipeline.dataset import publish
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.recipe import Recipe, unresolved
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stage import Run, RunError, Stage, claim, compile_kernels, done
+from goldwash.pipeline.stage import Run, RunError, Stage, claim, compile_kernels, done, tidy
 from goldwash.pipeline.storage.atomic import write_json, write_text
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_archives, find_shards, kind_of, stage_shards
 from goldwash.pipeline.storage.locations import join, read_json, read_text
 from goldwash.pipeline.storage.locks import run_lock
+from goldwash.pipeline.storage.markers import unpack_markers
 from goldwash.pipeline.storage.ownership import check_apart, check_ours, entries
 from goldwash.pipeline.storage.sealed import read_sealed
 from goldwash.pipeline.storage.source import PLAIN, Input, Reading
@@ -91,10 +92,13 @@ def _run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, notify
     if held is not None:
         if held["fingerprint"] != stage.fingerprint(inputs):
             notify(f"{stage.name}: reused from {out}, although other code of goldwash made it ({held.get('code')})")
+        tidy(stage, out)  # a driver that was killed between the report and here left it
         return Step(stage, out, Report.from_dict(held["report"]), True)
     claim(stage, inputs, out)
     compile_kernels(stage, notify)
+    unpack_markers(out)
     report = stage(inputs, out, run)
+    tidy(stage, out)
     return Step(stage, out, report, False, time.monotonic() - began)
 
 

@@ -16,7 +16,7 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import pyarrow as pa
@@ -30,9 +30,11 @@ from goldwash.pipeline.code import code_digest
 from goldwash.pipeline.parameters import RecipeError, fits, kind_name, nearest, plain
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.storage.atomic import clear_halves, write_json
-from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.locations import join, read_json, sizes_in
+from goldwash.pipeline.storage.failures import DataError, in_plain_words
+from goldwash.pipeline.storage.locations import filesystem, join, names_in, read_json, sizes_in
+from goldwash.pipeline.storage.markers import pack_markers
 from goldwash.pipeline.storage.ownership import check_ours
+from goldwash.pipeline.storage.retry import with_retries
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, finished_markers
@@ -88,6 +90,8 @@ class Stage(ABC):
     """Whether it reads archives instead of documents."""
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Parameters that are options of another parameter's value: a recipe that changes the value does not inherit them."""
+    temporary: ClassVar[tuple[str, ...]] = ()
+    """Files and folders in its output that only its own passes read: they are removed once it is finished."""
     gives_documents: ClassVar[bool] = True
     """Whether its shards are documents; the dataset is made of the last ones that are."""
 
@@ -290,6 +294,20 @@ def finish(
         },
     )
     return report
+
+
+def tidy(stage: Stage, out: str) -> None:
+    """Remove what only the passes of a finished stage need, and pack its markers.
+
+    If a shard is found broken later, the passes that are missing run again.
+    """
+    fs, path = filesystem(out)
+    there = names_in(out)
+    with in_plain_words(out, writing=True):
+        for name in stage.temporary:
+            if name in there:
+                with_retries(partial(fs.rm, f"{path}/{name}", recursive=True))
+    pack_markers(out, stage.temporary)
 
 
 MOST_LOSSES = 1000

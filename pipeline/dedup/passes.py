@@ -79,6 +79,7 @@ SURVIVORS = pa.schema([("document", pa.int64()), ("survivor", pa.int64()), ("cop
 class Copies(Stage):
     """A stage that keeps one of each component of documents that share a key."""
 
+    temporary: ClassVar[tuple[str, ...]] = ("pairs", "pairs.json", "components", "checks")
     rule: ClassVar[str]
     """The rule that dropped documents are reported under."""
     keep: Literal["longest", "first", "best"] = "longest"

@@ -89,6 +89,7 @@ class MinHash(Copies):
     """Keep one of the documents that are nearly the same, by MinHash signatures."""
 
     name: ClassVar[str] = "minhash"
+    temporary: ClassVar[tuple[str, ...]] = (*Copies.temporary, "sets", "judged", "judged.json", "merged")
     rule: ClassVar[str] = "near_copy"
     size_column: ClassVar[str | None] = "shingle_count"
     ngram: int = 5

@@ -86,6 +86,7 @@ class SemDeDup(Stage):
     """Keep one of the documents that say nearly the same, by embeddings and k-means clusters."""
 
     name: ClassVar[str] = "semdedup"
+    temporary: ClassVar[tuple[str, ...]] = ("centroids", "assigned", "near", "merged")
     embedding: str = "wordllama"
     """The embedding: ``wordllama``, a model2vec model (folder or ``hf://OWNER/REPO``), ``fastembed:NAME`` or
     ``sentence-transformers:NAME``."""

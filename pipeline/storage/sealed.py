@@ -31,6 +31,11 @@ def read_sealed(location: str) -> dict[str, Any] | None:
         return None
     if not isinstance(value, dict):
         raise DataError(f"{location}: expected a JSON object, found {type(value).__name__}: delete it and run again")
+    return unsealed(value, location)
+
+
+def unsealed(value: dict[str, Any], location: str) -> dict[str, Any]:
+    """A sealed JSON object that was read from ``location``, without its digest; `DataError` if it is not what was written."""
     digest = value.pop(DIGEST, None)
     if digest is not None and digest != _digest(value):
         raise DataError(f"{location} was changed after goldwash wrote it: delete it and run again")

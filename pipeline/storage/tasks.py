@@ -14,6 +14,7 @@ from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.storage.batches import NULL_TEXT, read_batches
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import is_local, join, size_of, sizes_in
+from goldwash.pipeline.storage.markers import FOLDER, TRANSFERS
 from goldwash.pipeline.storage.parquet import ShardWriter
 from goldwash.pipeline.storage.sealed import read_sealed, write_sealed
 from goldwash.pipeline.storage.source import Input
@@ -54,7 +55,7 @@ class Task:
     @property
     def marker(self) -> str:
         """The file that marks it as done."""
-        return join(self.out, "tasks", f"{self.name}.json")
+        return join(self.out, FOLDER, f"{self.name}.json")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -209,7 +210,7 @@ def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
         return listed[place].get(name)
 
     def marker_of(task: Task) -> dict[str, Any] | None:
-        if size(task.out, f"tasks/{task.name}.json") is None:
+        if size(task.out, f"{FOLDER}/{task.name}.json") is None:
             return None
         try:
             marker = read_sealed(task.marker)
@@ -226,7 +227,3 @@ def finished_markers(tasks: Sequence[Task]) -> Iterator[dict[str, Any] | None]:
     with ThreadPoolExecutor(TRANSFERS) as pool:  # a store answers slowly, but many at once
         for some in range(0, len(tasks), 1000):
             yield from pool.map(marker_of, tasks[some : some + 1000])
-
-
-TRANSFERS = 16
-"""Concurrent requests to a store."""

@@ -13,8 +13,8 @@ from typing import Any
 from goldwash.filters.fetch import file_digest
 from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
-from goldwash.pipeline.storage.locations import filesystem, is_local, join
-from goldwash.pipeline.storage.sealed import read_sealed
+from goldwash.pipeline.storage.locations import filesystem, is_local
+from goldwash.pipeline.storage.markers import marker_of
 from goldwash.pipeline.storage.source import Input
 
 
@@ -56,7 +56,7 @@ def opened_output(location: str, partly: bool = False) -> Iterator[Any]:
     """
     folder, _, file = location.rpartition("/")
     out, _, below = folder.rpartition("/")
-    marker = read_sealed(join(out, "tasks", f"{file.removesuffix('.parquet')}.json")) or {"files": {}}
+    marker = marker_of(out, file.removesuffix(".parquet")) or {"files": {}}
     facts = marker["files"].get(f"{below}/{file}")
     if facts is None:
         raise FileNotFoundError(location)

@@ -14,14 +14,19 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
-from goldwash.pipeline.flow import begin, run_recipe
+from goldwash.pipeline import stage as stages
+from goldwash.pipeline.flow import Options, begin, run_recipe, run_stage
 from goldwash.pipeline.recipes.recipe import load
+from goldwash.pipeline.stages.exact import Exact
+from goldwash.pipeline.stages.heuristics import Heuristics
+from goldwash.pipeline.stages.minhash import MinHash
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import path_of
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.warc.records import Record, records
-from tests.pipeline.conftest import goldwash, here, rows
+from tests.pipeline.conftest import goldwash, here, rows, shard
 
 STAGES = ["extract", "heuristics", "minhash", "bloom", "quality", "decontaminate"]
 
@@ -191,7 +196,7 @@ def test_what_is_gone_is_made_again(copied, sample, lost, monkeypatch):
         "shard": "part-00001.parquet",
         "dropped": "dropped/part-00002.parquet",
         "report": "report.json",
-        "marker": "tasks/part-00003.json",
+        "marker": "tasks/part.jsonl.gz",
     }
     (folder / gone[lost]).unlink()
     steps = run_recipe(load("sample"), [str(sample / "crawl")], "run", here)
@@ -200,10 +205,10 @@ def test_what_is_gone_is_made_again(copied, sample, lost, monkeypatch):
 
 
 MILESTONES = [
-    "01-extract-*/tasks/part-*.json",
+    "01-extract-*/tasks/part*",
     "02-*/stage.json",
-    "03-*/tasks/pairs-*.json",
-    "04-*/tasks/count-*.json",
+    "03-*/logs/pairs/pass.json",
+    "04-*/logs/count/pass.json",
     "05-*/scores/part-*.parquet",
 ]
 
@@ -265,3 +270,61 @@ def test_real_pages_are_accounted_for(real, tmp_path):
     assert Counter(ids) == Counter(responses(*archives))
     check_accounts(tmp_path / "run")
     assert len(rows(tmp_path / "run" / "dataset")) > 10
+
+
+# --- what a finished stage keeps
+
+COPIED = [
+    ["one two three four five six", "a b c d e f g", "h i j k l m n"],
+    ["one two three four five six", "o p q r s t u"],
+    [],
+]
+KEPT = {
+    "minhash": (MinHash(ngram=2, bands=4, rows=2, check=0.5), {"keys", "dropped", "logs", "tasks", "counts.json"}),
+    "exact": (Exact(), {"keys", "dropped", "logs", "tasks", "counts.json"}),
+    "heuristics": (Heuristics.of({"steps": [{"keep": "word_count", "min": 7}]}), {"dropped", "logs", "tasks"}),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_a_finished_stage_keeps_few_files_and_makes_a_broken_shard_again(name: str, broken: int, tmp_path: Path) -> None:
+    stage, kept = KEPT[name]
+    inputs = [shard(tmp_path / "in" / f"{n}.parquet", texts) for n, texts in enumerate(COPIED)]
+    out = tmp_path / "out"
+
+    def work() -> dict[str, str]:
+        assert run_stage(stage, inputs, str(out), here, options=Options(allow_empty=True)).report is not None
+        return digests(tmp_path) | {
+            f"tasks/{f.name}": hashlib.sha256(f.read_bytes()).hexdigest() for f in (out / "tasks").iterdir()
+        }
+
+    first = work()
+    assert {p.name for p in out.iterdir()} | {"logs"} == kept | {
+        "stage.json", "report.json", *(f"part-{n:05d}.parquet" for n in range(3)),
+    }  # fmt: skip
+    assert all(path.name.endswith(".jsonl.gz") for path in (out / "tasks").iterdir())
+    assert work() == first
+    (out / f"part-{broken:05d}.parquet").unlink()
+    assert work() == first
+
+
+@pytest.mark.parametrize("moment", ["rm", "pack_markers"])
+def test_a_driver_that_is_killed_after_the_report_leaves_nothing_for_ever(moment: str, tmp_path: Path, monkeypatch) -> None:
+    stage, _ = KEPT["minhash"]
+    inputs = [shard(tmp_path / "in" / f"{n}.parquet", texts) for n, texts in enumerate(COPIED)]
+    whole = tmp_path / "whole"
+    run_stage(stage, inputs, str(whole), here)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stages if moment == "pack_markers" else LocalFileSystem, moment, killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(stage, inputs, str(tmp_path / "out"), here)
+    assert run_stage(stage, inputs, str(tmp_path / "out"), here).reused
+    assert {k.replace("out/", "whole/"): v for k, v in digests(tmp_path).items() if k.startswith("out/")} == {
+        k: v for k, v in digests(tmp_path).items() if k.startswith("whole/")
+    }
+    assert sorted(p.name for p in (tmp_path / "out" / "tasks").iterdir()) == ["keys.jsonl.gz", "part.jsonl.gz"]

@@ -227,7 +227,7 @@ def spoilt(sample, sample_run, tmp_path) -> Path:
     for folder in folders(run)[3:]:
         shutil.rmtree(folder)
     third = folders(run)[2]
-    for name in ("tasks", "keys", "pairs", "components", "sets", "judged", "dropped", "logs"):
+    for name in ("tasks", "keys", "dropped", "logs"):
         shutil.rmtree(third / name)
     (third / "report.json").unlink()
     return run
