@@ -54,6 +54,7 @@ def test_pyarrow_pandas_polars_and_duckdb_read_it(sample_run: Path, ids: list[st
     assert sorted(pd.read_parquet(folder)["id"]) == ids
     assert sorted(pl.read_parquet(folder / "*.parquet")["id"]) == ids
     assert sorted(pl.scan_parquet(folder / "*.parquet").select("id").collect()["id"]) == ids
+    assert sorted(pl.scan_parquet(folder, hidden_file_prefix=["_", "."]).collect()["id"]) == ids
     found = duckdb.sql(f"SELECT id FROM '{folder}/*.parquet'").fetchall()
     assert sorted(row[0] for row in found) == ids
 
