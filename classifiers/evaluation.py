@@ -3,7 +3,7 @@
 Invariants: every figure is computed on examples that the model has not seen. "Positive" is the class to keep.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ BINS = 10
 """Bins of the calibration table."""
 SHOWN_WORDS = 25
 """How many words are listed on each side."""
+LEAST_OF_SOURCE = 10
 
 Scores = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
@@ -36,8 +37,8 @@ def evaluate(model: Scoring, held: Sequence[tuple[bool, Example]], label: str, f
     ``at_fraction``: precision and recall if the best ``fraction`` of these examples were kept. ``at_negative_fraction``: the
     share of positives that score at least as high as the best ``fraction`` of the negatives, which resemble a crawl.
     ``length_alone``: the AUC of the number of bytes and of newlines by themselves (0.5: length says nothing), the rank
-    correlation of bytes and score, and the model's AUC among texts of similar length. ``words``: see `influential_words`; empty
-    for a model that does not score words.
+    correlation of bytes and score, and the model's AUC among texts of similar length. ``source_alone``: see `source_alone`.
+    ``words``: see `influential_words`; empty for a model that does not score words.
     """
     texts = Texts.of([example.text for _, example in held])
     truth = np.array([positive for positive, _ in held], bool)
@@ -58,7 +59,9 @@ def evaluate(model: Scoring, held: Sequence[tuple[bool, Example]], label: str, f
             "rank_correlation_of_bytes_and_score": rank_correlation(sizes, scores),
             "auc_at_like_length": auc_at_like_length(scores, truth, sizes),
         },
-        "mean_score_by_source": _by_source(held, scores),
+        "mean_score_by_source": _by_source(held, scores, np.mean),
+        "deviation_by_source": _by_source(held, scores, np.std),
+        "source_alone": source_alone(scores, truth, [example.source for _, example in held]),
         "words": influential_words(model, texts, label) if isinstance(model, Folded) else {"towards": [], "away": []},
     }
 
@@ -194,8 +197,39 @@ def _spread(scores: Scores) -> dict[str, float | None]:
     return {"lowest": float(scores.min()), "highest": float(scores.max()), "standard_deviation": float(scores.std())}
 
 
-def _by_source(held: Sequence[tuple[bool, Example]], scores: Scores) -> dict[str, float]:
+def source_alone(scores: Scores, truth: Truth, sources: Sequence[str]) -> dict[str, float | None]:
+    """Whether a classifier ranks sources rather than texts.
+
+    ``auc``: how well an example's source alone predicts its class, by the source's share of positives (0.5: not at all).
+    ``auc_within``: the classifier's AUC over pairs of one source; None if no source has both classes. ``deviation`` and
+    ``deviation_within``: the standard deviation of scores, and of their distances from the means of their sources; None for
+    no examples. Sources of fewer than `LEAST_OF_SOURCE` examples count as one.
+
+    >>> found = source_alone(np.array([0.9] * 10 + [0.1] * 10), np.array([True] * 10 + [False] * 10), ["a"] * 10 + ["b"] * 10)
+    >>> found["auc"], found["auc_within"], round(found["deviation"], 2), found["deviation_within"]
+    (1.0, None, 0.4, 0.0)
+    """
+    names, places, counts = np.unique(np.array(sources, np.str_), return_inverse=True, return_counts=True)
+    group = np.where(counts[places] >= LEAST_OF_SOURCE, places, len(names))
+    shares, means = np.zeros(len(scores)), np.zeros(len(scores))
+    won, pairs = 0.0, 0
+    for g in np.unique(group):
+        here = group == g
+        shares[here], means[here] = truth[here].mean(), scores[here].mean()
+        found = auc(scores[here], truth[here])
+        if found is not None:
+            count = int(truth[here].sum()) * int((~truth[here]).sum())
+            won, pairs = won + found * count, pairs + count
+    return {
+        "auc": auc(shares, truth),
+        "auc_within": won / pairs if pairs else None,
+        "deviation": float(scores.std()) if len(scores) else None,
+        "deviation_within": float(np.sqrt(((scores - means) ** 2).mean())) if len(scores) else None,
+    }
+
+
+def _by_source(held: Sequence[tuple[bool, Example]], scores: Scores, figure: Callable[[list[float]], Any]) -> dict[str, float]:
     by_source: dict[str, list[float]] = {}
     for (positive, example), score in zip(held, scores, strict=True):
         by_source.setdefault(f"{'positive' if positive else 'negative'}: {example.source}", []).append(float(score))
-    return {source: float(np.mean(values)) for source, values in sorted(by_source.items())}
+    return {source: float(figure(values)) for source, values in sorted(by_source.items())}

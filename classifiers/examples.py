@@ -157,7 +157,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     kind = _ending(path)
     try:
         if kind == ".parquet":
-            for batch in pq.ParquetFile(path).iter_batches(1024):
+            for batch in pq.ParquetFile(path).iter_batches(1024, use_threads=False):
                 yield from batch.to_pylist()
         elif kind == ".jsonl":
             yield from _lines(path)

@@ -38,6 +38,12 @@ def model_card(report: Mapping[str, Any]) -> str:
             ),
         ),
         _table(("source", "mean score"), ((markdown_code(s), f"{m:.3f}") for s, m in report["mean_score_by_source"].items())),
+        _table(
+            ("source", "standard deviation of scores"),
+            ((markdown_code(s), f"{d:.3f}") for s, d in report["deviation_by_source"].items()),
+        ),
+        "If the source alone tells the classes apart (an AUC near 1) and scores hardly vary within sources, the classifier may "
+        "rank sources, not quality: give both classes from the same sources.",
         *(
             []
             if "features" in report
@@ -81,7 +87,7 @@ def _use(report: Mapping[str, Any]) -> str:
 
 def _figures(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     top, web, length = report["at_fraction"] or {}, report["at_negative_fraction"] or {}, report["length_alone"]
-    fraction = f"{report['settings']['fraction']:.0%}"
+    source, fraction = report["source_alone"], f"{report['settings']['fraction']:.0%}"
     return [
         ("AUC", report["auc"]),
         ("accuracy at 0.5", report["accuracy"]),
@@ -92,6 +98,10 @@ def _figures(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("AUC of the number of newlines alone", length["auc_of_newlines"]),
         ("AUC among texts of similar length", length["auc_at_like_length"]),
         ("rank correlation of bytes and score", length["rank_correlation_of_bytes_and_score"]),
+        ("AUC of the source alone", source["auc"]),
+        ("AUC within sources", source["auc_within"]),
+        ("standard deviation of scores", source["deviation"]),
+        ("standard deviation of scores within sources", source["deviation_within"]),
     ]
 
 

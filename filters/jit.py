@@ -30,6 +30,11 @@ from filelock import FileLock
 from goldwash.filters.cache import cache_home
 
 ROOT = Path(__file__).resolve().parent.parent
+ROOMS = (
+    "filters", "filters/personal_data", "classifiers", "classifiers/ngram", "pipeline/dedup", "pipeline/decontamination",
+    "pipeline/html",
+)  # fmt: skip
+"""The folders that hold kernels."""
 
 
 def processor() -> str:
@@ -42,7 +47,7 @@ def processor() -> str:
 
 def _digest(root: Path) -> str:
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {sys.version} {root} {processor()}".encode())
-    for room in ("filters", "classifiers", "classifiers/ngram", "pipeline/dedup", "pipeline/decontamination", "pipeline/html"):
+    for room in ROOMS:
         for file in sorted((root / room).glob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

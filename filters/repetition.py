@@ -2,13 +2,14 @@
 
 Invariants: "repeated" counts every occurrence of what occurs more than once, including the first (DCLM's reading of Gopher);
 "duplicate" counts only the occurrences after the first (Gopher's table A1, datatrove, Dolma). Lines and paragraphs are
-stripped and compared whole; their characters are the code points of these segments. n-grams are of UAX 29 words and
-case-sensitive; their characters are those of the words, without the spaces between.
+stripped and compared whole; their characters are the code points of these segments. n-grams are of UAX 29 words (or of
+the words of another cutter than spaces) and case-sensitive; their characters are those of the words, without spaces.
 """
 
 import numpy as np
 
 from goldwash.filters.ngrams import hashes_and_lengths, ngram_shares, occurrences, repeated_share
+from goldwash.filters.segmentation import SPACES, UAX29
 from goldwash.filters.signals import Signal, Values, signal
 from goldwash.filters.texts import Texts
 
@@ -73,11 +74,19 @@ def _segments(segments: Texts, by_character: bool, beyond_first: bool) -> Values
     return np.asarray(repeated_share(total, copy, weights, segments.parents, beyond_first))
 
 
+def _cut_words(texts: Texts) -> Texts:
+    """The UAX 29 words of texts that are cut at spaces, and the others' own words."""
+    assert texts.cutters is not None
+    if (texts.cutters != SPACES).all():
+        return texts.words
+    return texts.cut_by(np.where(texts.cutters == SPACES, UAX29, texts.cutters).astype(np.uint8)).words
+
+
 def _ngrams(texts: Texts, beyond_first: bool) -> Values:
     """Fractions for all n at once: ``float64[N, 2, LONGEST + 1]``, of the top n-gram and of covered words."""
 
     def make(texts: Texts) -> Values:
-        words = texts.uax29_words
+        words = texts.uax29_words if texts.cutters is None else _cut_words(texts)
         word_hashes, lengths = hashes_and_lengths(words.utf8, words.starts, words.ends)
         return np.stack(ngram_shares(word_hashes, lengths, words.parents, LONGEST, beyond_first), axis=1)
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from goldwash.errors import GoldwashError
 from goldwash.filters import characters, cut
 from goldwash.filters.jit import inline, kernel
+from goldwash.filters.segmentation import SPACES, UAX29, Cutters, icu_words
 
 
 class TextError(GoldwashError, ValueError):
@@ -52,6 +53,8 @@ class Texts:
     """The start of the buffer's unused end, if this object may write there (`replace`)."""
     origin: tuple["Texts", npt.NDArray[np.int64]] | None = field(default=None, repr=False)
     """The texts that these were taken from, and the rows taken."""
+    cutters: Cutters | None = field(default=None, repr=False)
+    """How the words of each text are cut (`filters.segmentation`); None: all at spaces."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "utf8", _frozen(self.utf8, np.uint8))
@@ -138,11 +141,24 @@ class Texts:
         if not isinstance(value, Texts):
             return value[rows]
         pieces, parents = piece_rows(value.parents, _frozen(rows, np.int64))
-        return Texts(value.utf8, value.starts[pieces], value.ends[pieces], parents)
+        cutters = None if value.cutters is None else value.cutters[pieces]
+        return Texts(value.utf8, value.starts[pieces], value.ends[pieces], parents, cutters=cutters)
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Texts":
         """The texts of these rows, in this order, with their memoised values."""
-        return Texts(self.utf8, self.starts[rows], self.ends[rows], room=self.room, origin=(self, rows))
+        cutters = None if self.cutters is None else self.cutters[rows]
+        return Texts(self.utf8, self.starts[rows], self.ends[rows], room=self.room, origin=(self, rows), cutters=cutters)
+
+    def cut_by(self, cutters: Cutters | None) -> "Texts":
+        """The same texts with their words cut in other ways; memoised values are forgotten, as they may be of words.
+
+        >>> thai = Texts.of(["ภาษาไทย", "one two"]).cut_by(np.array([CUTTERS.index("uax29"), 0], np.uint8))
+        >>> np.diff(thai.words.parents).tolist()
+        [6, 2]
+        """
+        if cutters is not None and not cutters.any():
+            cutters = None
+        return Texts(self.utf8, self.starts, self.ends, self.parents, room=self.room, cutters=cutters)
 
     def replace(self, rows: npt.NDArray[np.int64], texts: "Texts") -> "Texts":
         """These texts with other texts at some rows; memoised values are forgotten.
@@ -162,12 +178,13 @@ class Texts:
         at, room[0] = room[0], room[0] + new
         writable(utf8)[at : at + new] = texts.utf8
         starts[rows], ends[rows] = texts.starts + at, texts.ends + at
-        return Texts(utf8, starts, ends, room=room)
+        return Texts(utf8, starts, ends, room=room, cutters=self.cutters)
 
     def _pieces(self, key: str, kernel_: Callable[..., cut.Cut], *arguments: Any) -> "Texts":
         def make(texts: "Texts") -> "Texts":
             starts, ends, parents = kernel_(texts.utf8, texts.starts, texts.ends, *arguments)
-            return Texts(texts.utf8, starts, ends, parents)
+            cutters = None if texts.cutters is None else np.repeat(texts.cutters, np.diff(parents))
+            return Texts(texts.utf8, starts, ends, parents, cutters=cutters)
 
         pieces = self.remember(key, make)
         assert isinstance(pieces, Texts)
@@ -190,8 +207,12 @@ class Texts:
 
     @property
     def words(self) -> "Texts":
-        """White-space words, as ``str.split()`` cuts them."""
-        return self._pieces("words", cut.whitespace_words, characters.classes())
+        """White-space words, as ``str.split()`` cuts them; of texts with another cutter, its words."""
+        if self.cutters is None:
+            return self._pieces("words", cut.whitespace_words, characters.classes())
+        pieces = self.remember("words", _mixed_words)
+        assert isinstance(pieces, Texts)
+        return pieces
 
     @property
     def uax29_words(self) -> "Texts":
@@ -202,6 +223,28 @@ class Texts:
     def uax29_tokens(self) -> "Texts":
         """UAX 29 words and punctuation: every piece except white space."""
         return self._pieces("uax29_tokens", cut.uax29, characters.classes(), characters.word_breaks(), False)
+
+
+def _mixed_words(texts: Texts) -> Texts:
+    """The words of texts with different cutters: those of each cutter's texts, put in order."""
+    assert texts.cutters is not None
+    owners, starts, ends = [], [], []
+    for cutter in np.unique(texts.cutters):
+        rows = np.flatnonzero(texts.cutters == cutter)
+        part = Texts(texts.utf8, texts.starts[rows], texts.ends[rows])
+        pieces = part.words if cutter == SPACES else part.uax29_words if cutter == UAX29 else _icu_pieces(part)
+        owners.append(np.repeat(rows, np.diff(pieces.parents)))
+        starts.append(pieces.starts)
+        ends.append(pieces.ends)
+    owner = np.concatenate([np.zeros(0, np.int64), *owners])
+    order = np.argsort(owner, kind="stable")
+    parents = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(texts)))])
+    first, last = (np.concatenate([np.zeros(0, np.int64), *part])[order] for part in (starts, ends))
+    return Texts(texts.utf8, first, last, parents)
+
+
+def _icu_pieces(texts: Texts) -> Texts:
+    return Texts(texts.utf8, *icu_words(texts.utf8, texts.starts, texts.ends))
 
 
 def _encoded(strings: Sequence[str]) -> pa.Array:

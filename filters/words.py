@@ -1,7 +1,8 @@
 """Signals of words and characters.
 
 Invariants: each signal names the kind of word that it counts (`filters.cut`). For a text without words, a fraction is nan if
-the papers drop such a text, and 0 if they keep it.
+the papers drop such a text, and 0 if they keep it. Texts whose words are not cut at spaces (the step ``cut_words``
+of a recipe, `filters.segmentation`) are measured by those words.
 """
 
 from typing import Any
@@ -14,6 +15,7 @@ from goldwash.filters.cut import Bytes, Rows, code_point
 from goldwash.filters.cut import fasttext_word_count as count_fasttext_words
 from goldwash.filters.jit import kernel
 from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
+from goldwash.filters.segmentation import SPACES
 from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
 
@@ -24,7 +26,8 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 @signal
 def fasttext_word_count(texts: Texts) -> Values:
     """fastText words that begin alphanumeric; 0 for an empty text. DCLM's page length (2406.11794)."""
-    return np.asarray(count_fasttext_words(texts.utf8, texts.starts, texts.ends, c.classes()))
+    counts = np.asarray(count_fasttext_words(texts.utf8, texts.starts, texts.ends, c.classes()))
+    return counts if texts.cutters is None else np.where(texts.cutters != SPACES, word_count(texts), counts)
 
 
 @signal
@@ -57,6 +60,10 @@ def mean_word_length(texts: Texts) -> Values:
     """Characters per white-space word; nan for a text without words. Gopher keeps 3 to 10 (2112.11446, A1)."""
     words = word_count(texts)
     characters = nonspace_character_counts(texts.utf8, texts.starts, texts.ends, c.classes())
+    if texts.cutters is not None:  # marks between words are no part of them, as in datatrove
+        pieces = texts.words
+        sums = np.concatenate([[0], np.cumsum(character_counts(pieces.utf8, pieces.starts, pieces.ends))])
+        characters = np.where(texts.cutters != SPACES, np.diff(sums[pieces.parents]), characters)
     return _ratio(characters, words)
 
 

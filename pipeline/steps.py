@@ -11,6 +11,7 @@ left after the last step have every column of `columns_of`, even if there is non
                         ``keep: language_probability`` with bounds
 ``keep_lines: SIGNAL``  drops the lines that fail; options ``strip`` and ``empty`` (`filters.edits.KeepLines`)
 ``edit: EDIT``          changes the text; other keys are the edit's parameters
+``cut_words: WAY``      cuts words from here on in this way: ``icu``, ``uax29`` or ``spaces`` (`filters.segmentation`)
 ``label: language``     adds the columns ``language`` and ``language_probability`` (`classifiers.language`)
 ``mark: SIGNAL``        stores a signal's value at this point
 ``keep_lost: SIGNAL``   bounds the fraction of a marked signal lost since: ``(then - now) / then``, nan where then was 0
@@ -18,7 +19,8 @@ left after the last step have every column of `columns_of`, even if there is non
 ``as: NAME`` renames a rule in reports; the default is the name of its signal, column or edit.
 
 ``for: [de, fr]`` restricts a step to documents that an earlier ``label: language`` (or a column ``language``) gives one of
-these languages; the others pass it. Its rule is called ``NAME.de+fr``.
+these languages; the others pass it. Its rule is called ``NAME.de+fr``. ``for`` and ``keep: language`` take either form of a
+language's name, ``de`` or ``deu_Latn``, whichever the model gives (`classifiers.labels`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +34,9 @@ import pyarrow.compute as pc
 
 import goldwash.pipeline.optouts.table  # noqa: F401  (it declares its signal)
 from goldwash.classifiers import language
+from goldwash.classifiers.labels import matching
 from goldwash.filters.edits import KeepLines
+from goldwash.filters.segmentation import CUTTERS, SegmentationError, icu
 from goldwash.filters.signals import EDITS, SIGNALS, Edit, Keep, Signal, SignalError, Values
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.parameters import RecipeError, nearest
@@ -100,7 +104,7 @@ def step_of(values: Mapping[str, Any]) -> Step:
     languages = _languages(verb, values["for"]) if "for" in values else ()
     try:
         step = _MAKERS[verb](name, rest)
-    except SignalError as error:
+    except (SignalError, SegmentationError) as error:
         raise RecipeError(str(error)) from error
     except TypeError as error:
         raise RecipeError(f"{verb} {name}: {error}") from error
@@ -170,6 +174,16 @@ def _label(name: str, rest: dict[str, Any]) -> Step:
     return Step("label", name, name, options=tuple(sorted({**known, **rest}.items())))
 
 
+def _cut_words(name: str, rest: dict[str, Any]) -> Step:
+    if name not in CUTTERS:
+        raise RecipeError(f"words are not cut by {name!r}: {nearest(name, CUTTERS)}")
+    if rest:
+        raise RecipeError(f"cut_words {name}: give `for: [...]` with it or not, and nothing else; found {rest}")
+    if name == "icu":
+        icu()
+    return Step("cut_words", name, f"cut_words.{name}")
+
+
 def _signal(name: str, parameters: dict[str, Any], known: Sequence[str] = ()) -> Signal:
     if name not in SIGNALS:
         raise RecipeError(f"no signal is called {name!r}: {nearest(name, known or list(SIGNALS))}")
@@ -189,6 +203,7 @@ _MAKERS: dict[str, Callable[[str, dict[str, Any]], Step]] = {
     "keep": _keep,
     "keep_lines": _keep_lines,
     "edit": _edit,
+    "cut_words": _cut_words,
     "label": _label,
     "mark": _mark,
     "keep_lost": _keep_lost,
@@ -239,6 +254,8 @@ class Documents:
     edited: dict[str, Count] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
     """Further counts for the report, such as the addresses that an edit masked."""
+    parts: dict[tuple[str, ...], tuple[npt.NDArray[np.int64], Texts]] = field(default_factory=dict)
+    """The rows and texts of languages that steps were for, so that the next step finds what was measured."""
 
     def drop(self, rule: str, passed: npt.NDArray[np.bool_], values: Values) -> None:
         """Drop the documents that did not pass; with ``annotate``, record the values instead."""
@@ -263,15 +280,39 @@ class Documents:
         """Change the texts; drop the documents whose text is empty afterwards."""
         before = self.texts
         self.texts = edit(before)
+        self.parts.clear()
         for name, count in (edit.counted(before) if isinstance(edit, Edit) else {}).items():
             self.notes[f"{rule}.{name}"] = self.notes.get(f"{rule}.{name}", 0) + count
         if self.texts is not before:
+            if before.cutters is not None:
+                self.texts = self.texts.cut_by(before.cutters)
             resized = self.texts.byte_counts != before.byte_counts
             if resized.any():
                 self.edited[rule] = self.edited.get(rule, Count()) + Count(int(resized.sum()), before.bytes - self.texts.bytes)
         sizes = self.texts.byte_counts
         if not self.annotate:
             self.drop(rule, sizes > 0, np.zeros(len(sizes)))
+
+    def cut_words(self, way: str, languages: Sequence[str]) -> None:
+        """Cut the words of the documents of some languages (none given: all) in this way from here on."""
+        cutters = np.zeros(len(self.texts), np.uint8) if self.texts.cutters is None else self.texts.cutters.copy()
+        chosen = matching(self.column("language"), languages) if languages else np.ones(len(cutters), bool)
+        if (cutters[chosen] != CUTTERS.index(way)).any():
+            self.parts.clear()
+            cutters[chosen] = CUTTERS.index(way)
+            self.texts = self.texts.cut_by(cutters)
+
+    def part(self, languages: tuple[str, ...], own: npt.NDArray[np.int64]) -> "Documents":
+        """The documents at these places, which are those of the languages, with what earlier steps measured of them."""
+        rows, texts = self.rows[own], None
+        if languages in self.parts:
+            held, measured = self.parts[languages]
+            places = np.searchsorted(held, rows)
+            if (places < len(held)).all() and (held[places] == rows).all():
+                texts = measured if len(held) == len(rows) else measured.take(places)
+        columns = {name: values[own] for name, values in self.columns.items()}
+        texts = self.texts.take(own) if texts is None else texts
+        return Documents(texts, self.urls.take(own), rows, columns, self.table, self.annotate)
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """A column of the documents that are left: one that a step added, else the shard's; null numbers are nan."""
@@ -341,13 +382,16 @@ def among_in_words(name: str, among: Sequence[str], sure: float = 0.0) -> str:
 
 def _labelled(step: Step, documents: Documents, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Which labels are among those of a step, or not sure enough."""
-    passed = np.isin(values.astype(np.str_), step.among)
+    passed = matching(values, step.among) if step.subject == "language" else np.isin(values.astype(np.str_), step.among)
     sure = dict(step.options).get("sure")
     return passed | (documents.columns["language_probability"] < sure) if sure else passed
 
 
 def _take(step: Step, documents: Documents) -> Any:
     """Run one step on the remaining documents; returns the values that a keep tested."""
+    if step.verb == "cut_words":
+        documents.cut_words(str(step.subject), step.languages)
+        return None
     if step.languages:
         return _take_for(step, documents)
     subject = step.subject
@@ -377,13 +421,9 @@ def _take(step: Step, documents: Documents) -> Any:
 def _take_for(step: Step, documents: Documents) -> Any:
     """Run a step on the documents of its languages; the others pass unchanged."""
     whole = replace(step, languages=())
-    chosen = np.isin(documents.column("language").astype(np.str_), step.languages)
+    chosen = matching(documents.column("language"), step.languages)
     own = np.flatnonzero(chosen)
-    columns = {name: values[own] for name, values in documents.columns.items()}
-    part = Documents(
-        documents.texts.take(own), documents.urls.take(own), documents.rows[own], columns, documents.table, documents.annotate
-    )  # fmt: skip
-    texts = part.texts
+    part = documents.part(step.languages, own)
     value = _take(whole, part) if len(own) else None
     if documents.annotate:
         for rule, values in part.annotations.items():
@@ -396,8 +436,11 @@ def _take_for(step: Step, documents: Documents) -> Any:
         documents.columns.setdefault(f"mark.{step.subject.name}", np.full(len(chosen), np.nan))
     _add_counts(documents, part)
     kept = np.isin(documents.rows[own], part.rows)
-    if part.texts is not texts and kept.any():
-        documents.texts = documents.texts.replace(own[kept], _packed(part.texts))
+    if step.verb in ("edit", "keep_lines"):
+        documents.parts.clear()
+        if kept.any():
+            documents.texts = documents.texts.replace(own[kept], _packed(part.texts))
+    documents.parts[step.languages] = (part.rows, part.texts)
     if not kept.all():
         left = np.flatnonzero(~chosen | np.isin(documents.rows, part.rows))
         documents.texts, documents.urls = documents.texts.take(left), documents.urls.take(left)

@@ -109,7 +109,7 @@ def _rows(path: str) -> list[Mapping[str, Any]]:
             import pyarrow.parquet as pq
 
             try:
-                return list(pq.read_table(path).to_pylist())
+                return list(pq.read_table(path, use_threads=False, pre_buffer=False).to_pylist())
             except pa.ArrowInvalid as error:
                 raise EvidenceError(f"{path}: cannot read a task: {error}") from None
         text = Path(path).read_bytes().decode("utf-8-sig")

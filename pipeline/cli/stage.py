@@ -11,6 +11,7 @@ from goldwash.pipeline.cli.engines import engine_settings, progress
 from goldwash.pipeline.cli.options import (
     AllowEmpty,
     EngineFile,
+    HonourOptOuts,
     IdColumn,
     Inputs,
     Keep,
@@ -19,6 +20,7 @@ from goldwash.pipeline.cli.options import (
     OtherCode,
     Out,
     RayAddress,
+    RobotsTable,
     Set,
     TextColumn,
     UrlColumn,
@@ -26,11 +28,12 @@ from goldwash.pipeline.cli.options import (
     Workers,
     reading_of,
 )
-from goldwash.pipeline.cli.summaries import show_notes, show_steps
+from goldwash.pipeline.cli.summaries import show_alarms, show_notes, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
 from goldwash.pipeline.stages import CLASSES, STAGES
 
 if TYPE_CHECKING:
+    from goldwash.pipeline.recipes.recipe import OptOuts
     from goldwash.pipeline.stage import Stage
 
 app = typer.Typer()
@@ -72,6 +75,8 @@ def stage(
     workers: Workers = 0,
     keep: Keep = [],  # noqa: B006
     set: Set = [],  # noqa: B006
+    opt_outs: HonourOptOuts = False,
+    robots: RobotsTable = "",
     on: On = "local",
     engine: EngineFile = None,
     with_: With = [],  # noqa: B006
@@ -88,9 +93,11 @@ def stage(
 ) -> None:
     """Run one stage alone on your own shards, with a recipe's parameters."""
     from goldwash.pipeline import flow
+    from goldwash.pipeline.recipes.recipe import OptOuts
     from goldwash.pipeline.storage.inputs import find_archives, find_shards
 
-    made = one_stage(name, recipe, [*set, *(["annotate=true"] if annotate else [])], keep)
+    annotated = ["annotate=true"] if annotate else []
+    made = one_stage(name, recipe, [*set, *annotated], keep, OptOuts(opt_outs, robots))
     options = flow.Options(allow_empty, other_code, reading_of(text_column, id_column, url_column, on_null))
     inputs = find_archives(input) if made.makes_documents else find_shards(input, options.reading)
     settings = engine_settings(on, engine, with_, ray_address, workers)
@@ -103,10 +110,11 @@ def stage(
     say(f"kept:    {out_folder}/part-*.parquet")
     say(f"dropped: {out_folder}/dropped/part-*.parquet")
     say(f"why a document was dropped: {command()} explain {shlex.quote(out_folder)} ID")
+    show_alarms([step])
 
 
-def one_stage(name: str, recipe: str, settings: list[str], keeps: list[str]) -> "Stage":
+def one_stage(name: str, recipe: str, settings: list[str], keeps: list[str], optouts: "OptOuts | None" = None) -> "Stage":
     """The stage of a recipe, or with default parameters where the recipe has none; settings and bounds applied."""
-    from goldwash.pipeline.recipes.recipe import stage_alone
+    from goldwash.pipeline.recipes.recipe import OptOuts, stage_alone
 
-    return stage_alone(name, recipe, settings, keeps, notify)
+    return stage_alone(name, recipe, settings, keeps, notify, optouts or OptOuts())

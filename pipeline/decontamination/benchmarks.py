@@ -191,7 +191,7 @@ def _rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Any]:
     kind = _format(path)
     try:
         if kind == ".parquet":
-            yield from pq.read_table(path, page_checksum_verification=True).to_pylist()
+            yield from pq.read_table(path, page_checksum_verification=True, use_threads=False, pre_buffer=False).to_pylist()
         elif kind in (".json", ".jsonl"):
             yield from map(_logged, _json_rows(_text(path)))
         elif kind in (".csv", ".tsv"):

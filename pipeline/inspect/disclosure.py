@@ -89,7 +89,7 @@ class _Counted:
             shard = pq.ParquetFile(file)
             wanted = [n for n in ("url", "text", "date", "archive", "language", "licence") if n in shard.schema_arrow.names]
             for group in range(shard.num_row_groups):
-                self._take(shard.read_row_group(group, columns=wanted))
+                self._take(shard.read_row_group(group, columns=wanted, use_threads=False))
 
     def _take(self, table: pa.Table) -> None:
         sizes = [size or 0 for size in pc.binary_length(table["text"]).to_pylist()]

@@ -134,9 +134,9 @@ def _rows(folder: str, files: Any, asked: Sequence[str]) -> Iterator[dict[str, A
             parquet = pq.ParquetFile(opened)
             names = [name for name in ("id", "url") if name in parquet.schema_arrow.names]
             for group in range(parquet.num_row_groups):
-                if not pc.any(_matches(parquet.read_row_group(group, columns=names), names, wanted)).as_py():
+                if not pc.any(_matches(parquet.read_row_group(group, columns=names, use_threads=False), names, wanted)).as_py():
                     continue
-                table = parquet.read_row_group(group)
+                table = parquet.read_row_group(group, use_threads=False)
                 for row in table.filter(_matches(table, names, wanted)).to_pylist():
                     yield {"id": "", "url": "", **row}
 
@@ -170,7 +170,7 @@ def nearest_names(page: str, folders: Sequence[tuple[str, Mapping[str, Any]]]) -
                 parquet = pq.ParquetFile(opened)
                 if column not in parquet.schema_arrow.names:
                     continue
-                for batch in parquet.iter_batches(65536, columns=[column]):
+                for batch in parquet.iter_batches(65536, columns=[column], use_threads=False):
                     values = batch.column(0).cast(pa.string())
                     if column == "url":
                         values = values.filter(pc.match_substring(values, host))

@@ -198,7 +198,7 @@ def _texts(ids: set[str], shards: list[str]) -> Iterator[tuple[str, str]]:
         if not fs.exists(path):
             continue
         with fs.open(path, "rb") as opened:
-            for batch in pq.ParquetFile(opened).iter_batches(1024, columns=["id", "text"]):
+            for batch in pq.ParquetFile(opened).iter_batches(1024, columns=["id", "text"], use_threads=False):
                 wanted = pc.is_in(batch["id"].cast(pa.string()), pa.array(sorted(left), pa.string()))
                 for row in batch.filter(wanted).to_pylist():
                     if str(row["id"]) in left:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from goldwash.classifiers.labels import matching
 from goldwash.filters.signals import Keep, Signal, SignalError, Values
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.parameters import RecipeError, nearest
@@ -43,6 +44,8 @@ class Rule:
     among: tuple[str, ...] = ()
     sure: float = 0.0
     """Documents whose label has a lower probability than this pass, too (``keep: language`` alone)."""
+    languages: tuple[str, ...] = ()
+    """The languages of the documents that it is for; empty: all."""
     changed: bool = False
     failing: int = 0
     dropped: int = 0
@@ -55,14 +58,18 @@ class Rule:
     @property
     def columns(self) -> list[str]:
         """The columns that the rule reads."""
-        return [self.name, PROBABILITY] if self.sure else [self.name]
+        return [self.name, *([PROBABILITY] if self.sure else []), *(["language"] if self.languages else [])]
 
     def passes(self, columns: dict[str, Any]) -> Any:
         """Which documents pass, by their columns."""
+        passed = self._passes(columns)
+        return passed | ~matching(columns["language"], self.languages) if self.languages else passed
+
+    def _passes(self, columns: dict[str, Any]) -> Any:
         values = columns[self.name]
         if self.keep:
             return self.keep.passes(values)
-        passed = np.isin(values, self.among)
+        passed = matching(values, self.among) if self.name == "language" else np.isin(values, self.among)
         return passed | (columns[PROBABILITY] < self.sure) if self.sure else passed
 
 
@@ -111,7 +118,7 @@ def _recipe_rules(names: Sequence[str]) -> list[Rule]:
 
 def _rule(step: Step) -> Rule:
     keep = replace(step.keep, signal=replace(step.keep.signal, name=step.rule)) if step.keep else None
-    return Rule(step.rule, keep, step.among, dict(step.options).get("sure", 0.0) if step.among else 0.0)
+    return Rule(step.rule, keep, step.among, dict(step.options).get("sure", 0.0) if step.among else 0.0, step.languages)
 
 
 def _change(rules: list[Rule], text: str, from_recipe: bool) -> None:
@@ -191,7 +198,7 @@ def _columns(location: str, names: list[str]) -> Iterator[tuple[dict[str, Any], 
             if name not in parquet.schema_arrow.names:
                 known = [n for n in parquet.schema_arrow.names if n not in ("id", "url", "text")]
                 raise DataError(f"{location} has no column {name!r}: {nearest(name, known)}")
-        for batch in parquet.iter_batches(65536, columns=names):
+        for batch in parquet.iter_batches(65536, columns=names, use_threads=False):
             yield {name: _values(batch[name]) for name in names}, batch.num_rows
 
 
@@ -291,4 +298,4 @@ def _table(location: str, columns: Sequence[str] | None) -> pa.Table:
         for name in columns or ():
             if name not in parquet.schema_arrow.names:
                 raise DataError(f"{location} has no column {name!r}; it has {', '.join(parquet.schema_arrow.names)}")
-        return parquet.read(columns=list(columns) if columns else None)
+        return parquet.read(columns=list(columns) if columns else None, use_threads=False)

@@ -3,13 +3,15 @@
 Invariants: every key of a file becomes a step or is refused, so that no setting is silently left out. The files are
 ``configs/{language}_{script}.yml`` of github.com/huggingface/fineweb-2 (Penedo et al., arXiv 2506.20920); the names of their
 thresholds are those of datatrove's filters, of which ``max_non_alpha_words_ratio`` is a minimum of words with a letter.
-Words are white-space words here; FineWeb2 cuts words with a tokenizer per language.
+Words are white-space words here, and ICU's for languages without spaces (a step ``cut_words: icu`` comes first). FineWeb2 cuts
+words with a tokenizer per language, which makes tokens of punctuation too.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from goldwash.classifiers.labels import spaceless
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.recipes.reading import read
 
@@ -65,7 +67,10 @@ def _of_file(step: dict[str, Any]) -> list[Step]:
             f"{KEY} {path}: give `for: [LANGUAGE]` with it, as the labels of `label: language` are, and nothing else"
         )
     values, _ = read(path)
-    return [{**made, "for": step["for"]} for made in steps_of(values, str(path))]
+    names = step["for"] if isinstance(step["for"], list | tuple) else []
+    cut = [str(name) for name in names if spaceless(str(name))]
+    found = [{"cut_words": "icu", "for": cut}] if cut else []
+    return [*found, *({**made, "for": step["for"]} for made in steps_of(values, str(path)))]
 
 
 def steps_of(values: Any, place: str) -> list[Step]:

@@ -115,9 +115,11 @@ class OptOuts:
     """What sites' robots.txt say: the table that ``goldwash robots`` wrote."""
 
     def apply(self, stages: changes.Stages) -> None:
-        """Change a recipe's stages. `RecipeError` for a recipe that has neither an extract nor a heuristics stage."""
+        """Change a recipe's stages, or a single one. `RecipeError` for stages that can neither read nor honour opt-outs."""
         names_ = [next(iter(stage)) for stage in stages]
         if self.of_pages:
+            if not {"extract", "heuristics"} & {*names_} or (len(names_) > 1 and "heuristics" not in names_):
+                raise RecipeError("--opt-outs: no stage heuristics is there to drop the pages that say no (docs/opt-outs.md)")
             path = located(RESPECTFUL)
             values, lines = read(path)
             wanted = {key: {name: v for name, v in (values.get(key) or {}).items() if name in names_} for key in CHANGES}
@@ -126,7 +128,7 @@ class OptOuts:
             key = {"extract": "early", "heuristics": "steps"}
             first = next((name for name in names_ if name in key), None)
             if first is None:
-                raise RecipeError("--robots: the recipe has no stage extract or heuristics that could look at URLs")
+                raise RecipeError("--robots: there is no stage extract or heuristics that could look at URLs")
             parameters = changes.parameters_of(stages, changes.stage_names(stages)[names_.index(first)])
             step = {"keep": "robots_disallowed_count", "table": self.robots, "max": 0}
             parameters[key[first]] = [step, *(parameters.get(key[first]) or [])]
@@ -184,7 +186,12 @@ def _skipped(stages: changes.Stages, name: str) -> int:
 
 
 def stage_alone(
-    name: str, recipe: str, settings: Sequence[str] = (), keeps: Sequence[str] = (), notify: Notify = _silent
+    name: str,
+    recipe: str,
+    settings: Sequence[str] = (),
+    keeps: Sequence[str] = (),
+    notify: Notify = _silent,
+    optouts: OptOuts = OptOuts(),
 ) -> Stage:
     """One stage with a recipe's parameters (or its defaults, where the recipe has no such stage) and ``PARAMETER=VALUE``."""
     kind, _, _ = name.partition("#")
@@ -194,6 +201,9 @@ def stage_alone(
     values, lines = _values(path, ())
     there = kind in [next(iter(stage)) for stage in values["stages"]]
     config = changes.parameters_of(values["stages"], name) if there else {}
+    alone: changes.Stages = [{kind: config}]
+    optouts.apply(alone)
+    config = changes.parameters_of(alone, kind)
     given = dict(map(parsed_setting, settings))
     changes.leave_options(kind, config, given)
     values["stages"] = [{kind: {**config, **given}}]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from goldwash.classifiers.labels import matching
 from goldwash.errors import GoldwashError
 from goldwash.filters.signals import Keep
 from goldwash.filters.texts import Texts
@@ -151,6 +152,8 @@ def _measured(stage: Heuristics, table: pa.Table) -> Annotated:
             values = np.asarray(documents.annotations[step.rule], np.float64)
             found.values[step.rule] = values
             found.passed[step.rule] = _passed(step, values, documents.columns)
+            if step.languages:
+                found.passed[step.rule] |= ~matching(documents.column("language"), step.languages)
     return found
 
 
@@ -159,7 +162,7 @@ def _passed(step: Step, values: Values, columns: Mapping[str, Any]) -> Mask:
         return np.asarray(step.keep.passes(values), bool)
     if step.subject != "language" or "language" not in columns:
         return np.ones(len(values), bool)  # strings of the user's column, which annotating does not keep
-    passed = np.isin(np.asarray(columns["language"]).astype(np.str_), step.among)
+    passed = matching(np.asarray(columns["language"]), step.among)
     sure = dict(step.options).get("sure")
     return np.asarray(passed | (columns["language_probability"] < sure) if sure else passed, bool)
 

@@ -153,7 +153,7 @@ def groups_of(
             parquet = pq.ParquetFile(file)
             there = [n for n in parquet.schema_arrow.names if names is None or n in names]
             for group in range(parquet.num_row_groups) if groups is None else groups:
-                yield parquet.read_row_group(group, columns=there)
+                yield parquet.read_row_group(group, columns=there, use_threads=False)
     except (OSError, pa.ArrowException, GoldwashError) as error:
         parts.unreadable.append(f"{location}: {error}")
 

@@ -20,9 +20,11 @@ import regex
 import tldextract
 
 from goldwash.classifiers import language
+from goldwash.classifiers.labels import has_script
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.lists import ListError, located
+from goldwash.filters.segmentation import icu_version
 from goldwash.filters.signals import PROVIDERS, Edit, Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.failing import naming_document
@@ -80,6 +82,12 @@ class Heuristics(Stage):
             options = dict(step.options)
             if step.verb == "label":
                 found[f"model {options['model']}"] = file_digest(language.located(options["model"]))
+                if options["model"] not in language.PUBLISHED:  # `keep: language` may have to read the labels of others
+                    found["langcodes"] = version("langcodes")
+            if step.verb == "cut_words" and step.subject == "icu":
+                found["icu4py"] = icu_version()
+            if step.languages or any(map(has_script, step.among)):
+                found["langcodes"] = version("langcodes")
             found |= _provider(step)
             parameters = step.subject.parameters if isinstance(step.subject, Signal | Edit) else ()
             for key, value in parameters:

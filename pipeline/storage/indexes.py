@@ -147,7 +147,9 @@ def _read(location: str, path: str) -> Index:
         start = file.read(4)
     try:
         table = (
-            pq.read_table(path, columns=_columns(pq.read_schema(path).names, location))
+            pq.read_table(  # Arrow's threads may outlive the interpreter's end, which aborts the process
+                path, columns=_columns(pq.read_schema(path).names, location), use_threads=False, pre_buffer=False
+            )
             if start == b"PAR1"
             else _json(path, location)
         )

@@ -4,9 +4,11 @@ Invariants:
 
 - At most `Manners.at_once` requests to a host run at a time, and at most `Manners.per_second` begin per second, over all
   processes of a machine that share its cache (lock files in ``hosts/HOST``; a process that dies frees its place). Hosts of this
-  machine itself are free of both, unless the settings are given.
+  machine itself and buckets of stores (``s3://``) are free of both, unless the settings are given: S3 serves 5,500 requests per
+  second and prefix, and asks for less by ``SlowDown``.
 - 403, 429, 500, 502, 503, 504 and broken connections are waited out, with pauses that grow, differ at random, and honour
-  ``Retry-After``, until `Manners.seconds` have passed since the first failure. A pause holds for every process of the machine.
+  ``Retry-After``, until `Manners.seconds` have passed since the first failure. A pause holds for every process of the machine,
+  also of a bucket.
   Of stores with credentials (``s3://``), 403 is a refusal and final. 401, 404, 410 and others are final, and so is a host that
   does not exist.
 - The first pause of a request is one line in the log. An error that was waited for is `retry.exhausted`, and says how long.
@@ -182,12 +184,21 @@ def _host(location: str) -> str:
         return ""
 
 
-def _is_capped(host: str, location: str) -> bool:
-    if not location.startswith(("http://", "https://")) or not host:
-        return False
+def _is_public(host: str, location: str) -> bool:
+    """Whether a location is on a web server other than this machine's own."""
     own = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
     here = own in ("localhost", "[::1]") or own.startswith("127.")
-    return not here or "GOLDWASH_REQUESTS_AT_ONCE" in os.environ or "GOLDWASH_REQUESTS_PER_SECOND" in os.environ
+    return location.startswith(("http://", "https://")) and not here
+
+
+def _is_capped(host: str, location: str) -> bool:
+    given = "GOLDWASH_REQUESTS_AT_ONCE" in os.environ or "GOLDWASH_REQUESTS_PER_SECOND" in os.environ
+    return bool(host) and (given or _is_public(host, location))
+
+
+def _shares_pauses(host: str, location: str) -> bool:
+    """Whether a pause of one process holds for the others: of capped hosts, and of buckets."""
+    return bool(host) and (_is_capped(host, location) or not location.startswith(("http://", "https://")))
 
 
 def _folder(host: str) -> Path:
@@ -199,6 +210,8 @@ def _folder(host: str) -> Path:
 @contextmanager
 def _within_caps(host: str, location: str, manners: Manners) -> Iterator[None]:
     if not _is_capped(host, location):
+        if _shares_pauses(host, location):
+            _wait_for_pause(_folder(host))
         yield
         return
     folder = _folder(host)
@@ -235,6 +248,13 @@ def _take_turn(folder: Path, interval: float) -> None:
         CLOCK.sleep(turn - now)
 
 
+def _wait_for_pause(folder: Path) -> None:
+    """Wait while another process's pause lasts; take no turn."""
+    left = _turn(folder) - CLOCK.time()
+    if left > 0:
+        CLOCK.sleep(left)
+
+
 def _turn(folder: Path) -> float:
     """The time before which no request begins; one more than a day ahead is of a wrong clock, and ignored."""
     try:
@@ -246,7 +266,7 @@ def _turn(folder: Path) -> float:
 
 def _pause(host: str, location: str, until: float) -> None:
     """Wait until a time; other processes of the machine that ask the host wait too."""
-    if _is_capped(host, location):
+    if _shares_pauses(host, location):
         folder = _folder(host)
         with FileLock(folder / "turn.lock"):
             (folder / "turn").write_text(repr(max(until, _turn(folder))))

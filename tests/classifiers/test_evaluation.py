@@ -20,6 +20,7 @@ from goldwash.classifiers.evaluation import (
     histogram,
     influential_words,
     rank_correlation,
+    source_alone,
 )
 from goldwash.classifiers.examples import Example
 from goldwash.classifiers.fasttext import Folded, weight_table
@@ -216,3 +217,39 @@ def test_the_auc_at_similar_length_counts_pairs_of_similar_length() -> None:
     assert auc_at_like_length(scores, truth, sizes) == pytest.approx(np.mean(won))
     assert auc_at_like_length(sizes, truth, sizes) == pytest.approx(0.5)
     assert auc_at_like_length(scores[:2], np.array([True, False]), np.array([1.0, 1000.0])) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.sampled_from("abc")), min_size=1, max_size=60))
+def test_the_source_alone_in_plain_python(rows: list[tuple[float, bool, str]]) -> None:
+    scores, truth = columns([(score, positive) for score, positive, _ in rows])
+    found = source_alone(scores, truth, [source for _, _, source in rows])
+    sizes = {name: sum(source == name for _, _, source in rows) for name in "abc"}
+    groups = [source if sizes[source] >= 10 else "" for _, _, source in rows]
+    members = {g: [n for n in range(len(rows)) if groups[n] == g] for g in set(groups)}
+    share = [np.mean([truth[m] for m in members[g]]) for g in groups]
+    pairs = [(a, b) for a in range(len(rows)) for b in range(len(rows)) if truth[a] and not truth[b]]
+
+    def won(values: Any, chosen: list[tuple[int, int]]) -> Any:
+        wins = [(values[a] > values[b]) + (values[a] == values[b]) / 2 for a, b in chosen]
+        return pytest.approx(np.mean(wins)) if wins else None
+
+    assert found["auc"] == won(share, pairs)
+    assert found["auc_within"] == won(scores, [(a, b) for a, b in pairs if groups[a] == groups[b]])
+    distances = [scores[n] - np.mean([scores[m] for m in members[groups[n]]]) for n in range(len(rows))]
+    assert found["deviation"] == pytest.approx(np.std(scores), abs=1e-9)
+    assert found["deviation_within"] == pytest.approx(np.sqrt(np.mean(np.square(distances))), abs=1e-9)
+
+
+def test_a_classifier_that_ranks_sources_is_seen() -> None:
+    """Two sources, of which one is nearly all positive; scores follow the source or the text."""
+    rng = np.random.default_rng(0)
+    sources = ["good"] * 100 + ["bad"] * 100
+    truth = np.array([n < 90 for n in range(100)] + [n < 10 for n in range(100)])
+    of_source = np.array([0.8] * 100 + [0.2] * 100) + rng.normal(0, 0.01, 200)
+    of_text = np.where(truth, 0.8, 0.2) + rng.normal(0, 0.01, 200)
+    one, other = source_alone(of_source, truth, sources), source_alone(of_text, truth, sources)
+    assert one["auc"] == other["auc"] == pytest.approx(0.9)
+    assert one["auc_within"] == pytest.approx(0.5, abs=0.15)
+    assert other["auc_within"] == pytest.approx(1.0)
+    assert one["deviation_within"] == pytest.approx(0.01, abs=0.005)
+    assert other["deviation_within"] == pytest.approx(0.18, abs=0.02)

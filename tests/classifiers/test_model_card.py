@@ -33,12 +33,17 @@ def test_the_card_has_the_reports_figures(report: dict[str, Any]) -> None:
         ("AUC of the number of bytes alone", report["length_alone"]["auc_of_bytes"]),
         ("AUC of the number of newlines alone", report["length_alone"]["auc_of_newlines"]),
         ("rank correlation of bytes and score", report["length_alone"]["rank_correlation_of_bytes_and_score"]),
+        ("AUC of the source alone", report["source_alone"]["auc"]),
+        ("standard deviation of scores", report["source_alone"]["deviation"]),
+        ("standard deviation of scores within sources", report["source_alone"]["deviation_within"]),
     ):
         assert f"| {name} | {value:.4f} |" in lines
     for source, count in report["sources"].items():
         assert f"| `{source}` | {count} |" in lines
     for source, mean in report["mean_score_by_source"].items():
         assert f"| `{source}` | {mean:.3f} |" in lines
+    for source, deviation in report["deviation_by_source"].items():
+        assert f"| `{source}` | {deviation:.3f} |" in lines
     for b in report["calibration"]:
         assert any(line.startswith(f"| {b['from']:.1f} to {b['to']:.1f} | {b['examples']} |") for line in lines)
     words = "\n".join(lines)

@@ -121,3 +121,16 @@ def test_names() -> None:
 
 def test_shards_without_urls_or_documents(tmp_path: Path) -> None:
     assert by_source(str(tmp_path), {}, []) == {}
+
+
+def test_the_command_of_one_stage_tells_alarms(tmp_path: Path, cli: Any) -> None:
+    urls = [f"https://{name}/{n}" for name in ("a.com", "b.com", "bad.com") for n in range(100)]
+    texts = ["one" if "bad.com" in url else "one two" for url in urls]
+    shard(tmp_path / "in" / "a.parquet", texts, url=urls)
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("stages: [{heuristics: {steps: [{keep: word_count, min: 2}]}}]")
+    code, printed, told = cli(
+        "stage", "heuristics", "--recipe", recipe, "--input", tmp_path / "in", "--out", tmp_path / "out", "--workers", 1
+    )
+    assert code == 0, told
+    assert "alarm: heuristics took 100% of domain bad.com (100 of 100 documents; 0% of the others)" in printed

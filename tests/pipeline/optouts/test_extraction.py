@@ -7,7 +7,7 @@ import pytest
 from goldwash.pipeline.flow import run_stage
 from goldwash.pipeline.optouts.pages import COLUMNS
 from goldwash.pipeline.parameters import RecipeError
-from goldwash.pipeline.recipes.recipe import OptOuts, load
+from goldwash.pipeline.recipes.recipe import OptOuts, load, stage_alone
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages.extract import Extract
 from goldwash.pipeline.stages.heuristics import Heuristics
@@ -92,3 +92,34 @@ def test_a_recipe_without_urls_refuses_the_table(tmp_path: Path) -> None:
     recipe.write_text("stages: [minhash]")
     with pytest.raises(RecipeError, match="no stage extract or heuristics"):
         load(str(recipe), optouts=OptOuts(robots="hosts"))
+
+
+def test_a_single_stage_takes_the_flags_as_a_run_does() -> None:
+    both = OptOuts(of_pages=True, robots="hosts")
+    whole = load("baseline", optouts=both)
+    extract, heuristics = (stage_alone(name, "baseline", optouts=both).config() for name in ("extract", "heuristics"))
+    assert extract == whole.stage("extract").config()
+    rule = {"keep": "robots_disallowed_count", "table": "hosts", "max": 0}
+    assert heuristics["steps"] == [rule, *whole.stage("heuristics").config()["steps"]]
+    for flag in (OptOuts(of_pages=True), OptOuts(robots="hosts")):
+        with pytest.raises(RecipeError, match=r"there is no stage extract or heuristics|no stage heuristics is there"):
+            stage_alone("minhash", "baseline", optouts=flag)
+
+
+def test_a_recipe_that_cannot_drop_what_pages_say_refuses_the_flag(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("stages: [extract, minhash]")
+    with pytest.raises(RecipeError, match="no stage heuristics is there to drop"):
+        load(str(recipe), optouts=OptOuts(of_pages=True))
+
+
+def test_the_command_of_one_stage_has_the_flags(crawl: str, tmp_path: Path, cli) -> None:  # type: ignore[no-untyped-def]
+    alone = ("--workers", 1, "--opt-outs")
+    code, _, told = cli("stage", "extract", "--input", crawl, "--out", tmp_path / "said", *alone, "--set", "early=[]")
+    assert code == 0, told
+    assert {"noai", "noindex"} <= set(rows(tmp_path / "said")[0])
+    code, _, told = cli("stage", "heuristics", "--input", tmp_path / "said", "--out", tmp_path / "kept", *alone)
+    assert code == 0, told
+    dropped = {row["url"]: row["dropped_by"] for row in rows(tmp_path / "kept" / "dropped")}
+    assert dropped["http://a.example/1"] == "noai"
+    assert dropped["http://a.example/h"] == "noindex"

@@ -1,11 +1,14 @@
 """Steps for some languages, and FineWeb2's settings as such steps."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.parameters import RecipeError
@@ -136,3 +139,85 @@ def test_settings_need_their_language(tmp_path: Path) -> None:
     (tmp_path / "x.yml").write_text(SETTINGS)
     with pytest.raises(RecipeError, match="give `for:"):
         Heuristics.of({"steps": [{"fineweb2": str(tmp_path / "x.yml")}]})
+
+
+STEPS = st.sampled_from(
+    [
+        {"keep": "word_count", "min": 2}, {"keep": "word_count", "max": 5}, {"keep": "mean_word_length", "max": 6},
+        {"keep": "top_2gram_character_fraction", "max": 0.5}, {"keep_lines": "word_count", "min": 2},
+        {"edit": "mask_personal_data", "template": "<{kind}>"}, {"edit": "squeeze_newlines"}, {"cut_words": "uax29"},
+        {"cut_words": "spaces"}, {"keep": "distinct_stop_word_count", "words": ["的", "deux"], "min": 1},
+        {"keep": "character_count", "min": 8},
+    ]
+)  # fmt: skip
+SOME = st.lists(st.sampled_from(["de", "fr", "zh"]), min_size=1, max_size=2, unique=True).map(sorted)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(STEPS, st.none() | SOME), max_size=8))
+def test_steps_for_some_languages_are_those_steps_on_their_documents_alone(steps: list[tuple[Any, Any]]) -> None:
+    strings = ["eins zwei\n\n\ndrei a@b.com", "un deux deux\nx", "中文的学生，今天 a@b.com 去\n图书馆", "deux", "的的的的", ""]
+    labels = ["de", "fr", "zh", "fr", "zh", "de"]
+    table = pa.table({"language": labels})
+    given_ = [{**step, "as": f"r{n}", **({"for": some} if some else {})} for n, (step, some) in enumerate(steps)]
+    whole = clean(plan_of(given_), Texts.of(strings), Texts.of([""] * 6), table=table)
+    found = dict(zip(whole.rows.tolist(), whole.texts, strict=True))
+    for row, language in enumerate(labels):
+        own = [{**step, "as": f"r{n}"} for n, (step, some) in enumerate(steps) if not some or language in some]
+        alone = clean(plan_of(own), Texts.of([strings[row]]), Texts.of([""]), table=table.slice(row, 1))
+        assert ([found[row]] if row in found else []) == list(alone.texts)
+        dropped = [rule for rule, rows, _, _ in whole.drops if row in rows]
+        assert dropped == [rule for rule, _, _, _ in alone.drops]
+
+
+def test_words_are_cut_for_some_languages() -> None:
+    table = pa.table({"language": ["zh", "en", "cmn_Hani"]})
+    steps = [{"cut_words": "uax29", "for": ["zh"]}, {"keep": "word_count", "min": 4}]
+    documents = clean(plan_of(steps), Texts.of(["图书馆学习", "one two", "图书馆"]), Texts.of([""] * 3), table=table)
+    assert documents.rows.tolist() == [0]
+    assert [values.tolist() for _, _, values, _ in documents.drops] == [[2.0, 3.0]]
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"cut_words": "ICU"}, "words are not cut by 'ICU': known: icu, spaces, uax29"),
+        ({"cut_words": "uax29", "min": 1}, "and nothing else; found {'min': 1}"),
+    ],
+)
+def test_other_ways_to_cut_words_are_refused(step: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        plan_of([step])
+
+
+def test_icu_is_asked_for_when_the_recipe_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "icu4py.breakers", None)
+    with pytest.raises(RecipeError, match="heuristics, step 1: `cut_words: icu` needs the package icu4py"):
+        plan_of([{"cut_words": "icu"}])
+
+
+def test_icus_version_is_in_the_fingerprint() -> None:
+    pytest.importorskip("icu4py")
+    assert "ICU" in Heuristics.of({"steps": [{"cut_words": "icu"}]}).versions()["icu4py"]
+
+
+def test_fineweb2s_settings_of_a_language_without_spaces_cut_words(tmp_path: Path) -> None:
+    pytest.importorskip("icu4py")
+    (tmp_path / "x.yml").write_text("min_avg_word_length: 1\nmax_avg_word_length: 5\n")
+    for name, cut in (("cmn_Hani", True), ("th", True), ("de", False), ("kor_Hang", False)):
+        steps = Heuristics.of({"steps": [{"fineweb2": str(tmp_path / "x.yml"), "for": [name]}]}).steps
+        assert ("cut_words" in steps[0]) == cut
+        assert steps[-1]["keep"] == "mean_word_length"
+
+
+def test_either_form_of_a_languages_name() -> None:
+    table = pa.table({"language": ["deu_Latn", "de", "eng_Latn", "srp_Cyrl"], "language_probability": [1.0] * 4})
+    for steps, kept in (
+        ([{"keep": "language", "among": ["de"]}], [0, 1]),
+        ([{"keep": "language", "among": ["deu_Latn", "sr"]}], [0, 1, 3]),
+        ([{"keep": "language", "among": ["srp_Latn"]}], []),
+        ([{"keep": "word_count", "min": 9, "for": ["en", "srp_Latn"]}], [0, 1, 3]),
+        ([{"keep": "column", "name": "language", "among": ["deu_Latn"]}], [0, 1]),
+    ):
+        documents = clean(plan_of(steps), Texts.of(["a"] * 4), Texts.of([""] * 4), table=table)
+        assert documents.rows.tolist() == kept

@@ -310,6 +310,36 @@ def test_a_store_that_asks_to_slow_down(clock: Quick) -> None:
     assert clock.slept == [7.0]
 
 
+def test_a_bucket_s_pause_holds_for_the_other_processes_and_it_has_no_cap(clock: Quick) -> None:
+    class Told(Exception): ...
+
+    def pausing() -> str:
+        raise SlowDown(503, "300")
+
+    def stop(seconds: float) -> None:
+        raise Told
+
+    sleep, clock.sleep = clock.sleep, stop  # type: ignore[method-assign]
+    with contextlib.suppress(Told):  # as if the process died in its pause
+        patiently("s3://crawl/a", pausing)
+    clock.sleep = sleep  # type: ignore[method-assign]
+    assert patiently("s3://other/a", lambda: "answer") == "answer"
+    assert clock.slept == []
+    assert patiently("s3://crawl/b", lambda: "answer") == "answer"
+    assert clock.slept == [300.0]
+    for _ in range(50):
+        patiently("s3://crawl/b", lambda: "answer")
+    assert clock.slept == [300.0]
+
+
+def test_caps_that_are_set_hold_for_buckets_too(clock: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOLDWASH_REQUESTS_PER_SECOND", "2")
+    began = clock.time()
+    for _ in range(5):
+        patiently("s3://crawl/b", lambda: "answer")
+    assert clock.time() - began == pytest.approx(2.0)
+
+
 def test_a_store_that_refuses_is_final(clock: Quick) -> None:
     with contextlib.suppress(SlowDown):
         patiently("s3://private/x", failing(1, SlowDown(403)))
