@@ -24,22 +24,27 @@ def export(
     format: Annotated[
         str,
         typer.Option(
-            help="Documents: dclm (the schema of DCLM's releases), jsonl (all columns), text (Parquet for nanochat and "
-            "TorchTitan). Tokens: openlm, megatron, nanotron, mds, llmc, nanogpt, olmo."
+            help="Documents: dclm (the schema of DCLM's releases), jsonl (all columns), parquet (all columns; with --by, a "
+            "folder per value), text (Parquet for nanochat and TorchTitan). Tokens: openlm, megatron, nanotron, mds, llmc, "
+            "nanogpt, olmo."
         ),
     ] = "dclm",
     packing: Annotated[str, typer.Option(help="The compression of documents: zst, gz or none.")] = "zst",
+    by: Annotated[str, typer.Option("--by", help="For parquet: a column, such as language; each value has its folder.")] = "",
     workers: Workers = 0,
 ) -> None:
     """Write shards in the format of another project: documents as JSON lines or text, or tokens."""
     from goldwash.pipeline.export import TOKEN_FORMATS, exporter
+    from goldwash.pipeline.parameters import RecipeError
 
+    if by and format != "parquet":
+        raise RecipeError(f"--by {by} is for --format parquet, and the format is {format}")
     if format in TOKEN_FORMATS:
         _export_tokens(shards, out_folder, format, workers)
         return
     write = exporter(format, packing)
     interruption.keeps(f"Whole files in {out_folder} are kept: give the same command again.")
-    for location in write(shards, out_folder, packing):
+    for location in write(shards, out_folder, packing, **({"by": by} if by else {})):
         say(location)
 
 

@@ -6,7 +6,7 @@ of files; it returns the locations of the files. A format of tokens is a `TokenF
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from goldwash.pipeline.parameters import RecipeError, nearest
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXPORTS: Mapping[str, str] = {
     "dclm": "goldwash.pipeline.export.dclm:export_dclm",
     "jsonl": "goldwash.pipeline.export.json_lines:export_jsonl",
+    "parquet": "goldwash.pipeline.export.partitions:export_parquet",
     "text": "goldwash.pipeline.export.text:export_text",
     "openlm": "goldwash.pipeline.export.openlm:FORMAT",
     "megatron": "goldwash.pipeline.export.megatron:FORMAT",
@@ -31,7 +32,7 @@ TOKEN_FORMATS = tuple(name for name, place in EXPORTS.items() if place.endswith(
 DOCUMENT_FORMATS = tuple(name for name in EXPORTS if name not in TOKEN_FORMATS)
 PACKINGS = ("zst", "gz", "none")
 
-Export = Callable[[Sequence[str], str, str], list[str]]
+Export = Callable[..., list[str]]
 
 
 def exporter(name: str, packing: str = "zst") -> Export:
