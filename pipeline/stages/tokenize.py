@@ -120,6 +120,8 @@ class Tokenize(Stage):
     """Tokens that a task of the shuffle holds at once, about."""
     max_text_bytes: int = MAX_TEXT_BYTES
     """Drop longer texts as ``too_large``."""
+    faster: bool = True
+    """Encode with the package fastokens, where it is installed and gives the tokenizer's own ids, which is checked."""
 
     def __post_init__(self) -> None:
         for name, least in (("sequence_length", 2), ("tokens", 1), ("shard_tokens", 1), ("memory_tokens", 1)):
@@ -161,7 +163,7 @@ class Tokenize(Stage):
     @cached_property
     def loaded(self) -> Tokenizer:
         """The tokenizer."""
-        return load(self.tokenizer)
+        return load(self.tokenizer, self.faster)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -336,9 +338,11 @@ def _hosts(table: pa.Table) -> pa.Array:
 
 
 def _adds_up(sizes: npt.NDArray[np.int32], lengths: Numbers, wanted: Numbers) -> bool:
-    running = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    ends = np.cumsum(lengths)
-    return bool((running[ends] - running[ends - lengths] == wanted).all())
+    found = np.zeros(len(lengths), np.int64)
+    some = lengths > 0
+    if len(sizes):
+        found[some] = np.add.reduceat(sizes, (np.cumsum(lengths) - lengths)[some], dtype=np.int64)
+    return bool((found == wanted).all())
 
 
 def _encoded_once(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[npt.NDArray[np.uint32], Numbers]:

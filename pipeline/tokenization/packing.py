@@ -217,10 +217,12 @@ def _piece_bytes(
 ) -> Numbers:
     sizes = np.asarray(documents.table["bytes"], np.int64)
     begins = documents.starts[:-1] + documents.tags
-    if byte_lengths is not None:
-        running = np.concatenate([[0], np.cumsum(byte_lengths[documents.ids], dtype=np.int64)])
-        low, high = np.maximum(cuts, begins[owners]), np.maximum(ends, begins[owners])
-        return np.asarray(running[high] - running[low], np.int64)
+    if byte_lengths is not None and len(cuts):
+        counted_ = byte_lengths[documents.ids[: int(ends[-1])]]
+        if documents.tags.any():
+            marks = _ranges(documents.starts[:-1], documents.tags)
+            counted_[marks[marks < len(counted_)]] = 0
+        return np.add.reduceat(counted_, cuts, dtype=np.int64)  # pieces follow one another, and none is empty
     tokens = np.maximum(documents.starts[1:] - 1 - begins, 1)
 
     def counted(at: Numbers) -> Numbers:

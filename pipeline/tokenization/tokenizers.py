@@ -9,6 +9,7 @@ Invariants:
 * The end-of-text token is one of the vocabulary's special tokens, and not one that begins a text, pads it or ends a turn of a
   chat. The reference writes id 0 whatever the vocabulary, and 0 is ``!`` in Llama 3's.
 * Ids are ``uint16`` where the largest is below 65,536, else ``uint32``.
+* ``fastokens`` encodes in place of a library where its ids are the same (`tokenization.faster`).
 """
 
 import hashlib
@@ -28,6 +29,7 @@ import numpy.typing as npt
 from goldwash.errors import GoldwashError
 from goldwash.filters.fetch import FetchError, fetched, file_digest
 from goldwash.pipeline.parameters import nearest
+from goldwash.pipeline.tokenization.faster import Faster, joined, of_json, of_ranks
 from goldwash.text_output import printable
 
 DEFAULT = "goldwash"
@@ -62,15 +64,20 @@ class Backend(Protocol):
         """The bytes of text that each token stands for: ``int32[size]``; None where tokens do not stand for bytes."""
         ...
 
+    def faster(self) -> Faster | None:
+        """What encodes faster and gives the same ids; None if there is nothing."""
+        ...
+
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """A loaded tokenizer. ``file``: what it was loaded from."""
+    """A loaded tokenizer. ``file``: what it was loaded from; ``faster``: what encodes in the backend's place."""
 
     name: str
     file: Path
     backend: Backend
     versions: Mapping[str, str] = field(default_factory=dict)
+    faster: Faster | None = None
 
     @property
     def size(self) -> int:
@@ -85,15 +92,9 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> tuple[Ids, Lengths]:
         """The ids of all texts, one after the other, and how many each has: ``uint32[T]``, ``int64[N]``.
 
-        Raises `TokenizerError` for an id that the vocabulary does not have.
+        Raises `TokenizerError` for an id that the vocabulary does not have, and `DifferentIdsError`.
         """
-        rows = self.backend.encode(texts)
-        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        ids = np.empty(int(lengths.sum()), np.uint32)
-        at = 0
-        for row, length in zip(rows, lengths.tolist(), strict=True):
-            ids[at : at + length] = row
-            at += length
+        ids, lengths = self.faster.encode(texts) if self.faster else joined(self.backend.encode(texts))
         if len(ids) and int(ids.max()) >= self.size:
             raise TokenizerError(f"{self.name} gave the id {int(ids.max())}; expected ids below {self.size}, its vocabulary")
         return ids, lengths
@@ -178,24 +179,26 @@ def _wanted(tokenizer: Tokenizer, wanted: str | int, found: int | None) -> int:
 # --- loading
 
 
-def load(name: str) -> Tokenizer:
-    """The tokenizer of this name, loaded once per process and content.
+def load(name: str, fast: bool = True) -> Tokenizer:
+    """The tokenizer of this name, loaded once per process and content. ``fast``: by `tokenization.faster`, where that can be.
 
     Raises `TokenizerError` for a file that is none, and where the package that reads it is missing; `FetchError` where the file
     cannot be had.
     """
     if name.startswith(TIKTOKEN):
         file, encoding = _tiktoken_file(name.removeprefix(TIKTOKEN))
-        return _loaded(name, str(file), encoding, file_digest(file))
-    file = located(name)
-    return _loaded(name, str(file), "", file_digest(file))
+    else:
+        file, encoding = located(name), ""
+    return _loaded(name, str(file), encoding, fast, file_digest(file))
 
 
 @cache
-def _loaded(name: str, file: str, encoding: str, _digest: str) -> Tokenizer:
-    if encoding:
-        return Tokenizer(name, Path(file), _Tiktoken(name, Path(file), encoding), {"tiktoken": version("tiktoken")})
-    return Tokenizer(name, Path(file), _Tokenizers(name, Path(file)), {"tokenizers": version("tokenizers")})
+def _loaded(name: str, file: str, encoding: str, fast: bool, _digest: str) -> Tokenizer:
+    library = "tiktoken" if encoding else "tokenizers"
+    backend: Backend = _Tiktoken(name, Path(file), encoding) if encoding else _Tokenizers(name, Path(file))
+    found = backend.faster() if fast else None
+    versions = {library: version(library), **(found.versions if found else {})}
+    return Tokenizer(name, Path(file), backend, versions, found)
 
 
 def located(name: str) -> Path:
@@ -223,6 +226,7 @@ class _Tokenizers:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         import tokenizers
 
+        self._file = file
         try:
             self._made = tokenizers.Tokenizer.from_str(file.read_text("utf-8"))
         except Exception as error:  # the library raises plain exceptions
@@ -261,6 +265,10 @@ class _Tokenizers:
             if text not in self.specials:
                 lengths[token] = len(text)
         return lengths
+
+    def faster(self) -> Faster | None:
+        """For byte-level BPEs."""
+        return of_json(self._file.read_text("utf-8"), self.encode) if self.byte_lengths() is not None else None
 
 
 def _kinds(part: Any) -> set[str]:
@@ -379,7 +387,7 @@ class _Tiktoken:
                 f"{printable(name)} has an ordinary token {clash[0]}, special in {encoding}: say whose words it "
                 "has, as tiktoken:FILE::NAME"
             )
-        self._ranks = ranks
+        self._file, self._split, self._ranks = file, facts.split, ranks
         self.specials = dict(facts.specials)
         self.size = self._made.n_vocab
 
@@ -402,3 +410,7 @@ class _Tiktoken:
         for data, token in self._ranks.items():
             lengths[token] = len(data)
         return lengths
+
+    def faster(self) -> Faster | None:
+        """With the same file and pattern."""
+        return of_ranks(str(self._file), self._split, self.specials, self.encode)

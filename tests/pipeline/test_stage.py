@@ -66,7 +66,7 @@ CHANGES = {
         {"formats": ["mds", "megatron"]}, {"formats": []}, {"seed": 1}, {"seed": None}, {"tag": "URL: {host}"},
         {"cooldown": 0.2}, {"source": "web"}, {"score": "worth"}, {"weights": {"web": 0.5, "books": 0.5}},
         {"weights": {"web": 1.0}, "tokens": 100}, {"max_repeats": 2.0}, {"shard_tokens": 1 << 20},
-        {"memory_tokens": 1 << 20}, {"max_text_bytes": 10},
+        {"memory_tokens": 1 << 20}, {"max_text_bytes": 10}, {"faster": False},
     ],
     "mix": [
         {"sources": {"web": {"max_repeats": 2}}}, {"tokens": "8.2B"}, {"bytes": "1T"}, {"documents": "all"},

@@ -367,7 +367,7 @@ def sources(tmp_path: Path, **config: Any) -> list[Path]:
 
 def test_a_mixture_is_an_index_over_token_shards(tmp_path, monkeypatch):
     made = sources(tmp_path)
-    monkeypatch.setattr("goldwash.pipeline.tokenization.tokenizers._Tokenizers.encode", refused)
+    monkeypatch.setattr("goldwash.pipeline.tokenization.tokenizers.Tokenizer.encode", refused)
     out = ran(made, tmp_path / "mixed", seed=None)
     texts = [words(200 * n + 30 * k + m) for n in range(2) for k in range(2) for m in range(30)]
     monkeypatch.undo()
@@ -405,7 +405,7 @@ def test_an_export_is_what_the_stage_writes(cli, tmp_path, kind):
 
 def refused(_self: Any, texts: Any) -> Any:
     assert list(texts) in (["a"], ["<|endoftext|>"]), "a text was tokenised again"
-    return [[5] for _ in texts]
+    return np.full(len(texts), 5, np.uint32), np.ones(len(texts), np.int64)
 
 
 def test_a_further_source_of_documents_is_the_only_one_that_is_tokenised(tmp_path):
