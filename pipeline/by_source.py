@@ -9,6 +9,7 @@ fifth and four times as large a share; and by chance this would not happen (six 
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -112,8 +113,14 @@ def _count_origins(
             counter["source"].update(str(name) for name in table["source"].to_pylist() if name)
 
 
+PLAIN_HOST = re.compile(r"https?://([a-z0-9._-]+)(?:[/?#]|\Z)")
+"""A URL without a port or a user, whose host needs no parser: most have one, and it is ten times as fast."""
+
+
 def host_of(url: str) -> str:
     """The host of a URL in lower case; "" where it has none."""
+    if plain := PLAIN_HOST.match(url):
+        return plain[1].strip(".")
     try:
         return (urlsplit(url).hostname or "").strip(".")
     except ValueError:

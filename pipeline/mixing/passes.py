@@ -24,13 +24,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from goldwash.pipeline.dedup.passes import checked_json, digest_of, opened_pass
+from goldwash.pipeline.dedup.passes import checked_json, digest_of
 from goldwash.pipeline.mixing.draws import PLACE_BITS
 from goldwash.pipeline.mixing.schemas import packed, unpacked
+from goldwash.pipeline.mixing.spread_files import StreamWriter, opened_stream
 from goldwash.pipeline.stage import Run, Stage, Tasks, markers_of, stage_of
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.locations import filesystem, join, sizes_in
-from goldwash.pipeline.storage.parquet import ROW_GROUP_BYTES, ShardWriter
+from goldwash.pipeline.storage.parquet import ROW_GROUP_BYTES
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import heartbeat
 from goldwash.pipeline.storage.tasks import Task, TaskOutput, finished_markers
@@ -57,7 +58,7 @@ TASK_MEMORY = 320 << 20
 """Bytes that a task of these passes needs beyond the ordinary."""
 
 SPREAD_RATIO = 1.5
-"""Bytes of text per byte of the files between the passes: lz4 takes a third less time in both passes than zstd (2026-11)."""
+"""Bytes of text per byte of the files between the passes (lz4), at the least."""
 
 TEXT_RATIO = 2.5
 """Bytes of text per byte of Parquet, to lay out a shuffle before the text is read."""
@@ -131,7 +132,7 @@ class Spreader:
         self._task, self._schema, self._layout = task, pa.schema([*schema, *HIDDEN], metadata=schema.metadata), layout
         self._parts = layout.parts(*units)
         self._ends = np.array([end for _, end in self._parts], np.int64)
-        self._writers: dict[int, ShardWriter] = {}
+        self._writers: dict[int, StreamWriter] = {}
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._folder = f"{FOLDER}/{task.part}-{units[0]}-{units[1]}"
@@ -156,6 +157,9 @@ class Spreader:
             return
         table = pa.concat_tables(self._held)
         self._held, self._held_bytes = [], 0
+        if len(self._parts) == 1:
+            self._writer(0).write(table)
+            return
         units = self._layout.unit_of(np.asarray(table[PLACE], np.int64))
         part = np.searchsorted(self._ends, units, side="right")
         order = np.argsort(part, kind="stable")
@@ -165,12 +169,11 @@ class Spreader:
             if b > a:
                 self._writer(n).write(table.slice(a, b - a))
 
-    def _writer(self, n: int) -> ShardWriter:
+    def _writer(self, n: int) -> StreamWriter:
         if n not in self._writers:
             a, b = self._parts[n]
-            file = join(self._task.out, self._folder, f"{a}-{b}", f"{self._task.index:05d}.parquet")
-            bytes_ = OPEN_BYTES // len(self._parts)
-            self._writers[n] = ShardWriter(file, self._schema, group_bytes=min(bytes_, ROW_GROUP_BYTES), compression="lz4")
+            file = join(self._task.out, self._folder, f"{a}-{b}", f"{self._task.index:05d}.arrow")
+            self._writers[n] = StreamWriter(file, self._schema, min(OPEN_BYTES // len(self._parts), HELD_BYTES))
         return self._writers[n]
 
     def commit(self) -> list[list[Any]]:
@@ -280,9 +283,9 @@ def spread_again(task: Task) -> None:
         Spreader(task, schema, layout, tuple(task.extra["units"])) as spreader,
     ):
         for file, size, digest in task.extra["held"]:
-            with opened_pass(join(task.out, file), {"bytes": size, "sha256": digest}) as parquet:
-                for n in range(parquet.num_row_groups):
-                    table = parquet.read_row_group(n, use_threads=False)
+            with opened_stream(join(task.out, file), {"bytes": size, "sha256": digest}) as stream:
+                for batch in stream:
+                    table = pa.Table.from_batches([batch])
                     rows, bytes_ = rows + table.num_rows, bytes_ + table.nbytes
                     spreader.add(table)
                     heartbeat(task, rows, bytes_)
@@ -308,8 +311,8 @@ def _sorted(task: Task, files: Sequence[Sequence[Any]]) -> Iterator[pa.Table]:
     """The documents of a unit in the order of the output, in pieces of at most a row group."""
     tables = []
     for file, size, digest in files:
-        with opened_pass(join(task.out, file), {"bytes": size, "sha256": digest}) as parquet:
-            tables.append(parquet.read(use_threads=False))
+        with opened_stream(join(task.out, file), {"bytes": size, "sha256": digest}) as stream:
+            tables.append(stream.read_all())
     if not tables:
         return
     table = pa.concat_tables(tables).combine_chunks()

@@ -16,120 +16,36 @@ Which documents are taken, and where they go, depends on the seed, the source's 
 ``notes.repeats`` counts the further copies.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from goldwash.credentials import kept_apart
 from goldwash.filters.fetch import file_digest
-from goldwash.filters.jit import warm_up
-from goldwash.filters.texts import Texts
 from goldwash.pipeline.mixing import buckets, draws, olmix, passes, plan, schemas
-from goldwash.pipeline.mixing.quantities import quantity
-from goldwash.pipeline.mixing.sources import MOST_COPIES, Source, sources_of
-from goldwash.pipeline.parameters import RecipeError
-from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, claim, finish, markers_of, stage_of
+from goldwash.pipeline.mixing.copying import draw_file, events_of, spread_documents
+from goldwash.pipeline.mixing.keys import count_file, facts_of, keys_file, refine_edges, tally
+from goldwash.pipeline.mixing.parameters import Mixture
+from goldwash.pipeline.mixing.sources import Source
+from goldwash.pipeline.report import Report
+from goldwash.pipeline.stage import Cost, Load, Run, Tasks, claim, finish, markers_of
 from goldwash.pipeline.storage.atomic import write_text
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text
-from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.source import Input
-from goldwash.pipeline.storage.tables import DROPPED, dropped_table, with_column, with_fields
-from goldwash.pipeline.storage.tasks import Task, TaskOutput
-from goldwash.pipeline.storage.verified import verified
+from goldwash.pipeline.storage.tables import with_fields
+from goldwash.pipeline.storage.tasks import Task
 from goldwash.text_output import printable
-
-INPUT = "input"
-"""The name of the one source of a mixture without ``sources``."""
-
-RULE = "not_drawn"
-"""The rule of documents that the mixture does not take."""
-
-Numbers = npt.NDArray[np.int64]
-Unit = Literal["tokens", "bytes", "documents"]
 
 
 @dataclass(frozen=True)
-class Mix(Stage):
+class Mix(Mixture):
     """Mix sources in given proportions: by tokens, with buckets, upsampling by quality, and repeats; shuffled."""
 
     name: ClassVar[str] = "mix"
-    sources: Mapping[str, Any] = field(default_factory=dict)
-    """The sources by name (docs/mixing.md). Empty: the input alone."""
-    tokens: str | float | None = None
-    """The total in tokens, as 8.2B, or ``all``: as much as the weights allow without repeating anything. Null: see unit."""
-    bytes: str | float | None = None
-    """The total in bytes of text instead, or ``all``."""
-    documents: str | float | None = None
-    """The total in documents instead, or ``all``. Without any of the three: all, weighed in tokens."""
-    bytes_per_token: float | None = None
-    """An estimate of tokens for files without a column ``token_count``, as 4.5."""
-    max_repeats: float = 4.0
-    """The most repeats of a source that sets no ``max_repeats`` of its own."""
-    columns: tuple[str, ...] | None = None
-    """The columns to keep besides id, url and text. Null: all."""
-    seed: int = 0
-    """The seed of the draws and of the shuffle."""
-    shard_bytes: int = 256 << 20
-    """The size of an output shard, on average."""
-
-    def __post_init__(self) -> None:
-        if sum(value is not None for value in (self.tokens, self.bytes, self.documents)) > 1:
-            raise RecipeError("stage mix: give one of tokens, bytes and documents, and set the others to null", ("tokens",))
-        try:
-            _ = self.total
-        except ValueError as error:
-            raise RecipeError(f"stage mix: {self.unit} is {self.given!r}: {error}, or all", (self.unit,)) from error
-        if self.bytes_per_token is not None and not 0.1 <= self.bytes_per_token <= 1000:
-            raise RecipeError(
-                f"stage mix: bytes_per_token is {self.bytes_per_token}; expected a number such as 4.5", ("bytes_per_token",)
-            )
-        if not 0 < self.max_repeats <= MOST_COPIES:
-            raise RecipeError(
-                f"stage mix: max_repeats is {self.max_repeats}; expected more than 0 and up to {MOST_COPIES}", ("max_repeats",)
-            )
-        if self.shard_bytes < 1:
-            raise RecipeError(f"stage mix: shard_bytes is {self.shard_bytes}; expected 1 or more", ("shard_bytes",))
-        _ = self.parsed
-
-    @property
-    def unit(self) -> Unit:
-        """The unit of the weights and of the total."""
-        return "bytes" if self.bytes is not None else "documents" if self.documents is not None else "tokens"
-
-    @property
-    def given(self) -> str | float | None:
-        """The total as given."""
-        return self.tokens if self.tokens is not None else self.bytes if self.bytes is not None else self.documents
-
-    @property
-    def total(self) -> float | None:
-        """The total; None for all."""
-        return None if self.given is None or self.given == "all" else quantity(self.given)
-
-    @cached_property
-    def parsed(self) -> tuple[Source, ...]:
-        """The sources."""
-        return sources_of(self.sources or {INPUT: None}, self.max_repeats)
-
-    @cached_property
-    def own(self) -> tuple[tuple[int, Input], ...]:
-        """The files of the sources that name their input, each with its source's number."""
-        return tuple(
-            (n, file)
-            for n, source in enumerate(self.parsed)
-            if source.input
-            for file in find_shards([kept_apart(name) for name in source.input], source.reading)
-        )
 
     def fingerprint(self, inputs: Sequence[Input], with_code: bool = True) -> str:
         """As for any stage; the files of the sources count as inputs."""
@@ -236,7 +152,7 @@ class _Mixture:
         """The contents of each bucket, after the passes that quantiles need."""
         markers = list(markers_of(counting))
         facts = [marker["facts"] for marker in markers]
-        keys = [{"file": _keys_file(n), **_facts_of(marker, _keys_file(n))} for n, marker in enumerate(markers)]
+        keys = [{"file": keys_file(n), **facts_of(marker, keys_file(n))} for n, marker in enumerate(markers)]
         edges = self._edges(run, facts, keys)
         tallied = self._tallies(run, facts, keys, edges)
         sums: dict[tuple[int, buckets.Parts], list[Any]] = {}
@@ -316,7 +232,7 @@ class _Mixture:
             for task, marker in zip(tasks, markers_of(tasks), strict=True):
                 for name, weight in marker["facts"]["below"].items():
                     below[int(name)] += weight
-                for n, pair in _events(task, marker).items():
+                for n, pair in events_of(task, marker).items():
                     found[n].append(pair)
             left = []
             for n in open_:
@@ -446,296 +362,9 @@ def _same(bucket: plan.Held, wanted: plan.Wanted) -> bool:
     return wanted.target == wanted.rate * bucket.weight
 
 
-def _keys_file(n: int) -> str:
-    return f"keys/keys-{n:05d}.parquet"
-
-
-def _facts_of(marker: Mapping[str, Any], file: str) -> dict[str, Any]:
-    return {"bytes": marker["files"][file]["bytes"], "sha256": marker["files"][file]["sha256"]}
-
-
 def _summed(tables: Any) -> dict[int, int]:
     total: dict[int, int] = {}
     for table in tables:
         for b, weight in table.items():
             total[int(b)] = total.get(int(b), 0) + weight
     return total
-
-
-# --- the first pass
-
-
-def count_file(task: Task) -> None:
-    """Write the group, the weight, the copies and the score of each document of a file."""
-    stage = stage_of(task, Mix)
-    source, file = stage.parsed[task.extra["source"]], task.source
-    if any(split.hosts for split in source.split):
-        warm_up("mix", "hosts", buckets.compile_hosts)
-    columns = schema_of(file)
-    buckets.check_columns(source, stage.unit, stage.bytes_per_token, columns.names, file.path)
-    groups, split = buckets.Groups(source), source.quantile
-    schema = pa.schema(
-        [("group", pa.int32()), ("weight", pa.int64()), ("times", pa.int32()), *([("key", pa.uint32())] if split else [])]
-    )
-    tallies: list[list[float]] = []
-    histogram: dict[int, int] = {}
-    text = 0
-    with TaskOutput(task, None, dropped=False) as output:
-        output.open("keys", _keys_file(task.index), schema, dictionary=False)
-        counted = stage.unit == "tokens" and buckets.TOKEN_COLUMN in columns.names
-        for table, bytes_ in _planning_tables(output, source, stage.unit, counted):
-            group = groups.of(table, file.path)
-            weight = buckets.weights_of(table, stage.unit, stage.bytes_per_token, file.path)
-            times = buckets.times_of(table, source.rehydrate, file.path)
-            rows = [pa.array(group, pa.int32()), pa.array(weight), pa.array(times, pa.int32())]
-            if split:
-                keys = buckets.keys_of(table, split, file.path)
-                rows.append(pa.array(keys))
-                _add(histogram, (keys >> np.uint32(16)).astype(np.int64), weight * times)
-            output.write("keys", pa.table(rows, schema=schema))
-            _tallied(tallies, group, weight, times)
-            text += bytes_
-        output.facts |= {
-            "documents": int(sum(row[0] for row in tallies)), "groups": groups.names, "histogram": _named(histogram),
-            "tally": tallies, "counted": counted, "schema": schemas.packed(columns),
-            "stored": _stored(file, text), "text": text,
-        }  # fmt: skip
-
-
-def _planning_tables(output: TaskOutput, source: Source, unit: str, counted: bool) -> Iterator[tuple[pa.Table, int]]:
-    """The columns that the plan needs of a file, with the bytes of its text (estimated where the text is not read)."""
-    file = output.task.source
-    if unit == "documents" or counted:
-        found = columns_without_text(file, buckets.needed_columns(source, unit))
-        if found is not None:
-            yield from found
-            return
-    for table, texts in output.batches(file):
-        output.count(texts)
-        yield table, texts.bytes
-
-
-def _add(histogram: dict[int, int], bins: Numbers, weights: Numbers) -> None:
-    found, inverse = np.unique(bins, return_inverse=True)
-    sums = np.zeros(len(found), np.int64)
-    np.add.at(sums, inverse, weights)
-    for b, weight in zip(found.tolist(), sums.tolist(), strict=True):
-        histogram[b] = histogram.get(b, 0) + weight
-
-
-def _named(histogram: Mapping[int, int]) -> dict[str, int]:
-    """A histogram for JSON, whose keys are strings."""
-    return {str(b): weight for b, weight in histogram.items()}
-
-
-def _tallied(tallies: list[list[float]], rows: Numbers, weights: Numbers, times: Numbers) -> None:
-    """Add documents, weights with copies, squares of weights and weights to the rows of a table; new rows are appended."""
-    most = int(rows.max(initial=-1)) + 1
-    while len(tallies) < most:
-        tallies.append([0, 0, 0.0, 0])
-    documents, sums, squares, once = np.bincount(rows, minlength=most), *(np.zeros(most, kind) for kind in ("i8", "f8", "i8"))
-    np.add.at(sums, rows, weights * times)
-    np.add.at(once, rows, weights)
-    np.add.at(squares, rows, weights.astype(np.float64) ** 2)
-    for n in np.flatnonzero(documents).tolist():
-        tallies[n][0] += int(documents[n])
-        tallies[n][1] += int(sums[n])
-        tallies[n][2] += float(squares[n])
-        tallies[n][3] += int(once[n])
-
-
-def _stored(file: Input, text: int) -> float:
-    """The bytes of a file's documents in Parquet: the size of a whole file, or an estimate from the bytes of text."""
-    if file.path.endswith((".parquet", ".pq")) and file.bytes and file.groups is None:
-        return float(file.bytes)
-    return text / passes.TEXT_RATIO
-
-
-# --- later passes over the keys
-
-
-def _read_keys(task: Task, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a file of keys, verified."""
-    with verified(join(task.out, keys["file"]), keys) as file:
-        table = pq.read_table(file, page_checksum_verification=True, use_threads=False)
-    return {name: table[name].to_numpy() for name in table.column_names}
-
-
-def _quantiles(keys: Mapping[str, Any], edges: Sequence[int]) -> Numbers:
-    """The quantile of each document: how many edges are below its key; 0 without quantiles."""
-    if "key" not in keys:
-        return np.zeros(len(keys["group"]), np.int64)
-    return np.asarray(np.searchsorted(np.array(edges, np.int64), keys["key"].astype(np.int64), side="left"), np.int64)
-
-
-def _buckets_of(keys: Mapping[str, Any], edges: Sequence[int], rows: Sequence[Sequence[int]]) -> Numbers:
-    """The bucket of each document: ``int64[N]``."""
-    if not rows:
-        return np.zeros(0, np.int64)
-    return np.asarray(np.array(rows, np.int64)[keys["group"], _quantiles(keys, edges)])
-
-
-def refine_edges(task: Task) -> None:
-    """For each bin of an edge, a histogram of the lower 16 bits of the keys in it."""
-    stage_of(task, Mix)
-    keys = _read_keys(task, task.extra["keys"])
-    high, weights = (keys["key"] >> np.uint32(16)).astype(np.int64), keys["weight"] * keys["times"]
-    found: dict[str, dict[str, int]] = {}
-    for b in task.extra["bins"]:
-        inside, table = high == b, dict[int, int]()
-        _add(table, (keys["key"][inside] & np.uint32(0xFFFF)).astype(np.int64), weights[inside])
-        found[str(b)] = _named(table)
-    with TaskOutput(task, None, dropped=False) as output:
-        output.facts["histograms"] = found
-
-
-def tally(task: Task) -> None:
-    """Count the documents of each group and quantile."""
-    stage_of(task, Mix)
-    keys, count = _read_keys(task, task.extra["keys"]), len(task.extra["edges"]) + 1
-    rows = keys["group"].astype(np.int64) * count + _quantiles(keys, task.extra["edges"])
-    flat: list[list[float]] = [[0, 0, 0.0, 0] for _ in range(count * task.extra["groups"])]
-    _tallied(flat, rows, keys["weight"], keys["times"].astype(np.int64))
-    with TaskOutput(task, None, dropped=False) as output:
-        output.facts["tally"] = [flat[n : n + count] for n in range(0, len(flat), count)]
-
-
-EVENTS = pa.schema([("bucket", pa.int64()), ("rate", pa.float64()), ("weight", pa.int64())])
-
-
-def draw_file(task: Task) -> None:
-    """Write the weight that each bucket gives below its lower rate, and the documents that it gives between its two rates."""
-    stage = stage_of(task, Mix)
-    keys = _read_keys(task, task.extra["keys"])
-    bucket = _buckets_of(keys, task.extra["edges"], task.extra["rows"])
-    wanted = {int(n): limits for n, limits in task.extra["rates"].items()}
-    rows = np.flatnonzero(np.isin(bucket, list(wanted)))
-    bucket = bucket[rows]
-    low, high = (_by_bucket({n: limits[k] for n, limits in wanted.items()}, bucket) for k in (0, 1))
-    times, weight = keys["times"][rows].astype(np.int64), keys["weight"][rows]
-    chance = draws.Draw(stage.seed, stage.parsed[task.extra["source"]].name).chance(rows + task.extra["start"])
-    below, above = draws.copies(low, times, chance), draws.copies(high, times, chance)
-    taken = np.zeros(max(wanted, default=0) + 1, np.int64)
-    np.add.at(taken, bucket, below * weight)
-    at, rates = draws.events(below, above, times, chance)
-    with TaskOutput(task, None, dropped=False) as output:
-        output.open("events", _events_file(task), EVENTS, dictionary=False)
-        output.write("events", pa.table([pa.array(bucket[at]), pa.array(rates), pa.array(weight[at])], schema=EVENTS))
-        output.facts["below"] = {str(n): int(taken[n]) for n in sorted(wanted)}
-
-
-def _by_bucket(values: Mapping[int, float], bucket: Numbers) -> npt.NDArray[np.float64]:
-    table = np.zeros(max(values, default=0) + 1)
-    table[list(values)] = list(values.values())
-    return table[bucket]
-
-
-def _events_file(task: Task) -> str:
-    return f"draws/{task.name}.parquet"
-
-
-def _events(task: Task, marker: Mapping[str, Any]) -> dict[int, tuple[Any, Any]]:
-    """The events of a task by bucket: rates and weights."""
-    file = _events_file(task)
-    with verified(join(task.out, file), _facts_of(marker, file)) as opened_:
-        table = pq.read_table(opened_, page_checksum_verification=True, use_threads=False)
-    bucket, rates, weights = (table[name].to_numpy() for name in EVENTS.names)
-    return {n: (rates[bucket == n], weights[bucket == n]) for n in np.unique(bucket).tolist()}
-
-
-# --- the pass over the documents
-
-
-def spread_documents(task: Task) -> None:
-    """Spread the copies of some files' documents; list those that are not taken."""
-    stage, schema = stage_of(task, Mix), schemas.unpacked(task.extra["schema"])
-    layout = passes.Layout(**task.extra["layout"])
-    taken: dict[str, list[int]] = {}
-    with (
-        TaskOutput(task, None, dropped=False) as output,
-        passes.Spreader(task, schema, layout, tuple(task.extra["units"])) as spreader,
-    ):
-        output.open("dropped", f"dropped/part-{task.index:05d}.parquet", DROPPED)
-        for file, held in zip(task.sources, task.extra["held"], strict=True):
-            found = _Taken(task, stage, held)
-            _count_taken(taken, found.bucket, found.weight, found.copies)
-            _spread_file(output, spreader, schema, file, found)
-        output.facts |= {passes.FOLDER: spreader.commit(), "taken": taken}
-
-
-class _Taken:
-    """The choice among a file's documents: the hash, bucket and copies of each, in arrays of ``[documents]``."""
-
-    def __init__(self, task: Task, stage: Mix, held: Mapping[str, Any]) -> None:
-        self.source = stage.parsed[held["source"]]
-        named = {int(n): facts for n, facts in task.extra["buckets"].items()}
-        keys = _read_keys(task, held["keys"])
-        self.bucket = _buckets_of(keys, held["edges"], held["rows"])
-        self.names = {n: name for n, (name, _) in named.items()}
-        self.weight, self.times = keys["weight"], keys["times"].astype(np.int64)
-        self.numbers = np.arange(len(self.bucket)) + held["start"]
-        self.order = held["source"] << 44
-        self.draw = draws.Draw(stage.seed, self.source.name)
-        self.chance = self.draw.chance(self.numbers)
-        self.copies = draws.copies(
-            _by_bucket({n: rate for n, (_, rate) in named.items()}, self.bucket), self.times, self.chance
-        )
-
-    def table(self, table: pa.Table, here: slice, schema: pa.Schema) -> pa.Table:
-        """The copies of some documents, with the columns of the output and the columns that order them."""
-        count = self.copies[here]
-        rows = np.repeat(np.arange(len(count)), count)
-        epochs = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
-        number = self.numbers[here][rows]
-        made = with_column(table.take(pa.array(rows)), "source", pa.array([self.source.name] * len(rows), pa.string()))
-        if "bucket" in schema.names:
-            names = [self.names[n] or None for n in self.bucket[here][rows].tolist()]
-            made = with_column(made, "bucket", pa.array(names, pa.string()))
-        made = schemas.conformed(with_column(made, "epoch", pa.array(epochs, pa.int32())), schema)
-        made = made.append_column(passes.HIDDEN[0], pa.array(self.draw.places(number, epochs, count[rows])))
-        return made.append_column(passes.HIDDEN[1], pa.array(number + self.order))
-
-    def left(self, table: pa.Table, here: slice) -> pa.Table:
-        """The documents that are not taken, each with the lowest rate at which it would be."""
-        gone = np.flatnonzero(self.copies[here] == 0)
-        names = [self.names[n] for n in self.bucket[here][gone].tolist()]
-        details = [self.source.name + (f":{name}" if name else "") for name in names]
-        first = (1 - self.chance[here][gone]) / self.times[here][gone]
-        return dropped_table(table["id"].take(gone), table["url"].take(gone), RULE, first, details)
-
-    def report(self, texts: Texts, here: slice) -> Report:
-        """The report on some documents."""
-        count = self.copies[here]
-        lost = Count(int((count == 0).sum()), int(texts.byte_counts[count == 0].sum()))
-        kept = Count(len(texts) - lost.documents, texts.bytes - lost.bytes)
-        more = np.maximum(count - 1, 0)
-        notes = {"repeats": int(more.sum()), "repeated_bytes": int((more * texts.byte_counts).sum())}
-        return Report(Count(len(texts), texts.bytes), kept, {RULE: lost} if lost.documents else {}, {}, notes)
-
-
-def _spread_file(output: TaskOutput, spreader: passes.Spreader, schema: pa.Schema, file: Input, taken: _Taken) -> None:
-    row = 0
-    for table, texts in output.batches(file):
-        here = slice(row, row + len(texts))
-        row += len(texts)
-        if row > len(taken.copies):
-            break
-        spreader.add(taken.table(table, here, schema))
-        output.write("dropped", taken.left(table, here))
-        output.report += taken.report(texts, here)
-    if row != len(taken.copies):
-        raise DataError(
-            f"{printable(file.path)} does not have the {len(taken.copies):,} documents that were counted: run again from the "
-            "start"
-        )
-
-
-def _count_taken(taken: dict[str, list[int]], bucket: Numbers, weight: Numbers, copies: Numbers) -> None:
-    """Add to each bucket's documents taken, copies, weight of the documents taken, and weight of the copies."""
-    size = int(bucket.max(initial=-1)) + 1
-    sums = np.zeros((4, size), np.int64)
-    for k, values in enumerate((copies > 0, copies, (copies > 0) * weight, copies * weight)):
-        np.add.at(sums[k], bucket, values.astype(np.int64))
-    for n in np.unique(bucket).tolist():
-        have = taken.setdefault(str(n), [0, 0, 0, 0])
-        taken[str(n)] = [a + int(b) for a, b in zip(have, sums[:, n], strict=True)]

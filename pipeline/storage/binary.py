@@ -12,16 +12,16 @@ from goldwash.pipeline.storage.failures import in_plain_words
 
 
 class BinaryWriter:
-    """Writes one file; held in memory: nothing but the operating system's buffer."""
+    """Writes one file; held in memory: a buffer of ``buffer`` bytes."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, buffer: int = 1 << 20) -> None:
         self.location, self.bytes, self.rows = location, 0, 0
         self._digest = hashlib.sha256()
         self._whole = atomic_write(location)
         half = self._whole.__enter__()
         try:
             with in_plain_words(location, writing=True, disk_only=True):
-                self._file = open(half, "wb", buffering=1 << 20)  # noqa: SIM115 - commit and abandon close it
+                self._file = open(half, "wb", buffering=buffer)  # noqa: SIM115 - commit and abandon close it
         except BaseException as error:
             with suppress(type(error)):
                 self._whole.__exit__(type(error), error, error.__traceback__)

@@ -2,14 +2,14 @@
 
 Invariants:
 
-* ``tokenizers`` and ``tiktoken`` are the truth. ``fastokens`` is not used for a vocabulary that is not a byte-level BPE, nor for
-  one whose ids differ for any of `PROBES`, its added tokens or texts around them.
+* ``tokenizers`` and ``tiktoken`` are the truth. ``fastokens`` is used for byte-level BPEs alone, and not for a vocabulary whose
+  ids differ for any of `PROBES`, its added tokens or texts around them.
 * While texts are encoded, a part of each batch is encoded by both. A difference is a `DifferentIdsError`, so that no task ends
   with other ids. A text that ``fastokens`` refuses is encoded by the truth.
 * It uses one thread per process, and a fork loses nothing of it.
 
-tests/pipeline/tokenization/test_faster.py compares the ids of every code point with the patterns of GPT-2, GPT-4, GPT-4o, Llama 3
-and goldwash. Its memory for words that it knows ends at about 130 MB (2026-11, 280 MB of text in 10 alphabets).
+tests/pipeline/tokenization/test_faster.py compares the ids of every code point with the patterns of GPT-2, GPT-4, GPT-4o,
+Llama 3 and goldwash. Its memory for words that it knows ends at about 130 MB (2026-11, 280 MB of text in 10 alphabets).
 """
 
 import os

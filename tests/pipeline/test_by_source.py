@@ -2,9 +2,12 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goldwash.pipeline.by_source import (
     LEAST,
@@ -111,6 +114,15 @@ def test_the_auc_of_sources_that_decide_and_of_ones_that_do_not() -> None:
 def test_names() -> None:
     assert host_of("https://User@WWW.Example.com.:80/x") == "www.example.com"
     assert host_of("http://[") == ""
+
+
+@given(st.text("http://s:@[]?#. \tab-_A1é/", max_size=30).map(lambda rest: f"http{rest}") | st.from_regex(r"https?://[ -~]*"))
+def test_hosts_that_need_no_parser_are_the_parsers(url):
+    try:
+        expected = (urlsplit(url).hostname or "").strip(".")
+    except ValueError:
+        expected = ""
+    assert host_of(url) == expected
     assert domain_of("a.b.co.uk") == "b.co.uk"
     assert domain_of("127.0.0.1") == "127.0.0.1"
     assert crawl_of("https://x.org/crawl-data/CC-SUPPLEMENTAL-2026-22/a.gz") == "CC-SUPPLEMENTAL-2026-22"

@@ -1,7 +1,7 @@
 """Read Parquet: row group by row group, in tables bounded by bytes, with page checksums verified.
 
 Invariants: at most about `READ_BYTES` are unpacked at once, and never more than one row beyond `MOST_BYTES`, whatever the row
-groups are like. A file whose SHA-256 is known is verified before its first row is given.
+groups are like. Tables have about `TABLE_BYTES`. A file whose SHA-256 is known is verified before its first row is given.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +19,9 @@ from goldwash.pipeline.storage.verified import opened_file
 READ_BYTES = 1 << 17
 """Bytes of a row group that are unpacked at once: rows are counted by a mean, and a run of long texts must not fill the
 memory."""
+
+TABLE_BYTES = 1 << 20
+"""Bytes of a table: what is unpacked at once is too little for the work that each table costs."""
 
 MOST_BYTES = 64 << 20
 """Bytes that the values of a batch may have at the most, where a dictionary stores a long value once for many rows."""
@@ -42,10 +45,17 @@ class ParquetRows:
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows in order, with all columns or these."""
+        held, size = list[pa.RecordBatch](), 0
         for n in self._groups:
             rows = rows_at_once(self._parquet.metadata.row_group(n))
             for batch in self._parquet.iter_batches(rows, row_groups=[n], columns=columns, use_threads=False):
-                yield pa.Table.from_batches([batch])
+                held.append(batch)
+                size += batch.nbytes
+                if size >= TABLE_BYTES:
+                    yield pa.Table.from_batches(held)
+                    held, size = [], 0
+        if held:
+            yield pa.Table.from_batches(held)
 
     @property
     def group_rows(self) -> list[int]:
