@@ -394,6 +394,21 @@ def test_batches_are_bounded_by_all_columns(tmp_path, sizes, dictionary, group):
         assert table.num_rows == 1 or table.nbytes < 2 * 5000 + 4000
 
 
+@pytest.mark.parametrize("group_rows", [7, 100, 1000])
+@pytest.mark.parametrize("size", [1, 3000, 300_000])
+def test_a_file_of_any_row_groups_is_read_in_few_tables_of_bounded_size(tmp_path, monkeypatch, group_rows, size):
+    monkeypatch.setattr(parquet_rows, "READ_BYTES", 10_000)
+    monkeypatch.setattr(parquet_rows, "TABLE_BYTES", 50_000)
+    texts = [f"{n} " + "x" * (size * (n % 3) // 2) for n in range(60)]
+    pq.write_table(pa.table({"text": texts, "n": range(60)}), tmp_path / "a.parquet", row_group_size=group_rows)
+    with parquet_rows.opened(Input(str(tmp_path / "a.parquet"), 0, "a")) as rows:
+        tables = list(rows.tables())
+    assert pa.concat_tables(tables).to_pydict() == {"text": texts, "n": list(range(60))}
+    assert all(column.num_chunks == 1 for table in tables for column in table.columns)
+    assert all(table.nbytes >= 50_000 for table in tables[:-1])
+    assert all(table.nbytes < 50_000 + 20_000 or table.nbytes < 50_000 + 2 * size for table in tables)
+
+
 def test_a_long_value_that_a_dictionary_stores_once_is_not_unpacked_for_every_row(tmp_path):
     page = "<p>x</p>" * (1 << 17)
     pq.write_table(pa.table({"text": ["a"] * 600, "html": [page] * 600}), tmp_path / "a.parquet", use_dictionary=True)
