@@ -7,6 +7,8 @@ report, written last. Of an earlier dataset only the files that goldwash wrote a
 The last stage's shards are linked where they are near the wanted size (`pack.near`). Others, such as one small file per
 archive, are packed by the stage pack with the parameters of the recipe's ``dataset``, in a folder ``pack-*`` that goes once its
 shards are published. Shards whose columns cannot be joined in one schema are linked as they are, with a note.
+
+With ``dataset: {tokenizer: ...}`` documents get ``token_count``, and the card and the report the sum.
 """
 
 import os
@@ -14,6 +16,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -48,6 +51,13 @@ OLDER = ("report.json", "recipe.yaml")
 """The names that goldwash 0.1 used."""
 
 
+def check_packing(recipe: Recipe) -> None:
+    """Fail before the first stage where the dataset could not be packed: its tokenizer cannot be had, for one."""
+    from goldwash.pipeline.stages.pack import Pack
+
+    Pack.of(recipe.packing).preflight()
+
+
 def publish(
     recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[str, Any]], out: str, run: Run | None = None
 ) -> None:
@@ -59,27 +69,35 @@ def publish(
     from goldwash.pipeline.stages.pack import Pack  # here: workers of other stages do not import it
 
     folder, pack = join(out, DATASET), Pack.of(recipe.packing)
-    packed, note = "", ""
+    made = _Packed()
     if _to_pack(pack, shards):
-        packed = pack.fingerprint(shards)
-        if _is_packed(folder, packed, recipe, reports):
+        fingerprint = pack.fingerprint(shards)
+        if _is_packed(folder, fingerprint, recipe, reports):
             _forget_packs(out)
             return
         _ours(folder)
         try:
-            shards = _packed(pack, shards, join(out, f"{PACK}{packed[:8]}"), run or _here)
+            shards, tokens = _packed(pack, shards, join(out, f"{PACK}{fingerprint[:8]}"), run or _here)
+            made = _Packed(fingerprint, tokens)
         except SchemaError as error:
-            packed, note = "", f"the dataset's shards are as the last stage left them: {error}"
-    _link(recipe, shards, reports, folder, packed, note)
+            made = _Packed(note=f"the dataset's shards are as the last stage left them: {error}")
+    _link(recipe, shards, reports, folder, made)
     _forget_packs(out)
 
 
-def _link(
-    recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[str, Any]], folder: str, packed: str, note: str
-) -> None:
+@dataclass(frozen=True)
+class _Packed:
+    """What packing says for the dataset's report: its fingerprint, the tokens that it counted, and why it was not done."""
+
+    fingerprint: str = ""
+    tokens: Mapping[str, Any] | None = None
+    note: str = ""
+
+
+def _link(recipe: Recipe, shards: Sequence[Input], reports: Sequence[Mapping[str, Any]], folder: str, packed: _Packed) -> None:
     wanted = {f"part-{n:05d}.parquet": shard for n, shard in enumerate(shards)}
     facts = {name: {"rows": s.rows, "bytes": s.bytes, "sha256": s.stamp} for name, s in wanted.items()}
-    report = _report(recipe, facts, reports, packed, note)
+    report = _report(recipe, facts, reports, packed)
     there = sizes_in(folder)
     if _held(folder) == report and CARD in there and all(there.get(name) == shard.bytes for name, shard in wanted.items()):
         return
@@ -103,15 +121,20 @@ def _to_pack(pack: "Pack", shards: Sequence[Input]) -> bool:
     return wanted and _schema(shards) is not None
 
 
-def _packed(pack: "Pack", shards: Sequence[Input], folder: str, run: Run) -> list[Input]:
-    """The shards of the stage pack, run in a folder of its own."""
+def _packed(pack: "Pack", shards: Sequence[Input], folder: str, run: Run) -> tuple[list[Input], dict[str, Any] | None]:
+    """The shards of the stage pack, run in a folder of its own, and the tokens that it counted; None without a tokenizer."""
+    from goldwash.pipeline.stages.pack import TOKENS
+
     report = done(pack, shards, folder)
     if report is None:
         claim(pack, shards, folder)
         pack(shards, folder, run)
         report = read_sealed(join(folder, "report.json"))
         assert report is not None
-    return stage_shards(folder, report)
+    if pack.loaded is None:
+        return stage_shards(folder, report), None
+    tokens = {"tokenizer": pack.tokenizer, "sha256": pack.loaded.digest, "count": report["report"]["notes"].get(TOKENS, 0)}
+    return stage_shards(folder, report), tokens
 
 
 def _is_packed(folder: str, fingerprint: str, recipe: Recipe, reports: Sequence[Mapping[str, Any]]) -> bool:
@@ -121,7 +144,7 @@ def _is_packed(folder: str, fingerprint: str, recipe: Recipe, reports: Sequence[
         return False
     there = sizes_in(folder)
     whole = CARD in there and all(there.get(name) == facts["bytes"] for name, facts in held["shards"].items())
-    return whole and held == _report(recipe, held["shards"], reports, fingerprint, "")
+    return whole and held == _report(recipe, held["shards"], reports, _Packed(fingerprint, held.get("tokens")))
 
 
 def _forget_packs(out: str) -> None:
@@ -143,9 +166,7 @@ def _here(work: Work, tasks: Sequence[Task]) -> Report:
     return reports_of(tasks)
 
 
-def _report(
-    recipe: Recipe, shards: Mapping[str, Any], reports: Sequence[Mapping[str, Any]], packed: str, note: str
-) -> dict[str, Any]:
+def _report(recipe: Recipe, shards: Mapping[str, Any], reports: Sequence[Mapping[str, Any]], packed: _Packed) -> dict[str, Any]:
     stages: list[Stage] = list(recipe.stages)
     funnel = [{"stage": stage.name, **report["report"]} for stage, report in zip(stages, reports, strict=True)]
     losses = {
@@ -154,7 +175,7 @@ def _report(
         for key, value in report["facts"].items()
         if key in ("damage", "damaged_places", "damaged_bytes", "without_records")
     }
-    notes = [note for report in reports for note in report.get("notes", ())] + ([note] if note else [])
+    notes = [note for report in reports for note in report.get("notes", ())] + ([packed.note] if packed.note else [])
     found = {
         "goldwash": __version__,
         "recipe": recipe.name,
@@ -162,7 +183,8 @@ def _report(
         "funnel": funnel,
         "losses": losses,
         "notes": notes,
-        **({"packed": packed} if packed else {}),
+        **({"packed": packed.fingerprint} if packed.fingerprint else {}),
+        **({"tokens": dict(packed.tokens)} if packed.tokens else {}),
     }
     alarms = [
         {"stage": stage.name, **alarm}

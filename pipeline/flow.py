@@ -14,7 +14,7 @@ from typing import Any
 
 from goldwash import __version__
 from goldwash.credentials import kept_apart
-from goldwash.pipeline.dataset import publish
+from goldwash.pipeline.dataset import check_packing, publish
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.recipe import Recipe, unresolved
 from goldwash.pipeline.report import Report
@@ -291,6 +291,8 @@ def checked(
     check_ours(out, (RUN, INPUTS, RECIPE))
     for stage in _upto(recipe, until):
         stage.preflight()
+    if until is None:
+        check_packing(recipe)
     return inputs
 
 

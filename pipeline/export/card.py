@@ -94,11 +94,10 @@ def languages(recipe: str) -> tuple[str, ...]:
 
 def _body(dataset: Dataset) -> Iterator[str]:
     report = dataset.report
-    text = dataset.text_bytes
     yield f"# {markdown(dataset.name, 200)}"
     yield ""
     yield (
-        f"{dataset.documents:,} documents, {_size(text)} of text (about {_count(text / BYTES_PER_TOKEN)} tokens), made by "
+        f"{dataset.documents:,} documents, {_size(dataset.text_bytes)} of text ({_tokens(dataset)}), made by "
         f"goldwash {markdown(report.get('goldwash', ''), 40)} with the recipe "
         f"{markdown_code(report.get('recipe', ''), 100)}."
     )
@@ -119,6 +118,14 @@ def _body(dataset: Dataset) -> Iterator[str]:
     yield "## Recipe"
     yield ""
     yield from _fenced(dataset.recipe, "yaml")
+
+
+def _tokens(dataset: Dataset) -> str:
+    """How many tokens: counted where a tokenizer was named, else estimated."""
+    held = dataset.report.get("tokens")
+    if not held:
+        return f"about {_count(dataset.text_bytes / BYTES_PER_TOKEN)} tokens"
+    return f"{int(held['count']):,} tokens of {markdown_code(held['tokenizer'], 200)}, in `token_count` per document"
 
 
 def _notes(notes: Sequence[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from goldwash.errors import GoldwashError
+from goldwash.pipeline.dataset import DATASET, REPORT
 from goldwash.pipeline.flow import held_run
 from goldwash.pipeline.inspect.status import StageStatus, State, overall, stage_in, status
 from goldwash.pipeline.inspect.summary import Losses, losses_of
@@ -20,7 +21,8 @@ from goldwash.pipeline.storage.locations import join, read_json, read_text
 from goldwash.pipeline.storage.usage import Usage, usage_of
 
 BYTES_PER_TOKEN = 4.3
-"""Bytes of English web text per token of GPT-NeoX's tokenizer (docs/evidence.md); a run does not count tokens."""
+"""Bytes of English web text per token of GPT-NeoX's tokenizer (docs/evidence.md). A run counts tokens only where its recipe
+names a tokenizer."""
 
 
 ZERO, UNKNOWN, NONE = Count(), Usage(), Losses()
@@ -97,6 +99,8 @@ class Run:
     """Its resolved recipe, as YAML."""
     failures: tuple[str, ...] = ()
     losses: Losses = NONE
+    tokens: Mapping[str, Any] = field(default_factory=dict)
+    """``count`` and ``tokenizer`` of the dataset's tokens; empty where no tokenizer was named (``dataset.tokenizer``)."""
 
     @property
     def finished(self) -> tuple[Stage, ...]:
@@ -150,8 +154,15 @@ def facts_of(run: str) -> Run:
         sum(loss.bytes for loss in found),
         tuple(name for loss in found for name in loss.without_records),
     )
-    name = str(held.get("recipe", "run"))
-    return Run(run, name, overall(states), tuple(stages), held, _text(join(run, "recipe.yaml")), _failures(states), losses)
+    name, recipe = str(held.get("recipe", "run")), _text(join(run, "recipe.yaml"))
+    return Run(run, name, overall(states), tuple(stages), held, recipe, _failures(states), losses, _tokens(run))
+
+
+def _tokens(run: str) -> Mapping[str, Any]:
+    """What the dataset's report says of its tokens."""
+    held = read_json(join(run, DATASET, REPORT))
+    found = held.get("tokens") if isinstance(held, dict) else None
+    return found if isinstance(found, dict) and isinstance(found.get("count"), int) else {}
 
 
 def _name_in(folder: str) -> str:

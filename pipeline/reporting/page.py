@@ -137,7 +137,8 @@ def _headline(run: Run) -> list[tuple[str, str]]:
     shown: list[tuple[str, str]] = [("state", run.state)]
     if done:
         last = done[-1].kept
-        shown += [("text kept", size(last.bytes)), ("tokens", f"about {tokens(last.bytes)}")]
+        counted = f"{run.tokens['count']:,} of {printable(run.tokens.get('tokenizer'), 80)}" if run.tokens else ""
+        shown += [("text kept", size(last.bytes)), ("tokens", counted or f"about {tokens(last.bytes)}")]
         shown.append(("share kept", share(run.ledger.kept, run.ledger.read)))
     seconds = sum(stage.usage.seconds for stage in done)
     if seconds:

@@ -1,14 +1,16 @@
 """pack: the same documents in shards of a sane size, in the crawl's order or shuffled.
 
-Invariants: no document is dropped or changed. In the crawl's order each output shard is a run of neighbouring documents, which
-one task copies as it reads them; shuffled, the documents are in the order of hashes of the seed and of their numbers
-(`mixing.passes`). The cuts depend on the inputs alone: on the sizes, rows and order of their files.
+Invariants: no document is dropped or changed; with a tokenizer, each gets ``token_count``. In the crawl's order each output
+shard is a run of neighbouring documents, which one task copies as it reads them; shuffled, the documents are in the order of
+hashes of the seed and of their numbers (`mixing.passes`). The cuts depend on the inputs alone: on the sizes, rows and order of
+their files.
 
 `pipeline.dataset` packs a run's last shards with this stage.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -25,11 +27,14 @@ from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats.parquet_rows import group_rows
 from goldwash.pipeline.storage.source import Input
-from goldwash.pipeline.storage.tables import DROPPED
+from goldwash.pipeline.storage.tables import DROPPED, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
+from goldwash.pipeline.tokenization.tokenizers import Tokenizer, load
 from goldwash.text_output import printable
 
 SHARD_BYTES = 256 << 20
+TOKEN_COUNT, TOKENS = "token_count", "tokens"
+"""The column of tokens per document, and the note of the report with their sum."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -48,12 +53,42 @@ class Pack(Stage):
     chunking: bool = False
     """Content-defined chunks: two runs that differ little share most pages, in a store that keeps equal chunks once."""
 
+    tokenizer: str | None = None
+    """Add ``token_count``: the tokens of each document by this tokenizer, as the stage tokenize takes it. Null: no column."""
+
     def __post_init__(self) -> None:
         if self.shard_bytes < 1:
             raise RecipeError(f"stage pack: shard_bytes is {self.shard_bytes}; expected 1 or more", ("shard_bytes",))
 
+    @cached_property
+    def loaded(self) -> Tokenizer | None:
+        """The tokenizer; None without one."""
+        return load(self.tokenizer) if self.tokenizer is not None else None
+
+    def versions(self) -> dict[str, str]:
+        """The tokenizer's digest and library."""
+        return {"tokenizer": self.loaded.digest, **self.loaded.versions} if self.loaded else {}
+
+    def preflight(self) -> None:
+        """Fetch the tokenizer."""
+        _ = self.loaded
+
+    def schema(self, found: pa.Schema) -> pa.Schema:
+        """The columns of the output."""
+        return with_fields(found, **{TOKEN_COUNT: pa.int64()}) if self.loaded else found
+
+    def counted(self, table: pa.Table, output: TaskOutput) -> pa.Table:
+        """Documents with their numbers of tokens; their sum goes into the report."""
+        if self.loaded is None:
+            return table
+        _, counts = self.loaded.encode(table["text"].to_pylist())
+        output.report += Report(notes={TOKENS: int(counts.sum())})
+        return with_column(table, TOKEN_COUNT, pa.array(counts, pa.int64()))
+
     def cost(self, load: Load) -> Cost:
         """Measured (docs/mixing.md)."""
+        if self.loaded is not None:
+            return Cost(2.0 if self.loaded.faster is None else 15.0, memory=passes.TASK_MEMORY)
         if self.order == "crawl":
             return Cost(120.0)
         return Cost(68.0, 1.0, load.text_bytes / max(load.documents, 1) / passes.SPREAD_RATIO, memory=passes.TASK_MEMORY)
@@ -67,7 +102,9 @@ class Pack(Stage):
         ]
         run(look, looking)
         found = [facts for marker in markers_of(looking) for facts in marker["facts"]["files"]]
-        schema = schemas.united((i.path, schemas.unpacked(f["schema"])) for i, f in zip(inputs, found, strict=True))
+        schema = self.schema(
+            schemas.united((i.path, schemas.unpacked(f["schema"])) for i, f in zip(inputs, found, strict=True))
+        )
         rows, sizes = [int(f["rows"]) for f in found], [float(f["stored"]) for f in found]
         if self.order == "crawl":
             writing = self._copying(tasks, inputs, rows, sizes, schema)
@@ -147,14 +184,13 @@ def _stored(source: Input, known: Sequence[int] | None) -> float:
 
 def copy_rows(task: Task) -> None:
     """Copy rows of neighbouring files into one shard."""
-    stage_of(task, Pack)
-    schema = schemas.unpacked(task.extra["schema"])
+    stage, schema = stage_of(task, Pack), schemas.unpacked(task.extra["schema"])
     with TaskOutput(task, None) as output:
         output.open("kept", f"{task.name}.parquet", schema, chunking=task.extra["chunking"])
         for source, (first, last, rows) in zip(task.sources, task.extra["ranges"], strict=True):
             row = 0
             for table, texts in _rows(output, source, first, last):
-                output.write("kept", schemas.conformed(table, schema))
+                output.write("kept", schemas.conformed(stage.counted(table, output), schema))
                 output.count(texts)
                 row += len(texts)
             if row != last - first:
@@ -203,7 +239,7 @@ def spread_shards(task: Task) -> None:
                 number = np.arange(row, row + len(texts))
                 row += len(texts)
                 places = draw.places(number, np.zeros_like(number), np.ones_like(number))
-                made = schemas.conformed(table, schema).append_column(passes.HIDDEN[0], pa.array(places))
+                made = schemas.conformed(stage.counted(table, output), schema).append_column(passes.HIDDEN[0], pa.array(places))
                 spreader.add(made.append_column(passes.HIDDEN[1], pa.array(number)))
                 output.count(texts)
             if row != end:

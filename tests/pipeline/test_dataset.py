@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from goldwash.pipeline import dataset
-from goldwash.pipeline.dataset import REPORT, UNFINISHED, publish
+from goldwash.pipeline import dataset, flow
+from goldwash.pipeline.dataset import CARD, REPORT, UNFINISHED, publish
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.recipe import load, unresolved
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.source import Input
+from goldwash.pipeline.tokenization.tokenizers import MODELS, TokenizerError
 from tests.pipeline.conftest import shard
 from tests.pipeline.stages.test_mix import Killed, stopping
 
@@ -112,6 +113,32 @@ def test_a_recipe_says_how_the_dataset_is_packed(tmp_path):
         load("sample", ["dataset.ordre=shuffled"])
     with pytest.raises(RecipeError, match="expected one of 'crawl', 'shuffled'"):
         load("sample", ["dataset.order=random"])
+
+
+def test_with_a_tokenizer_the_dataset_its_report_and_its_card_say_how_many_tokens(tmp_path):
+    recipe = load("sample", ["dataset.tokenizer=goldwash"], LEFT_OUT)
+    made = shards(tmp_path / "s", "gold", "gold in the river")
+    publish(recipe, made, REPORTS, str(tmp_path))
+    counts = pq.read_table(tmp_path / "dataset")["token_count"].to_pylist()
+    report = json.loads((tmp_path / "dataset" / REPORT).read_text())
+    assert report["tokens"] == {"tokenizer": "goldwash", "sha256": digest(MODELS / "goldwash.json"), "count": sum(counts)}
+    assert 0 < counts[0] < counts[1]
+    assert f"({sum(counts)} tokens of `goldwash`, in `token_count` per document)" in (tmp_path / "dataset" / CARD).read_text()
+    before = (tmp_path / "dataset" / "part-00000.parquet").stat().st_mtime_ns
+    publish(recipe, made, REPORTS, str(tmp_path))
+    assert (tmp_path / "dataset" / "part-00000.parquet").stat().st_mtime_ns == before
+    publish(SMALL, made, REPORTS, str(tmp_path))
+    assert "token_count" not in pq.read_schema(tmp_path / "dataset" / "part-00000.parquet").names
+    assert "tokens" not in json.loads((tmp_path / "dataset" / REPORT).read_text())
+
+
+def test_a_tokenizer_that_is_none_is_refused_before_the_first_stage(tmp_path):
+    shard(tmp_path / "a.parquet", ["gold"])
+    recipe = load("sample", ["dataset.tokenizer=gpt9"], LEFT_OUT)
+    with pytest.raises(TokenizerError, match="no tokenizer is called 'gpt9'"):
+        flow.checked(recipe, [str(tmp_path / "a.parquet")], str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    flow.checked(recipe, [str(tmp_path / "a.parquet")], str(tmp_path / "run"), until="heuristics")
 
 
 def test_a_packing_that_was_killed_is_finished(tmp_path):

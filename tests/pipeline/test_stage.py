@@ -73,7 +73,7 @@ CHANGES = {
         {"bytes_per_token": 4.5}, {"max_repeats": 2.0}, {"columns": ["date"]}, {"seed": 1}, {"shard_bytes": 1000},
         {"sources": {"web": {"split": ["topic", {"column": "score", "quantiles": 20}], "weights": {"a": 1.0}, "curve": True}}},
     ],
-    "pack": [{"shard_bytes": 1000}, {"order": "shuffled"}, {"seed": 1}, {"chunking": True}],
+    "pack": [{"shard_bytes": 1000}, {"order": "shuffled"}, {"seed": 1}, {"chunking": True}, {"tokenizer": "goldwash"}],
 }  # fmt: skip
 CASES = [(name, change) for name, changes in CHANGES.items() for change in changes]
 

@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 from tests.faults import campaign, digests, local_engine, undisturbed, until, workers
 from tests.faults import ray_engine as ray_faults
 from tests.faults import slurm_engine as slurm_faults
-from tests.pipeline.conftest import goldwash
+from tests.pipeline.conftest import goldwash, shard
 from tests.pipeline.engines.test_local import digests as task_digests
 from tests.pipeline.engines.test_local import tasks_in
 from tests.support.clusters import NoEngineError, RayCluster, SlurmCluster, ray_cluster, slurm_cluster
@@ -111,6 +111,32 @@ def mixture(sample, tmp_path_factory):
     return what, undisturbed(folder, what)
 
 
+TOKENS = """
+stages:
+  - exact: {}
+  - tokenize:
+      tag: "URL: {host}\\n\\n"
+      weights: {a: 0.7, b: 0.3}
+      tokens: 90000
+      formats: [olmo, megatron, mds, llmc]
+      sequence_length: 64
+      shard_tokens: 4096
+      memory_tokens: 12288
+"""
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """A run of six shards through all passes of tokenize (part, chosen, spread, packed, about), with repeats and tags."""
+    folder = tmp_path_factory.mktemp("tokens")
+    (folder / "tokens.yaml").write_text(TOKENS)
+    for k in range(6):
+        texts = [f"Document {n} of shard {k} tells of gold, café {n * k} and 金. " * (n * 7 % 13 + 1) for n in range(60)]
+        shard(folder / "in" / f"{k}.parquet", texts, source=["ab"[n % 2] for n in range(60)])
+    what = [str(folder / "tokens.yaml"), "--input", str(folder / "in")]
+    return what, undisturbed(folder, what)
+
+
 # --- the same bytes
 
 
@@ -166,6 +192,22 @@ def test_ray_mixes_as_one_worker_does(nodes, mixture, tmp_path):
     assert digests(tmp_path / "run") == mixture[1]
 
 
+@SLURM
+def test_slurm_tokenises_as_one_worker_does_whatever_is_killed(cluster, tokens, tmp_path):
+    goldwash("run", *tokens[0], "--out", tmp_path / "run", "--on", "slurm", "--with", *WITH, cwd=tmp_path, timeout=400)
+    assert digests(tmp_path / "run") == tokens[1]
+    assert len([name for name in tokens[1] if "/olmo/part-" in name]) > 9
+    check_campaign(slurm_faults(cluster), tokens, tmp_path, 2, 5)
+
+
+@RAY
+def test_ray_tokenises_as_one_worker_does_whatever_is_killed(nodes, tokens, tmp_path):
+    words = ("run", *tokens[0], "--out", tmp_path / "run", "--on", "ray", "--ray-address", nodes.address)
+    goldwash(*words, "--with", "memory_gb=0.5", cwd=tmp_path, timeout=300)
+    assert digests(tmp_path / "run") == tokens[1]
+    check_campaign(ray_faults(nodes), tokens, tmp_path, 2, 6)
+
+
 # --- kills
 
 
@@ -181,6 +223,10 @@ def test_random_kills_here_cost_nothing(crawl, tmp_path):
 
 def test_random_kills_of_a_mixture_cost_nothing(mixture, tmp_path):
     check_campaign(local_engine(), mixture, tmp_path, 4, 7)
+
+
+def test_random_kills_while_tokens_are_made_cost_nothing(tokens, tmp_path):
+    check_campaign(local_engine(), tokens, tmp_path, 4, 8)
 
 
 @SLURM

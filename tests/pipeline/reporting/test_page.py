@@ -118,6 +118,15 @@ def test_a_page_that_would_be_too_large_has_fewer_charts(sample_run: Path, monke
     assert "near_copy" in made
 
 
+def test_tokens_are_told_as_counted_where_a_tokenizer_was_named(sample_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample_run, tmp_path / "run")
+    assert "<li>tokens <b>about" in page(facts_of(str(tmp_path / "run")))
+    file = tmp_path / "run" / "dataset" / "_report.json"
+    report = json.loads(file.read_text())
+    file.write_text(json.dumps({**report, "tokens": {"count": 12345, "tokenizer": "<b>mine", "sha256": ""}}))
+    assert "<li>tokens <b>12,345 of &lt;b&gt;mine</b>" in page(facts_of(str(tmp_path / "run")))
+
+
 def test_a_single_stage_has_a_page(sample_run: Path, tmp_path: Path) -> None:
     made = write_report(f"{sample_run}:heuristics", str(tmp_path / "one.html"))
     text = Reader(Path(made).read_text()).text

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from goldwash.pipeline.stages.pack import Pack, cuts, near
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.source import Input, Reading
+from goldwash.pipeline.tokenization.tokenizers import MODELS
 from tests.pipeline.conftest import here, rows, shard
 from tests.pipeline.stages.test_mix import Killed, digests, stopping
 
@@ -132,6 +134,29 @@ def test_row_groups_stream_and_are_read_alone(tmp_path):
     made = packed(find_shards([str(tmp_path / "in")]), tmp_path / "out", shard_bytes=3_000)
     assert [row["id"] for row in made] == [f"0-{n}" for n in range(1000)]
     assert len(list((tmp_path / "out").glob("part-*"))) > 3
+
+
+@pytest.mark.parametrize("order", ["crawl", "shuffled"])
+def test_with_a_tokenizer_each_document_has_its_number_of_tokens(tmp_path, order):
+    library = tokenizers.Tokenizer.from_file(str(MODELS / "goldwash.json"))
+    texts = ["", "gold in the river", "a<|endoftext|>b", "金 " * 40]
+    library.encode_special_tokens = True
+    shard(tmp_path / "in" / "0.parquet", texts)
+    shard(tmp_path / "in" / "1.parquet", ["more gold"], token_count=[99])
+    made = packed(find_shards([str(tmp_path / "in")]), tmp_path / "out", order=order, tokenizer="goldwash")
+    expected = {text: len(library.encode(text, add_special_tokens=False)) for text in [*texts, "more gold"]}
+    assert {row["text"]: row["token_count"] for row in made} == expected
+    assert [row["input_token_count"] for row in made if row["text"] == "more gold"] == [99]  # the user's own
+    assert pq.read_schema(tmp_path / "out" / "part-00000.parquet").field("token_count").type == "int64"
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["report"]["notes"]["tokens"] == sum(expected.values())
+
+
+def test_a_tokenizer_changes_no_other_column_and_none_means_no_column(tmp_path):
+    inputs = crawl(tmp_path / "in", 2)
+    plain = packed(inputs, tmp_path / "plain")
+    counted = packed(inputs, tmp_path / "counted", tokenizer="goldwash")
+    assert "token_count" not in plain[0]
+    assert [{k: v for k, v in row.items() if k != "token_count"} for row in counted] == plain
 
 
 def test_what_is_refused(tmp_path):
