@@ -1,7 +1,7 @@
 """A mean over seeds with its 95% interval by Student's t.
 
 Invariants: the interval says where the mean over further seeds of the same experiment is to be expected. It says nothing about
-other data, sizes or settings. One seed has no interval: its ends are nan, and nothing is told apart.
+other data, sizes or settings. One seed has no interval: its ends are nan, and no difference is reported.
 """
 
 import math

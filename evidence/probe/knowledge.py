@@ -81,7 +81,7 @@ def advice(
 ) -> str:
     """Sentences from the bits per parameter of each seed: clean, with junk, with junk and a tag, with junk of n distinct rows.
 
-    A difference is told only where its interval over seeds excludes zero.
+    A difference is reported only where its interval over seeds excludes zero.
     """
     if estimate(clean).mean < LEAST:
         return "The model learned almost nothing from clean data: give more --exposures, or fewer --people, and ask again."

@@ -123,7 +123,7 @@ def row(condition: Condition) -> dict[str, Any]:
 def caution(seeds: int) -> str:
     """The limits of a finding, for a number of seeds."""
     if seeds == 1:
-        return f"One seed: no interval, so no difference is told from chance; give --seeds 3. {MODEL}"
+        return f"One seed: no interval, so no difference can be told from chance; give --seeds 3. {MODEL}"
     return (
         f"[..] is the 95% interval of the mean over {seeds} seeds (Student's t); a difference counts where its interval, taken "
         f"within seeds, excludes zero. {MODEL}"

@@ -1,4 +1,4 @@
-"""The kinds of personal data, their replacements, and the words and registries by which they are told.
+"""The kinds of personal data, their replacements, and the words and registries by which they are recognised.
 
 Sources: `goldwash.filters.personal_data`.
 """

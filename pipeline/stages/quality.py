@@ -68,7 +68,7 @@ class Quality(Stage):
     """Score documents with a classifier, a signal or a column, and keep the top fraction of the run or a fixed threshold.
 
     ``model``: a model's path or URL, ``signal:NAME``, ``column:NAME``, or ``sample``, the built-in toy. ``column``: the name of
-    the column of scores; by itself ``quality_probability`` for models, else the signal's or column's name.
+    the column of scores; by default ``quality_probability`` for models, else the signal's or column's name.
     """
 
     name: ClassVar[str] = "quality"

@@ -8,7 +8,7 @@ Invariants:
 * ``cdx:FILE`` names the records of an index (`storage.indexes`).
 * Inputs are in the order of the names, and sorted within a glob or folder. Names of files and folders that begin with ``_`` or
   ``.`` are not data, and a folder of HTML files is one input, as is each folder below it.
-* Nothing is opened but lists, reports and the footers of large Parquet files. A file is named once: a second time is refused.
+* Nothing is opened but lists, reports and the footers of large Parquet files. A file that is named twice is refused.
 * An input's ``name`` is unique among the inputs of a run and the same wherever the files are.
 
 A list or crawl may be followed by ``,limit=N`` (its first N), ``,sample=N`` (N of them, drawn by ``,seed=N``, in the list's

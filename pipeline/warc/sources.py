@@ -52,7 +52,7 @@ class Source:
         return self.filled >= place
 
     def drop(self, place: int) -> None:
-        """Let go of the bytes before a place, but for the last one: it tells whether a line begins there."""
+        """Release the bytes before a position, except the last one: it shows whether a line begins there."""
         count = min(place - 1 - self.base, len(self.data))
         if count > 0:
             del self.data[:count]
