@@ -7,30 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goldwash.evidence.cli.answers import Answers, note, write
-from goldwash.evidence.cli.compare import (
-    Budget,
-    Json,
-    Kinds,
-    Order,
-    Overlap,
-    Points,
-    Proxy,
-    Rates,
-    Repeats,
-    RunTokens,
-    Seed,
-    Seeds,
-    Size,
-    Targets,
-    TokenizerFile,
-    Vocabulary,
-    check_page,
-    learners_of,
-    named,
-    settings_of,
-    show,
-    tokenizer_at,
-)
+from goldwash.evidence.cli.compare import check_page, show
+from goldwash.evidence.cli.comparing import Comparing, comparing
 from goldwash.pipeline.cli.options import (
     AllowEmpty,
     EngineFile,
@@ -65,10 +43,11 @@ Web = Annotated[
 
 
 @app.command()
+@comparing
 def ablate(
     recipe: Annotated[str, typer.Argument(help=f"A recipe's name ({', '.join(names())}) or the path of a .yaml file.")],
     input: Inputs,
-    targets: Targets,
+    how: Comparing,
     out_folder: Out,
     vary: Annotated[
         list[str],
@@ -89,20 +68,6 @@ def ablate(
     one_at_a_time: Annotated[
         bool, typer.Option("--one-at-a-time", help="Change one thing at a time instead of running every combination.")
     ] = False,
-    proxy: Proxy = ["ngram"],  # noqa: B006
-    size: Size = "0.5M",
-    rate: Rates = None,
-    order: Order = 5,
-    tokens: Budget = None,
-    seeds: Seeds = 5,
-    seed: Seed = 0,
-    points: Points = 6,
-    repeats: Repeats = 1.0,
-    run_tokens: RunTokens = None,
-    vocabulary: Vocabulary = 4096,
-    tokenizer: TokenizerFile = None,
-    kinds: Kinds = False,
-    overlap: Overlap = 0.5,
     workers: Workers = 0,
     skip: Annotated[list[str], typer.Option(help="Leave a stage out of every variant. Several may follow.")] = [],  # noqa: B006
     keep: Keep = [],  # noqa: B006
@@ -114,7 +79,6 @@ def ablate(
     allow_empty: AllowEmpty = False,
     other_code: OtherCode = False,
     page: Annotated[str | None, typer.Option("--page", help="Write a page with tables and curves to this .html file.")] = None,
-    json: Json = None,
 ) -> None:
     """Run variants of a recipe, sharing what they have in common, and compare what their datasets teach."""
     from goldwash.evidence.ablate import filters, runs
@@ -128,9 +92,8 @@ def ablate(
     from goldwash.pipeline.storage.locations import join
 
     check_page(page)
-    settings = settings_of(tokens, seeds, seed, points, repeats, run_tokens, vocabulary, overlap)
-    asked, made_tokenizer = [named(text, "target") for text in targets], tokenizer_at(tokenizer)
-    learners_of(proxy, size, rate, order, vocabulary)  # faults are said before the variants are run
+    settings, asked, made_tokenizer = how.settings(), how.asked(), how.own_tokenizer()
+    how.learners(how.vocabulary)  # faults are said before the variants are run
     for target in asked:
         documents.read_target(target)
     base = Base(recipe, set, skip, keep)
@@ -148,8 +111,8 @@ def ablate(
         made, left_out = filters.run_filters(base, _learned(good, web), given, place, screen)
     datasets = [documents.Named(one.variant.name, (one.folder,)) for one in made]
     data = experiment.gather(datasets, asked, settings, note, made_tokenizer)
-    found = experiment.compare(data, learners_of(proxy, size, rate, order, data.tokenizer.vocab), settings, note)
-    answers = Answers(quiet=json == "-")
+    found = experiment.compare(data, how.learners(data.tokenizer.vocab), settings, note)
+    answers = Answers(quiet=how.json == "-")
     answers.values.update(variants=[one.values() for one in made], left_out=left_out, **report.values(found))
     whole = table_of(made, found)
     answers.say(whole.title)
@@ -157,11 +120,11 @@ def ablate(
     for line in left_out:
         answers.say(line)
     answers.say()
-    show(answers, found, kinds)
+    show(answers, found, how.kinds)
     write_json(join(out_folder, "ablation.json"), _plain(answers.values))
     if page is not None:
-        write(page, report.page(found, "goldwash ablate", kinds, [whole]))
-    answers.finish(json)
+        write(page, report.page(found, "goldwash ablate", how.kinds, [whole]))
+    answers.finish(how.json)
 
 
 def _learned(good: "Sequence[str]", web: "Sequence[str]") -> "Learned":
