@@ -37,8 +37,8 @@ NAME = "filters"
 NO_FILTER, FASTTEXT, PERPLEXITY, TOPK = "no filter", "fastText", "perplexity", "top-k"
 EMBEDDING, SEMDEDUP, ASK, PAGERANK = "embedding", "SemDeDup", "AskLLM", "PageRank"
 
-GPT_TOKENS = 250_000
-"""Tokens that the transformer of top-k sees in training: about a CPU-minute."""
+GPT_SHAPE, GPT_TOKENS = (64, 4, 4), 250_000
+"""Width, layers and heads of the transformer of top-k, and the tokens that it sees in training: about a CPU-minute."""
 SCORED_TOKENS = 128
 """Tokens of a document that top-k looks at."""
 
@@ -120,7 +120,7 @@ def _topk(folder: Path, learned: Learned, given: Given, notify: Notify) -> str:
         if given.exclude is not None:
             notify(f"top-k: {sum(quoting):,} of {len(texts):,} good texts quote a benchmark and are not learned")
         texts = [text for text, out in zip(texts, quoting, strict=True) if not out]
-        train_transformer(texts, place, tokens=GPT_TOKENS, notify=notify)
+        train_transformer(texts, place, GPT_SHAPE, GPT_TOKENS, notify=notify)
     return f"topk:{place / 'model.gpt'}#tokens={SCORED_TOKENS}"
 
 

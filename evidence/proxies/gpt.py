@@ -8,7 +8,7 @@ Sources: Vaswani et al. 2017; rotary positions, Su et al. 2021, arXiv 2104.09864
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -144,15 +144,18 @@ def _rate(step: Any, steps: Any, settings: Settings) -> Any:
 
 
 @partial(jax.jit, static_argnames=("heads", "settings"), donate_argnums=0)
-def _step(state: Any, ids: Any, steps: Any, heads: int, settings: Settings) -> tuple[Any, Any]:
-    """One step of AdamW on int32[rows, length]; state is (params, first moments, second moments, step)."""
+def _step(state: Any, ids: Any, steps: Any, peak: Any, heads: int, settings: Settings) -> tuple[Any, Any]:
+    """One step of AdamW on int32[rows, length]; state is (params, first moments, second moments, step).
+
+    ``peak`` stands for ``settings.rate``, so that several rates are compiled once: seconds of CPU each.
+    """
     params, first, second, step = state
     loss, gradient = jax.value_and_grad(_mean_loss)(params, ids, heads)
     size = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(gradient)))
     gradient = jax.tree.map(lambda g: g * jnp.minimum(1, settings.clip / (size + 1e-9)), gradient)
     first = jax.tree.map(lambda m, g: settings.beta1 * m + (1 - settings.beta1) * g, first, gradient)
     second = jax.tree.map(lambda v, g: settings.beta2 * v + (1 - settings.beta2) * g * g, second, gradient)
-    rate, t = _rate(step, steps, settings), step + 1
+    rate, t = peak * _rate(step, steps, settings), step + 1
 
     def moved(p: Any, m: Any, v: Any) -> Any:
         push = (m / (1 - settings.beta1**t)) / (jnp.sqrt(v / (1 - settings.beta2**t)) + 1e-8)
@@ -170,12 +173,12 @@ def train(
     """
     params = init(shape, seed)
     state = (params, *(jax.tree.map(jnp.zeros_like, params) for _ in range(2)), jnp.float32(0))
-    losses = []
+    losses, others = [], replace(settings, rate=1.0)
     for step in range(steps):
         ids = next(batches, None)
         if ids is None:
             raise EvidenceError(f"the data ended after {step} of {steps} steps; give more data or fewer steps")
-        state, loss = _step(state, ids, jnp.float32(steps), shape.heads, settings)
+        state, loss = _step(state, ids, jnp.float32(steps), jnp.float32(settings.rate), shape.heads, others)
         losses.append(loss)
         if (step % LOOK == LOOK - 1 or step == steps - 1) and not np.isfinite(float(loss)):
             raise EvidenceError(f"training diverged within {step + 1} steps: lower the learning rate {settings.rate:g}")

@@ -2,8 +2,11 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from goldwash.__main__ import main
@@ -14,6 +17,7 @@ from goldwash.evidence.errors import EvidenceError
 from goldwash.pipeline.recipes.recipe import load
 from tests.classifiers.test_ask import by_text
 from tests.support.servers import serving
+from tests.support.sources import SOURCES, source, written
 
 GOOD = [Example(f"The river carries gold from the hills, past mill number {n}.", "a") for n in range(60)]
 WEB = [Example(f"Buy now, click here, number {n}!", "b") for n in range(60)]
@@ -46,6 +50,7 @@ def test_a_recipe_that_does_not_end_with_quality_by_a_fraction(words: tuple[tupl
 
 def test_models_are_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "GPT_TOKENS", 4000)
+    monkeypatch.setattr(filters, "GPT_SHAPE", (32, 1, 2))
     said = list[str]()
     first = models(Learned(GOOD, WEB), Given(), str(tmp_path), said.append)
     assert list(first) == ["fastText", "perplexity", "top-k", "embedding"]
@@ -58,26 +63,68 @@ def test_models_are_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         models(Learned(GOOD, []), Given(), str(tmp_path), silent)
 
 
-@pytest.mark.slow
-def test_the_command_on_the_sample_crawl(
-    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GOLDWASH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(filters, "GPT_TOKENS", 40_000)
-    folder = sample / "classifier"
-    words = [
-        "ablate", "filters", "--input", sample / "crawl", "--out", "out", "--workers", "1", "--targets", "sample",
-        "--good", folder / "positive.jsonl", "--web", folder / "negative.jsonl", "--set", "quality.fraction=0.4",
-        "--tokens", "2000", "--seeds", "2", "--points", "2", "--vocabulary", "300", "--json", "found.json",
-    ]  # fmt: skip
+def answers(words: Sequence[object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[Any, str]:
+    """What `goldwash ablate filters` answers with a server, as JSON and as printed."""
+    monkeypatch.setattr(filters, "GPT_TOKENS", 4000)
+    monkeypatch.setattr(filters, "GPT_SHAPE", (32, 1, 2))
     with serving(by_text) as server:
-        monkeypatch.setattr(sys, "argv", ["goldwash", *map(str, words), "--ask", f"{server.url}/v1"])
+        asked = ("--ask", f"{server.url}/v1#model=little&characters=500", "--json", "found.json", "--workers", "1")
+        given = ["goldwash", "ablate", "filters", "--out", "out", *words, *asked]
+        monkeypatch.setattr(sys, "argv", list(map(str, given)))
         with pytest.raises(SystemExit) as ended:
             main()
     assert not ended.value.code
-    printed = capsys.readouterr().out
-    found = json.loads((tmp_path / "found.json").read_text())
+    return json.loads(Path("found.json").read_text()), capsys.readouterr().out
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test's own, and an empty cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GOLDWASH_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+QUICK = ("--seeds", "2", "--points", "1", "--vocabulary", "300", "--overlap", "1")
+
+
+def test_all_filters_on_documents(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of the seven keeps the same number of documents; AskLLM and PageRank keep what the server and the ranks say."""
+    texts = [f"{text} gold" if n < 20 else text for n, text in enumerate(source(SOURCES[0], 60))]
+    rows = [{"text": text, "url": f"https://{'good' if n < 20 else 'bad'}.example/{n}"} for n, text in enumerate(texts)]
+    (here / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (here / "ranks.txt").write_text("#pr_pos\t#pr_val\t#host_rev\n1\t0.5\texample.good\n2\t0.1\texample.bad\n")
+    good, web = (written(here / f"{name}.jsonl", source(SOURCES[n], 40, 100)) for n, name in ((0, "good"), (1, "web")))
+    target = written(here / "held.jsonl", source(SOURCES[0], 9, 10_000))
+    found, printed = answers(
+        [
+            "--input", "in.jsonl", "--ranks", "ranks.txt", "--good", *good.places, "--web", *web.places, "--targets",
+            *target.places, "--skip", "heuristics", "minhash", "--set", "quality.fraction=0.3", *QUICK,
+        ], monkeypatch, capsys,
+    )  # fmt: skip
+    names = ["no filter", "fastText", "perplexity", "top-k", "embedding", "AskLLM", "PageRank", "SemDeDup"]
+    assert [variant["variant"] for variant in found["variants"]] == names
+    assert [variant["documents"] for variant in found["variants"]] == [60, *[18] * 7]
+    assert found["left_out"] == []
+    assert all(name in printed for name in names)
+    for variant in found["variants"][5:7]:
+        shards = sorted((here / "out" / variant["folder"]).glob("part-*.parquet"))
+        kept = [text for shard in shards for text in pq.read_table(shard)["text"].to_pylist()]
+        assert set(kept) < set(texts[:20])
+
+
+@pytest.mark.slow
+def test_the_command_on_the_sample_crawl(
+    sample: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From archives: pages are extracted, and PageRank takes their links."""
+    folder = sample / "classifier"
+    found, printed = answers(
+        [
+            "--input", sample / "crawl", "--targets", "sample", "--good", folder / "positive.jsonl", "--web",
+            folder / "negative.jsonl", "--set", "quality.fraction=0.4", "--tokens", "2000", *QUICK,
+        ], monkeypatch, capsys,
+    )  # fmt: skip
     names = [variant["variant"] for variant in found["variants"]]
     wanted = ["no filter", "fastText", "perplexity", "top-k", "embedding", "AskLLM"]
     assert names in ([*wanted, "PageRank", "SemDeDup"], [*wanted, "SemDeDup"])

@@ -90,14 +90,15 @@ def test_what_is_refused() -> None:
         Ngrams(300, 99)
 
 
-TINY = Size(32, 2, 2)
+TINY, SMALL = Size(32, 1, 2), Size(32, 2, 2)
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A size that trains in a second; JAX is there."""
+    """Sizes that train in seconds; JAX is there."""
     pytest.importorskip("jax", reason="JAX is not installed: pip install 'goldwash[proxy]'")
     monkeypatch.setitem(sizes.SIZES, "tiny", TINY)
+    monkeypatch.setitem(sizes.SIZES, "small", SMALL)
 
 
 def silent(line: str) -> None:
@@ -128,46 +129,78 @@ def test_a_transformers_losses_are_those_of_its_parameters_and_parameters_are_co
     logits = kept.logits(rows[:, :-1]).astype(np.float64)
     losses = np.log2(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, rows[:, 1:, None], -1)[..., 0] / np.log(2)
     assert model.bits == pytest.approx([*losses[0], losses[1, 0], losses[2, 0]], rel=1e-4)
-    assert gpt.parameters(gpt.init(gpt.Shape(tokenizer.vocab + 2, 32, 2, 2), 0)) == TINY.parameters(tokenizer.vocab + 2)
+    assert gpt.parameters(gpt.init(gpt.Shape(tokenizer.vocab + 2, 32, 1, 2), 0)) == TINY.parameters(tokenizer.vocab + 2)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_transformer_repeats_its_data_as_often_as_the_large_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With R passes it sees the tokens of the first B / R alone, R times each, in as many steps as without repeats."""
+    from goldwash.evidence.proxies import gpt
+
+    seen = list[np.ndarray]()
+    trained = gpt.train
+
+    def train(shape, batches, steps, settings, seed):  # type: ignore[no-untyped-def]
+        seen.append(np.concatenate([next(batches) for _ in range(steps)]))
+        return trained(shape, iter(seen[-1][None, :2]), 1, settings, seed)
+
+    monkeypatch.setattr(gpt, "train", train)
+    sample, target = flat([list(range(64 * k, 64 * k + 63)) for k in range(16)]), flat([[1, 2]])
+    for repeats in (1.0, 4.0):
+        list(Transformer(1100, "tiny", 1e-3, 16, 4).trained(sample, [960], repeats, target, 0))
+        ids, counts = np.unique(seen[-1][:, 1:], return_counts=True)
+        distinct = passes(960, repeats)[0]
+        assert len(seen[-1]) * 16 == 960
+        assert set(ids.tolist()) - {1101} <= set((sample.ids[:distinct] + 1).tolist())
+        assert counts.mean() == pytest.approx(repeats, rel=0.15)
 
 
 @pytest.mark.usefixtures("tiny")
 def test_transformers_see_junk_and_every_rate_is_told(tmp_path: Path) -> None:
     base = [text for topic in SOURCES[:3] for text in source(topic, 40)]
     held_out = [text for topic in SOURCES[:3] for text in source(topic, 3, 10_000)]
-    named = [written(tmp_path / f"{name}.jsonl", texts) for name, texts in (("plain", base), ("junk", with_junk(base, 90)))]
-    settings = Settings(seeds=3, points=1, vocabulary=300, overlap=1.0, tokens=20_000)
+    named = [
+        written(tmp_path / f"{name}.jsonl", texts)
+        for name, texts in (("plain", base), ("half", with_junk(base, 45)), ("junk", with_junk(base, 90)))
+    ]
+    settings = Settings(seeds=2, points=1, vocabulary=300, overlap=1.0, tokens=20_000)
     data = gather(named, [written(tmp_path / "held.jsonl", held_out)], settings, silent)
-    rates = [Transformer(data.tokenizer.vocab, "tiny", rate, 32, 8) for rate in (1e-2, 3e-3)]
-    found = compare(data, rates, settings, silent)
-    assert found.mean_difference(found.measured[0], 0, 1).verdict == 1
+    learners = [
+        Ngrams(data.tokenizer.vocab),
+        *(Transformer(data.tokenizer.vocab, "tiny", rate, 32, 8) for rate in (1e-2, 3e-3)),
+    ]
+    found = compare(data, learners, settings, silent)
+    for result in found.measured[:2]:
+        assert [found.mean_level(result, n) for n in range(3)] == sorted(found.mean_level(result, n) for n in range(3))
+    assert found.mean_difference(found.measured[1], 0, 2).verdict == 1
     words = report.sentences(found)
     assert sum(line.startswith("ranks by gpt tiny, rate ") for line in words) == 2
     assert any("2512.24503" in line for line in words)
     with pytest.raises(EvidenceError, match="tokens per step, and the smallest budget is 100"):
-        compare(data, rates, Settings(**{**vars(settings), "tokens": 100}), silent)
+        compare(data, learners, Settings(**{**vars(settings), "tokens": 100}), silent)
 
 
 def real_sources(real: Path) -> dict[str, list[str]]:
-    """Nine sources of real texts: questions, conversations, C4, English that cleaning keeps and drops, four other languages."""
+    """Nine sources of real texts of 0.6 to 2.8 MB: questions, three kinds of conversations, C4, pages of three languages."""
     pages = pq.read_table(real / "reference" / "heuristics.parquet", columns=["text", "language", "dropped_by"]).to_pylist()
     questions = pq.read_table(real / "quality" / "questions-answers.parquet").to_pylist()
     conversations = pq.read_table(real / "quality" / "instructions-sharegpt.parquet").to_pylist()
-    out = {
-        "questions": [f"{row['question']}\n{row['answer']}" for row in questions],
-        "conversations": [" ".join(turn["value"] for turn in row["conversations"]) for row in conversations],
+    out = {"questions": [f"{row['question']}\n{row['answer']}" for row in questions]}
+    for kind in ("Codegen", "Roleplay", "alpaca_en_demo.json"):
+        out[kind] = [" ".join(t["value"] for t in row["conversations"]) for row in conversations if row["source"] == kind]
+    out |= {
         "c4": pq.read_table(real / "quality" / "web-negatives.parquet")["text"].to_pylist(),
         "kept": [row["text"] for row in pages if row["language"] == "en" and row["dropped_by"] is None],
         "dropped": [row["text"] for row in pages if row["language"] == "en" and row["dropped_by"] is not None],
     }
-    out |= {code: [row["text"] for row in pages if row["language"] == code] for code in ("de", "zh", "pl", "ru")}
+    out |= {code: [row["text"] for row in pages if row["language"] == code] for code in ("de", "zh")}
     return {name: [text[:3000] for text in texts if text] for name, texts in out.items()}
 
 
-def blend(real_texts: dict[str, list[str]], weights: Sequence[float], size: int = 600_000) -> list[str]:
-    """A mixture of about ``size`` bytes; the first 20 texts of each source are left for the target."""
+def blend(texts_of: dict[str, list[str]], weights: Sequence[float], size: int) -> list[str]:
+    """A mixture of about ``size`` bytes; the first 20 texts of each source are left for the targets."""
     out = []
-    for texts, weight in zip(real_texts.values(), weights, strict=True):
+    for texts, weight in zip(texts_of.values(), weights, strict=True):
         left, at = size * weight, 0
         while left > 0:
             out.append(texts[20 + at % (len(texts) - 20)])
@@ -182,18 +215,28 @@ def blend(real_texts: dict[str, list[str]], weights: Sequence[float], size: int 
 def test_twelve_mixtures_of_nine_sources_are_ranked_alike(
     real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """5-grams and a transformer of 0.06 M parameters, on 135 thousand tokens: 0.85 (2026-11-29)."""
+    """5-grams and a transformer of 0.06 M parameters, on 520 thousand tokens (2026-11-29): 100 CPU-seconds.
+
+    For each source as a target, 0.89 to 0.99, median 0.97; for the mean of the nine, 0.85. The transformer needs the tokens: on
+    70, 140 and 280 thousand the medians are 0.47, 0.55 and 0.93, the means 0.36, 0.52 and 0.55.
+    """
     texts = real_sources(real)
-    weights = np.random.default_rng(1).dirichlet(np.full(9, 0.5), 12)
-    named = [written(tmp_path / f"mix{n:02d}.jsonl", blend(texts, row)) for n, row in enumerate(weights)]
-    target = written(tmp_path / "held.jsonl", [text for of_source in texts.values() for text in of_source[:8]])
-    settings = Settings(seeds=1, points=1, vocabulary=1024, overlap=1.0)
-    data = gather(named, [target], settings, silent)
-    learners = [Ngrams(data.tokenizer.vocab), Transformer(data.tokenizer.vocab, "tiny", 1e-2, 32, 16)]
+    weights = np.random.default_rng(1).dirichlet(np.ones(9), 12)
+    named = [written(tmp_path / f"mix{n:02d}.jsonl", blend(texts, row, 1_600_000)) for n, row in enumerate(weights)]
+    targets = [written(tmp_path / f"{name}.jsonl", of_source[:8]) for name, of_source in texts.items()]
+    settings = Settings(seeds=1, points=1, vocabulary=1024, overlap=1.0, tokens=520_000)
+    data = gather(named, targets, settings, silent)
+    learners = [Ngrams(data.tokenizer.vocab), Transformer(data.tokenizer.vocab, "small", 1e-2, 64, 8)]
     found = compare(data, learners, settings, silent)
-    levels = [np.array([found.mean_level(result, n) for n in range(len(found.names))]) for result in found.measured]
-    correlation = rank_correlation(*levels)
-    assert correlation is not None
+    levels = [
+        np.array([[found.level(result, target.name, n).mean for n in range(12)] for target in data.targets])
+        for result in found.measured
+    ]
+    by_target = [rank_correlation(*pair) or 0.0 for pair in zip(*levels, strict=True)]
+    of_mean = rank_correlation(*(level.mean(axis=0) for level in levels)) or 0.0
     with capsys.disabled():
-        print(f"\nSpearman of {learners[0].name} and {learners[1].name}: {correlation:.2f}")  # noqa: T201
-    assert correlation > 0.75
+        shown = ", ".join(f"{target.name} {value:.2f}" for target, value in zip(data.targets, by_target, strict=True))
+        print(f"\nSpearman of {learners[0].name} and {learners[1].name}: {shown}; mean of targets {of_mean:.2f}")  # noqa: T201
+    assert np.median(by_target) > 0.93
+    assert min(by_target) > 0.75
+    assert of_mean > 0.7

@@ -5,6 +5,10 @@ import json
 import numpy as np
 import pytest
 
+pytest.importorskip("jax", reason="JAX is not installed: pip install 'goldwash[proxy]'")
+
+import jax
+
 from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.topk import topk
 from goldwash.classifiers.transformer import transformer
@@ -19,7 +23,7 @@ GOOD = [f"The river carries gold down from the hills, and stone {n} stays where 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gpt")
-    return train_transformer(GOOD, folder, (32, 2, 2), 60_000), folder
+    return train_transformer(GOOD, folder, (32, 2, 2), 30_000), folder
 
 
 def test_numpy_and_jax_give_the_same_logits(made):
@@ -32,7 +36,7 @@ def test_numpy_and_jax_give_the_same_logits(made):
             for n in range(2)
         ],
     }  # fmt: skip
-    wanted = np.asarray(gpt.logits(params, ids, model.heads))
+    wanted = np.asarray(jax.jit(gpt.logits, static_argnums=2)(params, ids, model.heads))
     np.testing.assert_allclose(model.logits(ids), wanted, atol=1e-3, rtol=1e-4)
     shares = np.exp(wanted - wanted.max(axis=-1, keepdims=True))
     found = np.exp(model.logits(ids) - wanted.max(axis=-1, keepdims=True))
@@ -59,7 +63,7 @@ def test_the_file_is_read_again_and_scores(made, tmp_path):
 
 
 def test_equal_trainings_give_equal_files(made, tmp_path):
-    train_transformer([*GOOD[::-1], GOOD[0]], tmp_path, (32, 2, 2), 60_000)
+    train_transformer([*GOOD[::-1], GOOD[0]], tmp_path, (32, 2, 2), 30_000)
     assert (tmp_path / "model.gpt").read_bytes() == (made[1] / "model.gpt").read_bytes()
 
 
