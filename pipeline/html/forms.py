@@ -328,7 +328,7 @@ def put_fence(out: Bytes, n: int, text: Bytes, at: int, end: int) -> int:
 
 @inline
 def put_language(html: Bytes, elements: Any, pre: int, out: Bytes, n: int) -> int:
-    """Write the language of a ``<pre>``, named on the element, on a ``<code>`` at its beginning, or on two elements around it."""
+    """Write the language of a ``<pre>``, named on the element, on a ``<code>`` at its start, or on two elements around it."""
     begun = n
     source = elements[pre, SOURCE]
     n = language_at(html, source, out, n)
