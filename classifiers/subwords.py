@@ -1,19 +1,21 @@
-"""Models with character n-grams, scored by kernels: fastText's lid.176 and its like.
+"""Models with character n-grams, scored by kernels: fastText's lid.176, GlotLID and their like.
 
 Invariants: the likeliest label and its probability are fastText's own, to 1e-5 (``tests/classifiers`` checks it). The features
 of a word are its own row, if the model knows it, and the rows of its character n-grams; the vector of a text is the mean of all
 features. Web text repeats its words, so word vectors are cached in a direct-mapped table; caching never changes a result.
+The rows of a model that is not quantised are mapped from its file, so that workers share one copy (GlotLID has 1.7 GB of them).
 fastText's own code for this is in ``dictionary.cc`` and ``loss.cc`` (0.9.2).
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from goldwash.classifiers.fasttext import PREFIX, Native, Probabilities, is_label, library, native, word_table
-from goldwash.classifiers.model_file import HIERARCHICAL, SUPERVISED, Floats, Reader
+from goldwash.classifiers.model_file import HIERARCHICAL, SOFTMAX, SUPERVISED, Floats, Reader
 from goldwash.filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
 from goldwash.filters.cut import Bytes, Rows, room_for
 from goldwash.filters.jit import inline, kernel
@@ -28,7 +30,7 @@ USUAL_BUCKETS = 2_000_000
 
 @dataclass(frozen=True, eq=False)
 class Subwords:
-    """A supervised model with hierarchical softmax, character n-grams and no word n-grams.
+    """A supervised model with character n-grams and no word n-grams, and with hierarchical or plain softmax.
 
     ``keys: uint64[slots]``, ``ids: int32[slots]``: the rows of known words. ``places: uint64[*]``: per 32 n-gram buckets, a bit
     for each bucket that has a row (pruning removes most), and above the bits the row of the first one. An n-gram's row follows
@@ -44,7 +46,9 @@ class Subwords:
     buckets: int
     rows: Floats
     output: Floats
-    children: Rows
+    """Of plain softmax, one row per label."""
+    children: Rows | None
+    """None for plain softmax."""
     minn: int
     maxn: int
     memory: tuple[Any, Any] = field(repr=False)
@@ -57,14 +61,17 @@ class Subwords:
         flat = Texts(*without_newlines(texts.utf8, texts.starts, texts.ends)) if newline == "" else texts
         features = (self.keys, self.ids, self.places, self.buckets, self.rows, self.minn, self.maxn)
         vectors = text_vectors(flat.utf8, flat.starts, flat.ends, *features, *self.memory)
-        best, scores = huffman_best(vectors, self.output, self.children)
+        if self.children is None:
+            best, scores = softmax_best(vectors, self.output)
+        else:
+            best, scores = huffman_best(vectors, self.output, self.children)
         return np.asarray(best), np.asarray(scores)
 
 
 def can_read(head: Reader) -> bool:
-    """Whether a model is of this kind: supervised, hierarchical softmax, character n-grams of up to 8, no word n-grams."""
+    """Whether a model is of this kind: supervised, a softmax, character n-grams of up to 8, no word n-grams."""
     a = head.arguments
-    kind = a["model"] == SUPERVISED and a["loss"] == HIERARCHICAL
+    kind = a["model"] == SUPERVISED and a["loss"] in (HIERARCHICAL, SOFTMAX)
     return bool(kind and a["word_ngrams"] <= 1 and 0 < a["minn"] <= a["maxn"] <= 8 and head.labels > 1)
 
 
@@ -80,24 +87,42 @@ class SubwordModel(Native):
         return np.array([*self.labels, ""])[best], probabilities
 
 
+@dataclass(frozen=True)
+class Later:
+    """A model that fastText loads when it is first asked: the labels need no second copy of the rows."""
+
+    path: str
+
+    @cached_property
+    def f(self) -> Any:
+        """fastText's own object."""
+        return native(self.path).native.f
+
+    def get_dimension(self) -> int:
+        """See fastText."""
+        return int(self.f.getArgs().dim)
+
+
 def subword_model(path: str) -> SubwordModel | None:
     """The model in a file; None for other kinds of models, and for a quantised output, which the kernels do not read."""
     with Reader(path) as head:
         if not can_read(head):
             return None
-        held = native(path)
-        kernels = read(head, held.native)
-    return None if kernels is None else SubwordModel(held.labels, held.native, path, kernels)
+        with Reader(path) as whole:
+            whole.check()
+        held = Later(path)
+        kernels = read(head, held)
+    return None if kernels is None else SubwordModel(kernels.labels, held, path, kernels)
 
 
 def read(head: Reader, native: Any) -> Subwords | None:
-    """The kernels' tables of a model whose head has been read, with rows from fastText, which unpacks quantised ones.
+    """The kernels' tables of a model whose head has been read. Quantised rows come from fastText, which unpacks them.
 
     None if the output is quantised.
     """
     entries = head.entries()
     pruned = head.pruned_buckets()
-    head.input()
+    quantised, begins = head.input()
     output = head.output()
     if output is None:
         return None
@@ -107,7 +132,10 @@ def read(head: Reader, native: Any) -> Subwords | None:
     buckets = head.arguments["bucket"]
     bucket_rows = _bucket_rows(head.pruned, pruned, buckets)
     held = np.flatnonzero(bucket_rows >= 0)
-    rows = _input_rows(native, np.concatenate([np.arange(len(words)), len(words) + bucket_rows[held]]))
+    if quantised or head.pruned >= 0:
+        rows = _input_rows(native, np.concatenate([np.arange(len(words)), len(words) + bucket_rows[held]]))
+    else:
+        rows = _mapped_rows(head, begins)
     padded = np.zeros(-(-buckets // 32) * 32, np.uint8)
     padded[held] = 1
     present = np.packbits(padded, bitorder="little").view(np.uint32).astype(np.uint64)
@@ -115,8 +143,8 @@ def read(head: Reader, native: Any) -> Subwords | None:
     places = present | ((np.concatenate([[0], before[:-1]]) + len(words)).astype(np.uint64) << np.uint64(32))
     labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
     memory = (np.zeros(KEPT_WORDS, np.uint64), in_lines(np.zeros((KEPT_WORDS, rows.shape[1]), np.float32)))
-    tree = huffman_tree(np.array(counts, np.int64))
-    for array in (keys, ids, places, rows, output, tree):
+    tree = huffman_tree(np.array(counts, np.int64)) if head.arguments["loss"] == HIERARCHICAL else None
+    for array in (keys, ids, places, rows, output, *(() if tree is None else (tree,))):
         array.flags.writeable = False
     sizes = (head.arguments["minn"], head.arguments["maxn"])
     return Subwords(labels, keys, ids, places, buckets, rows, output, tree, *sizes, memory)
@@ -139,6 +167,16 @@ def _input_rows(native: Any, wanted: Rows) -> Floats:
         native.f.getInputVector(vector, int(row))
         rows[n] = np.frombuffer(vector, np.float32)
     return in_lines(rows)
+
+
+def _mapped_rows(head: Reader, begins: int) -> Floats:
+    """The input matrix, mapped from the file, and the row of zeros that the kernels need after it.
+
+    That row is written over the beginning of the output matrix, in a private copy of its page; the file stays as it is.
+    """
+    rows = np.memmap(head.path, "<f4", "c", begins, (head.rows + 1, head.arguments["dim"]))
+    rows[-1] = 0
+    return np.asarray(rows)
 
 
 def in_lines(rows: Floats) -> Floats:
@@ -421,4 +459,42 @@ def huffman_best(vectors: Floats, output: Floats, children: Rows) -> Any:
             stack[top + 1], stack_scores[top + 1] = children[node, second], max(left_score, right_score)
             top += 2
         scores[row] = np.exp(highest)
+    return best, scores
+
+
+LANES = 16
+"""Partial sums of a dot product: they are one or two vectors, and their order does not depend on the processor."""
+
+
+@kernel
+def softmax_best(vectors: Floats, output: Floats) -> Any:
+    """The label of the highest probability, and that probability: ``int64[N]``, ``float64[N]``; -1 and 0 for a vector of nan.
+
+    fastText adds 1e-5 to each probability.
+    """
+    labels, dim = output.shape
+    best, scores = np.full(len(vectors), -1, np.int64), np.zeros(len(vectors), np.float64)
+    logits, sums = np.empty(labels, np.float32), np.empty(LANES, np.float32)
+    whole = dim - dim % LANES
+    for row in range(len(vectors)):
+        if np.isnan(vectors[row, 0]):
+            continue
+        highest = np.float32(-np.inf)
+        for label in range(labels):
+            sums[:] = 0
+            for d in range(np.uint64(0), np.uint64(whole), np.uint64(LANES)):
+                for k in range(np.uint64(LANES)):
+                    sums[k] += vectors[row, d + k] * output[label, d + k]
+            f = np.float32(0)
+            for k in range(LANES):
+                f += sums[k]
+            for d in range(whole, dim):
+                f += vectors[row, d] * output[label, d]
+            logits[label] = f
+            if f > highest:
+                highest, best[row] = f, label
+        total = 0.0
+        for label in range(labels):
+            total += np.exp(np.float64(logits[label] - highest))
+        scores[row] = 1.0 / total + 1e-5
     return best, scores

@@ -23,8 +23,13 @@ _AGENT_LINE = re.compile(r"^[ \t]*user[ -]?agents?[ \t]*:?[ \t]*(.*?)[ \t]*(?:#.
 _EVERYONE = re.compile(r"^([ \t]*user[ -]?agent[ \t]*:?)[ \t]*\*[ \t]*(?:#.*)?$", re.IGNORECASE | re.MULTILINE)
 _HTML = re.compile(r"\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|script|meta|div|\?xml|!--)", re.IGNORECASE | re.DOTALL)
 _SIGNAL_LINE = re.compile(r"^[ \t]*content-signal[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
-_OTHER_LINES = re.compile(r"^[ \t]*(?:sitemap|site-map|sitemaps|host|crawl-delay)[ \t]*:.*$|#.*$", re.IGNORECASE | re.MULTILINE)
-_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+# Lines that no agent's rules depend on. `Crawl-delay` is not one of them: it ends the group of agents before it.
+_OTHER_LINES = re.compile(r"^[ \t]*(?:sitemap|site-map|sitemaps|host)[ \t]*:.*$|#.*$", re.IGNORECASE | re.MULTILINE)
+_RULE_LINE = re.compile(r"^[ \t]*(?:dis)?allow[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_MARKS = {
+    b"\xef\xbb\xbf": "utf-8", b"\xff\xfe\0\0": "utf-32-le", b"\0\0\xfe\xff": "utf-32-be", b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+}  # fmt: skip
 NOBODY = "no-such-robot-as-this"
 
 
@@ -47,18 +52,24 @@ class SiteRules:
 def site_rules(body: bytes, charset: str = "") -> SiteRules:
     """What is kept of a robots.txt; ``charset``: that of its HTTP header, for a body that is not UTF-8."""
     cut = len(body) > MOST_BYTES
-    text = _text(body[:MOST_BYTES].rpartition(b"\n")[0] if cut else body, charset)
+    text = _text(_whole_lines(body[:MOST_BYTES]) if cut else body, charset)
     if text is None:
         return SiteRules(problem="binary", cut=cut)
     text = "\n".join(text.splitlines())
     names = [name for name in _AGENT_LINE.findall(text) if name]
-    if not names:
-        return SiteRules(problem="html" if _HTML.match(text) else "no_rules", cut=cut)
+    page = _HTML.match(text) is not None and not _RULE_LINE.search(text)
+    if not names or page:
+        return SiteRules(problem="html" if page else "no_rules", cut=cut)
     named = tuple(agent for agent in AGENTS if any(_names(name, agent) for name in names))
     pairs = signals_of(", ".join(_SIGNAL_LINE.findall(text)))
     signal = ", ".join(f"{key}={said}" for key, said in sorted(pairs.items()))
     lines = (line.strip() for line in _OTHER_LINES.sub("", text).splitlines())
     return SiteRules("\n".join(line for line in lines if line), named, signal, "", cut)
+
+
+def _whole_lines(body: bytes) -> bytes:
+    """The lines that end in these bytes; lines may end with a return alone."""
+    return body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
 
 
 def _text(body: bytes, charset: str) -> str | None:
@@ -67,11 +78,14 @@ def _text(body: bytes, charset: str) -> str | None:
         if body.startswith(mark):
             return body[len(mark) :].decode(encoding, "replace")
     if b"\0" in body[:1024]:
-        return body.decode("utf-16-le", "replace") if body[1:64:2].count(0) > body[:64:2].count(0) else None
+        even, odd = body[:64:2].count(0), body[1:64:2].count(0)
+        if even and odd:
+            return None
+        return body.decode("utf-16-le" if odd else "utf-16-be", "replace")
     for encoding in ("utf-8", charset or "windows-1252"):
         try:
             return body.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
+        except (ValueError, LookupError):  # an unknown charset, one that is no charset, or bytes that are not in it
             continue
     return body.decode("latin-1")
 

@@ -1,16 +1,18 @@
 """robots: the robots.txt files of a crawl, as a table of hosts.
 
 Invariants: the inputs are archives of robots.txt responses (Common Crawl's ``robotstxt`` subset). A response is kept as a row,
-or dropped with a reason; `optouts.table` reads the rows.
+or dropped with a reason; `optouts.table` reads the rows. A redirect to another host's robots.txt is a row with its target,
+and a server's error (5xx) is a row without rules, which disallows everything (RFC 9309, section 2.3.1). Both are counted in
+the notes ``redirects`` and ``server_errors``.
 
 =================  ===============================================================================
 dropped by         when
 =================  ===============================================================================
 ``damage``         a part of the archive that cannot be read
 ``not_robots``     the URL's path is not ``/robots.txt``, or it has no host
-``redirect``       status 3xx: the target's own record counts
+``redirect``       status 3xx to the same host, to no robots.txt, or to nowhere: the target's own record counts
 ``no_file``        status 4xx: everything is allowed (RFC 9309, section 2.3.1.3)
-``server_error``   another status
+``server_error``   a status that is none (below 100, 100 to 199, 600 and above)
 ``html``           the body is an HTML page
 ``binary``         the body is no text
 ``too_large``      the body unpacks to more than 64 MB
@@ -24,7 +26,7 @@ from dataclasses import dataclass
 from email.message import Message
 from importlib.metadata import version
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pyarrow as pa
 
@@ -107,7 +109,14 @@ def read_robots(task: Task) -> None:
 def _take(stage: Robots, record: Record, kept: list[dict[str, Any]], dropped: list[dict[str, Any]], output: TaskOutput) -> None:
     size = len(record.block)
     reason, value, rules = _read(record)
-    if not reason and stage.named_only and not rules.named and not rules.content_signal:
+    status, target = 200, ""
+    if reason == "redirect" and (target := _target(record)):
+        reason, status = "", int(value or 0)
+        output.report += Report(notes={"redirects": 1})
+    elif reason == "server_error" and value is not None and 500 <= value < 600:
+        reason, status = "", int(value)
+        output.report += Report(notes={"server_errors": 1})
+    if not reason and status == 200 and stage.named_only and not rules.named and not rules.content_signal:
         reason = "unnamed"
     if rules.cut:
         output.report += Report(notes={"cut": 1})
@@ -116,7 +125,8 @@ def _take(stage: Robots, record: Record, kept: list[dict[str, Any]], dropped: li
         output.report += Report(Count(1, size), Count(), {reason: Count(1, size)})
         return
     row = {"host": (url_host(record.url) or "").strip("."), "date": record.date, "named": ", ".join(rules.named)}
-    kept.append({**row, "content_signal": rules.content_signal, "rules": rules.rules, "url": record.url})
+    row |= {"content_signal": rules.content_signal, "rules": rules.rules, "url": record.url}
+    kept.append({**row, "status": status, "target": target})
     output.report += Report(Count(1, size), Count(1, size))
 
 
@@ -140,6 +150,17 @@ def _read(record: Record) -> tuple[str, float | None, SiteRules]:
     header["content-type"] = answer.headers.get("content-type", "")
     rules = site_rules(bytes(answer.body), str(header.get_param("charset") or ""))
     return rules.problem, None, rules
+
+
+def _target(record: Record) -> str:
+    """The host to whose robots.txt a response redirects; "" for the same host, another path, and no address."""
+    try:
+        location = response(record.block, MOST_BODY).headers.get("location", "").split("\n")[0].strip()
+        address = urljoin(record.url, location)
+        host = (url_host(address) or "").strip(".") if urlsplit(address).path == "/robots.txt" else ""
+    except (ValueError, TooLarge):
+        return ""
+    return "" if host == (url_host(record.url) or "").strip(".") else host
 
 
 def _dropped(id_: str, url: str, reason: str, value: float | None, detail: str | None) -> dict[str, Any]:

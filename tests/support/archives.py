@@ -8,11 +8,18 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 
-def record(url: str, html: bytes, kind: str = "response", status: str = "200 OK", content_type: str = "text/html") -> bytes:
-    """One record, not compressed."""
+def record(
+    url: str, html: bytes, kind: str = "response", status: str = "200 OK", content_type: str = "text/html",
+    headers: Sequence[tuple[str, str]] = (),
+) -> bytes:  # fmt: skip
+    """One record, not compressed. ``headers``: further ones of HTTP."""
     file = io.BytesIO()
     writer = WARCWriter(file, gzip=False, warc_version="1.0")
-    http = StatusAndHeaders(status, [("Content-Type", content_type)], protocol="HTTP/1.1") if kind == "response" else None
+    http = (
+        StatusAndHeaders(status, [("Content-Type", content_type), *headers], protocol="HTTP/1.1")
+        if kind == "response"
+        else None
+    )
     writer.write_record(writer.create_warc_record(url, kind, payload=io.BytesIO(html), length=len(html), http_headers=http))
     return file.getvalue()
 
