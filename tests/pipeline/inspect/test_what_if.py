@@ -154,3 +154,19 @@ def test_labels_of_a_users_own_column(tmp_path: Path) -> None:
     for wrong, message in ("lang.sure=0.5", "among=LABELS before it"), ("lang.among=en,,fr", "separated by commas"):
         with pytest.raises(RecipeError, match=message):
             what_if([str(tmp_path / "a.parquet")], [wrong])
+
+
+def test_a_rule_for_one_language_fails_no_document_of_another(shard: str, tmp_path: Path) -> None:
+    steps: list[dict[str, object]] = [
+        {"label": "language"},
+        {"keep": "word_count", "min": 30, "for": ["deu_Latn"]},
+        {"keep": "word_count", "max": 50, "for": ["en"]},
+    ]
+    cleaned(shard, tmp_path / "annotated", steps, annotate=True)
+    report = cleaned(shard, tmp_path / "cleaned", steps)
+    answer = what_if([str(tmp_path / "annotated")], [])
+    assert answer.kept == report.kept.documents
+    assert {rule.name: rule.dropped for rule in answer.rules} == {
+        "word_count.deu_Latn": report.dropped["word_count.deu_Latn"].documents,
+        "word_count.en": report.dropped["word_count.en"].documents,
+    }
