@@ -14,9 +14,10 @@ from goldwash.filters.jit import inline
 
 Bytes = npt.NDArray[np.uint8]
 
-NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, SEPARATORS, DIGITS = 256, 257, 258, 259, 260, 261
+NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, SEPARATORS, DIGITS, CAPITALS, ASCII_ALPHANUMERICS = range(256, 264)
 """Kinds of bytes, besides single byte values from 0 to 255: newlines; fastText's separators; ASCII white space
-(``str.isspace``); first bytes of characters beyond ASCII; ASCII separators of fastText or ``str.splitlines``; ASCII digits."""
+(``str.isspace``); first bytes of characters beyond ASCII; ASCII separators of fastText or ``str.splitlines``; ASCII digits;
+ASCII capital letters; ASCII letters and digits."""
 
 
 @inline
@@ -90,6 +91,12 @@ def _kind(w: Any, kind: int) -> Any:
         found = w & (w << np.uint64(1))
     elif kind == DIGITS:  # 48 to 57
         found = ((low + np.uint64(0x5050505050505050)) ^ (low + np.uint64(0x4646464646464646))) & ~w
+    elif kind == ASCII_ALPHANUMERICS:  # 48 to 57, 65 to 90, and 97 to 122, which bit 5 maps to
+        found = (low + np.uint64(0x5050505050505050)) ^ (low + np.uint64(0x4646464646464646))
+        small = low | np.uint64(0x2020202020202020)
+        found = (found | ((small + np.uint64(0x1F1F1F1F1F1F1F1F)) ^ (small + np.uint64(0x0505050505050505)))) & ~w
+    elif kind == CAPITALS:  # 65 to 90
+        found = ((low + np.uint64(0x3F3F3F3F3F3F3F3F)) ^ (low + np.uint64(0x2525252525252525))) & ~w
     else:
         found = ~_different(w, np.uint64(kind) * np.uint64(0x0101010101010101))
     found = (found >> np.uint64(7)) & np.uint64(0x0101010101010101)

@@ -21,7 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from goldwash.filters import characters as c
-from goldwash.filters.bits import ASCII_SPACES, FASTTEXT_SPACES, LEADS, NEWLINES, block, lowest
+from goldwash.filters.bits import (
+    ASCII_ALPHANUMERICS,
+    ASCII_SPACES,
+    FASTTEXT_SPACES,
+    LEADS,
+    NEWLINES,
+    bit_count,
+    block,
+    lowest,
+)
 from goldwash.filters.jit import inline, kernel
 
 Bytes = npt.NDArray[np.uint8]
@@ -156,6 +165,33 @@ def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, new
     return out_starts[:n], out_ends[:n], parents
 
 
+@inline
+def white_space(utf8: Bytes, i: Any, last: Any, spill: Any, classes: Bytes) -> Any:
+    """White space among the 64 bytes from ``i``, before ``last``: its bytes, those in the next 64, its number of characters.
+
+    ``spill``: the second result for the 64 bytes before. What is beyond ``last`` is white space.
+    """
+    spaces = block(utf8, i, last, ASCII_SPACES)
+    count = bit_count(spaces)
+    spaces |= spill
+    spill = np.uint64(0)
+    leads = block(utf8, i, last, LEADS)
+    while leads != np.uint64(0):
+        k = np.uint64(lowest(leads))
+        leads &= leads - np.uint64(1)
+        point, after = code_point(utf8, np.int64(i + k))
+        if classes[point] & SPACE:
+            wide = (np.uint64(1) << (np.uint64(after) - i - k)) - np.uint64(1)
+            spaces |= wide << k
+            count += 1
+            beyond = after - np.int64(i) - 64
+            if beyond > 0:
+                spill = (np.uint64(1) << np.uint64(beyond)) - np.uint64(1)
+    if i + np.uint64(64) > last:
+        spaces |= ~np.uint64(0) << (last - i)
+    return spaces, spill, count
+
+
 @kernel
 def whitespace_words(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
     """Words as ``str.split()`` cuts them: at Unicode white space, without empty ones."""
@@ -167,21 +203,7 @@ def whitespace_words(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> A
         outside, spill = np.uint64(1), np.uint64(0)
         m = 2 * n
         while i < last:
-            spaces = block(utf8, i, last, ASCII_SPACES) | spill
-            spill = np.uint64(0)
-            leads = block(utf8, i, last, LEADS)
-            while leads != np.uint64(0):
-                k = np.uint64(lowest(leads))
-                leads &= leads - np.uint64(1)
-                point, after = code_point(utf8, np.int64(i + k))
-                if classes[point] & SPACE:
-                    wide = (np.uint64(1) << (np.uint64(after) - i - k)) - np.uint64(1)
-                    spaces |= wide << k
-                    beyond = after - np.int64(i) - 64
-                    if beyond > 0:
-                        spill = (np.uint64(1) << np.uint64(beyond)) - np.uint64(1)
-            if i + np.uint64(64) > last:
-                spaces |= ~np.uint64(0) << (last - i)
+            spaces, spill, _ = white_space(utf8, i, last, spill, classes)
             edges = spaces ^ ((spaces << np.uint64(1)) | outside)
             outside = spaces >> np.uint64(63)
             while edges != np.uint64(0):
@@ -212,14 +234,11 @@ def fasttext_word_count(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -
             spaces = block(utf8, i, last, FASTTEXT_SPACES)
             begins = ~spaces & ((spaces << np.uint64(1)) | outside)
             outside = spaces >> np.uint64(63)
-            if i + np.uint64(64) > last:
-                begins &= (np.uint64(1) << (last - i)) - np.uint64(1)
-            while begins != np.uint64(0):
-                first = np.int64(i) + lowest(begins)
-                begins &= begins - np.uint64(1)
-                point = np.int64(utf8[first])
-                if point >= 0x80:
-                    point, _ = code_point(utf8, first)
+            count += bit_count(begins & block(utf8, i, last, ASCII_ALPHANUMERICS))
+            wide = begins & block(utf8, i, last, LEADS)
+            while wide != np.uint64(0):
+                point, _ = code_point(utf8, np.int64(i) + lowest(wide))
+                wide &= wide - np.uint64(1)
                 count += (classes[point] & ALNUM) != 0
             i += np.uint64(64)
         counts[row] = count

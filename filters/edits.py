@@ -14,9 +14,9 @@ from goldwash.filters import characters as c
 from goldwash.filters.bits import NEWLINES, block, lowest
 from goldwash.filters.cut import NEWLINE, RETURN, Bytes, Rows, strip
 from goldwash.filters.jit import inline, kernel
-from goldwash.filters.phrases import containing
+from goldwash.filters.phrases import having
 from goldwash.filters.signals import Keep, edit
-from goldwash.filters.texts import Texts, copied
+from goldwash.filters.texts import Texts, copied, piece_rows
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def squeeze_newlines(texts: Texts, max: int = 2) -> Texts:
 @edit
 def remove_citations(texts: Texts) -> Texts:
     """Remove Wikipedia's marks: ``[1]``, ``[]``, ``[edit]``, ``[citation needed]`` (C4's code)."""
-    rows = np.flatnonzero(containing(texts.utf8, texts.starts, texts.ends, np.frombuffer(b"[", np.uint8).copy()))
+    rows = np.flatnonzero(having(texts, b"["))
     found = [(int(row), match) for row in rows for match in _CITATION.finditer(bytes(_row(texts, row)))]
     owners = np.array([row for row, _ in found], np.int64)
     firsts = np.array([texts.starts[row] + match.start() for row, match in found], np.int64)
@@ -83,13 +83,12 @@ def delete_phrase(
     """
     pattern = phrase_pattern(phrase, position, dot_is_any_character)
     literal = max(phrase.split("."), key=len) if dot_is_any_character else phrase
-    lines = texts.lines
-    if literal.isascii():
-        needle = np.frombuffer(literal.lower().encode(), np.uint8).copy()
-        found = np.flatnonzero(containing(lines.utf8, lines.starts, lines.ends, needle))
-    else:  # the pattern handles capitals of every script
-        found = np.arange(len(lines))
-    if len(found):
+    needle = literal.lower().encode() if literal.isascii() else b""  # the pattern handles capitals of every script
+    having_it = np.flatnonzero(having(texts, needle))
+    if len(having_it):
+        lines = texts.lines
+        found, _ = piece_rows(lines.parents, having_it)
+        found = found[having(lines.take(found), needle)]
         left_out = np.ones(len(lines), bool)
         changed, new = [], []
         for line in found:

@@ -8,6 +8,7 @@ Abbreviations end sentences, unlike in the models of nltk and spaCy.
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from goldwash.filters import characters as c
 from goldwash.filters.bits import block, lowest
@@ -22,9 +23,18 @@ def phrase_count(texts: Texts, phrases: tuple[str, ...]) -> Values:
     """Number of these phrases that occur in the text, each counted once; 0 for an empty text (C4's "lorem ipsum", "{" ...)."""
     counts = np.zeros(len(texts), np.int64)
     for phrase in dict.fromkeys(phrase.lower() for phrase in phrases):
-        needle = np.frombuffer(phrase.encode(), np.uint8).copy()
-        counts += containing(texts.utf8, texts.starts, texts.ends, needle)
+        counts += having(texts, phrase.encode())
     return counts
+
+
+def having(texts: Texts, needle: bytes) -> npt.NDArray[np.bool_]:
+    """Which texts contain a lower-case needle, ignoring ASCII case: ``bool[N]``. An empty needle is in every text."""
+    place = max(range(len(needle)), key=lambda k: FREQUENT.find(needle[k]) % 256, default=0)
+    return np.asarray(containing(texts.utf8, texts.starts, texts.ends, np.frombuffer(needle, np.uint8).copy(), place))
+
+
+FREQUENT = b" etaoinsrhldcumfpgwybvk"
+"""The commonest bytes of English, in order. A needle is looked for by its rarest byte, such as the hyphen of "sign-in"."""
 
 
 @signal
@@ -46,24 +56,27 @@ def _stands(utf8: Bytes, i: int, needle: Bytes) -> Any:
 
 
 @kernel
-def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes) -> Any:
-    """Whether rows contain a lower-case needle, ignoring ASCII case: ``bool[N]``. An empty needle is in every row."""
+def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes, place: int) -> Any:
+    """Whether rows contain a lower-case needle, ignoring ASCII case: ``bool[N]``. An empty needle is in every row.
+
+    ``place``: the index of the byte of the needle that is looked for first.
+    """
     out = np.zeros(len(starts), np.bool_)
     size = len(needle)
     for row in range(len(starts)):
         if size == 0:
             out[row] = True
             continue
-        small = np.int64(needle[0])
+        small = np.int64(needle[place])
         large = small - 32 if 97 <= small <= 122 else small
-        last = np.uint64(max(starts[row], ends[row] - size + 1))
-        first = np.uint64(starts[row])
+        last = np.uint64(max(starts[row], ends[row] - size + 1) + place)
+        first = np.uint64(starts[row] + place)
         while first < last and not out[row]:
             places = block(utf8, first, last, small)
             if large != small:
                 places |= block(utf8, first, last, large)
             while places != np.uint64(0) and not out[row]:
-                out[row] = _stands(utf8, np.int64(first) + lowest(places), needle)
+                out[row] = _stands(utf8, np.int64(first) + lowest(places) - place, needle)
                 places &= places - np.uint64(1)
             first += np.uint64(64)
     return out

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from goldwash.filters import characters as c
-from goldwash.filters.bits import bit_count, block, lowest
-from goldwash.filters.cut import Bytes, Rows, code_point
+from goldwash.filters.bits import CAPITALS, DIGITS, LEADS, bit_count, block, lowest
+from goldwash.filters.cut import Bytes, Rows, code_point, white_space
 from goldwash.filters.cut import fasttext_word_count as count_fasttext_words
-from goldwash.filters.jit import kernel
-from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
+from goldwash.filters.jit import inline, kernel
+from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash, row_length
 from goldwash.filters.segmentation import SPACES
 from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
@@ -33,7 +33,7 @@ def fasttext_word_count(texts: Texts) -> Values:
 @signal
 def word_count(texts: Texts) -> Values:
     """White-space words; 0 for an empty text. Gopher's document length (2112.11446, A1)."""
-    return np.diff(texts.words.parents)
+    return _word_counts(texts)[:, 0] if texts.cutters is None else np.diff(texts.words.parents)
 
 
 @signal
@@ -58,13 +58,12 @@ def newline_word_ratio(texts: Texts) -> Values:
 @signal
 def mean_word_length(texts: Texts) -> Values:
     """Characters per white-space word; nan for a text without words. Gopher keeps 3 to 10 (2112.11446, A1)."""
-    words = word_count(texts)
-    characters = nonspace_character_counts(texts.utf8, texts.starts, texts.ends, c.classes())
+    characters = _word_counts(texts)[:, 1]
     if texts.cutters is not None:  # marks between words are no part of them, as in datatrove
         pieces = texts.words
         sums = np.concatenate([[0], np.cumsum(character_counts(pieces.utf8, pieces.starts, pieces.ends))])
         characters = np.where(texts.cutters != SPACES, np.diff(sums[pieces.parents]), characters)
-    return _ratio(characters, words)
+    return _ratio(characters, word_count(texts))
 
 
 @signal
@@ -111,13 +110,13 @@ def distinct_stop_word_count(texts: Texts, words: tuple[str, ...] = STOP_WORDS) 
 @signal
 def uppercase_fraction(texts: Texts) -> Values:
     """Fraction of characters that are upper case (``str.isupper``); 0 for an empty text. RefinedWeb (2306.01116, G.2)."""
-    return _class_fraction(texts, c.UPPERCASE)
+    return _class_fraction(texts, c.UPPERCASE, CAPITALS)
 
 
 @signal
 def digit_fraction(texts: Texts) -> Values:
     """Fraction of characters that are digits (``str.isdigit``); 0 for an empty text. RefinedWeb (2306.01116, G.2)."""
-    return _class_fraction(texts, c.DIGIT)
+    return _class_fraction(texts, c.DIGIT, DIGITS)
 
 
 def _ratio(above: Values, below: Values) -> Values:
@@ -126,22 +125,28 @@ def _ratio(above: Values, below: Values) -> Values:
         return np.where(below > 0, above / below, np.nan)
 
 
+def _word_counts(texts: Texts) -> Values:
+    return np.asarray(texts.remember("word_counts", lambda t: word_counts(t.utf8, t.starts, t.ends, c.classes())))
+
+
 def _symbols(texts: Texts) -> tuple[Values, Values]:
     counts = texts.remember("symbols", lambda t: symbol_counts(t.utf8, t.starts, t.ends))
     return counts[:, 0], counts[:, 1]
 
 
-def _class_fraction(texts: Texts, bit: int) -> Values:
-    return np.asarray(class_fractions(texts.utf8, texts.starts, texts.ends, c.classes(), bit))
+def _class_fraction(texts: Texts, bit: int, kind: int) -> Values:
+    return np.asarray(class_fractions(texts.utf8, texts.starts, texts.ends, c.classes(), bit, kind))
 
 
 def _stop_words(texts: Texts, words: tuple[str, ...]) -> Values:
     def make(texts: Texts) -> Values:
-        listed = Texts.of(list(dict.fromkeys(word.lower() for word in words)))
+        listed = Texts.of(list(dict.fromkeys(word.lower() for word in words if word)))
         wanted = hashes(listed.utf8, listed.starts, listed.ends)
-        pieces = texts.words
-        longest = int(listed.byte_counts.max(initial=0))
-        return np.asarray(matching_word_counts(pieces.utf8, pieces.starts, pieces.ends, pieces.parents, wanted, longest))
+        sieve = np.uint64(0)
+        for word in listed:
+            sieve |= np.uint64(1) << sieve_bit(word.encode()[0], len(word.encode()))
+        pieces, longest = texts.words, int(listed.byte_counts.max(initial=0))
+        return np.asarray(matching_word_counts(pieces.utf8, pieces.starts, pieces.ends, pieces.parents, wanted, longest, sieve))
 
     return np.asarray(texts.remember(("stop_words", words), make))
 
@@ -157,32 +162,42 @@ def largest_of(values: Rows, parents: Rows) -> Any:
 
 
 @kernel
-def nonspace_character_counts(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
-    """Code points that are not white space: ``int64[N]``."""
-    out = np.empty(len(starts), np.int64)
+def word_counts(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
+    """White-space words, and code points that are not white space: ``int64[N, 2]``. No word is cut out for it."""
+    out = np.zeros((len(starts), 2), np.int64)
     for row in range(len(starts)):
-        count = np.int64(0)
-        i, end = starts[row], ends[row]
-        while i < end:
-            point, i = code_point(utf8, i)
-            count += (classes[point] & c.SPACE) == 0
-        out[row] = count
+        i, last = np.uint64(starts[row]), np.uint64(ends[row])
+        outside, spill, count, space = np.uint64(1), np.uint64(0), np.int64(0), np.int64(0)
+        while i < last:
+            spaces, spill, here = white_space(utf8, i, last, spill, classes)
+            count += bit_count(~spaces & ((spaces << np.uint64(1)) | outside))
+            space += here
+            outside = spaces >> np.uint64(63)
+            i += np.uint64(64)
+        out[row, 0], out[row, 1] = count, row_length(utf8, starts[row], ends[row]) - space
     return out
 
 
 @kernel
-def class_fractions(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, bit: int) -> Any:
-    """Fraction of code points that are in a class: ``float64[N]``, 0 for an empty row."""
+def class_fractions(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, bit: int, kind: int) -> Any:
+    """Fraction of code points that are in a class: ``float64[N]``, 0 for an empty row.
+
+    ``kind``: the kind of `filters.bits.block` that has the class's ASCII characters.
+    """
     out = np.zeros(len(starts), np.float64)
     for row in range(len(starts)):
-        count, all_ = np.int64(0), np.int64(0)
-        i, end = starts[row], ends[row]
-        while i < end:
-            point, i = code_point(utf8, i)
-            all_ += 1
-            count += (classes[point] & bit) != 0
-        if all_ > 0:
-            out[row] = count / all_
+        count = np.int64(0)
+        i, last = np.uint64(starts[row]), np.uint64(ends[row])
+        while i < last:
+            count += bit_count(block(utf8, i, last, kind))
+            wide = block(utf8, i, last, LEADS)
+            while wide != np.uint64(0):
+                point, _ = code_point(utf8, np.int64(i) + lowest(wide))
+                count += (classes[point] & bit) != 0
+                wide &= wide - np.uint64(1)
+            i += np.uint64(64)
+        if ends[row] > starts[row]:
+            out[row] = count / row_length(utf8, starts[row], ends[row])
     return out
 
 
@@ -229,14 +244,27 @@ def letterless_word_counts(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows,
     return out
 
 
+@inline
+def sieve_bit(first: Any, size: Any) -> Any:
+    """A number below 64 of a word, by its first byte, ignoring ASCII case, and whether its length is odd."""
+    return np.uint64(first) & np.uint64(31) | ((np.uint64(size) & np.uint64(1)) << np.uint64(5))
+
+
 @kernel
-def matching_word_counts(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, wanted: Hashes, longest: int) -> Any:
-    """Words whose lower-case hash is wanted, all and distinct, per parent: ``int64[P, 2]``. Skips words over ``longest``."""
+def matching_word_counts(
+    utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, wanted: Hashes, longest: int, sieve: Any
+) -> Any:  # fmt: skip
+    """Words whose lower-case hash is wanted, all and distinct, per parent: ``int64[P, 2]``. Skips words over ``longest``.
+
+    ``sieve``: the bits (`sieve_bit`) of the wanted words; other words are not hashed.
+    """
     out = np.zeros((len(parents) - 1, 2), np.int64)
     seen = np.zeros(len(wanted), np.int64)
     for p in range(len(parents) - 1):
         for word in range(parents[p], parents[p + 1]):
-            if ends[word] - starts[word] > longest:
+            size = ends[word] - starts[word]
+            listed = (sieve >> sieve_bit(utf8[starts[word]], size)) & np.uint64(1)
+            if (size > longest) | (listed == np.uint64(0)):
                 continue
             h = row_hash(utf8, starts[word], ends[word], True)
             for k in range(len(wanted)):

@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwash.filters.bits import ASCII_SPACES, FASTTEXT_SPACES, LEADS, NEWLINES, bit_count, block, find, lowest
+from goldwash.filters.bits import (
+    ASCII_ALPHANUMERICS,
+    ASCII_SPACES,
+    CAPITALS,
+    DIGITS,
+    FASTTEXT_SPACES,
+    LEADS,
+    NEWLINES,
+    bit_count,
+    block,
+    find,
+    lowest,
+)
 from goldwash.filters.jit import kernel
 
 KINDS = {
@@ -13,6 +25,9 @@ KINDS = {
     FASTTEXT_SPACES: lambda b: b in (0, 9, 10, 11, 12, 13, 32),
     ASCII_SPACES: lambda b: b < 128 and chr(b).isspace(),
     LEADS: lambda b: b >= 0xC0,
+    DIGITS: lambda b: b < 128 and chr(b).isdigit(),
+    CAPITALS: lambda b: b < 128 and chr(b).isupper(),
+    ASCII_ALPHANUMERICS: lambda b: b < 128 and chr(b).isalnum(),
     46: lambda b: b == 46,
     0xE2: lambda b: b == 0xE2,
     0: lambda b: b == 0,
@@ -52,7 +67,7 @@ def test_a_block_is_what_a_loop_over_its_bytes_says(kind: int, data: bytes) -> N
 def test_every_byte_at_every_place() -> None:
     for kind, right in KINDS.items():
         for shift in range(8):
-            utf8 = np.array([120] * shift + list(range(256)) + [120] * 8, np.uint8)
+            utf8 = np.array([127] * shift + list(range(256)) + [127] * 8, np.uint8)
             found = blocks(utf8, 0, len(utf8), kind)
             assert [i - shift for i in range(len(utf8)) if int(found[i // 64]) >> (i % 64) & 1] == [
                 b for b in range(256) if right(b)

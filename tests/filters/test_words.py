@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwash.filters import words
 from goldwash.filters.texts import Texts
+from goldwash.filters.words import distinct_stop_word_count, stop_word_count
 from tests import reference
 
 # One character of each Word_Break class whose class is the same in the Unicode data of uniseg and regex; as the official
@@ -129,3 +131,31 @@ def test_three_notions_of_a_word(text: str, whitespace: int, fasttext: int, uax2
     texts = Texts.of([text])
     counts = word_count(texts)[0], fasttext_word_count(texts)[0], len(texts.uax29_words)
     assert counts == (whitespace, fasttext, uax29)
+
+
+SPACED = st.sampled_from(
+    [*"aZ9ßÉ٣Ⅷ.", " ", "\n", "\x1c", "\u00a0", "\u1680", "\u2003", "\u3000", "\U0001d7ce", "z" * 61, "中" * 21]
+)
+
+
+@given(st.lists(st.lists(SPACED, max_size=90).map("".join), max_size=6))
+def test_counts_of_words_and_characters_are_those_of_python_also_across_blocks(texts: list[str]) -> None:
+    column = Texts.of(texts)
+    assert words.word_count(column).tolist() == [len(text.split()) for text in texts]
+    assert words._word_counts(column)[:, 1].tolist() == [sum(map(len, text.split())) for text in texts]
+    for measure, kind in ((words.uppercase_fraction, str.isupper), (words.digit_fraction, str.isdigit)):
+        assert measure(column).tolist() == [sum(map(kind, text)) / max(len(text), 1) for text in texts]
+
+
+LISTED = ("The", "of", "größe", "that", "", "aaaaaaaaaaaaaaaaaaa", "x")
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([*LISTED, "THAT", "then", "dhat", "OF", "og", "grösse", "GRÖSSE", "X", "9"])), max_size=6)
+)
+def test_listed_words_are_found_by_their_letters(texts: list[list[str]]) -> None:
+    column = Texts.of([" ".join(text) for text in texts])
+    wanted = [word.lower() for word in LISTED if word]
+    found = [[word.encode().lower().decode() for word in text] for text in texts]
+    assert stop_word_count.bind(words=LISTED)(column).tolist() == [sum(word in wanted for word in text) for text in found]
+    assert distinct_stop_word_count.bind(words=LISTED)(column).tolist() == [len(set(text) & set(wanted)) for text in found]
