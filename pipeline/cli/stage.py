@@ -28,7 +28,7 @@ from goldwash.pipeline.cli.options import (
     Workers,
     reading_of,
 )
-from goldwash.pipeline.cli.summaries import show_alarms, show_notes, show_steps
+from goldwash.pipeline.cli.summaries import show_alarms, show_notes, show_opt_outs, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
 from goldwash.pipeline.stages import CLASSES, STAGES
 
@@ -110,6 +110,7 @@ def stage(
     say(f"kept:    {out_folder}/part-*.parquet")
     say(f"dropped: {out_folder}/dropped/part-*.parquet")
     say(f"why a document was dropped: {command()} explain {shlex.quote(out_folder)} ID")
+    show_opt_outs([step])
     show_alarms([step])
 
 

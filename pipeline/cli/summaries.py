@@ -69,12 +69,31 @@ def show_end(loaded: "Recipe", steps: "Sequence[Step]", folder: str, whole: bool
         say(f"the dataset: {folder}/dataset/part-*.parquet")
     say(f"why a page was dropped: {command} explain {shlex.quote(folder)} URL")
     say(f"the report, a page to look at: {command} report {shlex.quote(folder)}")
+    show_opt_outs(steps)
     show_alarms(steps)
     for step in steps:
         for line in step.stage.notes():
             say(f"note: {line}")
     if loaded.name == "sample" and whole:
         say(f"on your own crawl: {command} run baseline --input 'crawl/*.warc.gz' --out runs/first")
+
+
+def show_opt_outs(steps: "Sequence[Step]") -> None:
+    """Print what honouring opt-outs cost: a line for each stage whose rules dropped pages for what their owners said."""
+    from goldwash.pipeline.inspect.disclosure import ROBOTS
+    from goldwash.pipeline.inspect.summary import size
+    from goldwash.pipeline.optouts.pages import FLAGS
+
+    for step in steps:
+        if step.report is None:
+            continue
+        lost = [count for rule, count in step.report.dropped.items() if rule.partition(".")[0] in (*FLAGS, ROBOTS)]
+        documents, bytes_, read = sum(c.documents for c in lost), sum(c.bytes for c in lost), step.report.read
+        if documents:
+            say(
+                f"opt-outs: {step.stage.name} dropped {documents:,} of {read.documents:,} documents "
+                f"({documents / read.documents:.1%}), {size(bytes_)} of {size(read.bytes)} ({bytes_ / max(read.bytes, 1):.1%})"
+            )
 
 
 def show_alarms(steps: "Sequence[Step]") -> None:

@@ -141,7 +141,8 @@ def _opt_outs(stages: Sequence[Mapping[str, Any]], reports: Sequence[Mapping[str
         for step in _steps(stage):
             name = step.get("name") if step.get("keep") == "column" else step.get("keep")
             if name in FLAGS or name == ROBOTS:
-                rule = str(step.get("as") or (ROBOTS if name == ROBOTS else name))
+                some = f".{'+'.join(map(str, step['for']))}" if "for" in step else ""
+                rule = str(step.get("as") or f"{name}{some}")
                 dropped = report["report"]["dropped"].get(rule, {"documents": 0, "bytes": 0})
                 found.append({"stage": stage["stage"], "rule": str(name), **dropped})
     return found

@@ -118,8 +118,9 @@ def test_the_command_of_one_stage_has_the_flags(crawl: str, tmp_path: Path, cli)
     code, _, told = cli("stage", "extract", "--input", crawl, "--out", tmp_path / "said", *alone, "--set", "early=[]")
     assert code == 0, told
     assert {"noai", "noindex"} <= set(rows(tmp_path / "said")[0])
-    code, _, told = cli("stage", "heuristics", "--input", tmp_path / "said", "--out", tmp_path / "kept", *alone)
+    code, printed, told = cli("stage", "heuristics", "--input", tmp_path / "said", "--out", tmp_path / "kept", *alone)
     assert code == 0, told
+    assert "opt-outs: heuristics dropped 2 of 3 documents (66.7%)" in printed
     dropped = {row["url"]: row["dropped_by"] for row in rows(tmp_path / "kept" / "dropped")}
     assert dropped["http://a.example/1"] == "noai"
     assert dropped["http://a.example/h"] == "noindex"
