@@ -72,7 +72,7 @@ engines: install-dev  ## Install the dependencies of cluster and store tests: Ra
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[engines]'
 	command -v slurmctld sbatch > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client; }
 
-readers: install-dev  ## Install the training stacks' readers, with which tests read tokens back (torch for CPUs; nothing of CUDA)
+readers: install-dev  ## Install the training stacks' readers, and encoders, for tests (torch for CPUs; nothing of CUDA)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'torch==2.13.0+cpu' \
 		|| $(BIN)/pip install --quiet --disable-pip-version-check 'torch==2.13.0+cpu' --index-url https://download.pytorch.org/whl/cpu
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/readers.txt

@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -14,6 +17,9 @@ from typer.testing import CliRunner
 from goldwash.evidence.ablate.meter import Book, cpu_seconds, estimated
 from goldwash.evidence.cli import register
 from goldwash.evidence.errors import EvidenceError
+from goldwash.pipeline import flow
+from goldwash.pipeline.engines.local import Local
+from goldwash.pipeline.engines.settings import Screen
 from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.report import Count, Report
 from tests.support.sources import SOURCES, source, written
@@ -67,6 +73,36 @@ def test_variants_share_what_they_have_in_common(shards: tuple[str, str], tmp_pa
     times = {path: path.stat().st_mtime_ns for path in out.glob("0*/part-*.parquet")}
     assert goldwash(*words) == text
     assert {path: path.stat().st_mtime_ns for path in out.glob("0*/part-*.parquet")} == times
+
+
+@dataclass(frozen=True)
+class Elsewhere(Local):
+    """An engine whose work is not done by this machine's engine `local`, as far as `ablate` knows."""
+
+    walked: list[flow.Request] = field(default_factory=list)
+
+    def walk(self, request: flow.Request, screen: Screen, detach: bool = False) -> Sequence[Any]:
+        self.walked.append(request)
+        return super().walk(request, screen, detach)
+
+
+def test_another_engine_gets_the_same_requests_and_its_seconds_are_estimated(
+    shards: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm and Ray are stood up in test_on_clusters.py, which is slow."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    engine = Elsewhere(1)
+    monkeypatch.setattr("goldwash.pipeline.cli.engines.engine_settings", lambda *_: engine)
+    text = goldwash(
+        str(tmp_path / "recipe.yaml"), "--input", shards[0], "--out", str(tmp_path / "out"), "--targets", shards[1], "--vary",
+        "exact=in,out", "--vocabulary", "400", "--seeds", "2", "--points", "1", "--overlap", "1",
+    )  # fmt: skip
+    assert [(request.out, request.until) for request in engine.walked] == [
+        (str(tmp_path / "out"), "exact"), (str(tmp_path / "out"), "heuristics"),
+    ]  # fmt: skip
+    assert "~: estimated from measured rates" in text
+    found = json.loads((tmp_path / "out" / "ablation.json").read_text())["variants"]
+    assert [(row["documents"], row["cpu_seconds_measured"]) for row in found] == [(160, False), (160, False)]
 
 
 def test_a_variant_without_documents_is_named(shards: tuple[str, str], tmp_path: Path) -> None:

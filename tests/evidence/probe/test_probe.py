@@ -96,6 +96,8 @@ def test_a_small_run_learns_and_is_repeatable() -> None:
     more, fewer = (experiment.run(Trial("t", 24, exposures), size) for exposures in (250, 20))
     assert more.knowledge.per_parameter > 5 * fewer.knowledge.per_parameter
     assert more.knowledge.accuracy > 0.5
+    diluted = experiment.run(Trial("t", 24, 25, junk=0.9), size)  # as many rows as `more`
+    assert diluted.knowledge.per_parameter < more.knowledge.per_parameter / 3
     assert experiment.run(Trial("t", 24, 20), size).knowledge == fewer.knowledge
 
 
@@ -271,14 +273,11 @@ def test_junk_costs_knowledge_and_a_tag_brings_some_of_it_back() -> None:
 
 @pytest.mark.slow
 def test_under_a_critical_ratio_nothing_is_learned_and_fewer_people_are() -> None:
-    """Measured (seeds 0 to 2, docs/evidence.md); about 45 CPU seconds. Equal seeds give equal numbers on one machine only."""
+    """Measured (seeds 0 to 2, docs/evidence.md); about 30 CPU seconds. Equal seeds give equal numbers on one machine only."""
     plan = report.Plan(people=100, seeds=(0,))
-    found = {
-        (row["ratio"], row["count"]): row for row in critical.experiment(plan, [0.1, 0.2, 0.6], 16_000, lambda _: None).rows
-    }
-    assert found[0.1, 100]["verdict"] == "lost"
+    found = {(row["ratio"], row["count"]): row for row in critical.experiment(plan, [0.2, 0.6], 16_000, lambda _: None).rows}
     assert found[0.2, 100]["verdict"] == "lost"
     assert found[0.2, 25]["verdict"] == "learned"  # the same rows, each person four times as often
     assert found[0.6, 100]["verdict"] == "learned"
-    longer = critical.experiment(plan, [0.1], 48_000, lambda _: None).rows[0]
-    assert longer["verdict"] == "lost"  # three times the rows, and each person 48 times
+    longer = experiment.run(Trial("t", 100, 48, junk=0.9), Size()).knowledge  # 48,000 rows, of which a tenth are people
+    assert longer.accuracy < longer.guess + critical.ABOVE_GUESSING
