@@ -40,8 +40,8 @@ def write_shard(shard: PackedShard, open_: Opener, masked: bool) -> None:
     offsets = begin + np.concatenate([[0], np.cumsum(sizes)])
     if int(offsets[-1]) > MOST_BYTES:
         raise DataError(
-            f"shard {shard.number} has {int(offsets[-1]):,} bytes, and MDS holds at most {MOST_BYTES:,}: lower shard_tokens, "
-            "or sequence_length, which cuts documents"
+            f"shard {shard.number} has {int(offsets[-1]):,} bytes, and format mds holds at most {MOST_BYTES:,}: lower "
+            "shard_tokens, or sequence_length, which cuts documents"
         )
     file = open_(f"shard.{shard.name}.mds")
     file.write(np.array([len(sizes)], np.uint32))
@@ -104,4 +104,4 @@ def index(shards: Facts, vocabulary: Vocabulary, masked: bool) -> dict[str, byte
     return {"index.json": json.dumps({"version": 2, "shards": found}, sort_keys=True).encode()}
 
 
-FORMAT = TokenFormat("mds", write_shard, index, masks=True)
+FORMAT = TokenFormat("mds", write_shard, index, masks=True, largest_bytes=MOST_BYTES)

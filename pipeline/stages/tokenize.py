@@ -504,6 +504,7 @@ def pack_bucket(task: Task) -> None:
 
 
 def _write_shard(output: TaskOutput, out: str, made: TokenFormat, shard: PackedShard, masked: bool) -> None:
+    made.check_shard(shard)
     opened: list[str] = []
 
     def open_(name: str) -> BinaryWriter:

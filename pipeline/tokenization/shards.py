@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.tokenization.token_shards import Vocabulary
 
 Numbers = npt.NDArray[np.int64]
@@ -100,6 +101,8 @@ class TokenFormat:
     """The largest vocabulary that it can write."""
     largest_shard: int | None = None
     """The most tokens that a shard may have."""
+    largest_bytes: int | None = None
+    """The most bytes that the ids and the mask of a shard may have."""
 
     def check(self, vocabulary: Vocabulary, sequence_length: int | None, shard_tokens: int) -> None:
         """Refuse what the format cannot hold; a `RecipeError` names the format, the limit and the cure."""
@@ -119,4 +122,19 @@ class TokenFormat:
                 f"format {self.name} holds at most {self.largest_shard:,} tokens per file, and shard_tokens is "
                 f"{shard_tokens:,}: give less",
                 ("shard_tokens",),
+            )
+        width = vocabulary.dtype.itemsize + (self.masks and bool(vocabulary.tag))
+        if self.largest_bytes is not None and shard_tokens * width > self.largest_bytes:
+            raise RecipeError(
+                f"format {self.name} holds at most {self.largest_bytes:,} bytes per file, and shard_tokens is {shard_tokens:,} "
+                f"of {width} bytes: give {self.largest_bytes // width:,} or less",
+                ("shard_tokens",),
+            )
+
+    def check_shard(self, shard: PackedShard) -> None:
+        """Refuse a shard that came out too large: its documents are much longer than others."""
+        if self.largest_shard is not None and len(shard.ids) > self.largest_shard:
+            raise DataError(
+                f"shard {shard.number} has {len(shard.ids):,} tokens, and format {self.name} holds at most "
+                f"{self.largest_shard:,}: lower shard_tokens, or give a sequence_length, which cuts documents"
             )

@@ -102,6 +102,15 @@ def test_what_is_refused_before_the_work(cli, tmp_path, monkeypatch, words, mess
     assert not (tmp_path / "out").exists()
 
 
+def test_two_sources_of_one_name_in_a_file(cli, tmp_path):
+    (tmp_path / "m.yaml").write_text("sources:\n  web: {input: a}\n  web: {input: b}\n")
+    code, _, error = cli("mix", tmp_path / "m.yaml", "--out", tmp_path / "out")
+    assert code == 1
+    assert "m.yaml, line 3" in error
+    assert "web" in error
+    assert not (tmp_path / "out").exists()
+
+
 def test_weights_of_columns_and_sums():
     assert weights_of({"a": 0.0, "b:x": 1.0}) == {"a": {"weight": 0.0}, "b": {"weight": 1.0, "weights": {"x": 1.0}}}
     with pytest.raises(DataError, match="a has a weight of its own and weights of buckets"):

@@ -11,14 +11,20 @@ import pytest
 import tokenizers
 
 from goldwash.pipeline.export import TOKEN_FORMATS, token_format
+from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages import STAGES
+from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
+from goldwash.pipeline.tokenization.packing import PIECES
+from goldwash.pipeline.tokenization.shards import PackedShard
+from goldwash.pipeline.tokenization.token_shards import Vocabulary
 from goldwash.pipeline.tokenization.tokenizers import MODELS
 from tests.pipeline.conftest import here, shard
 from tests.support.token_readers import READERS, read_all
 
 LENGTH, TAG, END = 48, "URL: {host}\n\n", 0
 TEXTS = [f"Document {n}: gold lies in the gravel of the bend, and nobody counts it. " * (n * n % 11) for n in range(90)]
+TEXTS[12] *= 40  # longer than a shard
 KINDS = ("sequences", "tagged", "documents", "large")
 """Sequences of one length; with tags and masks; whole documents; ids of 32 bits."""
 
@@ -104,6 +110,36 @@ def test_a_stack_reads_what_was_tokenised(name, kind, answers, large):
     rows, masks = packed(TEXTS, file, None if kind == "documents" else LENGTH + made.extra, tag)
     assert answer["rows"] == rows
     assert answer.get("masks") == (masks if kind == "tagged" and made.masks else None)
+
+
+def shard_of(tokens: int, size: int = 4096) -> PackedShard:
+    """A shard of one document whose ids take no memory."""
+    ids = np.broadcast_to(np.zeros(1, Vocabulary("", "t", 0, size).dtype), (tokens,))
+    return PackedShard(3, ids, np.array([tokens]), PIECES.empty_table(), Vocabulary("", "t", 0, size))
+
+
+def test_a_limit_that_shards_of_one_length_would_break_is_told_before_the_work():
+    for name, tokens, size, message in (
+        ("llmc", 1 << 31, 4096, "format llmc holds at most 2,147,483,646 tokens per file, and shard_tokens is 2,147,483,648"),
+        (
+            "mds",
+            1 << 31,
+            4096,
+            "mds holds at most 4,294,967,295 bytes per file, .* of 2 bytes: give 2,147,483,647 or less",
+        ),
+        ("mds", 1 << 30, 1 << 17, "of 4 bytes: give 1,073,741,823 or less"),
+        ("nanogpt", 100, 1 << 17, "format nanogpt holds ids below 65,536, and t has 131,072"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            token_format(name).check(Vocabulary("", "t", 0, size), 2048, tokens)
+        token_format(name).check(Vocabulary("", "t", 0, 4096), 2048, 1 << 24)
+
+
+def test_a_shard_of_long_documents_that_breaks_a_limit_is_not_written():
+    with pytest.raises(DataError, match=r"shard 3 has 2,147,483,647 tokens, and format llmc .* most 2,147,483,646: lower"):
+        token_format("llmc").check_shard(shard_of((1 << 31) - 1))
+    token_format("llmc").check_shard(shard_of(1000))
+    token_format("olmo").check_shard(shard_of(1 << 33))
 
 
 def test_nanotron_counts_positions_from_each_documents_beginning(answers):

@@ -137,6 +137,15 @@ def test_row_groups_stream_and_are_read_alone(tmp_path):
 
 
 @pytest.mark.parametrize("order", ["crawl", "shuffled"])
+def test_a_document_longer_than_a_shard_is_kept_whole(tmp_path, order):
+    texts = [np.random.default_rng(n).bytes(30_000 if n == 7 else 50).hex() for n in range(20)]
+    shard(tmp_path / "in" / "0.parquet", texts)
+    made = packed(find_shards([str(tmp_path / "in")]), tmp_path / "out", order=order, shard_bytes=5000)
+    assert sorted(row["text"] for row in made) == sorted(texts)
+    assert len(list((tmp_path / "out").glob("part-*.parquet"))) > 2
+
+
+@pytest.mark.parametrize("order", ["crawl", "shuffled"])
 def test_with_a_tokenizer_each_document_has_its_number_of_tokens(tmp_path, order):
     library = tokenizers.Tokenizer.from_file(str(MODELS / "goldwash.json"))
     texts = ["", "gold in the river", "a<|endoftext|>b", "金 " * 40]

@@ -20,7 +20,8 @@ from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.sealed import read_sealed
-from goldwash.pipeline.tokenization.tokenizers import MODELS, TokenizerError
+from goldwash.pipeline.tokenization.token_shards import Vocabulary
+from goldwash.pipeline.tokenization.tokenizers import MODELS, TokenizerError, load
 from tests.pipeline.conftest import here, rows, shard
 
 FILE = MODELS / "goldwash.json"
@@ -488,6 +489,31 @@ def test_a_text_that_is_too_large_is_dropped_and_counted(tmp_path):
     (gone,) = rows(out, "dropped")
     assert (gone["dropped_by"], gone["value"]) == ("too_large", 500)
     assert len(rows(out)) == 1
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_an_id_that_the_vocabulary_does_not_have_is_refused(tmp_path, monkeypatch, fast):
+    """An id of 70,000 would be written as 4,464 in 16 bits."""
+    made = load("goldwash", fast)
+    wrong = (np.array([5, 70_000], np.uint32), np.array([2]))
+    if fast:
+        monkeypatch.setattr(type(made.faster), "encode", lambda _self, _texts: wrong)
+    else:
+        monkeypatch.setattr(type(made.backend), "encode", lambda _self, _texts: [wrong[0]])
+    with pytest.raises(TokenizerError, match="goldwash gave the id 70000; expected ids below 4096, its vocabulary"):
+        made.encode(["a"])
+
+
+def test_ids_at_the_edge_of_a_type(tmp_path):
+    """A vocabulary of 65,536 tokens has ids of 16 bits, one more of 32."""
+    for size, dtype in ((1 << 16, np.uint16), ((1 << 16) + 1, np.uint32)):
+        facts = json.loads(FILE.read_text("utf-8"))
+        last = next(
+            token for token in facts["model"]["vocab"] if token != "<|endoftext|>" and facts["model"]["vocab"][token] > 300
+        )
+        facts["model"]["vocab"][last] = size - 1
+        (tmp_path / f"{size}.json").write_text(json.dumps(facts), "utf-8")
+        assert Vocabulary.of(load(str(tmp_path / f"{size}.json")), END, "").dtype == dtype
 
 
 def test_a_column_of_another_kind_is_refused(tmp_path):
