@@ -1,8 +1,8 @@
-"""What ``make bench`` measures of training tokens: tokenising, the shuffle, the writers.
+"""What ``make bench`` measures of training tokens: tokenising, the shuffle, the writers; and of mixing documents.
 
-Tokenising is measured beside the library that it uses, on the same texts, with one thread each. The vocabulary is trained on a
-part of the input beforehand; tiktoken gets the same tokens in its own format. The shuffle and the writers work on made-up
-tokens.
+Tokenising is measured beside the library whose ids it gives, on the same texts, with one thread each. The vocabulary is trained
+on a part of the input beforehand; tiktoken gets the same tokens in its own format. The shuffle and the writers work on made-up
+tokens. Mixing is measured beside reading and writing the same files once with pyarrow.
 """
 
 import base64
@@ -23,7 +23,7 @@ from goldwash.pipeline.storage.binary import BinaryWriter
 Work = Callable[[], object]
 Measure = Callable[[], tuple[Work, int]]
 
-VOCABULARY, TRAINED_MB, TOKENISED_MB = 16_384, 2.0, 3.0
+VOCABULARY, TRAINED_MB, TOKENISED_MB = 16_384, 2.0, 6.0
 ROW, SHARD_TOKENS = 2048, 1 << 22
 BATCH = 1 << 20
 """Bytes of text that the libraries alone are given at once, as the stage does."""
@@ -107,6 +107,17 @@ def tiktoken_alone() -> tuple[Work, int]:
     return lambda: [library.encode_ordinary(text) for text in texts], size
 
 
+def fastokens_alone() -> tuple[Work, int]:
+    """``encode_batch_flat``, text by text, one thread."""
+    os.environ["FASTOKENS_BPE_THREADS"] = "1"
+    from fastokens import Tokenizer
+
+    made = Tokenizer.from_file(str(tokenizer()))
+    texts, size = _texts()
+    made.encode_batch_flat(texts[:1])
+    return lambda: [made.encode_batch_flat([text], split_special_tokens=True) for text in texts], size
+
+
 def tokenize(name: Callable[[], str], **settings: Any) -> Measure:
     """The whole stage on the same texts, Parquet to a format."""
 
@@ -170,6 +181,61 @@ def _token_shard(stage: Any, path: Path, number: int) -> int:
     return documents * each
 
 
+HALF = 3_750_000
+"""About half of the tokens of `documents`."""
+
+
+@cache
+def documents(copies: int = 1) -> tuple[Path, int]:
+    """``copies`` shards of all texts, with ``token_count`` as a quarter of their bytes; and their bytes of text."""
+    from goldwash.pipeline.storage.parquet import ShardWriter
+    from tests.bench.measures import _texts as every
+    from tests.bench.measures import size
+
+    _, texts, urls = every()
+    folder = Path(tempfile.mkdtemp())
+    kinds = {"id": pa.string(), "url": pa.string(), "text": pa.large_string(), "token_count": pa.int64()}
+    for copy in range(copies):
+        made = ShardWriter(str(folder / f"{copy}.parquet"), pa.schema(kinds))
+        for a in range(0, len(texts), 100):
+            some = texts[a : a + 100]
+            ids = [f"<urn:uuid:{copy:08x}-{a + n:024x}>" for n in range(len(some))]
+            made.write(pa.table([ids, urls[a : a + 100], some, [len(t.encode()) // 4 for t in some]], pa.schema(kinds)))
+        made.commit()
+    return folder, copies * size(texts)
+
+
+def parquet_alone() -> tuple[Work, int]:
+    """Row group by row group, with pyarrow's own settings but for zstd."""
+    folder, size = documents()
+
+    def work() -> None:
+        file = pq.ParquetFile(folder / "0.parquet")
+        with pq.ParquetWriter(Path(tempfile.mkdtemp()) / "copy.parquet", file.schema_arrow, compression="zstd") as copy:
+            for n in range(file.num_row_groups):
+                copy.write_table(file.read_row_group(n, use_threads=False))
+
+    work()
+    return work, size
+
+
+def mixing(name: str, copies: int = 1, **settings: Any) -> Measure:
+    """A whole stage, `mix` of one source or `pack`, Parquet to Parquet."""
+
+    def preflight() -> tuple[Work, int]:
+        from goldwash.pipeline.interface.memory import in_process
+        from goldwash.pipeline.stages import STAGES
+        from goldwash.pipeline.storage.inputs import find_shards
+
+        few, (folder, size) = find_shards([str(documents()[0])]), documents(copies)
+        made: Any = STAGES[name].of(settings)
+        inputs = find_shards([str(folder)])
+        made(few, tempfile.mkdtemp(), in_process())
+        return lambda: made(inputs, tempfile.mkdtemp(), in_process()), size
+
+    return preflight
+
+
 def writer(name: str) -> Measure:
     """A format's writer on one shard of made-up sequences, files on disk; bytes are those of the ids."""
 
@@ -213,11 +279,20 @@ def writer(name: str) -> Measure:
 
 MEASURES: dict[str, Measure] = {
     "Tokenise: tokenizers alone (encode_batch_fast), one thread": tokenizers_alone,
-    "Tokenise: the whole stage with it, Parquet to OpenLM's tars": tokenize(lambda: str(tokenizer())),
+    "Tokenise: the whole stage with its ids, Parquet to OpenLM's tars": tokenize(lambda: str(tokenizer())),
     "Tokenise: the same, to token shards alone": tokenize(lambda: str(tokenizer()), formats=[]),
+    "Tokenise: the same, to OpenLM's tars without fastokens": tokenize(lambda: str(tokenizer()), faster=False),
+    "Tokenise: fastokens alone (encode_batch_flat)": fastokens_alone,
     "Tokenise: tiktoken alone (encode_ordinary), the same tokens": tiktoken_alone,
-    "Tokenise: the whole stage with it, Parquet to OpenLM's tars (tiktoken)": tokenize(lambda: f"tiktoken:{ranks()}"),
+    "Tokenise: the whole stage with its ids, Parquet to OpenLM's tars (tiktoken)": tokenize(lambda: f"tiktoken:{ranks()}"),
+    "Tokenise: the same, without fastokens (tiktoken)": tokenize(lambda: f"tiktoken:{ranks()}", faster=False),
     **{f"Pack and shuffle (MB of ids): {8 * n} million tokens, tasks of 2 million, to nanoGPT": shuffle(n) for n in (1, 2, 4)},
+    "Mix: reading and writing once, pyarrow alone (zstd)": parquet_alone,
+    "Mix: pack in the crawl's order, a copy into shards of another size": mixing("pack", order="crawl", shard_bytes=8 << 20),
+    "Mix: pack, shuffled": mixing("pack", order="shuffled", shard_bytes=8 << 20),
+    "Mix: mix, every document once": mixing("mix", documents="all", shard_bytes=8 << 20),
+    "Mix: mix, half of the tokens": mixing("mix", tokens=HALF, shard_bytes=8 << 20),
+    **{f"Mix: mix, every document once, {n} times the input": mixing("mix", n, documents="all") for n in (2, 4)},
     **{f"Writers (MB of ids): {name}": writer(name) for name in TOKEN_FORMATS},
 }
 """Every measurement of tokens: ``table: row``."""
