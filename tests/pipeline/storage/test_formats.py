@@ -177,7 +177,8 @@ def test_an_empty_file_of_lines_holds_no_documents(tmp_path):
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.fixed_dictionaries({"text": st.text()}, optional={
-    "a": st.none() | st.booleans(), "b": st.none() | st.integers(-(1 << 63), (1 << 63) - 1), "c": st.floats(allow_nan=False, allow_infinity=False),
+    "a": st.none() | st.booleans(), "b": st.none() | st.integers(-(1 << 63), (1 << 63) - 1),
+    "c": st.floats(allow_nan=False, allow_infinity=False),
     "d": st.text(), "e": st.lists(st.integers(0, 9)),
     "f": st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3),
     "g": st.one_of(st.integers(), st.text(), st.none()),
