@@ -152,9 +152,10 @@ class Texts:
     def cut_by(self, cutters: Cutters | None) -> "Texts":
         """The same texts with their words cut in other ways; memoised values are forgotten, as they may be of words.
 
+        >>> from goldwash.filters.segmentation import CUTTERS
         >>> thai = Texts.of(["ภาษาไทย", "one two"]).cut_by(np.array([CUTTERS.index("uax29"), 0], np.uint8))
         >>> np.diff(thai.words.parents).tolist()
-        [6, 2]
+        [7, 2]
         """
         if cutters is not None and not cutters.any():
             cutters = None

@@ -32,7 +32,8 @@ class Comparing:
         ),
     ]
     proxy: Annotated[
-        list[str], typer.Option("--proxy", help="What is trained: ngram (no extra), gpt (extra proxy: JAX), or both.")
+        list[str],
+        typer.Option("--proxy", help="What is trained: ngram (no extra) or gpt (extra proxy: JAX). Several may follow."),
     ] = field(default_factory=lambda: ["ngram"])
     size: Annotated[str, typer.Option("--size", help="gpt: 0.5M, 1M, 2M, 4M, 8M, 15M or 30M parameters.")] = "0.5M"
     rate: Annotated[

@@ -80,6 +80,7 @@ def test_variables_that_would_win_over_settings_are_removed(controller, monkeypa
         monkeypatch.setenv(name, "mine")
     monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
     monkeypatch.setenv("GOLDWASH_CREDENTIALS", "secret")
+    monkeypatch.delenv("GOLDWASH_CACHE", raising=False)
     controller.say("sbatch", "7\n")
     assert submit() == "7"
     (_, _, environment) = controller.calls("sbatch")[0]

@@ -29,6 +29,7 @@ from goldwash.pipeline.inspect.status import status
 from goldwash.pipeline.stage import RunError
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.stages.extract import Extract
+from goldwash.pipeline.storage import patience
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.batches import read_batches
 from goldwash.pipeline.storage.failures import DataError
@@ -215,12 +216,15 @@ def test_another_model_in_the_same_place_is_not_taken_for_the_first(store, extra
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """No try of botocore's own, and pauses that are not waited for."""
+def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[float]]:
+    """No try of botocore's own, and pauses that pass at once."""
     import s3fs
 
-    waited: list[float] = []
+    waited, now = list[float](), time.time
     monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(time, "time", lambda: now() + sum(waited))
+    (tmp_path / "pauses").mkdir()
+    monkeypatch.setattr(patience, "_folder", lambda host: tmp_path / "pauses")  # those of other tests are of another clock
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     s3fs.S3FileSystem.clear_instance_cache()
     yield waited
