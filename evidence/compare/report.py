@@ -16,7 +16,7 @@ from goldwash.evidence.quantities import short
 from goldwash.evidence.tables import table
 from goldwash.text_output import html_text, printable
 
-UNTOLD = "not told apart"
+UNDECIDED = "no difference shown"
 COLUMNS = ("dataset", "bits per byte", "difference to {first}", "verdict", "multiplier")
 MEAN = "mean of targets"
 
@@ -145,7 +145,7 @@ def _result(comparison: Comparison, result: Measured, target: str, number: int) 
 
 
 def _estimate(one: Estimate) -> dict[str, Any]:
-    verdict = {-1: "lower", 0: UNTOLD, 1: "higher"}[one.verdict]
+    verdict = {-1: "lower", 0: UNDECIDED, 1: "higher"}[one.verdict]
     return {
         "mean": one.mean, "low": one.low, "high": one.high, "over_seeds": one.over_seeds,
         "over_documents": one.over_documents, "verdict": verdict,
@@ -201,7 +201,7 @@ def difference_cells(one: Estimate | None) -> tuple[str, str]:
     """A difference with its half interval, and its verdict in words; dashes for the first dataset."""
     if one is None:
         return "-", "-"
-    verdict = {-1: "better", 0: UNTOLD, 1: "worse"}[one.verdict]
+    verdict = {-1: "better", 0: UNDECIDED, 1: "worse"}[one.verdict]
     return f"{one.mean:+.4f} ±{one.half_width:.4f}", verdict
 
 
@@ -226,7 +226,7 @@ def sentences(comparison: Comparison) -> list[str]:
         out.append(f"ranks by {result.learner.name}{f', {MEAN}' if several else ''}: {', '.join(words)}")
         if any(low != high for low, high in placed):
             out.append(
-                f"a range of ranks: {UNTOLD}, since the 95% interval of a difference contains 0; more --seeds or targets"
+                f"a range of ranks: {UNDECIDED}, since the 95% interval of a difference contains 0; more --seeds or targets"
             )
     first = comparison.names[0]
     out.append(

@@ -69,7 +69,7 @@ def test_json_alone_on_standard_output_and_equal_bytes(places: dict[str, str]) -
     found = json.loads(texts[0])["learners"][0]
     assert found["mean"][1]["rank"] == [1, 2]
     assert found["mean"][1]["difference"] == {
-        "mean": 0.0, "low": 0.0, "high": 0.0, "over_seeds": 0.0, "over_documents": 0.0, "verdict": "not told apart",
+        "mean": 0.0, "low": 0.0, "high": 0.0, "over_seeds": 0.0, "over_documents": 0.0, "verdict": "no difference shown",
     }  # fmt: skip
 
 

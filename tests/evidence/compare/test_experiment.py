@@ -1,4 +1,4 @@
-"""Datasets of known order are found in that order; equal ones are not told apart; equal seeds give equal bytes."""
+"""Datasets of known order are found in that order; equal ones show no difference; equal seeds give equal bytes."""
 
 import json
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ def test_a_dataset_equals_itself_in_another_order_and_format(tmp_path: Path) -> 
     estimate = found.mean_difference(found.measured[0], 0, 1)
     assert (estimate.mean, estimate.half_width, estimate.verdict) == (0, 0, 0)
     assert report.ranks(found, found.measured[0]) == [(1, 2), (1, 2)]
-    assert any("not told apart" in line for line in report.sentences(found))
+    assert any("no difference shown" in line for line in report.sentences(found))
 
 
 def test_repeated_copies_cost_tokens(tmp_path: Path) -> None:

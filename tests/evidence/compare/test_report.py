@@ -50,7 +50,7 @@ def test_ranks_are_ranges_where_nothing_is_told_apart() -> None:
     assert report.ranks(found, found.measured[0]) == [(3, 3), (1, 2), (1, 2)]
     words = report.sentences(found)
     assert all(rank in words[0] for rank in ("ranks by 5-gram: ", "b 1 to 2", "c 1 to 2", ", a 3"))
-    assert "not told apart" in words[1]
+    assert "no difference shown" in words[1]
     assert "a note" in words
 
 
