@@ -59,7 +59,7 @@ def has_script(name: str) -> bool:
 
 @cache
 def _parted(name: str) -> tuple[str, str] | None:
-    """A name's language, in one code for both forms, and its script in small letters; None for what is no such name."""
+    """A name's language, in one code for both forms, and its script in small letters; None for any other name."""
     form = FORM.fullmatch(name)
     code = form[1] if form else name
     if not re.fullmatch(r"[A-Za-z]{2,3}", code):

@@ -52,7 +52,7 @@ OLDER = ("report.json", "recipe.yaml")
 
 
 def check_packing(recipe: Recipe) -> None:
-    """Fail before the first stage where the dataset could not be packed: its tokenizer cannot be had, for one."""
+    """Fail before the first stage if the dataset cannot be packed, for example because its tokenizer cannot be loaded."""
     from goldwash.pipeline.stages.pack import Pack
 
     Pack.of(recipe.packing).preflight()

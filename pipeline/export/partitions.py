@@ -133,7 +133,7 @@ class _Folders:
 
 
 def _check_others(out: str, by: str, counts: Mapping[str, int]) -> None:
-    """Refuse files that this export did not write: of an older one, of which readers would see the documents too."""
+    """Raise if the folders hold files of an older export, whose documents readers would see too."""
     ours = {folder_name(by, value): count for value, count in counts.items()} if by else {}
     there = names_in(out)
     others = sorted(name for name in there if name.startswith(f"{quote(by, safe='')}=") and name not in ours) if by else []

@@ -33,7 +33,7 @@ SITES = pa.schema(
     ]
 )  # fmt: skip
 """The columns of the table: a row for each robots.txt that names one of `AGENTS`, has a content signal, or has rules at all,
-and for each that could not be had. ``status``: the answer's; ``target``: the host to whose robots.txt it was redirected."""
+and for each request that failed. ``status``: the answer's; ``target``: the host to whose robots.txt it was redirected."""
 OLD = tuple(name for name in SITES.names if name not in ("status", "target"))
 """The columns of tables that were made before redirects counted."""
 MOST_REDIRECTS = 5
@@ -86,7 +86,7 @@ def sites(table: str) -> Sites:
         with opened(source) as rows:
             if not set(OLD) <= set(rows.schema.names):
                 raise DataError(
-                    f"{source.path} is no table of robots.txt: expected the columns {', '.join(OLD)}. "
+                    f"{source.path} is not a table of robots.txt: expected the columns {', '.join(OLD)}. "
                     "Make one with `goldwash robots`"
                 )
             new = [name for name in ("status", "target") if name in rows.schema.names]

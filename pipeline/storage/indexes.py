@@ -155,7 +155,7 @@ def _read(location: str, path: str) -> Index:
         )
     except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{location} is no index: expected Parquet, JSON lines or CDXJ ({printable(str(error), 200)})"
+            f"{location} is not an index: expected Parquet, JSON lines or CDXJ ({printable(str(error), 200)})"
         ) from error
     names, offsets, lengths = (_values(table, column, location) for column in _columns(table.column_names, location))
     if not len(table):
@@ -172,7 +172,9 @@ def _columns(names: list[str], location: str) -> list[str]:
     found = [next((name for name in pair if name in names), "") for pair in NAMES]
     if "" in found:
         lacking = " or ".join(NAMES[found.index("")])
-        raise DataError(f"{location} is no index: it has no column {lacking} (it has: {', '.join(map(printable, names[:20]))})")
+        raise DataError(
+            f"{location} is not an index: it has no column {lacking} (it has: {', '.join(map(printable, names[:20]))})"
+        )
     return found
 
 
@@ -195,7 +197,9 @@ def _json(path: str, location: str) -> pa.Table:
         found = {name: _written(row[name]) for pair in NAMES for name in pair if name in row}
         if not found:
             lacking = " or ".join(NAMES[0])
-            raise DataError(f"{location} is no index: line {number} has no column {lacking}: {printable(line.strip(), 200)}")
+            raise DataError(
+                f"{location} is not an index: line {number} has no column {lacking}: {printable(line.strip(), 200)}"
+            )
         rows.append(found)
     return pa.Table.from_pylist(rows) if rows else pa.table({pair[1]: pa.array([], pa.string()) for pair in NAMES})
 

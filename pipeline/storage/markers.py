@@ -7,12 +7,13 @@ the packed file is whole before single ones go, and goes last when they return.
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from goldwash.pipeline.storage.atomic import atomic_write, write_json
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
@@ -24,6 +25,9 @@ FOLDER = "tasks"
 PACKED = ".jsonl.gz"
 TRANSFERS = 16
 """Concurrent requests to a store."""
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 def marker_of(out: str, task: str) -> dict[str, Any] | None:
@@ -90,7 +94,8 @@ def _read(out: str, names: Sequence[str]) -> list[bytes | None]:
     return _each(out, names, line)
 
 
-def _each(out: str, items: Sequence[Any], act: Any) -> list[Any]:
+def _each(out: str, items: Sequence[Item], act: Callable[[Item], Made]) -> list[Made]:
+    """`act` on each item, in order; in a store, on several at once."""
     if is_local(out):
         return list(map(act, items))
     with ThreadPoolExecutor(TRANSFERS) as pool:  # a store answers slowly, but many at once
@@ -118,15 +123,19 @@ def _part(name: str) -> str:
 
 
 def _lines_of(location: str) -> Iterator[tuple[str, bytes]]:
-    """Task and line of each packed marker; none where there is no file, or where it is broken: those tasks are done again."""
+    """Task and line of each packed marker; none where there is no file, or where it is broken: those tasks are done again.
+
+    Raises `StorageError` where the disk or the store does not answer, which says nothing of the file.
+    """
     fs, path = filesystem(location)
     try:
         with in_plain_words(location):
             data = with_retries(lambda: fs.cat_file(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with suppress(gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, TypeError):
         for line in gzip.decompress(data).splitlines(keepends=True):
             yield json.loads(line)["task"], line
-    except (FileNotFoundError, NotADirectoryError, OSError, EOFError, ValueError, KeyError, TypeError):
-        return
 
 
 @lru_cache(maxsize=8)

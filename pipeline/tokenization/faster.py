@@ -35,7 +35,7 @@ Encode = Callable[[Sequence[str]], Sequence[Any]]
 
 
 class DifferentIdsError(GoldwashError, ValueError):
-    """The faster library gave other ids than the library that it stands for."""
+    """The faster library gave other ids than the library that it replaces."""
 
 
 def _probes() -> list[str]:
@@ -62,7 +62,7 @@ PROBES = _probes()
 
 
 class Faster:
-    """Encodes with ``fastokens``. ``truth``: the library that it stands for, of the name ``library``."""
+    """Encodes with ``fastokens``. ``truth``: the encoder that it replaces, from ``library``."""
 
     def __init__(self, made: Any, truth: Encode, library: str) -> None:
         self._made, self._truth, self._library = made, truth, library
@@ -87,7 +87,7 @@ class Faster:
         try:
             # One text at a time: several would be given to a pool of threads.
             data, _ = self._made.encode_batch_flat([text], add_special_tokens=False, split_special_tokens=True)
-        except Exception:  # the library's own kinds: for one, a pattern that went beyond its limits
+        except Exception:  # fastokens raises types of its own, such as for a pattern beyond its limits
             return np.array(self._truth([text])[0], np.uint32)
         return np.frombuffer(data, "<u4")
 
@@ -158,7 +158,7 @@ def _checked(make: Callable[[Any], Any], truth: Encode, library: str, added: Seq
         made = make(Tokenizer)
         made.no_truncation()
         made.no_padding()
-    except Exception:  # what it cannot read, the library that it stands for can
+    except Exception:  # the library that it replaces reads the file in its place
         return None
     found = Faster(made, truth, library)
     marks = [form.format(text) for text in islice(added, 2000) for form in ("{0}", "a {0}b", "{0}{0}\n")]

@@ -183,7 +183,7 @@ def load(name: str, fast: bool = True) -> Tokenizer:
     """The tokenizer of this name, loaded once per process and content. ``fast``: by `tokenization.faster`, where that can be.
 
     Raises `TokenizerError` for a file that is none, and where the package that reads it is missing; `FetchError` where the file
-    cannot be had.
+    cannot be loaded.
     """
     if name.startswith(TIKTOKEN):
         file, encoding = _tiktoken_file(name.removeprefix(TIKTOKEN))

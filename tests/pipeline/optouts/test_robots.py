@@ -333,7 +333,7 @@ def test_contradictory_rules_of_two_groups_are_decided_as_protego_does(one: Any,
 
 def test_another_table_is_refused(tmp_path: Path) -> None:
     shard(tmp_path / "a.parquet", ["x"])
-    with pytest.raises(DataError, match=r"is no table of robots\.txt: expected the columns host"):
+    with pytest.raises(DataError, match=r"is not a table of robots\.txt: expected the columns host"):
         sites(str(tmp_path / "a.parquet"))
 
 

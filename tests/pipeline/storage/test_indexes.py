@@ -177,7 +177,7 @@ def test_archives_beside_the_index(crawl: list[dict[str, Any]], tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not json at all", "is no index: expected Parquet, JSON lines or CDXJ .*line 1"),
+        (b"not json at all", "is not an index: expected Parquet, JSON lines or CDXJ .*line 1"),
         (b'{"url": "x"}\n', "has no column warc_filename or filename"),
         (b'{"filename": "a", "offset": "x", "length": "1"}\n', "expected whole numbers"),
         (b'{"filename": "a", "offset": -1, "length": 1}\n', "-1 is no place"),
@@ -207,7 +207,7 @@ GOOD = '{"filename": "a.warc.gz", "offset": "0", "length": "10"}\n'
         (b'{"message": "No Captures found for: a.example"}', 'line 1 has no column .*: {"message": "No Captures found'),
         (GOOD.encode() + b'{"filename": "a", "offset": 1.5, "length": 7}', "expected whole numbers .*1.5"),
         (b'{"filename": "a", "offset": [1], "length": 7}', "expected whole numbers"),
-        (b"PAR1 and no footer", "is no index"),
+        (b"PAR1 and no footer", "is not an index"),
     ],
 )
 def test_a_broken_index_is_named(content: bytes, said: str, tmp_path: Path) -> None:

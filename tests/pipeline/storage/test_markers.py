@@ -1,16 +1,19 @@
 """Packed markers: one file per pass, nothing lost, whatever is killed or broken on the way."""
 
+import errno
 import gzip
 import itertools
 import json
+import random
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwash.pipeline.storage import markers
-from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.failures import DataError, StorageError
 from goldwash.pipeline.storage.markers import marker_of, pack_markers, unpack_markers
 from goldwash.pipeline.storage.sealed import write_sealed
 
@@ -142,3 +145,41 @@ def test_tasks_of_a_broken_packed_file_are_done_again(content: bytes, tmp_path: 
     assert marker_of(out, "part-00000") is None
     unpack_markers(out)
     assert single(tmp_path) == {}
+
+
+def test_a_flipped_bit_in_a_packed_file_is_noticed(tmp_path: Path) -> None:
+    """The marker is as it was, is gone (its task is done again), or is refused: never another one."""
+    out, draw = str(tmp_path), random.Random(5)
+    made = written(out, *(f"part-{n:05d}" for n in range(3)))
+    pack_markers(out)
+    packed = tmp_path / "tasks/part.jsonl.gz"
+    whole, gone = packed.read_bytes(), 0
+    for bit in [*range(80), *(draw.randrange(8 * len(whole)) for _ in range(300))]:
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        packed.write_bytes(flipped)
+        markers._lines.cache_clear()
+        for task, marker in made.items():
+            try:
+                found = marker_of(out, task)
+            except DataError:
+                found = None
+            assert found in (marker, None), bit
+            gone += found is None
+    assert gone > 500
+
+
+def test_a_store_that_does_not_answer_loses_no_marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = str(tmp_path)
+    made = written(out, *TASKS)
+    pack_markers(out)
+
+    def away(*_: object, **__: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFileSystem, "cat_file", away)
+        patched.setattr("time.sleep", lambda _: None)
+        with pytest.raises(StorageError):
+            unpack_markers(out)
+    assert {task: marker_of(out, task) for task in TASKS} == made
