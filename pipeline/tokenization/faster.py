@@ -4,8 +4,8 @@ Invariants:
 
 * ``tokenizers`` and ``tiktoken`` are the truth. ``fastokens`` is used for byte-level BPEs alone, and not for a vocabulary whose
   ids differ for any of `PROBES`, its added tokens or texts around them.
-* While texts are encoded, a part of each batch is encoded by both. A difference is a `DifferentIdsError`, so that no task ends
-  with other ids. A text that ``fastokens`` refuses is encoded by the truth.
+* While texts are encoded, a part of each batch (`CHECKED`) is encoded by both, and a difference there is a `DifferentIdsError`.
+  The rest of a batch is not compared. A text that ``fastokens`` refuses is encoded by the truth.
 * It uses one thread per process, and a fork loses nothing of it.
 
 tests/pipeline/tokenization/test_faster.py compares the ids of every code point with the patterns of GPT-2, GPT-4, GPT-4o,
