@@ -63,7 +63,8 @@ def ablate(
     ranks: Annotated[str | None, typer.Option("--ranks", help="filters: a file of ranks for PageRank.")] = None,
     features: Annotated[str, typer.Option("--features", help="filters: the embedding of the linear classifier.")] = "wordllama",
     benchmarks: Annotated[
-        list[str], typer.Option("--benchmarks", help="filters: benchmarks whose questions must not be learned.")
+        list[str],
+        typer.Option("--benchmarks", help="filters: benchmarks whose questions must not be learned. Several may follow."),
     ] = [],  # noqa: B006
     one_at_a_time: Annotated[
         bool, typer.Option("--one-at-a-time", help="Change one thing at a time instead of running every combination.")

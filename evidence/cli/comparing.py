@@ -39,7 +39,7 @@ class Comparing:
     rate: Annotated[
         list[float] | None,
         typer.Option(
-            "--rate", help="gpt: learning rates, 1e-3 ... 1e-5; several may follow, and a flip of the ranking is said."
+            "--rate", help="gpt: learning rates, such as 1e-3 1e-4. A changed ranking is reported. Several may follow."
         ),
     ] = None
     order: Annotated[int, typer.Option("--order", help="ngram: the longest n-gram.")] = 5

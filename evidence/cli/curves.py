@@ -26,10 +26,10 @@ def curves(
         str | None, typer.Option("--metric", help="bpb, validation or loss. Without it, the first that a log has.")
     ] = None,
     parameters: Annotated[
-        list[str] | None, typer.Option("--parameters", help="LOG=N, for a log that does not print it.")
+        list[str] | None, typer.Option("--parameters", help="LOG=N, for a log that does not print it. Several may follow.")
     ] = None,
     tokenizer: Annotated[
-        list[str] | None, typer.Option("--tokenizer", help="LOG=NAME, for a log that does not print it.")
+        list[str] | None, typer.Option("--tokenizer", help="LOG=NAME, for a log that does not print it. Several may follow.")
     ] = None,
     tokens_per_step: Annotated[str | None, typer.Option("--tokens-per-step", help="For logs that count steps.")] = None,
     sequence_length: Annotated[

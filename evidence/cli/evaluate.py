@@ -20,7 +20,10 @@ def evaluate(
         list[str] | None, typer.Argument(metavar="[RESULTS...]", help="Result files of models, any format.")
     ] = None,
     equal: Annotated[
-        list[str] | None, typer.Option("--equal", help="Results of equal runs, to measure the noise. Without it, nanochat's.")
+        list[str] | None,
+        typer.Option(
+            "--equal", help="Results of equal runs, to measure the noise. Without it, nanochat's. Several may follow."
+        ),
     ] = None,
     half_width: Annotated[
         float, typer.Option("--half-width", help="Print how many runs give a 95% interval of +- this.")
@@ -29,14 +32,14 @@ def evaluate(
         str | None, typer.Option("--decisions", help="A CSV of models: decision accuracy between scales.")
     ] = None,
     small: Annotated[
-        list[str] | None, typer.Option("--small", help="COLUMN=VALUE of the small scale; several may follow.")
+        list[str] | None, typer.Option("--small", help="COLUMN=VALUE of the small scale. Several may follow.")
     ] = None,
     large: Annotated[
-        list[str] | None, typer.Option("--large", help="COLUMN=VALUE of the large scale; several may follow.")
+        list[str] | None, typer.Option("--large", help="COLUMN=VALUE of the large scale. Several may follow.")
     ] = None,
     by: Annotated[str, typer.Option("--by", help="The column of datasets.")] = "Dataset",
     score: Annotated[str, typer.Option("--score", help="The column of scores, higher is better.")] = "Core",
-    items: Annotated[list[str] | None, typer.Option("--items", help="Multiple-choice task files; several may follow.")] = None,
+    items: Annotated[list[str] | None, typer.Option("--items", help="Multiple-choice task files. Several may follow.")] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="The model that answers: a Hugging Face name or folder, or a proxy's .gpt.")
     ] = None,

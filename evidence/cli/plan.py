@@ -26,10 +26,11 @@ def plan(
     multiplier: Annotated[
         list[str] | None,
         typer.Option(
-            "--multiplier", help="A measured value instead: SHARE=VALUE, as 0.1=2.1, or SHARE=FILE.json of `compare --json`."
+            "--multiplier",
+            help="A measured value instead: SHARE=VALUE, as 0.1=2.1, or SHARE=FILE.json of `compare --json`. Several may follow.",
         ),
     ] = None,
-    share: Annotated[list[float] | None, typer.Option("--share", help="Shares to compare; several may follow.")] = None,
+    share: Annotated[list[float] | None, typer.Option("--share", help="Shares to compare. Several may follow.")] = None,
     run: Annotated[
         str | None, typer.Option("--run", help="The --out of a finished run: pool, share and CPU hours from its funnel.")
     ] = None,
@@ -43,7 +44,8 @@ def plan(
         typer.Option("--repeats", help="Simulate the harm of repeated copies, in a regression with this many features."),
     ] = None,
     mixtures: Annotated[
-        list[str] | None, typer.Option("--mixtures", help="Sources and their tokens, NAME=TOKENS: mixtures to run.")
+        list[str] | None,
+        typer.Option("--mixtures", help="Sources and their tokens, NAME=TOKENS: mixtures to run. Several may follow."),
     ] = None,
     runs: Annotated[int, typer.Option("--runs", help="How many mixtures to run.")] = 16,
     ratios: Annotated[

@@ -15,33 +15,36 @@ app = typer.Typer()
 @app.command()
 def probe(
     junk: Annotated[
-        list[str] | None, typer.Option("--junk", help="Your junk: Parquet, JSONL or text. Without it, invented people.")
+        list[str] | None,
+        typer.Option("--junk", help="Your junk: Parquet, JSONL or text. Without it, invented people. Several may follow."),
     ] = None,
     people: Annotated[int | None, typer.Option("--people", help="People to remember; 200, with --ratio 100.")] = None,
     exposures: Annotated[
-        list[int] | None, typer.Option("--exposures", help="How often each is seen, 30 and 60; several may follow.")
+        list[int] | None, typer.Option("--exposures", help="How often each is seen, 30 and 60. Several may follow.")
     ] = None,
     part: Annotated[float, typer.Option("--part", help="The fraction of rows that is junk.")] = 0.875,
     repeat: Annotated[
         list[int] | None,
-        typer.Option("--repeat", help="Distinct rows of the junk that repeats, 50 and 1000; several may follow."),
+        typer.Option("--repeat", help="Distinct rows of the junk that repeats, 50 and 1000. Several may follow."),
     ] = None,
     ratios: Annotated[
         list[float] | None,
-        typer.Option("--ratio", help="Instead: accuracy by the people's fraction of the rows, at equal rows."),
+        typer.Option(
+            "--ratio", help="Instead: accuracy by the people's fraction of the rows, at equal rows. Several may follow."
+        ),
     ] = None,
     rows: Annotated[int, typer.Option("--rows", help="With --ratio and --copies: rows of every run.")] = 16_000,
     copies: Annotated[
         list[int] | None,
         typer.Option(
-            "--copies", help="Instead: loss of fresh rows if a tenth of the rows are this many copies; several may follow."
+            "--copies", help="Instead: loss of fresh rows if a tenth of the rows are this many copies. Several may follow."
         ),
     ] = None,
     skew: Annotated[
         float | None, typer.Option("--skew", help="Instead: people seen by a power law with this exponent, and flattened.")
     ] = None,
     width: Annotated[
-        list[int] | None, typer.Option("--width", help="Widths of the model; with --ratio several may follow.")
+        list[int] | None, typer.Option("--width", help="Widths of the model; with --ratio, several may follow.")
     ] = None,
     rate: Annotated[float, typer.Option("--rate", help="The highest learning rate.")] = 0.02,
     seeds: Annotated[int, typer.Option("--seeds", help="Runs of each condition; intervals are over them.")] = 3,
