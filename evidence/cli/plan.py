@@ -27,7 +27,8 @@ def plan(
         list[str] | None,
         typer.Option(
             "--multiplier",
-            help="A measured value instead: SHARE=VALUE, as 0.1=2.1, or SHARE=FILE.json of `compare --json`. Several may follow.",
+            help="A measured value instead: SHARE=VALUE, as 0.1=2.1, or SHARE=FILE.json of `compare --json`. "
+            "Several may follow.",
         ),
     ] = None,
     share: Annotated[list[float] | None, typer.Option("--share", help="Shares to compare. Several may follow.")] = None,
