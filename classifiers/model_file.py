@@ -147,7 +147,10 @@ class Reader:
         return int(self.words + (self.arguments["bucket"] if self.pruned < 0 else self.pruned))
 
     def input(self) -> tuple[bool, int]:
-        """Whether the input matrix is quantised, and the byte at which it begins; skips it; after `pruned_buckets`."""
+        """Whether the input matrix is quantised, and the byte at which it begins; skips it; after `pruned_buckets`.
+
+        `check_dense_input` checks a dense matrix, `unpacked_rows` reads a quantised one.
+        """
         (self.quantised,) = self.unpack("<?")
         self.ensure(self.quantised or self.pruned < 0, "it is pruned but not quantised")
         begins = self.file.tell() + (0 if self.quantised else 16)
@@ -204,10 +207,38 @@ class Reader:
         self.pruned_buckets()
         quantised, begins = self.input()
         if not quantised:
-            values = np.memmap(self.path, "<f4", "r", begins, (self.rows * self.arguments["dim"],)) if self.rows else _NOTHING
-            for at in range(0, len(values), block):
-                self._finite("input", values[at : at + block])
+            self.check_dense_input(begins, block)
         self.output()
+
+    def check_dense_input(self, begins: int, block: int = 1 << 22) -> None:
+        """`ModelError` if the dense input matrix that begins at this byte has a value that is not finite."""
+        values = np.memmap(self.path, "<f4", "r", begins, (self.rows * self.arguments["dim"],)) if self.rows else _NOTHING
+        for at in range(0, len(values), block):
+            self._finite("input", values[at : at + block])
+
+    def unpacked_rows(self, begins: int, wanted: npt.NDArray[np.int64]) -> Floats:
+        """Rows of the quantised input matrix that begins at this byte, as fastText unpacks them: ``float32[N, dim]``.
+
+        A row is the concatenation of one centroid per piece, times the row's norm if norms are quantised too (fastText's
+        ``quantmatrix.cc``). The file's position stays where it is. After `input`.
+        """
+        at = self.file.tell()
+        self.file.seek(begins)
+        norms, rows, dim, size = self.unpack("<?qqi")
+        codes = np.frombuffer(self._take(size), np.uint8).reshape(rows, -1)[wanted]
+        _, pieces, width, _ = self.unpack("<4i")
+        values = np.frombuffer(self._take(dim * CENTROIDS * 4), "<f4")
+        out = np.empty((len(wanted), dim), np.float32)
+        for piece in range(pieces):
+            first, last = piece * width, min((piece + 1) * width, dim)
+            centroids = values[first * CENTROIDS : last * CENTROIDS].reshape(CENTROIDS, last - first)
+            out[:, first:last] = centroids[codes[:, piece]]
+        if norms:
+            codes = np.frombuffer(self._take(rows), np.uint8)[wanted]
+            self.unpack("<4i")
+            out *= np.frombuffer(self._take(CENTROIDS * 4), "<f4")[codes][:, None]
+        self.file.seek(at)
+        return out
 
     def foldable(self) -> bool:
         """Whether this is a supervised softmax model of two labels, with dense rows and no character n-grams."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.classifiers.fasttext import PREFIX, Native, Probabilities, is_label, library, native, word_table
+from goldwash.classifiers.fasttext import PREFIX, Native, Probabilities, is_label, native, word_table
 from goldwash.classifiers.model_file import HIERARCHICAL, SOFTMAX, SUPERVISED, Floats, Reader
 from goldwash.filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
 from goldwash.filters.cut import Bytes, Rows, room_for
@@ -98,31 +98,24 @@ class Later:
         """fastText's own object."""
         return native(self.path).native.f
 
-    def get_dimension(self) -> int:
-        """See fastText."""
-        return int(self.f.getArgs().dim)
-
 
 def subword_model(path: str) -> SubwordModel | None:
     """The model in a file; None for other kinds of models, and for a quantised output, which the kernels do not read."""
     with Reader(path) as head:
-        if not can_read(head):
-            return None
-        with Reader(path) as whole:
-            whole.check()
-        held = Later(path)
-        kernels = read(head, held)
-    return None if kernels is None else SubwordModel(kernels.labels, held, path, kernels)
+        kernels = read(head) if can_read(head) else None
+    return None if kernels is None else SubwordModel(kernels.labels, Later(path), path, kernels)
 
 
-def read(head: Reader, native: Any) -> Subwords | None:
-    """The kernels' tables of a model whose head has been read. Quantised rows come from fastText, which unpacks them.
+def read(head: Reader) -> Subwords | None:
+    """The kernels' tables of a model whose head has been read; None if the output is quantised.
 
-    None if the output is quantised.
+    `ModelError` names the first thing in the file that is wrong.
     """
     entries = head.entries()
     pruned = head.pruned_buckets()
     quantised, begins = head.input()
+    if not quantised:
+        head.check_dense_input(begins)
     output = head.output()
     if output is None:
         return None
@@ -132,8 +125,9 @@ def read(head: Reader, native: Any) -> Subwords | None:
     buckets = head.arguments["bucket"]
     bucket_rows = _bucket_rows(head.pruned, pruned, buckets)
     held = np.flatnonzero(bucket_rows >= 0)
-    if quantised or head.pruned >= 0:
-        rows = _input_rows(native, np.concatenate([np.arange(len(words)), len(words) + bucket_rows[held]]))
+    if quantised:
+        wanted = np.concatenate([np.arange(len(words)), len(words) + bucket_rows[held]])
+        rows = in_lines(np.concatenate([head.unpacked_rows(begins, wanted), np.zeros((1, head.arguments["dim"]), np.float32)]))
     else:
         rows = _mapped_rows(head, begins)
     padded = np.zeros(-(-buckets // 32) * 32, np.uint8)
@@ -157,16 +151,6 @@ def _bucket_rows(pruning: int, pruned: npt.NDArray[np.int32], buckets: int) -> R
     rows = np.full(buckets, -1, np.int64)
     rows[pruned[:, 0]] = pruned[:, 1]
     return rows
-
-
-def _input_rows(native: Any, wanted: Rows) -> Floats:
-    """Rows of the input matrix, aligned to a cache line."""
-    dim = native.get_dimension()
-    rows, vector = np.zeros((len(wanted) + 1, dim), np.float32), library().FastText.fasttext.Vector(dim)
-    for n, row in enumerate(wanted):
-        native.f.getInputVector(vector, int(row))
-        rows[n] = np.frombuffer(vector, np.float32)
-    return in_lines(rows)
 
 
 def _mapped_rows(head: Reader, begins: int) -> Floats:
