@@ -33,7 +33,7 @@ from goldwash.classifiers.model_file import (
     ModelError,
     Reader,
 )
-from goldwash.filters.bits import SEPARATORS, block, eight, first_eight, lowest, put_edges
+from goldwash.filters.bits import LEAD_C2, LEAD_E2, SEPARATORS, block, eight, first_eight, lowest, put_edges
 from goldwash.filters.characters import classes
 from goldwash.filters.cut import Bytes, Rows, strip
 from goldwash.filters.jit import inline, kernel
@@ -463,7 +463,7 @@ def weights_of(utf8: Bytes, starts: Rows, ends: Rows, words: Any, weights: Float
 def _wide_separators(utf8: Bytes, i: Any, last: Any) -> Any:
     """Among 64 bytes, the bits of line ends beyond ASCII (U+0085, U+2028, U+2029), and how many reach into the next block."""
     bits, beyond = np.uint64(0), np.uint64(0)
-    leads = block(utf8, i, last, 0xC2) | block(utf8, i, last, 0xE2)
+    leads = block(utf8, i, last, LEAD_C2) | block(utf8, i, last, LEAD_E2)
     while leads != np.uint64(0):
         k = np.uint64(lowest(leads))
         leads &= leads - np.uint64(1)

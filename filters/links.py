@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from goldwash.filters import characters as c
-from goldwash.filters.bits import find
+from goldwash.filters.bits import FULL_STOP, find
 from goldwash.filters.cut import Bytes, Rows, code_point, code_point_before, room_for
 from goldwash.filters.edits import without_spans
 from goldwash.filters.jit import inline, kernel
@@ -174,10 +174,10 @@ def url_spans(
             continue
         floor = starts[row]
         end = ends[row]
-        i = find(utf8, floor, end, 46)
+        i = find(utf8, floor, end, FULL_STOP)
         while i < end:
             if utf8[i] != 46 or _domain_end(utf8, i, end, classes, tlds, longest) < 0:
-                i = find(utf8, i + 1, end, 46)
+                i = find(utf8, i + 1, end, FULL_STOP)
                 continue
             run = i
             while run > floor and utf8[run - 1] < 0x80 and kinds[utf8[run - 1]] & 1:
@@ -236,12 +236,12 @@ def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: 
     n = np.int64(0)
     for row in range(len(starts)):
         floor, end = starts[row], ends[row]
-        i = find(utf8, floor, end, 46)
+        i = find(utf8, floor, end, FULL_STOP)
         while i < end:
             digits = i
             while digits > floor and 48 <= utf8[digits - 1] <= 57:
                 digits -= 1
-            dot, i = i, find(utf8, i + 1, end, 46)
+            dot, i = i, find(utf8, i + 1, end, FULL_STOP)
             if digits == dot or (digits > floor and _word_before(utf8, digits, classes)):
                 continue
             stop = _quad_end(utf8, digits, end)
@@ -255,7 +255,7 @@ def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: 
             rows[n], span_starts[n], span_ends[n] = row, _spaces_before(utf8, first, floor, classes), stop
             n += 1
             floor = stop
-            i = find(utf8, stop, end, 46)
+            i = find(utf8, stop, end, FULL_STOP)
     return rows[:n], span_starts[:n], span_ends[:n]
 
 

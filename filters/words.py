@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from goldwash.filters import characters as c
-from goldwash.filters.bits import CAPITALS, DIGITS, LEADS, bit_count, block, lowest
+from goldwash.filters.bits import CAPITALS, DIGITS, FULL_STOP, HASH_SIGN, LEAD_E2, LEADS, bit_count, block, lowest
 from goldwash.filters.cut import Bytes, Rows, code_point, white_space
 from goldwash.filters.cut import fasttext_word_count as count_fasttext_words
 from goldwash.filters.jit import inline, kernel
@@ -134,7 +134,7 @@ def _symbols(texts: Texts) -> tuple[Values, Values]:
     return counts[:, 0], counts[:, 1]
 
 
-def _class_fraction(texts: Texts, bit: int, kind: int) -> Values:
+def _class_fraction(texts: Texts, bit: int, kind: Any) -> Values:
     return np.asarray(class_fractions(texts.utf8, texts.starts, texts.ends, c.classes(), bit, kind))
 
 
@@ -209,8 +209,8 @@ def symbol_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
         dots_from = spaced_from = starts[row]
         first, last = np.uint64(starts[row]), np.uint64(ends[row])
         while first < last:
-            out[row, 0] += bit_count(block(utf8, first, last, 35))
-            rest = block(utf8, first, last, 46) | block(utf8, first, last, 0xE2)
+            out[row, 0] += bit_count(block(utf8, first, last, HASH_SIGN))
+            rest = block(utf8, first, last, FULL_STOP) | block(utf8, first, last, LEAD_E2)
             while rest != np.uint64(0):
                 i = np.int64(first) + lowest(rest)
                 rest &= rest - np.uint64(1)

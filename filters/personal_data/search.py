@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from goldwash.filters.bits import DIGITS, block, lowest
+from goldwash.filters.bits import AT_SIGN, DIGITS, block, lowest
 from goldwash.filters.cut import Bytes, Rows, room_for
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.lists import in_table
@@ -70,7 +70,7 @@ def personal_spans(
         carry = np.uint64(0)
         while place < last:
             digits = block(utf8, place, last, DIGITS)
-            found = block(utf8, place, last, 64) | (digits & ~((digits << np.uint64(1)) | carry))
+            found = block(utf8, place, last, AT_SIGN) | (digits & ~((digits << np.uint64(1)) | carry))
             carry = digits >> np.uint64(63)
             while found != np.uint64(0):
                 i = np.int64(place) + lowest(found)
