@@ -263,11 +263,18 @@ def reports_of(tasks: Sequence[Task]) -> Report:
 
 
 def finish(
-    stage: Stage, inputs: Sequence[Input], out: str, tasks: Sequence[Task], facts: Mapping[str, Any] | None = None
+    stage: Stage,
+    inputs: Sequence[Input],
+    out: str,
+    tasks: Sequence[Task],
+    facts: Mapping[str, Any] | None = None,
+    in_pairs: bool = True,
 ) -> Report:
     """Write ``report.json``: the sum of the tasks' reports, and the shards that now exist. From here on they can be read.
 
     It names inputs by their last part, so that a run gives equal bytes wherever it is. Temporary files of killed tasks go.
+    ``in_pairs``: whether a shard and the shard of dropped documents of the same number are one input's; only then sources can
+    be compared (`by_source`).
     """
     report, files, lost = Report(), dict[str, Any](), Losses()
     for task, marker in zip(tasks, markers_of(tasks), strict=True):
@@ -275,7 +282,7 @@ def finish(
         files |= marker["files"]
         lost.add(task, marker["facts"])
     clear_halves(out)
-    sources = by_source(out, files, inputs, stage.ranks_by())
+    sources = by_source(out, files, inputs, stage.ranks_by()) if in_pairs else {}
     write_sealed(
         join(out, "report.json"),
         {

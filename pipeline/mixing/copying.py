@@ -77,18 +77,14 @@ def events_of(task: Task, marker: Mapping[str, Any]) -> dict[int, tuple[Any, Any
 def spread_documents(task: Task) -> None:
     """Spread the copies of some files' documents; list those that are not taken."""
     stage, schema = stage_of(task, Mixture), schemas.unpacked(task.extra["schema"])
-    layout = passes.Layout(**task.extra["layout"])
     taken: dict[str, list[int]] = {}
-    with (
-        TaskOutput(task, None, dropped=False) as output,
-        passes.Spreader(task, schema, layout, tuple(task.extra["units"])) as spreader,
-    ):
+    with passes.spread_output(task) as (output, divider):
         output.open("dropped", f"dropped/part-{task.index:05d}.parquet", DROPPED)
         for file, held in zip(task.sources, task.extra["held"], strict=True):
             found = _Taken(task, stage, held)
             _count_taken(taken, found.bucket, found.weight, found.copies)
-            _spread_file(output, spreader, schema, file, found)
-        output.facts |= {passes.FOLDER: spreader.commit(), "taken": taken}
+            _spread_file(output, divider, schema, file, found)
+        output.facts["taken"] = taken
 
 
 class _Taken:
@@ -140,14 +136,14 @@ class _Taken:
         return Report(Count(len(texts), texts.bytes), kept, {RULE: lost} if lost.documents else {}, {}, notes)
 
 
-def _spread_file(output: TaskOutput, spreader: passes.Spreader, schema: pa.Schema, file: Input, taken: _Taken) -> None:
+def _spread_file(output: TaskOutput, divider: passes.Divider, schema: pa.Schema, file: Input, taken: _Taken) -> None:
     row = 0
     for table, texts in output.batches(file):
         here = slice(row, row + len(texts))
         row += len(texts)
         if row > len(taken.copies):
             break
-        spreader.add(taken.table(table, here, schema))
+        divider.add(taken.table(table, here, schema))
         output.write("dropped", taken.left(table, here))
         output.report += taken.report(texts, here)
     if row != len(taken.copies):

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 Floats = npt.NDArray[np.float64]
 
@@ -95,6 +94,8 @@ def solve(curve: Curve, sizes: Floats, target: float) -> Solved:
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = np.where(sizes > 0, scale * areas * total / sizes, 0.0)
         return scale, mean
+
+    from scipy.optimize import brentq  # here: it takes 0.4 s to import, and most mixtures have no curve
 
     def excess(power: float, rate: float) -> float:
         return float(repeats(power, rate)[1].max()) - curve.cap

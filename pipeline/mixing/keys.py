@@ -17,7 +17,7 @@ from goldwash.pipeline.mixing.parameters import Mixture
 from goldwash.pipeline.mixing.sources import Source
 from goldwash.pipeline.stage import stage_of
 from goldwash.pipeline.storage.batches import schema_of
-from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text
+from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text, unpacked_bytes
 from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -50,11 +50,11 @@ def count_file(task: Task) -> None:
     )
     tallies: list[list[float]] = []
     histogram: dict[int, int] = {}
-    text = 0
+    text, read, unpacked = 0, 0, unpacked_bytes(file)
     with TaskOutput(task, None, dropped=False) as output:
         output.open("keys", keys_file(task.index), schema, dictionary=False)
         counted = stage.unit == "tokens" and buckets.TOKEN_COLUMN in columns.names
-        for table, bytes_ in _planning_tables(output, source, stage.unit, counted):
+        for table, bytes_, held in _planning_tables(output, source, stage.unit, counted):
             group = groups.of(table, file.path)
             weight = buckets.weights_of(table, stage.unit, stage.bytes_per_token, file.path)
             times = buckets.times_of(table, source.rehydrate, file.path)
@@ -66,24 +66,28 @@ def count_file(task: Task) -> None:
             output.write("keys", pa.table(rows, schema=schema))
             _tallied(tallies, group, weight, times)
             text += bytes_
+            read += held
         output.facts |= {
             "documents": int(sum(row[0] for row in tallies)), "groups": groups.names, "histogram": _named(histogram),
             "tally": tallies, "counted": counted, "schema": schemas.packed(columns),
-            "stored": _stored(file, text), "text": text,
+            "stored": _stored(file, text), "text": text, "unpacked": read if unpacked is None else unpacked,
         }  # fmt: skip
 
 
-def _planning_tables(output: TaskOutput, source: Source, unit: str, counted: bool) -> Iterator[tuple[pa.Table, int]]:
-    """The columns that the plan needs of a file, with the bytes of its text (estimated where the text is not read)."""
+def _planning_tables(output: TaskOutput, source: Source, unit: str, counted: bool) -> Iterator[tuple[pa.Table, int, int]]:
+    """The columns that the plan needs of a file, with the bytes of its text (estimated where the text is not read).
+
+    Last come the bytes of all columns, or 0 where some are not read.
+    """
     file = output.task.source
     if unit == "documents" or counted:
         found = columns_without_text(file, buckets.needed_columns(source, unit))
         if found is not None:
-            yield from found
+            yield from ((table, bytes_, 0) for table, bytes_ in found)
             return
     for table, texts in output.batches(file):
         output.count(texts)
-        yield table, texts.bytes
+        yield table, texts.bytes, table.nbytes
 
 
 def _add(histogram: dict[int, int], bins: Numbers, weights: Numbers) -> None:

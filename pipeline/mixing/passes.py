@@ -8,16 +8,18 @@ Invariants:
   some files and writes one file per range of units; where there are more units than files may be open, the ranges are spread
   again. A gathering task sorts one unit after the other in memory. So every document is copied twice, or three times beyond
   `MOST_OPEN` units, and memory depends neither on the number of documents nor on the number of files.
-* The files between the passes are verified by their SHA-256 when they are read, and removed when the last shard is written. A
+* A run of up to `WHOLE_BYTES` is shuffled by one task in memory, without files between the passes, to the same bytes.
+* The files between the passes are verified by their checksum when they are read, and removed when the last shard is written. A
   run that was killed writes the missing ones again.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from math import ceil
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,7 @@ import pyarrow.compute as pc
 from goldwash.pipeline.dedup.passes import checked_json, digest_of
 from goldwash.pipeline.mixing.draws import PLACE_BITS
 from goldwash.pipeline.mixing.schemas import packed, unpacked
-from goldwash.pipeline.mixing.spread_files import StreamWriter, opened_stream
+from goldwash.pipeline.mixing.spread_files import HeldStream, StreamWriter, opened_stream
 from goldwash.pipeline.stage import Run, Stage, Tasks, markers_of, stage_of
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.locations import filesystem, join, sizes_in
@@ -45,7 +47,7 @@ HELD_BYTES = 32 << 20
 MOST_OPEN = 128
 """Files that a spreading task writes at once."""
 
-OPEN_BYTES = 128 << 20
+OPEN_BYTES = 64 << 20
 """Bytes that the writers of a spreading task hold together."""
 
 GROUP_BYTES = 256 << 20
@@ -54,16 +56,22 @@ GROUP_BYTES = 256 << 20
 MOST_GROUPS = 2048
 """Spreading tasks of a pass: each writes up to `MOST_OPEN` files."""
 
-TASK_MEMORY = 320 << 20
+WHOLE_BYTES = 128 << 20
+"""Bytes of documents, unpacked, up to which a run is shuffled in memory. The estimate comes from Parquet's footers; a task that
+holds half as much again gives up, and the run is shuffled through files."""
+
+TASK_MEMORY = 384 << 20
 """Bytes that a task of these passes needs beyond the ordinary."""
 
-SPREAD_RATIO = 1.5
-"""Bytes of text per byte of the files between the passes (lz4), at the least."""
+SPREAD_RATIO = 0.95
+"""Bytes of text per byte of the files between the passes, at the least: they are not compressed on a local disk."""
 
 TEXT_RATIO = 2.5
 """Bytes of text per byte of Parquet, to lay out a shuffle before the text is read."""
 
-FOLDER = "spread"
+FOLDER, WHOLE, TOO_LARGE = "spread", "whole", "too_large"
+"""The folder of the files between the passes and the fact that lists them; the pass in memory, and the fact that it gave up."""
+
 PLACE, NUMBER = "__goldwash_place__", "__goldwash_number__"
 HIDDEN = (pa.field(PLACE, pa.int64()), pa.field(NUMBER, pa.int64()))
 """The columns that order documents between the passes; no user's column has these names."""
@@ -103,6 +111,10 @@ class Layout:
         edges = [first + -(-size * n // count) for n in range(count + 1)]
         return list(pairwise(edges))
 
+    def units_in(self, shard: int) -> range:
+        """The units of a shard."""
+        return range(shard * self.units_per_shard, (shard + 1) * self.units_per_shard)
+
     def unit_of(self, places: Numbers) -> Numbers:
         """The unit of each place: ``int64[N]``."""
         return (places * self.units) >> PLACE_BITS
@@ -125,86 +137,182 @@ def groups_of(sizes: Sequence[int]) -> list[tuple[int, int]]:
     return [*found, (first, len(sizes))] if sizes else []
 
 
-class Spreader:
-    """Writes documents into files by ranges of units; a range without a document gets no file."""
+class _TooLargeError(Exception):
+    """The documents of a run do not fit into memory after all."""
 
-    def __init__(self, task: Task, schema: pa.Schema, layout: Layout, units: tuple[int, int]) -> None:
-        self._task, self._schema, self._layout = task, pa.schema([*schema, *HIDDEN], metadata=schema.metadata), layout
-        self._parts = layout.parts(*units)
-        self._ends = np.array([end for _, end in self._parts], np.int64)
-        self._writers: dict[int, StreamWriter] = {}
+
+@contextmanager
+def spread_output(task: Task) -> Iterator[tuple[TaskOutput, "Divider"]]:
+    """The output of a task that spreads documents, and what takes them; both are published when the block ends well."""
+    schema, layout = unpacked(task.extra["schema"]), Layout(**task.extra["layout"])
+    kind = Whole if task.part == WHOLE else Spreader
+    try:
+        with TaskOutput(task, None, dropped=False) as output, kind(task, schema, layout) as divider:
+            yield output, divider
+            output.facts[FOLDER] = divider.commit(output)
+    except _TooLargeError:
+        with TaskOutput(task, None, dropped=False) as output:
+            output.facts[TOO_LARGE] = True
+
+
+class Divider(ABC):
+    """Divides documents by ranges of units."""
+
+    def __init__(self, task: Task, schema: pa.Schema, layout: Layout, parts: Sequence[tuple[int, int]]) -> None:
+        self.task, self.layout, self.parts = task, layout, parts
+        self.schema = pa.schema([*schema, *HIDDEN], metadata=schema.metadata)
+        self._ends = np.array([end for _, end in parts], np.int64)
         self._held: list[pa.Table] = []
         self._held_bytes = 0
-        self._folder = f"{FOLDER}/{task.part}-{units[0]}-{units[1]}"
 
-    def __enter__(self) -> "Spreader":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         if kind is not None:
-            for writer in self._writers.values():
-                writer.abandon()
+            self.abandon()
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Remove what was written, after an error."""
+
+    @abstractmethod
+    def write(self, n: int, table: pa.Table) -> None:
+        """Keep documents of the part ``n``."""
+
+    @abstractmethod
+    def commit(self, output: TaskOutput) -> list[list[Any]]:
+        """Publish the documents; returns the files that the next pass reads, as `Spreader.commit` describes them."""
 
     def add(self, table: pa.Table) -> None:
         """Take documents with the columns of the schema and those of `HIDDEN`."""
         self._held.append(table)
         self._held_bytes += table.nbytes
         if self._held_bytes >= HELD_BYTES:
-            self._divide()
+            self.divide()
 
-    def _divide(self) -> None:
+    def divide(self) -> None:
+        """Give the documents that are held to their parts."""
         if not self._held:
             return
         table = pa.concat_tables(self._held)
         self._held, self._held_bytes = [], 0
-        if len(self._parts) == 1:
-            self._writer(0).write(table)
+        if len(self.parts) == 1:
+            self.write(0, table)
             return
-        units = self._layout.unit_of(np.asarray(table[PLACE], np.int64))
+        units = self.layout.unit_of(np.asarray(table[PLACE], np.int64))
         part = np.searchsorted(self._ends, units, side="right")
         order = np.argsort(part, kind="stable")
         table = table.combine_chunks().take(pa.array(order))
-        edges = np.searchsorted(part[order], np.arange(len(self._parts) + 1))
+        edges = np.searchsorted(part[order], np.arange(len(self.parts) + 1))
         for n, (a, b) in enumerate(pairwise(edges.tolist())):
             if b > a:
-                self._writer(n).write(table.slice(a, b - a))
+                self.write(n, table.slice(a, b - a))
 
-    def _writer(self, n: int) -> StreamWriter:
+
+class Spreader(Divider):
+    """Writes documents into files by ranges of units; a range without a document gets no file."""
+
+    def __init__(self, task: Task, schema: pa.Schema, layout: Layout) -> None:
+        first, last = task.extra["units"]
+        super().__init__(task, schema, layout, layout.parts(first, last))
+        self._writers: dict[int, StreamWriter] = {}
+        self._folder = f"{FOLDER}/{task.part}-{first}-{last}"
+
+    def abandon(self) -> None:
+        """Remove the files."""
+        for writer in self._writers.values():
+            writer.abandon()
+
+    def write(self, n: int, table: pa.Table) -> None:
+        """Add to a part's file."""
         if n not in self._writers:
-            a, b = self._parts[n]
-            file = join(self._task.out, self._folder, f"{a}-{b}", f"{self._task.index:05d}.arrow")
-            self._writers[n] = StreamWriter(file, self._schema, min(OPEN_BYTES // len(self._parts), HELD_BYTES))
-        return self._writers[n]
+            a, b = self.parts[n]
+            file = join(self.task.out, self._folder, f"{a}-{b}", f"{self.task.index:05d}.arrow")
+            self._writers[n] = StreamWriter(file, self.schema, min(OPEN_BYTES // len(self.parts), HELD_BYTES))
+        self._writers[n].write(table)
 
-    def commit(self) -> list[list[Any]]:
-        """Publish the files; for each its first unit, the one past its last, its place below the output, bytes and digest."""
-        self._divide()
+    def commit(self, output: TaskOutput) -> list[list[Any]]:
+        """Publish the files; for each its first unit, the one past its last, its place below the output, bytes and checksum."""
+        self.divide()
         found = []
         for n in sorted(self._writers):
             writer = self._writers[n]
             facts = writer.commit()
-            file = writer.location.removeprefix(self._task.out.rstrip("/") + "/")
-            found.append([*self._parts[n], file, facts["bytes"], facts["sha256"]])
+            file = writer.location.removeprefix(self.task.out.rstrip("/") + "/")
+            found.append([*self.parts[n], file, facts["bytes"], facts["crc32"]])
         self._writers = {}
         return found
 
 
+class Whole(Divider):
+    """Holds all documents of a small run by units, and writes the output shards.
+
+    A unit's documents go through the format of the files between the passes, so that row groups end where they do there.
+    """
+
+    def __init__(self, task: Task, schema: pa.Schema, layout: Layout) -> None:
+        super().__init__(task, schema, layout, [(n, n + 1) for n in range(layout.units)])
+        self._streams: dict[int, HeldStream] = {}
+        self._bytes = 0
+
+    def abandon(self) -> None:
+        """Nothing is on disk."""
+
+    def write(self, n: int, table: pa.Table) -> None:
+        """Add to a unit."""
+        self._bytes += table.nbytes
+        if 2 * self._bytes > 3 * WHOLE_BYTES:
+            raise _TooLargeError
+        if n not in self._streams:
+            self._streams[n] = HeldStream(self.schema)
+        self._streams[n].write(table)
+
+    def commit(self, output: TaskOutput) -> list[list[Any]]:
+        """Write the shards; no file is left for another pass."""
+        self.divide()
+        for shard in range(self.layout.shards):
+            units = (self._streams.pop(n, None) for n in self.layout.units_in(shard))
+            name = f"part-{shard:05d}"
+            output.open(name, f"{name}.parquet", unpacked(self.task.extra["schema"]), chunking=self.task.extra["chunking"])
+            for stream in units:
+                for piece in _sorted(stream.tables() if stream else []):
+                    output.write(name, piece)
+                    heartbeat(self.task, output.report.read.documents, output.report.read.bytes)
+            output.close(name)
+        return []
+
+
 @dataclass(frozen=True)
 class Shuffle:
-    """The passes of one stage: its tasks, the layout, and the columns of the output."""
+    """The passes of one stage: its tasks, the layout, and the columns of the output.
+
+    ``unpacked_bytes``: about how many bytes all documents of the output have in memory.
+    """
 
     tasks: Tasks
     layout: Layout
     schema: pa.Schema
+    unpacked_bytes: float
     chunking: bool = False
     """Content-defined chunks in the output's pages."""
 
     def first_extra(self) -> dict[str, Any]:
         """The parameters of the first spreading tasks."""
-        return {"layout": asdict(self.layout), "units": [0, self.layout.units], "schema": packed(self.schema)}
+        units = [0, self.layout.units]
+        return {"layout": asdict(self.layout), "units": units, "schema": packed(self.schema), "chunking": self.chunking}
 
-    def run(self, run: Run, work: Callable[[Task], None], spreading: Sequence[Task]) -> list[Task]:
-        """Spread by ``work``, spread again where needed, gather; returns the gathering tasks."""
+    def run(self, run: Run, work: Callable[[Task], None], spreading: Sequence[Task]) -> tuple[list[Task], list[Task]]:
+        """Spread by ``work`` and gather; returns the tasks that took documents, and those that wrote shards besides."""
+        if len(spreading) == 1 and self.unpacked_bytes <= WHOLE_BYTES and self.layout.units <= MOST_OPEN:
+            whole = [replace(spreading[0], part=WHOLE)]
+            run(work, whole)
+            if not any(TOO_LARGE in marker["facts"] for marker in markers_of(whole)):
+                return whole, []
+        return list(spreading), self._through_files(run, work, spreading)
+
+    def _through_files(self, run: Run, work: Callable[[Task], None], spreading: Sequence[Task]) -> list[Task]:
+        """Spread, spread again where needed, gather; returns the gathering tasks."""
         gathering = [self.tasks.one("part", n) for n in range(self.layout.shards)]
         if not all(finished_markers(gathering)):
             _forget_incomplete(spreading)
@@ -225,15 +333,13 @@ class Shuffle:
         return gathering
 
     def _again(self, level: int, part: tuple[int, int], files: Sequence[Sequence[Any]]) -> Iterator[Task]:
-        extra: dict[str, Any] = {"layout": asdict(self.layout), "units": list(part), "schema": packed(self.schema)}
+        extra = {**self.first_extra(), "units": list(part)}
         for a, b in groups_of([int(file[3]) for file in files]):
             held = [file[2:5] for file in files[a:b]]
             yield self.tasks.one(f"spread{level}", 0, memory=TASK_MEMORY, held=held, **extra)
 
     def _gathering(self, n: int, files: Mapping[tuple[int, int], Sequence[Sequence[Any]]]) -> Task:
-        first = n * self.layout.units_per_shard
-        units = range(first, first + self.layout.units_per_shard)
-        listed = {"units": [[list(file[2:5]) for file in files.get((u, u + 1), ())] for u in units]}
+        listed = {"units": [[list(file[2:5]) for file in files.get((u, u + 1), ())] for u in self.layout.units_in(n)]}
         place = join(self.tasks.out, FOLDER, "lists", f"{n:05d}.json")
         write_json(place, listed)
         facts: dict[str, Any] = {
@@ -276,20 +382,15 @@ def _remove(folder: str) -> None:
 def spread_again(task: Task) -> None:
     """Spread the files of a range of units into smaller ranges."""
     stage_of(task, Stage)  # checks the versions
-    schema, layout = unpacked(task.extra["schema"]), Layout(**task.extra["layout"])
     rows = bytes_ = 0
-    with (
-        TaskOutput(task, None, dropped=False) as output,
-        Spreader(task, schema, layout, tuple(task.extra["units"])) as spreader,
-    ):
-        for file, size, digest in task.extra["held"]:
-            with opened_stream(join(task.out, file), {"bytes": size, "sha256": digest}) as stream:
+    with spread_output(task) as (_, divider):
+        for file, size, crc in task.extra["held"]:
+            with opened_stream(join(task.out, file), {"bytes": size, "crc32": crc}) as stream:
                 for batch in stream:
                     table = pa.Table.from_batches([batch])
                     rows, bytes_ = rows + table.num_rows, bytes_ + table.nbytes
-                    spreader.add(table)
+                    divider.add(table)
                     heartbeat(task, rows, bytes_)
-        output.facts[FOLDER] = spreader.commit()
 
 
 def gather(task: Task) -> None:
@@ -301,22 +402,27 @@ def gather(task: Task) -> None:
     with TaskOutput(task, None, dropped=False) as output:
         output.open("kept", f"{task.name}.parquet", schema, chunking=task.extra["chunking"])
         for files in listed["units"]:
-            for piece in _sorted(task, files):
+            for piece in _sorted(_tables(task, files)):
                 output.write("kept", piece)
                 rows, bytes_ = rows + piece.num_rows, bytes_ + piece.nbytes
                 heartbeat(task, rows, bytes_)
 
 
-def _sorted(task: Task, files: Sequence[Sequence[Any]]) -> Iterator[pa.Table]:
-    """The documents of a unit in the order of the output, in pieces of at most a row group."""
+def _tables(task: Task, files: Sequence[Sequence[Any]]) -> list[pa.Table]:
+    """The documents of a unit, file by file."""
     tables = []
-    for file, size, digest in files:
-        with opened_stream(join(task.out, file), {"bytes": size, "sha256": digest}) as stream:
+    for file, size, crc in files:
+        with opened_stream(join(task.out, file), {"bytes": size, "crc32": crc}) as stream:
             tables.append(stream.read_all())
+    return tables
+
+
+def _sorted(tables: list[pa.Table]) -> Iterator[pa.Table]:
+    """The documents of a unit in the order of the output, in pieces of at most a row group. Empties ``tables``."""
     if not tables:
         return
     table = pa.concat_tables(tables).combine_chunks()
-    del tables
+    tables.clear()
     keys = [np.asarray(table[name], np.int64) for name in (NUMBER, PLACE)]
     epochs = [np.asarray(table["epoch"], np.int64)] if "epoch" in table.column_names else []
     order = np.lexsort([*epochs, *keys])

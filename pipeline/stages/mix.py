@@ -88,7 +88,7 @@ class Mix(Mixture):
         spreading, gathering = mixture.write(run, held, rates)
         facts = mixture.facts(held, planned, spreading)
         mixture.write_ratios(facts)
-        return finish(self, inputs, out, [*spreading, *gathering], facts)
+        return finish(self, inputs, out, [*spreading, *gathering], facts, in_pairs=False)
 
     def preview(self, inputs: Sequence[Input], out: str, run: Run) -> dict[str, Any]:
         """The report's facts that are known before a document is written; the counts stay in ``out``."""
@@ -267,13 +267,14 @@ class _Mixture:
 
     def write(self, run: Run, held: _Held, rates: Sequence[float]) -> tuple[list[Task], list[Task]]:
         """Spread and gather."""
-        documents = stored = text = 0.0
+        documents = stored = text = unpacked = 0.0
         for (s, _), fact in zip(self.files, held.facts, strict=True):
             share = self._share(held, rates, s)
             documents += fact["documents"] * share
             stored, text = stored + fact["stored"] * share, text + fact["text"] * share
-        schema = self._schema(held)
-        shuffle = passes.Shuffle(self.tasks, passes.Layout.of(documents, stored, text, self.stage.shard_bytes), schema)
+            unpacked += fact["unpacked"] * share
+        layout = passes.Layout.of(documents, stored, text, self.stage.shard_bytes)
+        shuffle = passes.Shuffle(self.tasks, layout, self._schema(held), unpacked)
         sizes, starts = passes.spread_files([file for _, file in self.files]), self.starts(held)
         spreading = []
         for k, (a, b) in enumerate(passes.groups_of(sizes)):
@@ -290,7 +291,7 @@ class _Mixture:
                     "spread1", k, sources=files, memory=passes.TASK_MEMORY, held=extra, buckets=names, **shuffle.first_extra()
                 )
             )
-        return spreading, shuffle.run(run, spread_documents, spreading)
+        return shuffle.run(run, spread_documents, spreading)
 
     def _share(self, held: _Held, rates: Sequence[float], s: int) -> float:
         own = [(rates[n] * b.weight, b.weight) for n, b in enumerate(held.buckets) if b.source == s]

@@ -25,7 +25,7 @@ from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.formats.parquet_rows import group_rows
+from goldwash.pipeline.storage.formats.parquet_rows import group_rows, unpacked_bytes
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DROPPED, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -109,15 +109,15 @@ class Pack(Stage):
         if self.order == "crawl":
             writing = self._copying(tasks, inputs, rows, sizes, schema)
             run(copy_rows, writing)
-            return finish(self, inputs, out, writing)
+            return finish(self, inputs, out, writing, in_pairs=False)
         layout = passes.Layout.of(sum(rows), sum(sizes), sum(sizes) * passes.TEXT_RATIO, self.shard_bytes)
-        shuffle = passes.Shuffle(tasks, layout, schema, self.chunking)
+        shuffle = passes.Shuffle(tasks, layout, schema, sum(f["unpacked"] for f in found), self.chunking)
         starts, spreading = [0, *np.cumsum(rows).tolist()], []
         for n, (a, b) in enumerate(passes.groups_of(passes.spread_files(inputs))):
             extra = {"starts": starts[a : b + 1], **shuffle.first_extra()}
             spreading.append(tasks.one("spread1", n, sources=inputs[a:b], memory=passes.TASK_MEMORY, **extra))
-        gathering = shuffle.run(run, spread_shards, spreading)
-        return finish(self, inputs, out, [*spreading, *gathering])
+        spreading, gathering = shuffle.run(run, spread_shards, spreading)
+        return finish(self, inputs, out, [*spreading, *gathering], in_pairs=False)
 
     def _copying(
         self, tasks: Tasks, inputs: Sequence[Input], rows: Sequence[int], sizes: Sequence[float], schema: pa.Schema
@@ -169,9 +169,19 @@ def look(task: Task) -> None:
         found = []
         for source in task.sources:
             known = group_rows(source) if source.reading.on_null != "drop" else None
-            rows = sum(known) if known is not None else sum(len(texts) for _, texts in output.batches(source))
-            found.append({"schema": schemas.packed(schema_of(source)), "rows": rows, "stored": _stored(source, known)})
+            unpacked = unpacked_bytes(source)
+            rows, read = (sum(known), 0) if known is not None else _read(output, source)
+            facts = {"schema": schemas.packed(schema_of(source)), "rows": rows, "stored": _stored(source, known)}
+            found.append({**facts, "unpacked": read if unpacked is None else unpacked})
         output.facts["files"] = found
+
+
+def _read(output: TaskOutput, source: Input) -> tuple[int, int]:
+    """The rows of a file, and their bytes."""
+    rows = bytes_ = 0
+    for table, texts in output.batches(source):
+        rows, bytes_ = rows + len(texts), bytes_ + table.nbytes
+    return rows, bytes_
 
 
 def _stored(source: Input, known: Sequence[int] | None) -> float:
@@ -227,11 +237,8 @@ def _part(source: Input, first: int, last: int) -> Input:
 def spread_shards(task: Task) -> None:
     """Spread the documents of some files by their places in the shuffle."""
     stage, schema = stage_of(task, Pack), schemas.unpacked(task.extra["schema"])
-    layout, draw = passes.Layout(**task.extra["layout"]), draws.Draw(stage.seed, "")
-    with (
-        TaskOutput(task, None, dropped=False) as output,
-        passes.Spreader(task, schema, layout, tuple(task.extra["units"])) as spreader,
-    ):
+    draw = draws.Draw(stage.seed, "")
+    with passes.spread_output(task) as (output, divider):
         output.open("dropped", f"dropped/part-{task.index:05d}.parquet", DROPPED)
         for source, (start, end) in zip(task.sources, pairwise(task.extra["starts"]), strict=True):
             row = start
@@ -240,14 +247,13 @@ def spread_shards(task: Task) -> None:
                 row += len(texts)
                 places = draw.places(number, np.zeros_like(number), np.ones_like(number))
                 made = schemas.conformed(stage.counted(table, output), schema).append_column(passes.HIDDEN[0], pa.array(places))
-                spreader.add(made.append_column(passes.HIDDEN[1], pa.array(number)))
+                divider.add(made.append_column(passes.HIDDEN[1], pa.array(number)))
                 output.count(texts)
             if row != end:
                 raise DataError(
                     f"{printable(source.path)} has {row - start:,} documents, and had {end - start:,} when they were counted: "
                     "run again"
                 )
-        output.facts[passes.FOLDER] = spreader.commit()
 
 
 def near(sizes: Sequence[int], shard_bytes: int) -> bool:

@@ -20,8 +20,12 @@ from goldwash.pipeline.storage.retry import with_retries
 
 
 @contextmanager
-def atomic_write(location: str) -> Iterator[str]:
-    """A local temporary path. Its content appears at the location when the block ends without an error, and only then."""
+def atomic_write(location: str, sync: bool = True) -> Iterator[str]:
+    """A local temporary path. Its content appears at the location when the block ends without an error, and only then.
+
+    ``sync=False``: for files that are read once and removed. The disk is not waited for, so that after a crash of the machine
+    such a file can have other bytes; its reader verifies it.
+    """
     if not is_local(location):
         with anonymous_temp_file() as half:
             with in_plain_words(location, writing=True, disk_only=True):
@@ -40,8 +44,9 @@ def atomic_write(location: str) -> Iterator[str]:
         with in_plain_words(location, writing=True, disk_only=True):
             yield half
         with in_plain_words(location, writing=True):
-            with open(half, "rb") as file:
-                os.fsync(file.fileno())
+            if sync:
+                with open(half, "rb") as file:
+                    os.fsync(file.fileno())
             os.replace(half, path)
     finally:
         with suppress(FileNotFoundError):

@@ -84,14 +84,14 @@ def footer_of(file: Any) -> tuple[int, str]:
     return size, digest
 
 
-def changed(source: Input, size: int) -> DataError:
+def changed(source: Input, size: int, ours: bool = False) -> DataError:
     """The error for a file whose content has changed.
 
-    A file whose digest is known is one that goldwash wrote: it is renamed to ``NAME.broken``, so that the next run makes it
+    A file that goldwash wrote, as all whose SHA-256 is known, is renamed to ``NAME.broken``, so that the next run makes it
     again.
     """
     found = f"{source.path} is not what it was when this work was planned (it had {source.bytes:,} bytes, has {size:,}, or the "
-    if source.sha256 is not None and is_local(source.path):
+    if (ours or source.sha256 is not None) and is_local(source.path):
         path = filesystem(source.path)[1]
         with suppress(OSError):
             os.replace(path, f"{path}.broken")

@@ -393,9 +393,8 @@ class _Tiktoken:
 
     def encode(self, texts: Sequence[str]) -> list[Any]:
         """The ids of each text."""
-        return [
-            array("I", self._made.encode_ordinary(text)) for text in texts
-        ]  # encode_to_numpy looks for special tokens first
+        # To arrays: with `encode_ordinary`, lists of Python's integers take a tenth of the time.
+        return [self._made.encode_to_numpy(text, allowed_special=set(), disallowed_special=()) for text in texts]
 
     def text_of(self, token: int) -> str:
         """A token's bytes, as text."""

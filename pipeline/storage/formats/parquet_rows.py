@@ -63,6 +63,11 @@ class ParquetRows:
         """The rows of each row group that is read."""
         return [self._parquet.metadata.row_group(n).num_rows for n in self._groups]
 
+    @property
+    def unpacked_bytes(self) -> int:
+        """The bytes of all columns without compression, of the row groups that are read."""
+        return sum(int(self._parquet.metadata.row_group(n).total_byte_size) for n in self._groups)
+
     def never_null(self, name: str) -> bool:
         """Whether the footer says that a column has no nulls in the row groups that are read."""
         found = [self._statistics(n, name) for n in self._groups]
@@ -126,6 +131,14 @@ def group_rows(source: Input) -> list[int] | None:
         return None
     with opened(source) as rows:
         return rows.group_rows
+
+
+def unpacked_bytes(source: Input) -> int | None:
+    """The bytes of all columns without compression, by the footer; None for a file that is not Parquet."""
+    if not source.path.endswith((".parquet", ".pq")):
+        return None
+    with opened(source) as rows:
+        return rows.unpacked_bytes
 
 
 def _columns(source: Input, names: list[str]) -> Iterator[tuple[pa.Table, int]]:

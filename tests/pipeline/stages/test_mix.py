@@ -319,8 +319,9 @@ def parameters(two: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture
 def small(monkeypatch):
-    """Passes of many tasks: units of a few kB, four open files, a spreading task per file."""
-    for name, value in (("UNIT_BYTES", 3000), ("MOST_OPEN", 4), ("GROUP_BYTES", 6000), ("HELD_BYTES", 2000)):
+    """Passes of many tasks: units of a few kB, four open files, a spreading task per file, nothing in memory."""
+    sizes = {"UNIT_BYTES": 3000, "MOST_OPEN": 4, "GROUP_BYTES": 6000, "HELD_BYTES": 2000, "WHOLE_BYTES": 0}
+    for name, value in sizes.items():
         monkeypatch.setattr(passes, name, value)
 
 
@@ -343,10 +344,88 @@ def test_spreading_twice_makes_the_documents_of_spreading_once(two, tmp_path, mo
     assert "spread2" not in passes_of(tmp_path / "once")
 
 
-def test_two_workers_make_the_bytes_of_one(two, tmp_path):
-    mixed(tmp_path / "one", local(1), **parameters(two))
+@pytest.mark.parametrize("most", [passes.WHOLE_BYTES, 0])
+def test_two_workers_make_the_bytes_of_one(two, tmp_path, monkeypatch, most):
+    monkeypatch.setattr(passes, "WHOLE_BYTES", most)
+    mixed(tmp_path / "one", here, **parameters(two))
     mixed(tmp_path / "two", local(2), **parameters(two))
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def published(out: Path) -> dict[str, str]:
+    """The digests of all files but the markers, which differ between a shuffle in memory and one through files."""
+    return {name: digest for name, digest in digests(out).items() if not name.startswith("tasks/")}
+
+
+def odd(n: int, count: int) -> dict[str, Any]:
+    """Columns whose buffers may differ between a table that was read from Parquet and one that was read from a stream."""
+    return {
+        "topic": [None if k % 3 else "law" for k in range(count)],
+        "date": pa.nulls(count, pa.string()),
+        "links": [None if k % 5 == n else [{"to": "a" * (k % 7)}, None] for k in range(count)],
+        "named": pa.array([{"a": k if k % 4 else None} for k in range(count)]),
+        "kind": pa.array([f"{n}-{k % 3}" for k in range(count)]).dictionary_encode(),
+        **({"only_here": list(range(count))} if n else {}),
+    }
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_shuffle_in_memory_gives_the_bytes_of_one_through_files(tmp_path, monkeypatch, shards):
+    """With several units, and row groups that end where the bytes held say so."""
+    random = np.random.default_rng(3)
+    for n in range(3):
+        texts = [f"{n} {k} " + "gold " * int(random.integers(0, 40_000)) for k in range(80)]
+        shard(tmp_path / "in" / f"{n}.parquet", texts, **odd(n, len(texts)))
+    size = sum(file.stat().st_size for file in (tmp_path / "in").iterdir())
+    wanted = {"sources": {"a": {"input": str(tmp_path / "in")}}, "documents": 360, "shard_bytes": int(1.5 * size / shards)}
+    monkeypatch.setattr(passes, "UNIT_BYTES", 24 << 20)
+    mixed(tmp_path / "memory", **wanted)
+    assert passes_of(tmp_path / "memory")["whole"] == 1
+    monkeypatch.setattr(passes, "WHOLE_BYTES", 0)
+    mixed(tmp_path / "files", **wanted)
+    assert "whole" not in passes_of(tmp_path / "files")
+    assert published(tmp_path / "memory") == published(tmp_path / "files")
+    made = [pq.read_metadata(file).num_row_groups for file in sorted((tmp_path / "memory").glob("part-*.parquet"))]
+    assert len(made) == shards
+    assert shards > 1 or made[0] > 1
+
+
+def test_what_does_not_fit_into_memory_after_all_goes_through_files(two, tmp_path, monkeypatch):
+    mixed(tmp_path / "memory", **parameters(two))
+    estimate = [0.0]
+    monkeypatch.setattr(passes, "WHOLE_BYTES", 20_000)
+    made = passes.Shuffle.__init__
+
+    def underestimated(self: passes.Shuffle, *values: Any) -> None:
+        estimate[0] = values[3]
+        made(self, *values[:3], 1.0)
+
+    monkeypatch.setattr(passes.Shuffle, "__init__", underestimated)
+    mixed(tmp_path / "out", **parameters(two))
+    assert estimate[0] > 30_000
+    assert {"whole", "spread1", "part"} <= set(passes_of(tmp_path / "out"))
+    assert published(tmp_path / "out") == published(tmp_path / "memory")
+
+
+def test_in_memory_too_a_killed_run_goes_on_and_a_lost_shard_is_made_again(two, tmp_path):
+    mixed(tmp_path / "whole", **parameters(two))
+    expected = digests(tmp_path / "whole")
+    tasks = sum(passes_of(tmp_path / "whole").values())
+    for after in (0, 3, tasks - 1):
+        out = tmp_path / f"killed-{after}"
+        with pytest.raises(Killed):
+            mixed(out, stopping(after), **parameters(two))
+        mixed(out, **parameters(two))
+        assert digests(out) == expected
+    (tmp_path / "whole" / "part-00001.parquet").unlink()
+    mixed(tmp_path / "whole", **parameters(two))
+    assert digests(tmp_path / "whole") == expected
+
+
+def test_shards_are_not_compared_with_dropped_documents_of_other_files(two, tmp_path):
+    """Repeats and another division made more documents kept than read, and alarms of sources that lost nothing."""
+    mixed(tmp_path / "out", **parameters(two))
+    assert "by_source" not in json.loads((tmp_path / "out" / "report.json").read_text())["facts"]
 
 
 class Killed(BaseException):

@@ -25,7 +25,7 @@ from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.source import Input, Reading
 from goldwash.pipeline.tokenization.tokenizers import MODELS
 from tests.pipeline.conftest import here, rows, shard
-from tests.pipeline.stages.test_mix import Killed, digests, stopping
+from tests.pipeline.stages.test_mix import Killed, digests, passes_of, published, stopping
 
 
 def crawl(folder: Path, files: int = 12, documents: int = 60) -> list[Input]:
@@ -78,9 +78,22 @@ def test_two_workers_make_the_bytes_of_one(tmp_path):
         assert digests(tmp_path / f"{order}1") == digests(tmp_path / f"{order}2")
 
 
+@pytest.mark.parametrize("chunking", [False, True])
+def test_a_shuffle_in_memory_gives_the_bytes_of_one_through_files(tmp_path, monkeypatch, chunking):
+    inputs = crawl(tmp_path / "in", 6)
+    parameters = {"order": "shuffled", "shard_bytes": 60_000, "chunking": chunking, "tokenizer": "goldwash"}
+    packed(inputs, tmp_path / "memory", **parameters)
+    monkeypatch.setattr(passes, "WHOLE_BYTES", 0)
+    packed(inputs, tmp_path / "files", **parameters)
+    assert published(tmp_path / "memory") == published(tmp_path / "files")
+    assert passes_of(tmp_path / "memory") == {"look": 1, "whole": 1}
+    assert "spread1" in passes_of(tmp_path / "files")
+
+
 @pytest.mark.parametrize("order", ["crawl", "shuffled"])
 def test_killed_anywhere_it_goes_on_to_the_same_bytes(tmp_path, monkeypatch, order):
-    for name, value in (("UNIT_BYTES", 60_000), ("MOST_OPEN", 3), ("GROUP_BYTES", 90_000), ("HELD_BYTES", 20_000)):
+    sizes = {"UNIT_BYTES": 60_000, "MOST_OPEN": 3, "GROUP_BYTES": 90_000, "HELD_BYTES": 20_000, "WHOLE_BYTES": 0}
+    for name, value in sizes.items():
         monkeypatch.setattr(passes, name, value)
     inputs = crawl(tmp_path / "in", 6)
     parameters = {"order": order, "shard_bytes": 60_000}
