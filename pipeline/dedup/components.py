@@ -1,8 +1,9 @@
 """Which documents belong together: groups of equal keys, and the components that their pairs make.
 
-Invariants: documents are numbers, in the order of the input. A component's root is the document that survives: the one of the
-highest weight, of equals the first. The result depends on the pairs as a set, not on their order. Memory: 20 bytes per document
-(parent, weight, size).
+Invariants: documents are numbers, in the order of the input. A component's root is its first document. Its survivor is the one
+of the highest weight, of equals the first. The result depends on the pairs as a set, not on their order. Memory: 4 bytes per
+document for the roots. Weights come in the order of the documents and are not held: survivors are elected for a range of roots
+at a time, in 20 bytes per root.
 """
 
 from typing import Any
@@ -53,30 +54,58 @@ def stars(keys: Hashes, more: Hashes, numbers: Rows, order: Rows) -> Any:
 
 
 @inline
-def _root(parents: Rows, d: int) -> Any:
+def _root(parents: Any, d: int) -> Any:
     while parents[d] != d:
         parents[d] = parents[parents[d]]
         d = parents[d]
     return d
 
 
+def roots(documents: int) -> npt.NDArray[Any]:
+    """Each document its own root: ``uint32[N]``, or ``int64[N]`` where 32 bits are too few."""
+    return np.arange(documents, dtype=np.uint32 if documents < 1 << 32 else np.int64)
+
+
 @kernel
-def link(parents: Rows, weights: Weights, one: Rows, other: Rows) -> None:
-    """Join the components of pairs, in place; the better root stays root."""
+def link(parents: Any, one: Rows, other: Rows) -> None:
+    """Join the components of pairs, in place; a component's root is its first document."""
     for k in range(len(one)):
         a, b = _root(parents, one[k]), _root(parents, other[k])
-        if a == b:
-            continue
-        if weights[b] > weights[a] or (weights[b] == weights[a] and b < a):
-            a, b = b, a
-        parents[b] = a
+        if a < b:
+            parents[b] = a
+        elif b < a:
+            parents[a] = b
 
 
 @kernel
-def settle(parents: Rows) -> Any:
-    """Make each document's parent its root, in place; the documents of each root: ``int32[N]`` (0: not a root)."""
-    sizes = np.zeros(len(parents), np.int32)
+def settle(parents: Any) -> None:
+    """Make each document's parent its root, in place."""
     for d in range(len(parents)):
-        parents[d] = _root(parents, d)
-        sizes[parents[d]] += 1
-    return sizes
+        parents[d] = parents[parents[d]]  # roots come first, and are settled
+
+
+@kernel
+def elect(parents: Any, first: int, weights: Weights, low: int, best: Weights, survivors: Rows, sizes: Any) -> None:
+    """Take the documents from ``first`` on into account, whose roots are ``parents[0]`` and on and weights ``weights``.
+
+    ``best``, ``survivors`` and ``sizes``: of the components whose roots are ``low`` and on, the highest weight so far, the
+    first document that has it, and the documents; changed in place. ``sizes`` begins with zeros.
+    """
+    for k in range(len(parents)):
+        r = np.int64(parents[k]) - low
+        if 0 <= r < len(sizes):
+            if sizes[r] == 0 or weights[k] > best[r]:
+                best[r], survivors[r] = weights[k], first + k
+            sizes[r] += 1
+
+
+@kernel
+def members(parents: Any, low: int, sizes: Any) -> Any:
+    """The places of documents of components of two or more, whose roots are among ``low`` and on: ``int64[M]``, rising."""
+    found, n = np.empty(len(parents), np.int64), 0
+    for k in range(len(parents)):
+        r = np.int64(parents[k]) - low
+        if 0 <= r < len(sizes) and sizes[r] > 1:
+            found[n] = k
+            n += 1
+    return found[:n].copy()

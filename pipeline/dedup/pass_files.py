@@ -4,11 +4,9 @@ Invariants: a byte that changed on disk is noticed, whatever part of a file is r
 
 * A file that is read whole is compared with the SHA-256 in its task's marker (`storage.verified`).
 * Of a file of which single columns are read, `Checks` has a checksum of each column's values.
-* Of a file of which single row groups are read, each row has a checksum, and the reader counts rows
-  (`pipeline.stages.minhash`).
+* A file of slices has a checksum of each slice (`storage.slices`).
 
-Parquet's own page checksums cover the pages, but neither their headers nor the footer, which says where columns begin and which
-row groups hold a value.
+Parquet's own page checksums cover the pages, but neither their headers nor the footer, which says where columns begin.
 """
 
 import os
@@ -25,6 +23,9 @@ import pyarrow.compute as pc
 
 from goldwash.filters.ngrams import Hashes
 from goldwash.pipeline.storage.locations import filesystem, is_local
+
+HELD = 8 << 20
+"""Bytes of a spill that stay in memory: that of a small shard never gets to a disk."""
 
 
 class Checks:
@@ -77,14 +78,8 @@ def fixed_bytes(values: pa.Array) -> npt.NDArray[np.uint8]:
     return np.asarray(data[values.offset * size : (values.offset + len(values)) * size])
 
 
-def row_check(numbers: Sequence[int], weight: float, shingles: Hashes) -> int:
-    """The checksum of a row of sets."""
-    head = np.array(numbers, np.int64).tobytes() + np.float64(weight).tobytes()
-    return zlib.crc32(np.ascontiguousarray(shingles).data, zlib.crc32(head))
-
-
 class Spill:
-    """Sets of hashes in a temporary file without a name, read back one by one.
+    """Sets of hashes in a temporary file without a name, or in memory up to `HELD` bytes, read back one by one.
 
     The file is in the output's folder where that is a disk, since the machine's temporary folder may be memory.
     """
@@ -93,7 +88,7 @@ class Spill:
         folder = filesystem(out)[1] if is_local(out) else None
         if folder is not None:
             os.makedirs(folder, exist_ok=True)
-        self._file = tempfile.TemporaryFile(prefix=".half-", dir=folder)  # noqa: SIM115  (closed by __exit__)
+        self._file = tempfile.SpooledTemporaryFile(HELD, prefix=".half-", dir=folder)  # noqa: SIM115  (closed by __exit__)
         self._starts: list[int] = []
         self._sizes: list[int] = []
         self._end = 0

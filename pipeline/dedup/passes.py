@@ -1,28 +1,35 @@
-"""The passes that `minhash` and `exact` share: keys by shard, pairs by band, components, survivors, the cut.
+"""The passes that `minhash` and `exact` share: keys by group, pairs by band, components, survivors, the cut.
 
 Invariants:
 
 * A *band* is a column of keys, and documents of equal keys in it belong together. A stage says how keys are made.
 * Documents are numbered in the order of the input. A kept document's ``copy_count`` is how many documents it stands for, itself
   included.
+* Shards are taken together in at most `GROUPS` groups of neighbours. What goes from many tasks to many others goes through a
+  file of slices per group or part (`storage.slices`): a task reads its own slices, each once, and nothing else.
 * No task names the files of others: it has folders and ranges, so that a list of tasks grows with the tasks alone.
-* Everything that one pass reads of another is verified (`pipeline.dedup.pass_files`).
+* Everything that one pass reads of another is verified (`pipeline.dedup.pass_files`, `storage.slices`).
+* How shards are grouped, keys sliced and components divided changes no document of the output.
 
 ============  ================  ====================================================================================
 pass          one task per      writes
 ============  ================  ====================================================================================
-keys          shard             ``keys/``: id, url, weight and a column per band, of each document, in order
-pairs         band and slice    ``pairs/``: pairs of documents of equal keys; 50 bytes per document of its slice
-components    run               ``components/``: (document, survivor, copies) of all that have a copy, a file per group
-                                of shards; 20 bytes per document
-sets          group of shards   only with ``check``: the shingles of those documents, sorted by part
-judged        part              only with ``check``: (document, survivor, copies), by counted similarity
-merged        range of groups   only with ``check``: the same, a file per group of shards
+keys          group of shards   ``keys/``: per shard, id, url, weight and a column per band, of each document, in order;
+                                ``bands/``: per group, 128 bits of each key and its document, by band and *bucket* (the
+                                first bits of the key), and the documents' weights and sizes
+pairs         band and slice    ``pairs/``: pairs of documents of equal keys; `BYTES_PAIRED` per document of its slice
+components    run               ``components/``: (document, survivor, copies) of all that have a copy, a file per group of
+                                shards (and per `ROOTS` documents), a slice per shard; `joining_memory`
+sets          group of shards   only with ``check``: the shingles of those documents, a slice per part
+judged        part              only with ``check``: (document, survivor, copies), by counted similarity, a slice per group
+merged        range of groups   with ``check``, or of more than `ROOTS` documents: the same as ``components/``, one file per
+                                group
 part          shard             the kept documents and the dropped ones
 ============  ================  ====================================================================================
 
-A slice is a range of keys, so that a pairs task never holds more than `DOCUMENTS_A_TASK` of them (hashes spread evenly). Shards
-are taken together in at most `GROUPS` groups of neighbours: 3,000 parts of 90,000 shards read 3 million files, not 266 million.
+A slice of a band is a range of keys, so that a pairs task never holds more than `DOCUMENTS_A_TASK` of them (hashes spread
+evenly). Of a dump (90,000 shards, 591 million documents, 3,000 parts; tests/bench/growth.py) the passes open 2 million files,
+1.5 million of them for 3,000 parts of 512 groups. With a file per shard and pass they were 290 million.
 """
 
 import hashlib
@@ -31,7 +38,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from itertools import pairwise
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +50,8 @@ import pyarrow.parquet as pq
 
 from goldwash.filters.ngrams import Hashes, hashes
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.dedup.components import link, pairs, settle
-from goldwash.pipeline.dedup.pass_files import Checks, fixed_bytes, written
+from goldwash.pipeline.dedup.components import elect, link, members, pairs, roots, settle
+from goldwash.pipeline.dedup.pass_files import Checks, Spill, fixed_bytes, written
 from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
@@ -52,6 +61,7 @@ from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats.parquet_rows import not_read
 from goldwash.pipeline.storage.locations import filesystem, join, read_json
+from goldwash.pipeline.storage.slices import Slices, SliceWriter, facts_of, opened_slices
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -60,26 +70,39 @@ from goldwash.pipeline.storage.verified import verified
 DOCUMENTS_A_TASK = 1 << 25
 """Documents whose keys a pairs task holds: about 1.7 GB."""
 
-BYTES_PAIRED, BYTES_JOINED = 50, 20
-"""Bytes of memory per document in a pairs task, and in the components task."""
+BYTES_PAIRED = 50
+"""Bytes of memory per document in a pairs task."""
 
-GROUPS = 1024
+ROOTS = 1 << 25
+"""Documents among whose components survivors are elected at once: 20 bytes of memory each."""
+
+GROUPS = 512
 """Groups of shards, at most."""
 
+BUCKET, MOST_BUCKETS = 1024, 256
+"""Documents per bucket of a band, at least, and buckets, at most. A pairs task reads two buckets too many of each group."""
+
+MERGED_DOCUMENTS = 1 << 24
+"""Documents whose survivors a merging task holds: about 1 GB."""
+
 COUNTS = "counts.json"
-"""Documents per shard, and the checksums of each column of keys: one file, not a list in each of 90,000 tasks."""
+"""Documents per shard: one file, not a list in each of 90,000 tasks."""
 
 Numbers = npt.NDArray[np.int64]
 
 PAIRS = pa.schema([("one", pa.int64()), ("other", pa.int64())])
-SURVIVORS = pa.schema([("document", pa.int64()), ("survivor", pa.int64()), ("copies", pa.int32())])
+KEY_BYTES, SURVIVOR_BYTES = 20, 20
+"""Bytes on disk of a key in ``bands/``, and of a row of survivors."""
+
+Survivors = tuple[Numbers, Numbers, npt.NDArray[np.int32]]
+"""Documents, rising, the one that survives of each one's copies, and how many those are."""
 
 
 @dataclass(frozen=True)
 class Copies(Stage):
     """A stage that keeps one of each component of documents that share a key."""
 
-    temporary: ClassVar[tuple[str, ...]] = ("pairs", "pairs.json", "components", "checks")
+    temporary: ClassVar[tuple[str, ...]] = ("bands", "bands.json", "pairs", "pairs.json", "components", "merged")
     rule: ClassVar[str]
     """The rule that dropped documents are reported under."""
     keep: Literal["longest", "first", "best"] = "longest"
@@ -124,50 +147,60 @@ class Copies(Stage):
 
     def survivors(self, tasks: Tasks, run: Run, components: Task, counts: Sequence[int]) -> list[Task]:
         """The tasks that wrote who survives, a file per group of shards."""
-        return [components]
+        marker = next(markers_of([components]))
+        groups = -(-len(counts) // group_size(len(counts)))
+        if len(marker["files"]) <= groups:
+            return [components]
+        merging = merging_tasks(tasks, components, marker, counts, {})
+        run(merge_survivors, merging)
+        return merging
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """The passes, in their order."""
-        tasks = Tasks(self, inputs, out)
-        keying = tasks.each("keys")
-        run(key_shard, keying)
-        counts, largest = list[int](), 0
-        checks: dict[str, list[str]] = {}
-        for marker in markers_of(keying):
-            counts.append(int(marker["facts"]["documents"]))
+        tasks, size = Tasks(self, inputs, out), group_size(len(inputs))
+        firsts = range(0, len(inputs), size)
+        keying = [tasks.one("keys", n, sources=inputs[k : k + size], first=k) for n, k in enumerate(firsts)]
+        run(key_group, keying)
+        counts, ids, bands, largest = list[int](), list[str](), list[dict[str, Any]](), 0
+        for task, marker in zip(keying, markers_of(keying), strict=True):
+            counts += marker["facts"]["documents"]
+            ids += marker["facts"]["ids"]
+            bands.append(facts_of(marker, group_file("bands", task.index)))
             largest = max(largest, int(marker["facts"]["largest"]))
-            for name, check in marker["facts"]["checks"].items():
-                checks.setdefault(name, []).append(check)
-        known = _write_counts(out, counts, checks)
-        pairing = self._pairing(tasks, sum(counts), known)
+        known, known_bands = _written_json(out, COUNTS, counts), _written_json(out, "bands.json", bands)
+        pairing = self._pairing(tasks, sum(counts), known, known_bands)
         run(pair_band, pairing)
         digests = [written(m, f"pairs/{t.name}.parquet") for t, m in zip(pairing, markers_of(pairing), strict=True)]
-        write_json(join(out, "pairs.json"), digests)
-        memory, known_pairs = BYTES_JOINED * sum(counts), digest_of(digests)
         bound = tasks.one(
-            "components", 0, memory=memory, pairs=len(pairing), written=known_pairs, counts=known, largest=largest
+            "components",
+            0,
+            memory=joining_memory(sum(counts)),
+            pairs=len(pairing),
+            written=_written_json(out, "pairs.json", digests),
+            counts=known,
+            bands=known_bands,
+            largest=largest,
         )
         run(join_components, [bound])
         found = sum(int(marker["facts"]["pairs"]) for marker in markers_of(pairing))
         facts = {"documents": sum(counts), "pairs": found, **next(markers_of([bound]))["facts"]}
         files: dict[str, Any] = {}
         for marker in markers_of(self.survivors(tasks, run, bound, counts)):
-            files |= {name: written(marker, name) for name in marker["files"]}
+            files |= {name: facts_of(marker, name) for name in marker["files"]}
         ordered = [{"file": name, **files[name]} for name in sorted(files)]
-        size = group_size(len(inputs))
         cutting = [
-            tasks.one("part", n, sources=(source,), survivors=ordered[n // size], counts=known)
+            tasks.one("part", n, sources=(source,), survivors=ordered[n // size], slice=n % size, ids=ids[n], counts=known)
             for n, source in enumerate(inputs)
         ]
         run(cut_shard, cutting)
         return finish(self, inputs, out, cutting, facts)
 
-    def _pairing(self, tasks: Tasks, documents: int, known: str) -> list[Task]:
+    def _pairing(self, tasks: Tasks, documents: int, counts: str, bands: str) -> list[Task]:
         slices = max(1, -(-documents // DOCUMENTS_A_TASK))
-        places = [(band, k) for band, _ in self.key_columns for k in range(slices)]
+        places = [(band, k) for band in range(len(self.key_columns)) for k in range(slices)]
         memory = BYTES_PAIRED * min(documents, DOCUMENTS_A_TASK)
         return [
-            tasks.one("pairs", n, memory=memory, band=band, slice=k, slices=slices, counts=known)
+            tasks.one("pairs", n, memory=memory, band=band, slice=k, slices=slices, counts=counts, bands=bands)
             for n, (band, k) in enumerate(places)
         ]
 
@@ -187,7 +220,12 @@ class Copies(Stage):
 
 def passes_memory(load: Load) -> float:
     """Bytes of the largest task: the pairs of a slice, or the components of all documents."""
-    return max(BYTES_PAIRED * min(load.documents, DOCUMENTS_A_TASK), BYTES_JOINED * load.documents)
+    return max(BYTES_PAIRED * min(load.documents, DOCUMENTS_A_TASK), joining_memory(load.documents))
+
+
+def joining_memory(documents: float) -> int:
+    """Bytes of memory of the components task: the roots of all documents, and what survivors are elected in."""
+    return int((4 if documents < 1 << 32 else 8) * documents + 20 * min(documents, ROOTS))
 
 
 def starts_of(counts: Sequence[int]) -> Numbers:
@@ -205,13 +243,10 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def _write_counts(out: str, counts: Sequence[int], checks: Mapping[str, Sequence[str]]) -> str:
-    """Write `COUNTS` and the columns' checksums; returns the digest that tasks carry."""
-    for name, values in checks.items():
-        write_json(join(out, "checks", f"{name}.json"), list(values))
-    known = {"documents": list(counts), "checks": {name: digest_of(list(values)) for name, values in checks.items()}}
-    write_json(join(out, COUNTS), known)
-    return digest_of(known)
+def _written_json(out: str, name: str, value: Any) -> str:
+    """Write what many tasks need to know; returns the digest that they carry (`checked_json`)."""
+    write_json(join(out, name), value)
+    return digest_of(value)
 
 
 def checked_json(location: str, digest: str) -> Any:
@@ -224,37 +259,88 @@ def checked_json(location: str, digest: str) -> Any:
 
 def counts_of(task: Task) -> list[int]:
     """How many documents each shard has, as the first pass found."""
-    return list(_known(task)["documents"])
+    return list(checked_json(join(task.out, COUNTS), task.extra["counts"]))
 
 
-def _known(task: Task) -> dict[str, Any]:
-    return dict(checked_json(join(task.out, COUNTS), task.extra["counts"]))
-
-
-def _checks(task: Task, column: str) -> list[str]:
-    """The checksums of a column of keys, by shard; none where there is no shard."""
-    known = _known(task)["checks"]
-    return list(checked_json(join(task.out, "checks", f"{column}.json"), known[column])) if column in known else []
-
-
-def key_shard(task: Task) -> None:
-    """Make the keys of a shard's documents."""
-    stage = stage_of(task, Copies)
+def key_group(task: Task) -> None:
+    """Make the keys of the documents of a group of shards."""
+    stage, documents, ids, largest = stage_of(task, Copies), list[int](), list[str](), 0
     schema = stage.key_schema()
-    if stage.keep == "best":
-        _check_score(stage, task.source)
-    checks, largest = Checks(schema.names), 0
-    with TaskOutput(task, None, dropped=False) as output:
-        output.open("keys", f"keys/{task.name}.parquet", schema, dictionary=False)
-        for table, texts in output.batches(task.source):
-            fixed = {"id": table["id"], "url": table["url"], "weight": pa.array(stage.weights(table, texts))}
-            made = pa.table({**fixed, **stage.keys(*_without_large(table, texts, stage.max_text_bytes))})
-            made = made.select(schema.names).cast(schema)
-            output.write("keys", made)
-            checks.add(made)
-            largest = max(largest, int(texts.byte_counts.max(initial=0)))
-            output.count(texts)
-        output.facts.update(documents=output.report.read.documents, largest=largest, checks=checks.values())
+    with TaskOutput(task, None, dropped=False) as output, GroupKeys(task, stage) as keys:
+        for n, source in enumerate(task.sources, task.extra["first"]):
+            if stage.keep == "best":
+                _check_score(stage, source)
+            before, checks = keys.documents, Checks(["id"])
+            output.open("keys", f"keys/keys-{n:05d}.parquet", schema, dictionary=False)
+            for table, texts in output.batches(source):
+                fixed = {"id": table["id"], "url": table["url"], "weight": pa.array(stage.weights(table, texts))}
+                made = pa.table({**fixed, **stage.keys(*_without_large(table, texts, stage.max_text_bytes))})
+                made = made.select(schema.names).cast(schema)
+                output.write("keys", made)
+                checks.add(made)
+                keys.add(made)
+                largest = max(largest, int(texts.byte_counts.max(initial=0)))
+                output.count(texts)
+            output.close("keys")
+            documents.append(keys.documents - before)
+            ids.append(checks.values()["id"])
+        keys.write(output)
+        output.facts.update(documents=documents, largest=largest, ids=ids)
+
+
+class GroupKeys:
+    """The keys of a group of shards in a `Spill`, until they are written by band and bucket.
+
+    Memory: the documents' weights and sizes; when it writes, 50 bytes per document of the group.
+    """
+
+    def __init__(self, task: Task, stage: Copies) -> None:
+        self.documents = 0
+        self._task, self._spill = task, Spill(task.out)
+        self._bands = [name for name, _ in stage.key_columns]
+        self._numbers: dict[str, list[Any]] = {name: [] for name in ("weight", stage.size_column) if name}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._spill.__exit__(kind, error, trace)
+
+    def add(self, made: pa.Table) -> None:
+        """Take the keys of the next documents."""
+        for name in self._bands:
+            first, second, place = key_hashes(made[name])
+            self._spill.append(np.concatenate([first, second, (place + self.documents).view(np.uint64)]))
+        for name, held in self._numbers.items():
+            held.append(made[name].to_numpy())
+        self.documents += made.num_rows
+
+    def write(self, output: TaskOutput) -> None:
+        """Write a slice per band and bucket (both halves of its keys, and documents), and one per column of numbers."""
+        buckets, bands = _buckets(self.documents), len(self._bands)
+        output.attach("bands", SliceWriter(join(self._task.out, group_file("bands", self._task.index))))
+        for band in range(bands):
+            batches = [self._spill[n].reshape(3, -1) for n in range(band, len(self._spill.sizes), bands)]
+            first, second, place = np.concatenate([np.zeros((3, 0), np.uint64), *batches], axis=1)
+            bucket = _bucket_of(first, buckets)
+            order = np.argsort(bucket, kind="stable")
+            first, second, place = first[order], second[order], place[order].astype(np.uint32)
+            for start, end in pairwise(np.searchsorted(bucket[order], np.arange(buckets + 1)).tolist()):
+                output.write("bands", [first[start:end], second[start:end], place[start:end]])
+        for column in self._numbers.values():
+            output.write("bands", column)
+        output.close("bands")
+
+
+def _buckets(documents: int) -> int:
+    """Buckets of each band of a group: a power of two, so that every range of keys is a range of buckets and their parts."""
+    return 1 << min(MOST_BUCKETS.bit_length() - 1, max(0, (documents // BUCKET).bit_length() - 1))
+
+
+def _bucket_of(first: Hashes, buckets: int) -> npt.NDArray[np.uint16]:
+    """The bucket of each key, from its first bits: ``uint16[N]``."""
+    bits = buckets.bit_length() - 1
+    return (first >> np.uint64(64 - bits)).astype(np.uint16) if bits else np.zeros(len(first), np.uint16)
 
 
 def _without_large(table: pa.Table, texts: Texts, most: int) -> tuple[pa.Table, Texts]:
@@ -315,14 +401,6 @@ def read_keys(
     return table
 
 
-def shards_of_keys(task: Task, stage: Copies, column: str) -> Iterator[pa.ChunkedArray]:
-    """A column of keys, shard by shard, verified."""
-    counts, checks = counts_of(task), _checks(task, column)
-    for n, count in enumerate(counts):
-        location = join(task.out, "keys", f"keys-{n:05d}.parquet")
-        yield read_keys(location, stage, [column], count, {column: checks[n]})[column]
-
-
 def key_hashes(column: pa.ChunkedArray) -> tuple[Hashes, Hashes, Numbers]:
     """128 bits of each key that is not null, as two halves, and the keys' places: ``uint64[M]`` twice, ``int64[M]``.
 
@@ -353,77 +431,148 @@ def pair_band(task: Task) -> None:
         output.facts["pairs"] = len(one)
 
 
-def _keys_of_slice(task: Task, stage: Copies, band: str, number: int, slices: int) -> tuple[Hashes, Hashes, Numbers]:
-    """Both halves of the keys in a slice of a band, and their documents, which rise: ``uint64[M]`` twice, ``int64[M]``.
+@contextmanager
+def _bands_of(task: Task, group: int) -> Iterator[Slices]:
+    """The file of a group's keys."""
+    facts = checked_json(join(task.out, "bands.json"), task.extra["bands"])[group]
+    with opened_slices(join(task.out, group_file("bands", group)), facts) as slices:
+        yield slices
 
-    The arrays grow in place: their parts and the whole are never held together.
+
+def _keys_of_slice(task: Task, stage: Copies, band: int, number: int, slices: int) -> tuple[Hashes, Hashes, Numbers]:
+    """Both halves of the keys in a slice of a band, and their documents: ``uint64[M]`` twice, ``int64[M]``.
+
+    Equal keys are in the order of their documents. The arrays grow in place: their parts and the whole are never held together.
     """
     starts, width = starts_of(counts_of(task)), -(-(1 << 64) // slices)
-    low, high = np.uint64(number * width), np.uint64(min((number + 1) * width, 1 << 64) - 1)
+    least, most = number * width, min((number + 1) * width, 1 << 64) - 1
+    low, high = np.uint64(least), np.uint64(most)
     room = int(starts[-1]) // slices + 1024
     first, second, numbers = np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.int64)
-    at = 0
-    for start, column in zip(starts, shards_of_keys(task, stage, band), strict=False):
-        one, other, place = key_hashes(column)
-        if slices > 1:
-            inside = (one >= low) & (one <= high)
-            one, other, place = one[inside], other[inside], place[inside]
-        end = at + len(place)
-        if end > len(first):
-            more = end + len(first) // 8
-            first.resize(more, refcheck=False)
-            second.resize(more, refcheck=False)
-            numbers.resize(more, refcheck=False)
-        first[at:end], second[at:end], numbers[at:end] = one, other, place + start
-        at = end
+    at, size = 0, group_size(len(starts) - 1)
+    for group, start in enumerate(starts[:-1:size]):
+        with _bands_of(task, group) as held:
+            buckets = _buckets_in(held, stage)
+            begin = band * buckets
+            for data in held.each(begin + (least * buckets >> 64), begin + (most * buckets >> 64) + 1):
+                m = len(data) // KEY_BYTES
+                one, other = np.frombuffer(data, np.uint64, m), np.frombuffer(data, np.uint64, m, 8 * m)
+                place = np.frombuffer(data, np.uint32, m, 16 * m)
+                if slices > 1:
+                    inside = (one >= low) & (one <= high)
+                    one, other, place = one[inside], other[inside], place[inside]
+                end = at + len(place)
+                if end > len(first):
+                    more = end + len(first) // 8
+                    first.resize(more, refcheck=False)
+                    second.resize(more, refcheck=False)
+                    numbers.resize(more, refcheck=False)
+                first[at:end], second[at:end], numbers[at:end] = one, other, place + start
+                at = end
     return first[:at], second[:at], numbers[:at]
 
 
+def _buckets_in(held: Slices, stage: Copies) -> int:
+    """The buckets of each band in a file of keys."""
+    return (held.count - (2 if stage.size_column else 1)) // len(stage.key_columns)
+
+
 def join_components(task: Task) -> None:
-    """Join pairs to components, and name each one's survivor."""
-    stage, counts = stage_of(task, Copies), counts_of(task)
-    starts = starts_of(counts)
-    weights = np.empty(starts[-1], np.float64)
-    for n, column in enumerate(shards_of_keys(task, stage, "weight")):
-        weights[starts[n] : starts[n + 1]] = column.to_numpy()
-    parents = np.arange(starts[-1], dtype=np.int64)
+    """Join pairs to components, and name each one's survivor: for the components of `ROOTS` documents at a time."""
+    stage, starts = stage_of(task, Copies), starts_of(counts_of(task))
+    parents = roots(int(starts[-1]))
     digests = checked_json(join(task.out, "pairs.json"), task.extra["written"])
     for n in range(task.extra["pairs"]):
         with opened_pass(join(task.out, "pairs", f"pairs-{n:05d}.parquet"), digests[n]) as parquet:
             for batch in parquet.iter_batches(1 << 20, use_threads=False):
-                link(parents, weights, batch[0].to_numpy(), batch[1].to_numpy())
-    del weights
-    sizes = settle(parents)
+                link(parents, batch[0].to_numpy(), batch[1].to_numpy())
+    settle(parents)
+    found = {"components": 0, "largest_component": 0, "in_components": 0}
+    sums = {"size_in_components": 0, "largest_in_components": 0}
+    groups = len(group_bounds(starts))
     with TaskOutput(task, None, dropped=False) as output:
-        for number, (first, last) in enumerate(group_bounds(starts)):
-            output.open("group", group_file("components", number), SURVIVORS)
-            for k in range(first, last, 1 << 20):
-                roots = parents[k : min(k + (1 << 20), last)]
-                held = np.flatnonzero(sizes[roots] > 1)
-                columns = [pa.array(held + k), pa.array(roots[held]), pa.array(sizes[roots[held]])]
-                output.write("group", pa.table(columns, schema=SURVIVORS))
-            output.close("group")
-        roots = np.flatnonzero(sizes > 1)
-        output.facts["components"] = len(roots)
-        output.facts["largest_component"] = int(sizes.max(initial=0))
-        output.facts["in_components"] = int(sizes[roots].sum())
+        for k, low in enumerate(range(0, max(1, len(parents)), ROOTS)):
+            survivors, sizes = _elected(task, stage, starts, parents, low)
+            found["components"] += int((sizes > 1).sum())
+            found["largest_component"] = max(found["largest_component"], int(sizes.max(initial=0)))
+            found["in_components"] += int(sizes[sizes > 1].sum())
+            for group in range(groups):
+                writer = SliceWriter(join(task.out, group_file("components", k * groups + group)))
+                output.attach("group", writer)
+                _write_members(task, stage, starts, group, (parents, low, survivors, sizes), writer, sums)
+                output.close("group")
+        output.facts |= found
         if stage.size_column is not None:
-            output.facts |= {"largest_text": task.extra["largest"], **_sizes(task, stage, starts, sizes[parents] > 1)}
+            output.facts |= {"largest_text": task.extra["largest"], **sums}
 
 
-def _sizes(task: Task, stage: Copies, starts: Numbers, held: npt.NDArray[np.bool_]) -> dict[str, int]:
-    """The sum and the largest of the documents' sizes that have a copy."""
-    assert stage.size_column is not None
-    total = most = 0
-    for n, column in enumerate(shards_of_keys(task, stage, stage.size_column)):
-        here = column.to_numpy()[held[starts[n] : starts[n + 1]]]
-        total, most = total + int(here.sum()), max(most, int(here.max(initial=0)))
-    return {"size_in_components": total, "largest_in_components": most}
+def _numbers_of(held: Slices, stage: Copies, name: str) -> npt.NDArray[Any]:
+    """A column of numbers of a group's documents: ``weight`` or the size."""
+    place = held.count - (2 if name == "weight" and stage.size_column else 1)
+    return np.frombuffer(held.read(place), np.float64 if name == "weight" else np.int64)
+
+
+def _elected(task: Task, stage: Copies, starts: Numbers, parents: Any, low: int) -> tuple[Numbers, npt.NDArray[np.int32]]:
+    """Of each component whose root is one of `ROOTS` from ``low`` on: its survivor and its size; 0 for no root."""
+    count = min(ROOTS, len(parents) - low)
+    best, survivors, sizes = np.empty(count, np.float64), np.empty(count, np.int64), np.zeros(count, np.int32)
+    for group, (first, last) in enumerate(group_bounds(starts)):
+        if last > low:  # roots come first in their components
+            with _bands_of(task, group) as held:
+                weights = _numbers_of(held, stage, "weight")
+            elect(parents[first:last], first, weights, low, best, survivors, sizes)
+    return survivors, sizes
+
+
+def _write_members(
+    task: Task, stage: Copies, starts: Numbers, group: int, elected: tuple[Any, int, Numbers, Any], writer: SliceWriter,
+    sums: dict[str, int],
+) -> None:  # fmt: skip
+    """Write who survives for the documents of a group, a slice per shard; add up the sizes of those documents."""
+    parents, low, survivors, sizes = elected
+    first, last = group_bounds(starts)[group]
+    size = group_size(len(starts) - 1)
+    document = members(parents[first:last], low, sizes) + first
+    root = parents[document].astype(np.int64) - low
+    write_survivors(writer, (document, survivors[root], sizes[root]), starts[group * size : (group + 1) * size + 1])
+    if stage.size_column is not None and len(document):
+        with _bands_of(task, group) as held:
+            own = _numbers_of(held, stage, stage.size_column)[document - first]
+        sums["size_in_components"] += int(own.sum())
+        sums["largest_in_components"] = max(sums["largest_in_components"], int(own.max()))
+
+
+def write_survivors(writer: SliceWriter, rows: Survivors, starts: Numbers) -> None:
+    """Write rows in slices: those of documents from each start to before the next."""
+    document, survivor, copies = rows
+    for first, last in pairwise(np.searchsorted(document, starts).tolist()):
+        writer.write([document[first:last], survivor[first:last], np.ascontiguousarray(copies[first:last], np.int32)])
+        writer.rows += last - first
+
+
+def survivors_in(held: Slices, first: int, last: int) -> Survivors:
+    """The rows of the slices from ``first`` to before ``last``."""
+    parts: list[Survivors] = []
+    for data in held.each(first, last):
+        m = len(data) // SURVIVOR_BYTES
+        kinds: Any = ((np.int64, 0), (np.int64, 8), (np.int32, 16))
+        one, other, copies = (np.frombuffer(data, kind, m, at * m) for kind, at in kinds)
+        parts.append((one, other, copies))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Survivors]) -> Survivors:
+    """Rows of several files or slices, in the order of their documents."""
+    kinds: Any = (np.int64, np.int64, np.int32)
+    columns = (np.concatenate([np.zeros(0, kind), *(part[k] for part in parts)]) for k, kind in enumerate(kinds))
+    document, survivor, copies = columns
+    order = np.argsort(document, kind="stable")
+    return document[order], survivor[order], copies[order]
 
 
 def group_file(folder: str, number: int) -> str:
-    """The file of a group of shards in a folder of survivors."""
-    return f"{folder}/{folder}-{number:05d}.parquet"
+    """The file of a group of shards, or of a part, in a folder."""
+    return f"{folder}/{folder}-{number:05d}.slices"
 
 
 def group_bounds(starts: Numbers) -> list[tuple[int, int]]:
@@ -432,11 +581,69 @@ def group_bounds(starts: Numbers) -> list[tuple[int, int]]:
     return [(int(starts[n]), int(starts[min(n + size, len(starts) - 1)])) for n in range(0, len(starts) - 1, size)]
 
 
-@contextmanager
-def opened_unverified(location: str) -> Iterator[pq.ParquetFile]:
-    """A file of an earlier pass whose rows the reader verifies; a `DataError` where it is missing or broken."""
-    with _opened(location) as file:
-        yield pq.ParquetFile(file, page_checksum_verification=True)
+def files_of_group(marker: Mapping[str, Any], group: int, groups: int) -> list[dict[str, Any]]:
+    """The files in ``components/`` that have documents of a group, as the marker of their task has them."""
+    names = [group_file("components", n) for n in range(group, len(marker["files"]), groups)]
+    return [{"file": name, **facts_of(marker, name)} for name in names]
+
+
+def merging_tasks(
+    tasks: Tasks, components: Task, marker: Mapping[str, Any], counts: Sequence[int], judged: Mapping[str, Any]
+) -> list[Task]:
+    """Tasks that each merge the groups of `MERGED_DOCUMENTS` documents, or of one group that has more.
+
+    ``judged``: what they are told of the files of judges; empty where the files in ``components/`` are merged.
+    """
+    bounds, first, made = group_bounds(starts_of(counts)), 0, list[Task]()
+    for n, (_, end) in enumerate(bounds):
+        if n + 1 == len(bounds) or bounds[n + 1][1] - bounds[first][0] > MERGED_DOCUMENTS:
+            held = [files_of_group(marker, group, len(bounds)) for group in range(first, n + 1)]
+            rows = [sum(int(marker["files"][f["file"]]["rows"]) for f in files) for files in held]
+            extra = {"first": first, "rows": rows, "counts": components.extra["counts"]}
+            extra |= judged or {"components": held}
+            made.append(tasks.one("merged", len(made), memory=60 * (end - bounds[first][0]), **extra))
+            first = n + 1
+    return made
+
+
+def merge_survivors(task: Task) -> None:
+    """Sort what several files say of the documents of some groups, and write a file per group."""
+    extra, starts = task.extra, starts_of(counts_of(task))
+    size = group_size(len(starts) - 1)
+    found = _of_judges(task) if "judges" in extra else _of_components(task)
+    document = found[0]
+    with TaskOutput(task, None, dropped=False) as output:
+        for group, rows in enumerate(extra["rows"], extra["first"]):
+            here = starts[group * size : (group + 1) * size + 1]
+            first, last = np.searchsorted(document, here[[0, -1]])
+            if last - first != rows:
+                raise DataError(
+                    f"{last - first} of {rows} documents from {here[0]} to {here[-1]} were found in {task.out}: delete that "
+                    "folder and run again"
+                )
+            writer = SliceWriter(join(task.out, group_file("merged", group)))
+            output.attach("group", writer)
+            write_survivors(writer, (document[first:last], found[1][first:last], found[2][first:last]), here)
+            output.close("group")
+
+
+def _of_judges(task: Task) -> Survivors:
+    first, last = task.extra["first"], task.extra["first"] + len(task.extra["rows"])
+    parts = list[Survivors]()
+    for n, facts in enumerate(checked_json(join(task.out, "judged.json"), task.extra["judges"])):
+        with opened_slices(join(task.out, group_file("judged", n)), facts) as held:
+            parts.append(survivors_in(held, first, last))
+    return joined(parts)
+
+
+def _of_components(task: Task) -> Survivors:
+    return joined([rows_of_file(task, facts) for files in task.extra["components"] for facts in files])
+
+
+def rows_of_file(task: Task, facts: Mapping[str, Any]) -> Survivors:
+    """All rows of a file of survivors."""
+    with opened_slices(join(task.out, facts["file"]), facts) as held:
+        return survivors_in(held, 0, held.count)
 
 
 @contextmanager
@@ -451,26 +658,17 @@ def opened_pass(location: str, facts: Mapping[str, Any]) -> Iterator[pq.ParquetF
         raise not_read(location, error, "delete it and run again") from error
 
 
-def survivors_between(task: Task, start: int, end: int) -> pa.Table:
-    """Who survives, of the documents from ``start`` to before ``end``: the rows of their group's file."""
-    facts = task.extra["survivors"]
-    with opened_pass(join(task.out, facts["file"]), facts) as parquet:
-        table = parquet.read(use_threads=False)
-    document = table["document"].to_numpy()
-    first, last = np.searchsorted(document, [start, end])
-    return table.slice(first, last - first)
-
-
 def cut_shard(task: Task) -> None:
     """Keep the survivors of a shard; drop the others, each with the place of the one that stands for it."""
     stage, location, counts = stage_of(task, Copies), task.inputs[0], counts_of(task)
     starts = starts_of(counts)
     start, end = map(int, starts[task.index : task.index + 2])
-    table = survivors_between(task, start, end)
-    document, survivor, copies = (table[name].to_numpy() for name in SURVIVORS.names)
+    facts = task.extra["survivors"]
+    with opened_slices(join(task.out, facts["file"]), facts) as held:
+        document, survivor, copies = survivors_in(held, task.extra["slice"], task.extra["slice"] + 1)
     standing, copied = np.arange(start, end), np.ones(end - start, np.int32)
     standing[document - start], copied[document - start] = survivor, copies
-    check = {"id": _checks(task, "id")[task.index]}
+    check = {"id": task.extra["ids"]}
     ids = read_keys(join(task.out, "keys", f"keys-{task.index:05d}.parquet"), stage, ["id"], end - start, check)["id"]
     row = 0
     with TaskOutput(task, with_fields(schema_of(task.source), copy_count=pa.int32())) as output:

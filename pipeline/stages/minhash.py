@@ -7,12 +7,13 @@ Invariants:
 * A shared band is a matter of probability, and a component a chain: A may go because of C since both are near B. With
   ``check``, a document is removed only if its exact Jaccard similarity with the one that stays for it is at least that.
 * Memory of the passes with ``check`` does not grow with the text: sets of shingles go through temporary files.
+* A judging task reads its slice of each group's sets, and nothing else of them.
 
 Columns of ``keys/``: ``band_00`` and on, each a band's rows of the signature (``uint32``, little endian), ``rest`` the
 permutations beyond the bands, ``shingle_count``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -24,29 +25,33 @@ import pyarrow as pa
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup import minhash as kernels
-from goldwash.pipeline.dedup.components import link, pairs, settle
-from goldwash.pipeline.dedup.pass_files import Spill, row_check, written
+from goldwash.pipeline.dedup.components import elect, link, members, pairs, roots, settle
+from goldwash.pipeline.dedup.pass_files import Spill
 from goldwash.pipeline.dedup.passes import (
-    SURVIVORS,
     Copies,
     check_count,
     check_keep,
     checked_json,
     counts_of,
     digest_of,
+    files_of_group,
     group_bounds,
     group_file,
     group_size,
-    opened_pass,
-    opened_unverified,
+    joined,
+    merge_survivors,
+    merging_tasks,
     passes_memory,
+    rows_of_file,
     starts_of,
+    write_survivors,
 )
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stage import Cost, Load, Run, Tasks, markers_of, stage_of
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import join
+from goldwash.pipeline.storage.slices import PIECE, Slices, SliceWriter, facts_of, opened_slices
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 DOCUMENTS_A_PART = 100_000
@@ -62,25 +67,6 @@ them is kept."""
 CHUNK = 1 << 26
 """Bytes of shingles that are compared at once."""
 
-SET_GROUP_BYTES = 1 << 21
-"""Bytes of a row group of a file of sets: what is read of the neighbours of a part."""
-
-MERGED_DOCUMENTS = 1 << 24
-"""Documents whose survivors a merging task holds: about 1 GB."""
-
-SETS = pa.schema(
-    [
-        ("part", pa.int64()),
-        ("component", pa.int64()),
-        ("size", pa.int64()),
-        ("document", pa.int64()),
-        ("weight", pa.float64()),
-        ("shingles", pa.large_list(pa.uint64())),
-        ("check", pa.uint32()),
-    ]
-)
-"""A document's shingles; ``size``: documents of its component; ``check``: `pass_files.row_check` of the row."""
-
 Numbers = npt.NDArray[np.int64]
 
 
@@ -89,7 +75,7 @@ class MinHash(Copies):
     """Keep one of the documents that are nearly the same, by MinHash signatures."""
 
     name: ClassVar[str] = "minhash"
-    temporary: ClassVar[tuple[str, ...]] = (*Copies.temporary, "sets", "judged", "judged.json", "merged")
+    temporary: ClassVar[tuple[str, ...]] = (*Copies.temporary, "sets", "sets.json", "judged", "judged.json")
     rule: ClassVar[str] = "near_copy"
     size_column: ClassVar[str | None] = "shingle_count"
     ngram: int = 5
@@ -165,9 +151,13 @@ class MinHash(Copies):
         texts = Texts.of(["one two three four five six seven", "one"])
         signed, _ = kernels.signatures(texts, self.ngram, kernels.permutations(16, self.seed))
         one, other = pairs(signed[:, 0].astype(np.uint64), np.arange(2))
-        parents = np.arange(2)
-        link(parents, np.zeros(2), one, other)
+        parents, sizes, weights = roots(2), np.zeros(2, np.int32), np.zeros(2)
+        for read in (one, other, weights):  # as passes get them from files
+            read.flags.writeable = False
+        link(parents, one, other)
         settle(parents)
+        elect(parents, 0, weights, 0, np.zeros(2), np.zeros(2, np.int64), sizes)
+        members(parents, 0, sizes)
         sets, bounds = kernels.shingle_hashes(texts, self.ngram)
         kernels.judged(np.sort(sets), bounds, 0.5, 2)
 
@@ -186,61 +176,45 @@ class MinHash(Copies):
         return {**made, "shingle_count": pa.array(shingles)}
 
     def survivors(self, tasks: Tasks, run: Run, components: Task, counts: Sequence[int]) -> list[Task]:
-        """The components' task, or with ``check`` the tasks that merged what the judges found."""
+        """The tasks that wrote who survives, a file per group of shards: with ``check``, by what the judges found."""
         if self.check is None or not counts:
-            return [components]
+            return super().survivors(tasks, run, components, counts)
         marker = next(markers_of([components]))
         facts = marker["facts"]
         parts = max(1, -(-facts["in_components"] // DOCUMENTS_A_PART), -(-8 * facts["size_in_components"] // BYTES_A_PART))
-        bounds, size, groups = group_bounds(starts_of(counts)), group_size(len(counts)), []
+        size, known = group_size(len(counts)), components.extra["counts"]
+        groups = len(group_bounds(starts_of(counts)))
         memory = (1 << 28) + 24 * facts["largest_text"]
-        for n in range(len(bounds)):
-            shards = tasks.inputs[n * size : (n + 1) * size]
-            file = group_file("components", n)
-            groups.append(
-                tasks.one(
-                    "sets",
-                    n,
-                    sources=shards,
-                    memory=memory,
-                    first=n * size,
-                    counts=components.extra["counts"],
-                    parts=parts,
-                    survivors={"file": file, **written(marker, file)},
-                )
+        collecting = [
+            tasks.one(
+                "sets",
+                n,
+                sources=tasks.inputs[n * size : (n + 1) * size],
+                memory=memory,
+                first=n * size,
+                counts=known,
+                parts=parts,
+                survivors=files_of_group(marker, n, groups),
             )
-        run(collect_sets, groups)
+            for n in range(groups)
+        ]
+        run(collect_sets, collecting)
+        sets = _known_files(tasks.out, "sets", collecting)
         largest = MOST_COMPARED * 8 * facts["largest_in_components"]
         memory = 3 * CHUNK + min(2 * 8 * facts["size_in_components"], 2 * largest)
-        judging = [tasks.one("judged", n, memory=memory, groups=len(groups)) for n in range(parts)]
+        judging = [tasks.one("judged", n, memory=memory, sets=sets, counts=known) for n in range(parts)]
         run(judge_part, judging)
-        digests = [written(m, f"judged/{t.name}.parquet") for t, m in zip(judging, markers_of(judging), strict=True)]
-        write_json(join(tasks.out, "judged.json"), digests)
-        merging = self._merging(tasks, bounds, marker, digest_of(digests))
-        run(merge_judged, merging)
+        judges = _known_files(tasks.out, "judged", judging)
+        merging = merging_tasks(tasks, components, marker, counts, {"judges": judges})
+        run(merge_survivors, merging)
         return merging
 
-    def _merging(self, tasks: Tasks, bounds: Sequence[tuple[int, int]], marker: Mapping[str, Any], digest: str) -> list[Task]:
-        """Tasks that each merge the groups of `MERGED_DOCUMENTS` documents, or of one group that has more."""
-        merging: list[Task] = []
-        first = 0
-        for n, (_, end) in enumerate(bounds):
-            if n + 1 == len(bounds) or bounds[n + 1][1] - bounds[first][0] > MERGED_DOCUMENTS:
-                rows = [int(marker["files"][group_file("components", g)]["rows"]) for g in range(first, n + 1)]
-                memory = 60 * (end - bounds[first][0])
-                merging.append(
-                    tasks.one(
-                        "merged",
-                        len(merging),
-                        memory=memory,
-                        first=first,
-                        bounds=list(bounds[first : n + 1]),
-                        rows=rows,
-                        judged=digest,
-                    )
-                )
-                first = n + 1
-        return merging
+
+def _known_files(out: str, part: str, tasks: Sequence[Task]) -> str:
+    """Write what is known of the files of a pass, a file per task; returns the digest that later tasks carry."""
+    held = [facts_of(marker, group_file(part, task.index)) for task, marker in zip(tasks, markers_of(tasks), strict=True)]
+    write_json(join(out, f"{part}.json"), held)
+    return digest_of(held)
 
 
 def _binary(rows: npt.NDArray[np.uint32], known: npt.NDArray[np.bool_]) -> pa.Array:
@@ -263,11 +237,9 @@ def signatures_of(table: pa.Table) -> npt.NDArray[np.uint32]:
 
 
 def collect_sets(task: Task) -> None:
-    """Write the shingles of a group's documents that have a near copy, sorted by the part that judges them."""
+    """Write the shingles of a group's documents that have a near copy, a slice per part that judges them."""
     stage = stage_of(task, MinHash)
-    with opened_pass(join(task.out, task.extra["survivors"]["file"]), task.extra["survivors"]) as parquet:
-        known = parquet.read(use_threads=False)
-    document, component, size = (known[name].to_numpy() for name in SURVIVORS.names)
+    document, component, size = joined([rows_of_file(task, facts) for facts in task.extra["survivors"]])
     weights = np.empty(len(document), np.float64)
     with TaskOutput(task, None, dropped=False) as output, Spill(task.out) as spill:
         starts = starts_of(counts_of(task))[task.extra["first"] :]
@@ -286,19 +258,20 @@ def collect_sets(task: Task) -> None:
             check_count(source.path, row - start, end - start)
         part = component % task.extra["parts"]
         order = np.lexsort((document, component, part))
-        group_rows = max(1, int(len(order) * SET_GROUP_BYTES // max(1, 8 * int(spill.sizes.sum()))))
-        output.open("sets", f"sets/{task.name}.parquet", SETS, dictionary=False, group_rows=group_rows)
-        for some in _chunks(order, spill.sizes, CHUNK >> 3):
-            sets = [spill[n] for n in some]
-            numbers = part[some], component[some], size[some].astype(np.int64), document[some]
-            checks = [
-                row_check(head, weight, own)
-                for head, weight, own in zip(zip(*numbers, strict=True), weights[some], sets, strict=True)
-            ]
-            bounds = np.cumsum([0, *map(len, sets)])
-            column = pa.LargeListArray.from_arrays(pa.array(bounds), pa.array(np.concatenate(sets)))
-            columns = [*map(pa.array, numbers), pa.array(weights[some]), column, pa.array(checks, pa.uint32())]
-            output.write("sets", pa.table(columns, schema=SETS))
+        writer = SliceWriter(join(task.out, group_file("sets", task.index)))
+        output.attach("sets", writer)
+        columns = component, size.astype(np.int64), document, weights, spill.sizes
+        for first, last in pairwise(np.searchsorted(part[order], np.arange(task.extra["parts"] + 1)).tolist()):
+            _write_sets(writer, order[first:last], columns, spill)
+
+
+def _write_sets(writer: SliceWriter, rows: Numbers, columns: Sequence[npt.NDArray[Any]], spill: Spill) -> None:
+    """Write a slice: how many documents it has, their columns (the last: the sizes of their sets), and the sets."""
+    if len(rows):
+        writer.append(np.array([len(rows)]), *(column[rows] for column in columns))
+        for n in rows.tolist():
+            writer.append(spill[n])
+    writer.end()
 
 
 def _chunks(rows: Numbers, sizes: Numbers, most: int) -> Iterator[Numbers]:
@@ -314,33 +287,34 @@ def _chunks(rows: Numbers, sizes: Numbers, most: int) -> Iterator[Numbers]:
 
 def judge_part(task: Task) -> None:
     """Decide, by exact similarity, which documents of some components are copies of which."""
-    stage = stage_of(task, MinHash)
+    stage, starts = stage_of(task, MinHash), starts_of(counts_of(task))
     assert stage.check is not None
     with Spill(task.out) as spill:
         component, size, document, weight = _read_sets(task, spill)
-        order = np.lexsort((document, -weight, component))
+        order, sizes = np.lexsort((document, -weight, component)), spill.sizes
         standing = document.copy()
         edges = np.flatnonzero(np.diff(component[order], prepend=-1, append=-1)) if len(order) else np.zeros(0, np.int64)
         for a, b in pairwise(edges.tolist()):
             members = order[a:b]
             if (size[members] != len(members)).any():
                 raise _incomplete(task, f"component {component[members[0]]} has {len(members)} of {size[members[0]]} documents")
-            standing[members] = document[_judged(members, spill, stage.check)]
+            standing[members] = document[_judged(members, spill, sizes, stage.check)]
     order = np.argsort(document)
     document, standing = document[order], standing[order]
     _, inverse, copies = np.unique(standing, return_inverse=True, return_counts=True)
     with TaskOutput(task, None, dropped=False) as output:
-        output.open("judged", f"judged/{task.name}.parquet", SURVIVORS)
-        columns = [pa.array(document), pa.array(standing), pa.array(copies[inverse].astype(np.int32))]
-        output.write("judged", pa.table(columns, schema=SURVIVORS))
+        writer = SliceWriter(join(task.out, group_file("judged", task.index)))
+        output.attach("judged", writer)
+        groups = np.array([*starts[: -1 : group_size(len(starts) - 1)], starts[-1]])
+        write_survivors(writer, (document, standing, copies[inverse].astype(np.int32)), groups)
 
 
-def _judged(members: Numbers, spill: Spill, least: float) -> Numbers:
+def _judged(members: Numbers, spill: Spill, sizes: Numbers, least: float) -> Numbers:
     """For each member of a component, best first, the one that stands for it: itself, or an earlier one it is a copy of."""
     out = members.copy()
     kept = np.zeros(0, np.int64)
     at = 0
-    for some in _chunks(members, spill.sizes, CHUNK):
+    for some in _chunks(members, sizes, CHUNK):
         compared = np.concatenate([kept, some])
         sets = [spill[int(n)] for n in compared]
         bounds = np.cumsum([0, *map(len, sets)])
@@ -353,60 +327,33 @@ def _judged(members: Numbers, spill: Spill, least: float) -> Numbers:
 
 
 def _read_sets(task: Task, spill: Spill) -> tuple[Numbers, Numbers, Numbers, npt.NDArray[np.float64]]:
-    """The rows of a part, of all files of sets: component, its size, document, weight; their shingles go to the spill.
-
-    Row groups of other parts are not read. Each row is compared with its checksum.
-    """
-    found: list[tuple[Any, ...]] = []
-    for n in range(task.extra["groups"]):
-        location = join(task.out, "sets", f"sets-{n:05d}.parquet")
-        with opened_unverified(location) as parquet:
-            for group in range(parquet.num_row_groups):
-                statistics = parquet.metadata.row_group(group).column(0).statistics
-                if statistics is not None and not statistics.min <= task.index <= statistics.max:
-                    continue
-                for batch in parquet.iter_batches(256, row_groups=[group], use_threads=False):
-                    found += _rows_of_part(batch, task, spill, location)
-    columns = [np.array([row[k] for row in found], np.int64) for k in range(3)]
-    return columns[0], columns[1], columns[2], np.array([row[3] for row in found], np.float64)
+    """The rows of a part, of all files of sets: component, its size, document, weight; their shingles go to the spill."""
+    found: list[list[npt.NDArray[Any]]] = [[np.zeros(0, np.int64)] for _ in range(3)] + [[np.zeros(0, np.float64)]]
+    for n, facts in enumerate(checked_json(join(task.out, "sets.json"), task.extra["sets"])):
+        with opened_slices(join(task.out, group_file("sets", n)), facts) as held:
+            if held.size(task.index):
+                for column, values in zip(found, _read_slice(held, task.index, spill), strict=True):
+                    column.append(values)
+    component, size, document, weight = map(np.concatenate, found)
+    return component, size, document, weight
 
 
-def _rows_of_part(batch: pa.RecordBatch, task: Task, spill: Spill, location: str) -> list[tuple[Any, ...]]:
-    lists = batch["shingles"]
-    bounds, values = np.asarray(lists.offsets, np.int64), np.asarray(lists.values)
-    rows = [batch[name].to_numpy() for name in ("part", "component", "size", "document", "weight", "check")]
-    found = []
-    for k in np.flatnonzero(rows[0] == task.index).tolist():
-        own = values[bounds[k] : bounds[k + 1]]
-        part, component, size, document, weight, check = (column[k] for column in rows)
-        if row_check((part, component, size, document), weight, own) != check:
-            raise _incomplete(task, f"{location} is not what was written there")
-        spill.append(own)
-        found.append((component, size, document, weight))
-    return found
+def _read_slice(held: Slices, number: int, spill: Spill) -> list[npt.NDArray[Any]]:
+    """The columns of a slice that `_write_sets` wrote; its sets go to the spill, a `PIECE` at a time."""
+    stream = held.stream(number)
+    count = int(stream.array(1, np.int64)[0])
+    columns = [stream.array(count, kind) for kind in (np.int64, np.int64, np.int64, np.float64)]
+    sizes = stream.array(count, np.int64)
+    if (sizes < 0).any():
+        raise held.broken()
+    for some in _chunks(np.arange(count), sizes, PIECE):
+        sets = stream.array(int(sizes[some].sum()), np.uint64)
+        for own in np.split(sets, np.cumsum(sizes[some])[:-1]):
+            spill.append(own)
+    stream.close()
+    return columns
 
 
 def _incomplete(task: Task, why: str) -> DataError:
     sets = join(task.out, "sets")
     return DataError(f"{why}: a file of sets is broken; delete the folder {sets} and run again")
-
-
-def merge_judged(task: Task) -> None:
-    """Sort what the judges found by document, and write it in files of one group of shards each."""
-    bounds, digests = task.extra["bounds"], checked_json(join(task.out, "judged.json"), task.extra["judged"])
-    low, high, found = bounds[0][0], bounds[-1][1], [SURVIVORS.empty_table()]
-    for n, facts in enumerate(digests):
-        with opened_pass(join(task.out, "judged", f"judged-{n:05d}.parquet"), facts) as parquet:
-            table = parquet.read(use_threads=False)
-        first, last = np.searchsorted(table["document"].to_numpy(), [low, high])
-        found.append(table.slice(first, last - first))
-    table = pa.concat_tables(found).sort_by("document").combine_chunks()
-    document = table["document"].to_numpy()
-    with TaskOutput(task, None, dropped=False) as output:
-        for n, ((start, end), rows) in enumerate(zip(bounds, task.extra["rows"], strict=True)):
-            first, last = np.searchsorted(document, [start, end])
-            if last - first != rows:
-                raise _incomplete(task, f"{last - first} of {rows} documents from {start} to {end} were judged")
-            output.open("group", group_file("merged", task.extra["first"] + n), SURVIVORS)
-            output.write("group", table.slice(first, last - first))
-            output.close("group")

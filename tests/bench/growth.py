@@ -306,31 +306,24 @@ class Reading:
 
 
 def reading(told: str) -> None:
-    """Measure that on files as `sets` and `judged` write them, of which no row is wanted."""
+    """Measure that on files of slices as `sets` writes them: a small slice of one with an index of 3,000, and a large one."""
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
-    from goldwash.pipeline.storage.parquet import ShardWriter
-
-    inside = (pc.field("document") >= 1 << 61) & (pc.field("document") <= 1 << 61)
+    from goldwash.pipeline.storage.slices import SliceWriter, opened_slices
 
     took = []
     with tempfile.TemporaryDirectory() as folder:
-        for rows, times in ((10, 200), (4_000_000, 5)):
-            path = f"{folder}/{rows}.parquet"
-            numbers = np.random.default_rng(0).integers(0, 1 << 62, (2, rows))
-            writer = ShardWriter(path, pa.schema([("document", pa.int64()), ("survivor", pa.int64())]), dictionary=False)
-            writer.write(pa.table([np.sort(numbers[0]), numbers[1]], names=["document", "survivor"]))
-            writer.commit()
-            pq.read_table(path, filters=inside, page_checksum_verification=True)
+        for size, times in ((100, 500), (1 << 28, 5)):
+            writer = SliceWriter(f"{folder}/{size}.slices")
+            for n in range(3000):
+                writer.write([np.random.default_rng(n).bytes(size if n == 7 else 100)])
+            facts = writer.commit()
             began = time.process_time()
             for _ in range(times):
-                pq.read_table(path, filters=inside, page_checksum_verification=True)
-            took.append(((time.process_time() - began) / times, Path(path).stat().st_size))
-    (opened, small), (whole, large) = took
-    Path(told).write_text(json.dumps(asdict(Reading(opened, (whole - opened) / (large - small)))), "utf-8")
+                with opened_slices(writer.location, facts) as held:
+                    held.read(7)
+            took.append((time.process_time() - began) / times)
+    Path(told).write_text(json.dumps(asdict(Reading(took[0], (took[1] - took[0]) / ((1 << 28) - 100)))), "utf-8")
 
 
 # ---- slopes
@@ -411,6 +404,8 @@ Bloom filter. What comes to `heuristics` is what is left there after URLs and la
 LEFT = 0.014
 IN_COMPONENTS = 0.5
 """Of the documents that come to `minhash`, those that have a near copy: supposed."""
+BLOOM_GROUPS = 160
+"""Groups of the Bloom filter: as many as a filter of less than 4 GB needs."""
 JUDGED = 400_000_000
 """Bytes of memory of a judging task (`pipeline.stages.minhash`)."""
 
@@ -496,29 +491,44 @@ def supposing(found: Found, rates: Mapping[str, Rate]) -> dict[str, Rate]:
 
 
 def shapes_of(found: Found, rates: Mapping[str, Rate], pages: float, archives_: int) -> dict[str, Shape]:
-    """How the passes that are not an archive a task are cut, and what they read again, as their stages have it."""
-    from goldwash.pipeline.dedup.passes import BYTES_JOINED, BYTES_PAIRED, DOCUMENTS_A_TASK, group_size
-    from goldwash.pipeline.stages.minhash import DOCUMENTS_A_PART, MERGED_DOCUMENTS, SET_GROUP_BYTES
+    """How the passes that are not one task per archive are cut, and what they read again, as their stages do it."""
+    from goldwash.pipeline.dedup import passes
+    from goldwash.pipeline.stages.minhash import DOCUMENTS_A_PART
+    from goldwash.pipeline.storage.slices import INDEX_BYTES
     from tests.bench.scale import minhash
 
     documents = pages * SHARES["minhash"]
-    slices, parts = -(-documents // DOCUMENTS_A_TASK), -(-documents * IN_COMPONENTS // DOCUMENTS_A_PART)
-    pairing = len(minhash().key_columns) * slices
-    wrote = {name: documents * rates[f"minhash.{name}"].passing for name in ("keys", "pairs", "components", "sets", "judged")}
-    together = group_size(archives_)
-    groups, merging = -(-archives_ // together), -(-documents // MERGED_DOCUMENTS)
+    slices, parts = -(-documents // passes.DOCUMENTS_A_TASK), -(-documents * IN_COMPONENTS // DOCUMENTS_A_PART)
+    bands = len(minhash().key_columns)
+    wrote = {name: documents * rates[f"minhash.{name}"].passing for name in ("pairs", "components", "sets", "judged")}
+    groups, merging = -(-archives_ // passes.group_size(archives_)), -(-documents // passes.MERGED_DOCUMENTS)
+    pairing, ranges, index = bands * slices, -(-documents // passes.ROOTS), INDEX_BYTES * bands * passes.MOST_BUCKETS
+    keys = passes.KEY_BYTES * bands * documents * (1 + 2 * slices / passes.MOST_BUCKETS)
     bloom = found["bloom", SIZES[-1]]
     filter_ = pages * SHARES["bloom"] * bloom.facts["largest_filter_bytes"] / max(bloom.documents, 1)
     return {
+        "minhash.keys": Shape(groups),
         "minhash.pairs": Shape(
-            pairing, BYTES_PAIRED * min(documents, DOCUMENTS_A_TASK), pairing * archives_, slices * wrote["keys"]
+            pairing,
+            passes.BYTES_PAIRED * min(documents, passes.DOCUMENTS_A_TASK),
+            opened=pairing * groups,
+            reread=keys + pairing * groups * index,
         ),
-        "minhash.components": Shape(1, BYTES_JOINED * documents, archives_ + pairing, 8 * documents + wrote["pairs"]),
-        "minhash.sets": Shape(opened=archives_ + groups, reread=wrote["components"]),
-        "minhash.judged": Shape(parts, JUDGED, parts * groups, max(wrote["sets"], parts * groups * SET_GROUP_BYTES)),
-        # with the pass that merges what the judges found, whose tasks read all of it
-        "minhash.part": Shape(opened=2 * archives_ + merging * parts, reread=(merging + together) * wrote["judged"]),
-        "bloom.group": Shape(NODES, filter_ / NODES),
+        # weights once per range of roots, sizes once
+        "minhash.components": Shape(
+            1,
+            passes.joining_memory(documents),
+            opened=pairing + 2 * groups * ranges,
+            reread=wrote["pairs"] + 8 * documents * (ranges + 1) + 2 * groups * ranges * index,
+        ),
+        "minhash.sets": Shape(groups, opened=archives_ + groups * ranges, reread=wrote["components"]),
+        "minhash.judged": Shape(parts, JUDGED, parts * groups, wrote["sets"] + parts * groups * INDEX_BYTES * parts),
+        # with the pass that merges what the judges found
+        "minhash.part": Shape(
+            opened=2 * archives_ + merging * parts,
+            reread=2 * wrote["judged"] + merging * parts * INDEX_BYTES * groups,
+        ),
+        "bloom.group": Shape(BLOOM_GROUPS, filter_ / BLOOM_GROUPS),
         "quality.part": Shape(opened=archives_, reread=pages * SHARES["quality"] * rates["quality.scores"].passing),
     }
 
@@ -613,10 +623,10 @@ def dump(found: Found, read: Reading) -> list[str]:
         f"nodes of {CORES} cores that are never idle and disks that are never late. Supposed: of all pages there come to each "
         f"stage what DCLM's funnel says (arXiv 2406.11794, figure 4: {paper}; left {LEFT:.1%}), not what stays of the pages "
         f"measured; bytes per document as measured, but of a page and its text those of pipeline/inspect/estimate.py: {sizes}; "
-        f"{IN_COMPONENTS:.0%} of what comes to minhash has a near copy; Bloom in {NODES} groups, one a "
-        "node. Tasks of pairs, components and judging open a file for each archive, and read again what earlier passes wrote "
-        f"(measured: {read.opened * 1e3:.2f} ms a file, {read.byte * 1e9:.2f} ns a byte). What a task costs by itself is in "
-        "the slopes, and a task here has a fortieth of an archive's pages.",
+        f"{IN_COMPONENTS:.0%} of what comes to minhash has a near copy; Bloom in {BLOOM_GROUPS} "
+        "groups. Tasks of pairs and judging open a file per group of archives, and read again what earlier passes wrote "
+        f"(measured: {read.opened * 1e3:.2f} ms per file, {read.byte * 1e9:.2f} ns per byte). What a task costs by itself is "
+        "in the slopes, and a task here has a fortieth of an archive's pages.",
         "",
         *table(
             "pass | documents, millions | TB read | CPU-h | of it for files of earlier passes | wall h | GB a task "

@@ -27,7 +27,7 @@ import pyarrow as pa
 from goldwash.pipeline import splitmix
 from goldwash.pipeline.dedup import passes as copies
 from goldwash.pipeline.dedup.pass_files import Checks
-from goldwash.pipeline.dedup.passes import Copies, join_components, key_shard, pair_band
+from goldwash.pipeline.dedup.passes import Copies, GroupKeys, join_components, key_group, pair_band
 from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Work, markers_of, stage_of
@@ -39,14 +39,12 @@ SIZES = (1_000_000, 2_000_000, 4_000_000)
 SLICES = 4
 """Into how many slices the keys of the largest size are cut, once more, to see what a slice costs."""
 ROUNDS = 3
-FOLDERS = ("keys", "pairs", "components")
+FOLDERS = ("keys", "bands", "pairs", "components")
 SHARD = 250_000
 BATCH = 1_000
 """Documents that are written at once, about what a megabyte of text has."""
 COPIES = 0.3
 PROJECTED = 1_000_000_000
-PAIR_BYTES, COMPONENT_BYTES = 50, 20
-"""Bytes a document that the passes' documentation promises (`pipeline.dedup.passes`)."""
 
 Numbers = npt.NDArray[np.uint64]
 
@@ -128,7 +126,7 @@ def _strings(parts: Sequence[str | npt.NDArray[np.uint8]], n: int) -> pa.Array:
 
 
 def make_keys(task: Task) -> None:
-    """In the place of `key_shard`: a shard of ``keys/`` from nothing."""
+    """In the place of `key_group`: the keys of a group of one shard, from nothing."""
     stage, first = stage_of(task, Copies), task.index * SHARD
     documents, n = map(int, task.inputs[0].split("/"))
     here = slice(first, first + n)
@@ -152,14 +150,16 @@ def make_keys(task: Task) -> None:
         )
     schema = stage.key_schema()
     table = pa.table(columns).select(schema.names).cast(schema)
-    with TaskOutput(task, None, dropped=False) as output:
+    with TaskOutput(task, None, dropped=False) as output, GroupKeys(task, stage) as keys:
         output.open("keys", f"keys/{task.name}.parquet", schema)
         for k in range(0, n, BATCH):
             output.write("keys", table.slice(k, BATCH))
-        output.facts.update(documents=n, largest=0, checks=Checks.of(table))
+            keys.add(table.slice(k, BATCH))
+        keys.write(output)
+        output.facts.update(documents=[n], largest=0, ids=[Checks.of(table)["id"]])
 
 
-PASSES: dict[str, Work] = {"key_shard": make_keys, "pair_band": pair_band, "join_components": join_components}
+PASSES: dict[str, Work] = {"key_group": make_keys, "pair_band": pair_band, "join_components": join_components}
 """What is done for the stage's passes, by name."""
 
 
@@ -204,7 +204,7 @@ def once(inputs: Sequence[Input], out: str, slices: int) -> tuple[Spent, Spent, 
     def run(work: Work, tasks: Sequence[Task]) -> Report:
         if work.__name__ not in PASSES:
             raise EnoughError
-        if work is not key_shard or not Path(out, "keys").exists():
+        if work is not key_group or not Path(out, "keys").exists():
             spent[work.__name__] = in_process(work, tasks)
         facts = [marker["facts"] for marker in markers_of(tasks)]
         found.update({key: sum(f[key] for f in facts) for key, value in facts[0].items() if isinstance(value, int)})
@@ -257,22 +257,23 @@ def projection(half: Measured, whole: Measured, sliced: Measured) -> list[str]:
     disk = {f"bytes on disk, {name}/": (whole.disk[name] - half.disk[name]) / documents for name in FOLDERS}
     times = {
         "CPU time of pairs, were a band one slice": paired,
-        "CPU time of pairs for each further slice, because every slice reads its band whole": again,
+        "CPU time of pairs per further slice": again,
         f"CPU time of pairs in {slices} slices": paired + again * (slices - 1),
         "CPU time of components, one task": joined,
     }
     memory = {
-        "memory of a pairs task, each document of its slice, as promised": (PAIR_BYTES, copies.DOCUMENTS_A_TASK),
+        "memory of a pairs task, per document of its slice, as documented": (copies.BYTES_PAIRED, copies.DOCUMENTS_A_TASK),
         "the same, as measured": (pair_bytes, copies.DOCUMENTS_A_TASK),
-        "memory of components, as promised (the peaks above hold buffers besides, which have a bound)": (
-            COMPONENT_BYTES,
+        "memory of components, as documented, besides buffers of bounded size": (
+            copies.joining_memory(PROJECTED) / PROJECTED,
             PROJECTED,
         ),
     }
     return [
         f"{PROJECTED:,} documents, from the slopes between {half.documents:,} and {whole.documents:,}, sorting's logarithm "
         f"left out: {bands} bands x {slices} slices of {copies.DOCUMENTS_A_TASK:,} documents = {bands * slices} tasks of "
-        f"pairs, which read {key_bytes * slices * PROJECTED / 1e12:.1f} TB of keys.",
+        f"pairs, which read {copies.KEY_BYTES * bands * PROJECTED / 1e12:.2f} TB of keys "
+        f"({key_bytes * slices * PROJECTED / 1e12:.1f} TB while each slice read its band whole).",
         "",
         "| what | a document | in all |",
         "|---|---:|---:|",

@@ -24,9 +24,10 @@ from goldwash.pipeline.stage import RunError, Work
 from goldwash.pipeline.stages import minhash
 from goldwash.pipeline.stages.exact import Exact
 from goldwash.pipeline.stages.minhash import MinHash
+from goldwash.pipeline.storage import tasks as disk
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task
+from tests.bench.driver import DOCUMENTS, PARTS, SHARDS, created, opened, simulated
 from tests.conftest import ROOT
 from tests.pipeline.conftest import here, rows, shard
 from tests.pipeline.stages.test_bloom import line
@@ -35,10 +36,10 @@ from tests.pipeline.stages.test_bloom import line
 
 TEXTS = [[line("a", 40), line("b", 40), ""], [line("a", 40), line("c", 40)], [line("b", 40) + " more", line("a", 40)]]
 PASS_FILES = [
-    ("pair_band", "keys", "band_00"), ("join_components", "keys", "weight"), ("join_components", "pairs", ""), ("collect_sets", "components", ""),
-    ("judge_part", "sets", ""), ("merge_judged", "judged", ""), ("cut_shard", "merged", ""), ("cut_shard", "keys", "id"),
-    ("pair_band", "counts.json", ""), ("cut_shard", "counts.json", ""), ("pair_band", "checks", ""), ("join_components", "pairs.json", ""),
-    ("merge_judged", "judged.json", ""),
+    ("pair_band", "bands", ""), ("join_components", "bands", ""), ("join_components", "pairs", ""), ("collect_sets", "components", ""),
+    ("judge_part", "sets", ""), ("merge_survivors", "judged", ""), ("cut_shard", "merged", ""), ("cut_shard", "keys", "id"),
+    ("pair_band", "counts.json", ""), ("cut_shard", "counts.json", ""), ("pair_band", "bands.json", ""), ("join_components", "pairs.json", ""),
+    ("judge_part", "sets.json", ""), ("merge_survivors", "judged.json", ""),
 ]  # fmt: skip
 
 
@@ -154,53 +155,59 @@ def test_a_text_that_is_too_large_is_dropped_and_nobodys_copy(stage, tmp_path):
 
 # --- the driver, on a dump
 
-SHARDS, DOCUMENTS = 90_000, 33_000
+
+def test_file_lists_and_opened_files_of_a_dump_are_few(tmp_path):
+    found = simulated(tmp_path, SHARDS, DOCUMENTS, PARTS)
+    assert found["judged"].tasks == PARTS
+    assert found["part"].tasks == SHARDS
+    assert found["keys"].tasks == found["sets"].tasks <= passes.GROUPS
+    assert max(p.list_bytes for p in found.values()) < 100e6
+    assert max(file.stat().st_size for file in tmp_path.rglob("*.json")) < 10e6
+    assert max(p.memory for p in found.values()) < 3.5e9  # 4 GB with a process and its buffers
+    assert sum(p.opened for p in found.values()) < 2.5e6  # 2.9e8 with a file per shard, part and slice
+    assert sum(p.created for p in found.values()) < 4 * SHARDS
 
 
-def test_file_lists_of_a_dump_are_small(tmp_path, monkeypatch):
-    """The driver of 90,000 shards and 3,000 parts, without files: what it would write as lists of tasks."""
-    documents = SHARDS * DOCUMENTS
-    inputs = [
-        Input(f"/shared/crawl/CC-MAIN-2024-10/part-{n:05d}.parquet", 10**8, f"{n:064x}", DOCUMENTS) for n in range(SHARDS)
-    ]
-    sizes: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    group = {"bytes": 10**8, "sha256": "0" * 64, "rows": 15_000}
-    facts = {
-        "documents": DOCUMENTS, "largest": 10**6, "checks": {f"band_{n:02d}": "0" * 24 for n in range(14)}, "pairs": 10**6,
-        "components": 10**6, "in_components": 3000 * minhash.DOCUMENTS_A_PART, "largest_component": 10**6, "largest_text": 10**6,
-        "size_in_components": 3000 * (1 << 20), "largest_in_components": 10**5,
-    }  # fmt: skip
+def test_opened_files_grow_with_the_shards_and_not_with_their_square(tmp_path):
+    totals = []
+    for k in (1, 2, 4):
+        found = simulated(tmp_path / str(k), 2000 * k, DOCUMENTS, 67 * k)
+        totals.append(sum(p.opened for p in found.values()))
+    assert totals[2] / totals[1] < 2.2
+    assert totals[1] / totals[0] < 2.2
+
+
+@pytest.mark.parametrize("roots", [4, 1 << 25])
+def test_tasks_open_the_files_that_the_simulation_counts(roots, tmp_path, monkeypatch):
+    monkeypatch.setattr(passes, "GROUPS", 2)
+    monkeypatch.setattr(passes, "DOCUMENTS_A_TASK", 4)
+    monkeypatch.setattr(passes, "MERGED_DOCUMENTS", 1)
+    monkeypatch.setattr(passes, "ROOTS", roots)
+    monkeypatch.setattr(minhash, "DOCUMENTS_A_PART", 2)
+    names: list[str] = []
+    for module, name in (
+        (passes, "opened_slices"), (minhash, "opened_slices"), (passes, "opened_pass"), (passes, "read_keys"), (disk, "read_batches"),
+    ):  # fmt: skip
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, _real=real, **k: (names.append(str(a[0])), _real(*a, **k))[1])
+    done: dict[str, int] = {}
 
     def run(work: Work, tasks: list[Task]) -> Report:
-        counts[work.__name__] = len(tasks)
-        some = tasks[:: max(1, len(tasks) // 50)]
-        sizes[work.__name__] = sum(len(json.dumps(task.to_dict())) + 1 for task in some) * len(tasks) // len(some)
+        for task in tasks:
+            names.clear()
+            work(task)
+            fewer = task.part == "components"  # a range of roots leaves out the groups before it
+            assert len(names) == opened(task) or (fewer and len(names) < opened(task)), (task.name, names)
+            marker = json.loads(Path(task.marker).read_text())
+            assert len(marker["files"]) == created(task)
+            done[task.part] = done.get(task.part, 0) + 1
         return Report()
 
-    def markers_of(tasks: list[Task]):
-        for task in tasks:
-            if task.part == "components":
-                files = {passes.group_file("components", n): group for n in range(passes.GROUPS)}
-            elif task.part == "merged":
-                files = {passes.group_file("merged", task.extra["first"] + n): group for n in range(len(task.extra["bounds"]))}
-            else:
-                files = {f"{task.part}/{task.name}.parquet": group}
-            yield {"facts": facts, "files": files}
-
-    for module in (passes, minhash):
-        monkeypatch.setattr(module, "markers_of", markers_of)
-    monkeypatch.setattr(passes, "finish", lambda *_: Report())
-    MinHash(check=0.7)(inputs, str(tmp_path), run)
-    assert counts["key_shard"] == counts["cut_shard"] == SHARDS
-    assert counts["judge_part"] == 3000
-    assert counts["collect_sets"] <= passes.GROUPS
-    assert counts["pair_band"] == 14 * -(-documents // passes.DOCUMENTS_A_TASK)
-    assert max(sizes.values()) < 100e6, sizes
-    assert max(file.stat().st_size for file in tmp_path.rglob("*.json")) < 10e6
-    assert (
-        counts["collect_sets"] * counts["judge_part"] + counts["judge_part"] * counts["merge_judged"] < 5e6
-    )  # files opened; 5.4e8 before
+    inputs = [shard(tmp_path / f"{n}.parquet", texts) for n, texts in enumerate(TEXTS)]
+    for check in (0.5, None):
+        MinHash(bands=4, rows=2, check=check)(inputs, str(tmp_path / f"{check}"), run)
+    assert done["merged"] == (2 if roots > 4 else 4)
+    assert done["judged"] > 1
 
 
 # --- memory

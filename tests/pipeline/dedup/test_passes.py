@@ -4,12 +4,14 @@
 import dataclasses
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -28,6 +30,7 @@ from goldwash.pipeline.stages.exact import Exact
 from goldwash.pipeline.stages.minhash import MinHash, signatures_of
 from goldwash.pipeline.storage import tasks as disk
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.slices import SliceWriter
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from tests.pipeline.conftest import here, rows, shard
@@ -276,19 +279,24 @@ def test_what_is_whole(whole):
     assert ids(rows(whole["checked"])) == ["0-1", "0-2", "1-1", "1-2", "3-1", "3-3"]
 
 
+@pytest.mark.parametrize("roots", [1, 4, 1 << 25])
 @pytest.mark.parametrize("name", STAGES)
-def test_slices_and_parts_change_nothing(name, crawl, whole, tmp_path, monkeypatch):
+def test_slices_parts_groups_and_ranges_of_roots_change_nothing(name, roots, crawl, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(copies, "DOCUMENTS_A_TASK", 3)
     monkeypatch.setattr(copies, "GROUPS", 2)
     monkeypatch.setattr(minhash, "DOCUMENTS_A_PART", 2)
-    monkeypatch.setattr(minhash, "MERGED_DOCUMENTS", 1)
+    monkeypatch.setattr(copies, "MERGED_DOCUMENTS", 1)
+    monkeypatch.setattr(copies, "BUCKET", 1)
+    monkeypatch.setattr(copies, "ROOTS", roots)
     monkeypatch.setattr(minhash, "CHUNK", 64)
+    monkeypatch.setattr(minhash, "PIECE", 64)
     STAGES[name](crawl, str(tmp_path), here)
     counts = {part: len(list((tmp_path / "tasks").glob(f"{part}-*"))) for part in PASSES[name]}
     assert counts["pairs"] == 5 * len(STAGES[name].key_columns)
     assert counts.get("judged", 5) >= 4
-    judged = [pq.read_metadata(file).num_rows for file in tmp_path.glob("judged/*.parquet")]
-    assert sum(count > 0 for count in judged) > 1 or name != "checked"
+    markers = [json.loads(file.read_text()) for file in (tmp_path / "tasks").glob("judged-*")]
+    assert sum(facts["rows"] > 0 for marker in markers for facts in marker["files"].values()) > 1 or name != "checked"
+    assert (tmp_path / "merged").exists() == (name == "checked" or roots < 15)
     for below in ("", "dropped"):
         assert rows(tmp_path, below) == rows(whole[name], below)
     assert {k: v for k, v in digests(tmp_path).items() if "part-" in k} == {
@@ -313,6 +321,17 @@ def test_any_number_of_workers_makes_the_same_bytes(name, workers, crawl, whole,
     assert digests(tmp_path) == digests(whole[name])
 
 
+@pytest.mark.parametrize("name", ["checked", "exact"])
+def test_a_store_gets_the_same_bytes(name, crawl, whole):
+    """Slices are then read by ranged requests."""
+    out = f"memory://copies-{name}"
+    STAGES[name](crawl, out, here)
+    store = fsspec.filesystem("memory")
+    files = {path.split(f"copies-{name}/")[1]: store.cat_file(path) for path in store.find(f"/copies-{name}")}
+    store.rm(f"/copies-{name}", recursive=True)
+    assert {file: hashlib.sha256(data).hexdigest() for file, data in files.items()} == digests(whole[name])
+
+
 # --- crashes
 
 EVERY_PASS = [(name, part) for name in ("checked", "exact") for part in PASSES[name]]
@@ -322,7 +341,8 @@ EVERY_PASS = [(name, part) for name in ("checked", "exact") for part in PASSES[n
 @pytest.mark.parametrize(("name", "part"), EVERY_PASS)
 def test_what_a_pass_has_lost_is_made_again(name, part, lost, crawl, whole, tmp_path):
     shutil.copytree(whole[name], tmp_path / "out")
-    output = f"{part}-00000.parquet" if part == "part" else f"{part}/{part}-00000.parquet"
+    ending = "parquet" if part in ("keys", "pairs", "part") else "slices"
+    output = f"{part}-00000.parquet" if part == "part" else f"{part}/{part}-00000.{ending}"
     (tmp_path / "out" / (output if lost == "output" else f"tasks/{part}-00000.json")).unlink()
     STAGES[name](crawl, str(tmp_path / "out"), here)
     assert digests(tmp_path / "out") == digests(whole[name])
@@ -331,11 +351,16 @@ def test_what_a_pass_has_lost_is_made_again(name, part, lost, crawl, whole, tmp_
 def crash(monkeypatch: pytest.MonkeyPatch, part: str, moment: str, act: Callable[[], None]) -> None:
     """Let a task of this pass meet its end in the middle of its writing, or when all but its marker is written."""
     index = 1 if part in ("keys", "part") else 0
-    write, write_sealed = TaskOutput.write, disk.write_sealed
+    write, write_sealed, end = TaskOutput.write, disk.write_sealed, SliceWriter.end
 
     def writing(self: TaskOutput, name: str, table: pa.Table) -> None:
         write(self, name, table)
         if moment == "writing" and (self.task.part, self.task.index) == (part, index):
+            act()
+
+    def ending(self: SliceWriter) -> None:
+        end(self)
+        if moment == "writing" and self.location.endswith(f"/{part}/{part}-{index:05d}.slices"):
             act()
 
     def marking(location: str, value: object) -> None:
@@ -344,6 +369,7 @@ def crash(monkeypatch: pytest.MonkeyPatch, part: str, moment: str, act: Callable
         write_sealed(location, value)
 
     monkeypatch.setattr(TaskOutput, "write", writing)
+    monkeypatch.setattr(SliceWriter, "end", ending)
     monkeypatch.setattr(disk, "write_sealed", marking)
 
 
@@ -401,13 +427,13 @@ def cut_off(file: Path) -> None:
 
 
 MISSING = [
-    ("pair_band", "keys/keys-00001.parquet", "a pass has not run"),
-    ("join_components", "keys/keys-00001.parquet", "a pass has not run"),
+    ("pair_band", "bands/bands-00001.slices", "a pass has not run"),
+    ("join_components", "bands/bands-00001.slices", "a pass has not run"),
     ("join_components", "pairs/pairs-00002.parquet", "a pass has not run"),
-    ("collect_sets", "components/components-00001.parquet", "a pass has not run"),
-    ("judge_part", "sets/sets-00001.parquet", "a pass has not run"),
-    ("merge_judged", "judged/judged-00000.parquet", "a pass has not run"),
-    ("cut_shard", "merged/merged-00001.parquet", "a pass has not run"),
+    ("collect_sets", "components/components-00001.slices", "a pass has not run"),
+    ("judge_part", "sets/sets-00001.slices", "a pass has not run"),
+    ("merge_survivors", "judged/judged-00000.slices", "a pass has not run"),
+    ("cut_shard", "merged/merged-00001.slices", "a pass has not run"),
     ("cut_shard", "keys/keys-00003.parquet", "a pass has not run"),
 ]
 
@@ -423,26 +449,31 @@ def test_a_pass_that_is_missing_or_cut_off_is_named(before, file, message, crawl
 
 
 def test_components_that_are_missing_are_named_without_a_check(crawl, tmp_path):
-    file = tmp_path / "components" / "components-00000.parquet"
-    with pytest.raises(DataError, match=r"components-00000\.parquet is missing"):
+    file = tmp_path / "components" / "components-00000.slices"
+    with pytest.raises(DataError, match=r"components-00000\.slices is missing"):
         STAGES["minhash"](crawl, str(tmp_path), meddled("cut_shard", file.unlink))
 
 
-@pytest.mark.parametrize("before", ["pair_band", "join_components", "cut_shard"])
 @pytest.mark.parametrize(
     "other", [MinHash(bands=6, rows=3, ngram=4), MinHash(bands=6, rows=3, seed=2), MinHash(bands=6, rows=3, permutations=20), Exact()]
 )  # fmt: skip
-def test_keys_of_other_parameters_are_refused(other, before, crawl, tmp_path):
+def test_keys_of_other_parameters_are_refused(other, crawl, tmp_path):
     other(crawl, str(tmp_path / "other"), here)
     taken = [tmp_path / name / "keys" / "keys-00000.parquet" for name in ("other", "out")]
     with pytest.raises(DataError, match=r"keys-00000\.parquet holds keys of other parameters .* delete it and run again"):
-        STAGES["minhash"](crawl, str(tmp_path / "out"), meddled(before, lambda: shutil.copy(*taken)))
+        STAGES["minhash"](crawl, str(tmp_path / "out"), meddled("cut_shard", lambda: shutil.copy(*taken)))
 
 
 def test_keys_of_another_shard_are_refused(crawl, tmp_path):
     keys = [tmp_path / "keys" / f"keys-0000{n}.parquet" for n in (0, 1)]
     with pytest.raises(DataError, match=r"keys-00001\.parquet has 4 documents, and had 3 when it was made: delete it and run"):
-        STAGES["minhash"](crawl, str(tmp_path), meddled("pair_band", lambda: shutil.copy(*keys)))
+        STAGES["minhash"](crawl, str(tmp_path), meddled("cut_shard", lambda: shutil.copy(*keys)))
+
+
+def test_bands_of_another_group_are_refused(crawl, tmp_path):
+    bands = [tmp_path / "bands" / f"bands-0000{n}.slices" for n in (0, 1)]
+    with pytest.raises(DataError, match=r"bands-00001\.slices is not what it was .*run again"):
+        STAGES["minhash"](crawl, str(tmp_path), meddled("pair_band", lambda: shutil.copy(*bands)))
 
 
 @pytest.mark.parametrize("name", ["minhash", "checked"])

@@ -19,7 +19,7 @@ from scipy import sparse
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup import minhash as kernels
-from goldwash.pipeline.dedup.components import link, pairs, settle, stars
+from goldwash.pipeline.dedup.components import elect, link, members, pairs, roots, settle, stars
 from goldwash.pipeline.dedup.minhash import meeting_probability
 from goldwash.pipeline.stages.minhash import MinHash
 from goldwash.pipeline.storage.source import Input
@@ -187,12 +187,25 @@ def plain_components(count: int, found: Iterable[tuple[int, int]], weights: Sequ
     return [min(group[d], key=lambda d: (-weights[d], d)) for d in range(count)]
 
 
-def joined(count: int, found: Sequence[tuple[int, int]], weights: Sequence[float]) -> tuple[list[int], list[int]]:
-    parents, heavy = np.arange(count), np.array(weights, np.float64)
+def joined(
+    count: int, found: Sequence[tuple[int, int]], weights: Sequence[float], step: int = 5, kind: Any = np.uint32
+) -> tuple[list[int], list[int]]:
+    """Each document's survivor and how many documents it stands for (0: none), elected for ``step`` roots at a time."""
+    parents, heavy = roots(count).astype(kind), np.array(weights, np.float64)
     both = np.array(found, np.int64).reshape(-1, 2).T.copy()
-    link(parents, heavy, both[0], both[1])
-    sizes = settle(parents)
-    return parents.tolist(), sizes.tolist()
+    link(parents, both[0], both[1])
+    settle(parents)
+    out, copies = list(range(count)), [0] * count
+    for low in range(0, count, step):
+        survivors, sizes = np.empty(min(step, count - low), np.int64), np.zeros(min(step, count - low), np.int32)
+        best = np.empty(len(sizes))
+        for first in range(0, count, 7):  # weights come group by group
+            elect(parents[first : first + 7], first, heavy[first : first + 7], low, best, survivors, sizes)
+        for d in members(parents, low, sizes).tolist():
+            out[d] = int(survivors[parents[d] - low])
+        for survivor, size in zip(survivors[sizes > 0].tolist(), sizes[sizes > 0].tolist(), strict=True):
+            copies[survivor] = size
+    return out, copies
 
 
 COUNT = 12
@@ -205,8 +218,8 @@ WEIGHTS = st.lists(st.sampled_from([-np.inf, 0.0, 1.0, 1.0, 2.5]), min_size=COUN
 def test_components_are_those_of_sets_whatever_the_order_of_pairs(found, weights, rng):
     expected = plain_components(COUNT, found, weights)
     sizes = [expected.count(d) for d in range(COUNT)]
-    for _ in range(3):
-        assert joined(COUNT, found, weights) == (expected, sizes)
+    for kind in (np.uint32, np.int64, np.uint32):
+        assert joined(COUNT, found, weights, rng.choice((1, 5, COUNT)), kind) == (expected, sizes)
         rng.shuffle(found)
         found = [pair[:: rng.choice((1, -1))] for pair in found]
 
@@ -270,11 +283,22 @@ def battery() -> list[object]:
     sets = [np.unique(hashes[a:b]) for a, b in pairwise(bounds)]
     edges = np.cumsum([0, *map(len, sets)])
     one, other = pairs(signed[:, 0].astype(np.uint64), np.arange(len(texts)))
-    parents = np.arange(len(texts))
-    link(parents, np.arange(len(texts)) % 3.0, one, other)
+    parents, sizes, survivors = roots(len(texts)), np.zeros(len(texts), np.int32), np.zeros(len(texts), np.int64)
+    link(parents, one, other)
+    settle(parents)
+    elect(parents, 0, np.arange(len(texts)) % 3.0, 0, np.zeros(len(texts)), survivors, sizes)
     near = kernels.judged(np.concatenate(sets), edges, 0.5, 4).tolist()
     alike = [kernels.similarity(sets[a], sets[b]) for a, b in pairwise(range(len(sets)))]
-    return [signed.tolist(), counts.tolist(), hashes.tolist(), near, list(map(float, alike)), settle(parents).tolist()]
+    return [
+        signed.tolist(),
+        counts.tolist(),
+        hashes.tolist(),
+        near,
+        list(map(float, alike)),
+        parents.tolist(),
+        survivors.tolist(),
+        members(parents, 0, sizes).tolist(),
+    ]
 
 
 @pytest.mark.parametrize("setting", ["NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"])
