@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from goldwash.filters.cut import Bytes
-from goldwash.filters.jit import inline, kernel
+from goldwash.filters.jit import bare_kernel, inline
 from goldwash.pipeline.html.formulas import (
     DEEP,
     FAR,
@@ -38,7 +38,7 @@ from goldwash.pipeline.html.formulas import (
     write_math,
     write_tex,
 )
-from goldwash.pipeline.html.visible_text import closing, comment_end, name_at, tag_end
+from goldwash.pipeline.html.visible_text import byte_at, closing, comment_end, name_at, tag_end
 
 DEPTH = 512
 """Open elements that are tracked."""
@@ -157,6 +157,7 @@ ATTRIBUTE_TABLE = table(ATTRIBUTES)
 WORD_TABLE = table({word: n for n, line in enumerate(KEYWORDS) for word in line.split()})
 DOES = np.array([does for does, _ in TAGS.values()], np.int64)
 BITS = np.array([1 << WITHIN.index(bit) if bit else 0 for _, bit in TAGS.values()], np.int64)
+TABLES = (*TAG_TABLE, DOES, BITS, *ATTRIBUTE_TABLE, *WORD_TABLE)
 HIDDEN = 1 << WITHIN.index("hidden")
 HEADINGS = sum(1 << WITHIN.index(name) for name in ("h1", "h2", "h4"))
 HTML, P, UL, TR, SVG, SCRIPT, MATHML, ENDLESS = (
@@ -203,11 +204,11 @@ def looked_up(keys: Any, numbers: Any, code: Any) -> Any:
     """The number of a name in a `table`; -1 if it is not there."""
     if code == np.uint64(0):
         return -1
-    at = np.int64((code * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - SLOT_BITS))
+    at = (code * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - SLOT_BITS)
     while keys[at] != np.uint64(0):
         if keys[at] == code:
             return numbers[at]
-        at = (at + 1) & ((1 << SLOT_BITS) - 1)
+        at = (at + np.uint64(1)) & np.uint64((1 << SLOT_BITS) - 1)
     return -1
 
 
@@ -219,7 +220,7 @@ def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
     length = 0
     small = False
     while at <= end:
-        c = html[at] if at < end else 32
+        c = html[np.uint64(at)] if at < end else np.uint8(32)
         letter = 97 <= c | 32 <= 122
         if length and (not letter or (c < 97 and small)):
             group = looked_up(keys, numbers, code)
@@ -257,7 +258,7 @@ def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any
     mask = np.int64(0)
     hidden = False
     while at < end:
-        c = html[at]
+        c = html[np.uint64(at)]
         if c == 62:
             return at + 1, mask, hidden
         if c <= 32 or c == 47:
@@ -265,31 +266,30 @@ def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any
             continue
         code = np.uint64(0)
         length = 0
-        while at < end and html[at] > 32 and html[at] != 61 and html[at] != 62 and html[at] != 47:
+        while c > 32 and c != 61 and c != 62 and c != 47:
             if length < 8:
-                code = code << np.uint64(8) | np.uint64(html[at] | 32)
+                code = code << np.uint64(8) | np.uint64(c | 32)
             length += 1
             at += 1
+            if at == end:
+                break
+            c = html[np.uint64(at)]
         kind = looked_up(names, kinds, code)
-        while at < end and html[at] <= 32:
+        while at < end and html[np.uint64(at)] <= 32:
             at += 1
         start = at
         stop = at
-        if at < end and html[at] == 61:
+        if at < end and html[np.uint64(at)] == 61:
             at += 1
-            while at < end and html[at] <= 32:
+            while at < end and html[np.uint64(at)] <= 32:
                 at += 1
             start = at
             if at < end and (html[at] == 34 or html[at] == 39):
-                quote = html[at]
-                at += 1
-                start = at
-                while at < end and html[at] != quote:
-                    at += 1
-                stop = at
-                at = min(at + 1, end)
+                start = at + 1
+                stop = byte_at(html, start, end, html[at])
+                at = stop + 1 if stop < end else end
             else:
-                while at < end and html[at] > 32 and html[at] != 62:
+                while at < end and html[np.uint64(at)] > 32 and html[np.uint64(at)] != 62:
                     at += 1
                 stop = at
         if kind == CLASSES:
@@ -316,10 +316,12 @@ def parted(before: int, does: int) -> int:
 @inline
 def has_href(html: Bytes, at: int, end: int) -> bool:
     """Whether a tag has an ``href``."""
-    while at + 4 < end:
-        if html[at] | 32 == 104 and html[at + 1] | 32 == 114 and html[at + 2] | 32 == 101 and html[at + 3] | 32 == 102:
-            return True
-        at += 1
+    i, last = np.uint64(at), np.uint64(max(0, end - 4))
+    while i < last:
+        if html[i] | 32 == 104 and html[i + np.uint64(1)] | 32 == 114:
+            if html[i + np.uint64(2)] | 32 == 101 and html[i + np.uint64(3)] | 32 == 102:
+                return True
+        i += np.uint64(1)
     return False
 
 
@@ -458,25 +460,23 @@ def same(text: Bytes, a: int, b: int, length: int) -> bool:
     return True
 
 
-@kernel
+@bare_kernel
 def read_blocks(
     html: Bytes, tags: Any, numbers: Any, does: Any, bits: Any, names: Any, kinds: Any, keys: Any, groups: Any,
-    with_links: bool, dollars: bool,
+    out: Bytes, blocks: Any, elements: Any, links: Any, stack: Any, unclosed: Any, math_kinds: Any, math_places: Any,
+    dollars: bool,
 ) -> Any:  # fmt: skip
-    """The text ``uint8[bytes]``, blocks ``int64[B, 14]``, elements ``int64[E, 6]``, parents first, and links ``int64[L, 3]``.
+    """Fill the text, blocks, elements (parents first) and links: how many there are of each.
 
-    ``with_links``: note where links are; without it, L is 0. ``dollars``: formulas are in $ instead of ``\\( \\)``.
+    No more rows are written than there is room for; if ``links`` has none, none are noted. ``dollars``: formulas are in $ instead
+    of ``\\( \\)``. ``stack`` and ``unclosed`` are zeros: the rows of open elements, and tags that are known not to be closed.
+    ``math_kinds: uint64[DEEP]`` and ``math_places: int64[2, DEEP]`` are room for `write_math`.
     """
     end = len(html)
-    out = np.empty(end + 1, np.uint8)
-    blocks = np.empty((min(MOST_BLOCKS, end + 1), 14), np.int64)
-    elements = np.empty((min(MOST_ELEMENTS, end // 3 + 2), 6), np.int64)
-    links = np.empty((min(MOST_LINKS, end // 8 + 1) if with_links else 0, 3), np.int64)
+    with_links = len(links) > 0
     elements[0, :] = 0
     elements[0, PARENT], elements[0, TAG], elements[0, SOURCE] = -1, HTML, -1
-    stack = np.zeros(DEPTH, np.int64)  # the rows of open elements
-    math_kinds, math_children, math_starts = np.zeros(DEEP, np.uint64), np.zeros(DEEP, np.int64), np.zeros(DEEP, np.int64)
-    unclosed = np.zeros(len(does), np.bool_)
+    math_children, math_starts = math_places[0], math_places[1]
     made, depth, over, linked = 1, 1, 0, 0
     link, pre = 0, 0  # the depth at which a link or preformatted text was opened
     n, b = 0, -1
@@ -491,8 +491,18 @@ def read_blocks(
     looked = 0  # bytes in which the ends of rendered formulas were searched
     at = 0
     while at < end:
-        c = html[at]
-        d = html[at + 1] if c == 60 and at + 1 < end else 0
+        c = html[np.uint64(at)]
+        if c <= 32 and not pre:  # a run of white space
+            if open_ and not blank:
+                out[n] = 32
+                n += 1
+                blank = True
+            word = False
+            at += 1
+            while at < end and html[np.uint64(at)] <= 32:
+                at += 1
+            continue
+        d = html[np.uint64(at + 1)] if c == 60 and at + 1 < end else np.uint8(0)
         shut = d == 47 and at + 2 < end and 97 <= html[at + 2] | 32 <= 122
         formula, formula_end, formula_tag, on_own_line, past = -1, -1, 0, False, 0
         if shut or 97 <= d | 32 <= 122:  # a tag
@@ -632,7 +642,7 @@ def read_blocks(
             if at + 3 < end and d == 33 and html[at + 2] == 45 and html[at + 3] == 45:
                 at = comment_end(html, at + 3, end)
             else:
-                while at < end and html[at] != 62:
+                while at < end and html[np.uint64(at)] != 62:
                     at += 1
                 at += 1
             continue
@@ -732,12 +742,12 @@ def read_blocks(
                 row[COMMAS] += html[at + 2] == 0x81
             elif c == 0xEF and at + 2 < end and html[at + 1] == 0xBC:
                 row[COMMAS] += html[at + 2] == 0x8C
-            out[n] = c
+            out[np.uint64(n)] = c
             n += 1
             at += 1
             if at == stop:
                 break
-            c = html[at]
+            c = html[np.uint64(at)]
             if ENDS[c]:
                 break
         characters, ideographs = counts & FIELD, counts >> 4 * FIELD_BITS
@@ -754,14 +764,20 @@ def read_blocks(
     if with_links and link and linked < len(links):
         links[linked, LINK_END] = n
         linked += 1
-    return out[:n], blocks[: b + 1], elements[:made], links[:linked]
+    return n, b + 1, made, linked
 
 
 def read(html: bytes | memoryview, with_links: bool = False, dollars: bool = False) -> tuple[Any, Any, Any, Any]:
     """A page's text, blocks, elements and links (`read_blocks`); no blocks for an empty page."""
     page = np.frombuffer(html, np.uint8)
-    tables = (*TAG_TABLE, DOES, BITS, *ATTRIBUTE_TABLE, *WORD_TABLE)
-    return read_blocks(page, *tables, with_links, dollars)  # type: ignore[no-any-return]
+    size = len(page)
+    text = np.empty(size + 1, np.uint8)
+    blocks = np.empty((min(MOST_BLOCKS, size + 1), 14), np.int64)
+    elements = np.empty((min(MOST_ELEMENTS, size // 3 + 2), 6), np.int64)
+    links = np.empty((min(MOST_LINKS, size // 8 + 1) if with_links else 0, 3), np.int64)
+    room = (np.zeros(DEPTH, np.int64), np.zeros(len(NAMES), np.bool_), np.empty(DEEP, np.uint64), np.empty((2, DEEP), np.int64))
+    bytes_, count, made, linked = read_blocks(page, *TABLES, text, blocks, elements, links, *room, dollars)
+    return text[:bytes_], blocks[:count], elements[:made], links[:linked]
 
 
 def blocks_of(html: bytes | memoryview) -> tuple[Any, Any, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from goldwash.filters.bits import find
+from goldwash.filters.bits import eight, find, lowest
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.texts import Texts
@@ -27,27 +27,42 @@ ENDLESS, SVG = 2, SKIPPED.index("svg")
 def name_at(html: Bytes, at: int, end: int) -> Any:
     """A tag's name as a number (its first eight letters, in lower case), and where it ends."""
     code = np.uint64(0)
-    while at < end and html[at] > 47 and html[at] != 62:  # ended by >, / or a space
+    while at < end:
+        c = html[np.uint64(at)]
+        if c <= 47 or c == 62:  # ended by >, / or a space
+            break
         if code < np.uint64(1) << np.uint64(56):
-            code = code << np.uint64(8) | np.uint64(html[at] | 32)
+            code = code << np.uint64(8) | np.uint64(c | 32)
         at += 1
     return code, at
 
 
 @inline
+def byte_at(html: Bytes, at: int, end: int, byte: Any) -> int:
+    """The position of the first byte of a value; ``end`` if there is none. For near ones: `filters.bits.find` is for far ones."""
+    i, last = np.uint64(at), np.uint64(end)
+    pattern = np.uint64(byte) * np.uint64(0x0101010101010101)
+    while i + np.uint64(8) <= last:
+        x = eight(html, i) ^ pattern
+        x = (x - np.uint64(0x0101010101010101)) & ~x & np.uint64(0x8080808080808080)  # its lowest bit is that of the first zero
+        if x != np.uint64(0):
+            return np.int64(i) + (lowest(x) >> 3)
+        i += np.uint64(8)
+    while i < last and html[i] != byte:
+        i += np.uint64(1)
+    return np.int64(i)
+
+
+@inline
 def tag_end(html: Bytes, at: int, end: int) -> Any:
     """The position after the ``>`` that ends a tag, ignoring those in quoted values; ``end`` if there is none."""
-    quote = 0
     before = 0
     while at < end:
-        c = html[at]
-        if quote:
-            if c == quote:
-                quote = 0
-        elif c == 62:
+        c = html[np.uint64(at)]
+        if c == 62:
             return at + 1
-        elif (c == 34 or c == 39) and before == 61:
-            quote = c
+        if (c == 34 or c == 39) and before == 61:
+            at = byte_at(html, at + 1, end, c)
         if c > 32:
             before = c
         at += 1
