@@ -232,7 +232,7 @@ def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
             if length < 8:
                 code = code << np.uint64(8) | np.uint64(c | 32)
             length += 1
-            small = c >= 97
+            small = bool(c >= 97)
         at += 1
     return mask
 
@@ -318,9 +318,9 @@ def has_href(html: Bytes, at: int, end: int) -> bool:
     """Whether a tag has an ``href``."""
     i, last = np.uint64(at), np.uint64(max(0, end - 4))
     while i < last:
-        if html[i] | 32 == 104 and html[i + np.uint64(1)] | 32 == 114:
-            if html[i + np.uint64(2)] | 32 == 101 and html[i + np.uint64(3)] | 32 == 102:
-                return True
+        h, r, e, f = html[i], html[i + np.uint64(1)], html[i + np.uint64(2)], html[i + np.uint64(3)]
+        if h | 32 == 104 and r | 32 == 114 and e | 32 == 101 and f | 32 == 102:
+            return True
         i += np.uint64(1)
     return False
 
@@ -468,8 +468,8 @@ def read_blocks(
 ) -> Any:  # fmt: skip
     """Fill the text, blocks, elements (parents first) and links: how many there are of each.
 
-    No more rows are written than there is room for; if ``links`` has none, none are noted. ``dollars``: formulas are in $ instead
-    of ``\\( \\)``. ``stack`` and ``unclosed`` are zeros: the rows of open elements, and tags that are known not to be closed.
+    No more rows are written than there is room for; if ``links`` has none, none are noted. ``dollars``: formulas are in $, not
+    in ``\\( \\)``. ``stack`` and ``unclosed`` are zeros: the rows of open elements, and tags that are known not to be closed.
     ``math_kinds: uint64[DEEP]`` and ``math_places: int64[2, DEEP]`` are room for `write_math`.
     """
     end = len(html)

@@ -38,8 +38,8 @@ def name_at(html: Bytes, at: int, end: int) -> Any:
 
 
 @inline
-def byte_at(html: Bytes, at: int, end: int, byte: Any) -> int:
-    """The position of the first byte of a value; ``end`` if there is none. For near ones: `filters.bits.find` is for far ones."""
+def byte_at(html: Bytes, at: int, end: int, byte: Any) -> Any:
+    """The position of the first such byte; ``end`` if there is none. Best if near; `filters.bits.find` is for far ones."""
     i, last = np.uint64(at), np.uint64(end)
     pattern = np.uint64(byte) * np.uint64(0x0101010101010101)
     while i + np.uint64(8) <= last:
