@@ -71,21 +71,19 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop over arrays: without Python objects or the GIL, with C division, cached on disk."""
     if INTERPRETED:
         return _plain(function)
-    compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    return compiled
+    return _compiled(function)
 
 
-def bare_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a kernel that allocates nothing: what it writes to is an argument.
+def bare(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel, or a piece of one, that allocates nothing: what it writes to is an argument.
 
-    It is compiled without reference counting, which costs an atomic instruction for each view of an array (a row of a table).
-    The block reader is 8% faster without it (2026-11).
+    It is compiled without reference counting, which costs an atomic instruction for each view of an array (a row of a table):
+    the block reader took 8% more time with it (2026-11). A bare piece is not copied into its callers as `inline` does, unless
+    the compiler finds it small: for pieces that are long, rarely run, or called from many places.
     """
     if INTERPRETED:
         return _plain(function)
-    options: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
-    compiled: Callable[..., Any] = numba.njit(**options)(function)
-    return compiled
+    return _compiled(function, _nrt=False)
 
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,8 +94,14 @@ def inline(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     if INTERPRETED:
         return _plain(function)
-    options: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "forceinline": True, "_nrt": False}
-    compiled: Callable[..., Any] = numba.njit(**options)(function)
+    return _compiled(function, _nrt=False, forceinline=True)
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """The function with options of numba's. No kernel is called from C, so none has a wrapper for that."""
+    compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(
+        function
+    )
     return compiled
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from goldwash.filters.cut import Bytes
-from goldwash.filters.jit import inline, kernel
+from goldwash.filters.jit import bare, inline
 from goldwash.pipeline.html.containers import FIRST, GRID, KIND, LAST, LINED, STOP
 from goldwash.pipeline.html.formulas import attribute, code_of, is_at, letters
 from goldwash.pipeline.html.segments import (
@@ -46,6 +46,9 @@ from goldwash.pipeline.html.visible_text import name_at, tag_end
 
 MOST_COLUMNS, INDENTS = 64, 8
 """Columns that ``colspan`` and ``rowspan`` may fill, and levels of lists and quotations that are indented."""
+ROW_BYTES = 64 * MOST_COLUMNS
+"""Bytes of a row besides its text, at most."""
+TAB, NEWLINE, SPACE, HASH, HYPHEN, FULL_STOP, COLON, PIPE = (ord(character) for character in "\t\n #-.:|")
 OL, UL, LI, DD, QUOTE = (NAMES.index(name) for name in ("ol", "ul", "li", "dd", "blockquo"))
 HEADING_LEVELS = np.array([int(name[1]) if len(name) == 2 and name[0] == "h" and name[1].isdigit() else 0 for name in NAMES])
 COLSPAN, ROWSPAN, BEGIN, VALUE, HREF, CLASS, LANGUAGE, LANG = (
@@ -64,23 +67,28 @@ in a definition list); how deep it is quoted; its ``<pre>``; the table whose row
 its level as a heading (0: none). -1 for none."""
 
 
-@kernel
 def places_of(html: Bytes, elements: Any, spans: Any, does: Any, levels: Any) -> Any:
     """What the form needs to know of each element: ``int64[E, 9]``."""
     out = np.zeros((len(elements), 9), np.int64)
-    for column in (ITEM_OF, CODE, TABLE_OF, CELL_OF, TOP):
-        out[0, column] = -1
-    counts = np.zeros(len(elements), np.int64)
+    fill_places(html, elements, spans, does, levels, np.zeros(len(elements), np.int64), out)
+    return out
+
+
+@bare
+def fill_places(html: Bytes, elements: Any, spans: Any, does: Any, levels: Any, counts: Any, out: Any) -> None:
+    """Fill what `places_of` returns. ``counts: int64[E]`` are zeros: the items of each list that have been seen."""
+    out[0, ITEM_OF], out[0, CODE], out[0, TABLE_OF], out[0, CELL_OF], out[0, TOP] = -1, -1, -1, -1, -1
     for e in range(1, len(elements)):
         tag, parent = elements[e, TAG], elements[e, PARENT]
         row, do = out[e], does[tag]
-        row[:] = out[parent]
+        for column in range(len(row)):
+            row[column] = out[parent, column]
         if tag == UL or tag == OL:
             row[LISTED] += 1
             row[ITEM_OF] = -1
             row[TOP] = e if row[TOP] < 0 else row[TOP]
             if tag == OL:
-                counts[e] = number_at(html, elements[e, SOURCE], BEGIN, 1) - 1
+                counts[e] = number_at(html, elements[e, SOURCE], BEGIN, np.int64(1)) - 1
         elif do & ITEM:
             row[ITEM_OF], row[NUMBER] = e, 0 if tag == LI else -1
             if tag == LI and elements[parent, TAG] == OL:
@@ -96,15 +104,14 @@ def places_of(html: Bytes, elements: Any, spans: Any, does: Any, levels: Any) ->
             row[TABLE_OF], row[CELL_OF] = e, -1
         elif do & CELL and row[TABLE_OF] >= 0 and row[CELL_OF] < 0:
             row[CELL_OF] = e
-    return out
 
 
-@inline
+@bare
 def number_at(html: Bytes, source: int, name: Bytes, otherwise: int) -> int:
     """A number in an attribute of the tag at ``source``, at most six digits; ``otherwise`` without one."""
     end = tag_end(html, source + 1, len(html))
     at, stop = attribute(html, name_at(html, source + 1, end)[1], end, name)
-    value, digits = 0, 0
+    value, digits = np.int64(0), 0
     while 0 <= at < stop and digits < 6 and 48 <= html[at] <= 57:
         value = value * 10 + html[at] - 48
         digits += 1
@@ -112,15 +119,7 @@ def number_at(html: Bytes, source: int, name: Bytes, otherwise: int) -> int:
     return value if digits else otherwise
 
 
-@kernel
-def grown(out: Bytes, n: int, more: int) -> Bytes:
-    """The output with room for ``more`` bytes, at least twice as long."""
-    new = np.empty(max(2 * len(out), n + more), np.uint8)
-    new[:n] = out[:n]
-    return new
-
-
-@inline
+@bare
 def put_number(out: Bytes, n: int, value: int) -> int:
     """Write a number: where the text ends then."""
     size = 1
@@ -132,7 +131,7 @@ def put_number(out: Bytes, n: int, value: int) -> int:
     return n + size
 
 
-@inline
+@bare
 def put_prefix(out: Bytes, n: int, quoted: int, listed: int, markdown: bool) -> int:
     """Write what comes before a line: marks of quotations, the indent of a list."""
     if markdown:
@@ -159,7 +158,7 @@ def first_link(links: Any, at: int) -> int:
     return low
 
 
-@inline
+@bare
 def link_bytes(html: Bytes, links: Any, at: int, end: int) -> int:
     """Bytes that the addresses of the links in a piece of text need at most."""
     more = 0
@@ -171,7 +170,7 @@ def link_bytes(html: Bytes, links: Any, at: int, end: int) -> int:
     return more
 
 
-@inline
+@bare
 def put_address(out: Bytes, n: int, html: Bytes, source: int) -> int:
     """Write the address of the link whose tag is at ``source``, after its text: where the text ends then."""
     end = tag_end(html, source + 1, len(html))
@@ -200,6 +199,14 @@ def put_address(out: Bytes, n: int, html: Bytes, source: int) -> int:
 
 
 @inline
+def copied(out: Bytes, n: int, text: Bytes, at: int, end: int) -> int:
+    """Write a piece of text unchanged: where it ends then. The indices are unsigned so that it is one move."""
+    for k in range(np.uint64(end - at)):
+        out[np.uint64(n) + k] = text[np.uint64(at) + k]
+    return n + end - at
+
+
+@bare
 def put_text(
     out: Bytes, n: int, text: Bytes, at: int, end: int, html: Bytes, links: Any, one_line: bool, pipes: bool,
     quoted: int, listed: int,
@@ -208,10 +215,6 @@ def put_text(
 
     ``one_line``: line breaks become spaces. ``pipes``: escape them. Further lines begin as ``quoted`` and ``listed`` say.
     """
-    if not (one_line or pipes or quoted or listed or len(links)):
-        for k in range(end - at):  # a copy of bytes, many at once
-            out[n + k] = text[at + k]
-        return n + end - at
     k = first_link(links, at) if len(links) else 0
     close = -1
     while at <= end:
@@ -235,7 +238,7 @@ def put_text(
         c = text[at]
         if c == 10 and not one_line:
             out[n] = 10
-            n = put_prefix(out, n + 1, quoted, listed, True) if quoted or listed else n + 1
+            n = put_prefix(out, n + 1, quoted, listed, quoted > 0 or listed > 0)
         elif (c == 10 or c == 9) and one_line:
             if n and out[n - 1] != 32:
                 out[n] = 32
@@ -255,7 +258,7 @@ def put_text(
     return n
 
 
-@inline
+@bare
 def language_at(html: Bytes, source: int, out: Bytes, n: int) -> int:
     """Write the language of code that the tag at ``source`` names: where the text ends then."""
     if source < 0:
@@ -292,7 +295,7 @@ def language_at(html: Bytes, source: int, out: Bytes, n: int) -> int:
     return n
 
 
-@inline
+@bare
 def prefix_size(html: Bytes, at: int, end: int) -> int:
     """The length of the prefix that says that the rest of a class is a language; 0 if there is none."""
     for number in range(7):
@@ -314,7 +317,7 @@ def prefix_size(html: Bytes, at: int, end: int) -> int:
     return 0
 
 
-@inline
+@bare
 def put_fence(out: Bytes, n: int, text: Bytes, at: int, end: int) -> int:
     """Write a fence for code, longer than any run of backticks in it."""
     longest, length = 2, 0
@@ -326,7 +329,7 @@ def put_fence(out: Bytes, n: int, text: Bytes, at: int, end: int) -> int:
     return n + longest + 1
 
 
-@inline
+@bare
 def put_language(html: Bytes, elements: Any, pre: int, out: Bytes, n: int) -> int:
     """Write the language of a ``<pre>``, named on the element, on a ``<code>`` at its start, or on two elements around it."""
     begun = n
@@ -357,139 +360,180 @@ def filled(span: Any, kept: Any) -> bool:
     return False
 
 
-@inline
+@bare
 def put_cell(
     out: Bytes, n: int, text: Bytes, blocks: Any, span: Any, kept: Any, html: Bytes, links: Any, markdown: bool
 ) -> int:  # fmt: skip
-    """Write the kept blocks of a cell with a space between them."""
-    begun = n
+    """Write the kept blocks of a cell with a space between them: where the text ends then."""
+    begun, none, one_line = n, np.int64(0), np.bool_(True)  # typed, so that `put_text` is compiled once
     for i in range(span[FIRST], span[LAST]):
         if kept[i]:
             if n > begun:
                 out[n] = 32
                 n += 1
-            n = put_text(out, n, text, blocks[i, START], blocks[i, END], html, links, True, markdown, 0, 0)
+            n = put_text(out, n, text, blocks[i, START], blocks[i, END], html, links, one_line, markdown, none, none)
     return n
 
 
 @inline
-def span_of(html: Bytes, source: int, most: int) -> Any:
-    """The columns and rows that a cell spans: at least 1, at most ``most`` columns."""
-    return min(most, max(1, number_at(html, source, COLSPAN, 1))), max(1, number_at(html, source, ROWSPAN, 1))
+def put_two(out: Bytes, n: int, first: int, second: int) -> int:
+    """Write two ASCII characters: where the text ends then."""
+    out[n] = first
+    out[n + 1] = second
+    return n + 2
 
 
-@kernel
+@bare
+def row_end(elements: Any, spans: Any, e: int, stop: int, does: Any) -> int:
+    """The element after the row that begins with the cell ``e``: the cells of a row have one parent."""
+    row = elements[e, PARENT]
+    while e < stop and does[elements[e, TAG]] & CELL and elements[e, PARENT] == row:
+        e = spans[e, STOP]
+    return e
+
+
+@bare
+def row_bytes(blocks: Any, spans: Any, e: int, stop: int, kept: Any, html: Bytes, links: Any) -> int:
+    """Bytes that the row of cells from ``e`` to ``stop`` needs at most; 0 if it has no kept block."""
+    need, full = ROW_BYTES, False
+    while e < stop:
+        for i in range(spans[e, FIRST], spans[e, LAST]):
+            need += 2 * (blocks[i, END] - blocks[i, START]) + 8
+            if len(links):
+                need += link_bytes(html, links, blocks[i, START], blocks[i, END])
+            full = full or kept[i]
+        need += 8
+        e = spans[e, STOP]
+    return need if full else 0
+
+
+@bare
+def put_row(
+    out: Bytes, n: int, text: Bytes, blocks: Any, elements: Any, spans: Any, e: int, stop: int, kept: Any, html: Bytes,
+    links: Any, markdown: bool, held: Any,
+) -> Any:  # fmt: skip
+    """Write the row of cells from ``e`` to ``stop``: where the text ends then, and how many columns it has.
+
+    ``held: int64[MOST_COLUMNS + 1]``: the rows for which a cell above still fills each column.
+    """
+    column, tabs, one = 0, 0, np.int64(1)
+    while e < stop:
+        if markdown:
+            while column < MOST_COLUMNS and held[column] > 0:
+                held[column] -= 1
+                n = put_two(out, n, PIPE, SPACE)
+                column += 1
+            n = put_two(out, n, PIPE, SPACE)
+        full = filled(spans[e], kept)
+        if full and not markdown:
+            for _ in range(tabs):
+                out[n] = TAB
+                n += 1
+            tabs = 0
+        if full:
+            n = put_cell(out, n, text, blocks, spans[e], kept, html, links, markdown)
+        if markdown:
+            if out[n - 1] != SPACE:
+                out[n] = SPACE
+                n += 1
+            high = max(1, number_at(html, elements[e, SOURCE], ROWSPAN, one))
+            wide = min(MOST_COLUMNS, max(1, number_at(html, elements[e, SOURCE], COLSPAN, one)))
+            if column < MOST_COLUMNS:
+                held[column] = high - 1
+            column += 1
+            while wide > 1 and column < MOST_COLUMNS:
+                n = put_two(out, n, PIPE, SPACE)
+                held[column] = high - 1
+                column += 1
+                wide -= 1
+        tabs += 1
+        e = spans[e, STOP]
+    while markdown and column < MOST_COLUMNS and held[column] > 0:
+        held[column] -= 1
+        n = put_two(out, n, PIPE, SPACE)
+        column += 1
+    if markdown:
+        out[n] = PIPE
+        n += 1
+    return n, column
+
+
+@bare
 def put_table(
     out: Bytes, n: int, text: Bytes, blocks: Any, elements: Any, spans: Any, table: int, kept: Any, html: Bytes, links: Any,
-    does: Any, markdown: bool, quoted: int, listed: int,
-) -> Any:  # fmt: skip
-    """Write the rows of a table that have kept blocks: the output and where the text ends then."""
-    held = np.zeros(MOST_COLUMNS + 1, np.int64)  # rows for which a cell above still fills each column
-    columns, rows, begun = 0, 0, n
+    does: Any, markdown: bool, quoted: int, listed: int, held: Any,
+) -> int:  # fmt: skip
+    """Write the rows of a table that have kept blocks: where the text ends then; -1 if there is no room."""
+    held[:] = 0
+    rows, begun = 0, n
     e, stop = table + 1, spans[table, STOP]
     while e < stop:
         if not does[elements[e, TAG]] & CELL:
             e += 1
             continue
-        row = elements[e, PARENT]  # the cells of a row have one parent
-        need, full, count, k = 64 * MOST_COLUMNS, False, 0, e
-        while k < stop and does[elements[k, TAG]] & CELL and elements[k, PARENT] == row:
-            for i in range(spans[k, FIRST], spans[k, LAST]):
-                need += (
-                    2 * (blocks[i, END] - blocks[i, START])
-                    + 8
-                    + (link_bytes(html, links, blocks[i, START], blocks[i, END]) if len(links) else 0)
-                )
-            full = full or filled(spans[k], kept)
-            need += 8
-            count += 1
-            k = spans[k, STOP]
-        if not full:
-            if markdown:
-                for column in range(len(held)):
-                    held[column] = max(0, held[column] - 1)
-            e = k
-            continue
+        after = row_end(elements, spans, e, stop, does)
+        need = row_bytes(blocks, spans, e, after, kept, html, links)
         if n + need > len(out):
-            out = grown(out, n, need)
+            return -1
+        if need == 0:
+            for column in range(len(held)):
+                held[column] = max(0, held[column] - 1)
+            e = after
+            continue
         if n > begun:
-            out[n] = 10
+            out[n] = NEWLINE
             n += 1
-        n = put_prefix(out, n, quoted, listed, markdown) if markdown else n
-        column, tabs = 0, 0
-        while e < k:
-            if markdown:
-                while column < MOST_COLUMNS and held[column] > 0:
-                    held[column] -= 1
-                    out[n] = 124
-                    out[n + 1] = 32
-                    n += 2
-                    column += 1
-                out[n] = 124
-                out[n + 1] = 32
-                n = put_cell(out, n + 2, text, blocks, spans[e], kept, html, links, True)
-                if out[n - 1] != 32:
-                    out[n] = 32
-                    n += 1
-                wide, high = span_of(html, elements[e, SOURCE], MOST_COLUMNS)
-                if column < MOST_COLUMNS:
-                    held[column] = high - 1
-                column += 1
-                while wide > 1 and column < MOST_COLUMNS:
-                    out[n] = 124
-                    out[n + 1] = 32
-                    n += 2
-                    held[column] = high - 1
-                    column += 1
-                    wide -= 1
-            elif filled(spans[e], kept):
-                for _ in range(tabs):
-                    out[n] = 9
-                    n += 1
-                n = put_cell(out, n, text, blocks, spans[e], kept, html, links, False)
-                tabs = 0
-            tabs += 1
-            e = spans[e, STOP]
         if markdown:
-            while column < MOST_COLUMNS and held[column] > 0:
-                held[column] -= 1
-                out[n] = 124
-                out[n + 1] = 32
-                n += 2
-                column += 1
-            out[n] = 124
+            n = put_prefix(out, n, quoted, listed, markdown)
+        n, columns = put_row(out, n, text, blocks, elements, spans, e, after, kept, html, links, markdown, held)
+        if markdown and rows == 0:
+            if n + 6 * columns + 64 > len(out):
+                return -1
+            out[n] = NEWLINE
+            n = put_prefix(out, n + 1, quoted, listed, markdown)
+            for _ in range(columns):
+                n = put_two(out, n, PIPE, SPACE)
+                n = put_two(out, n, HYPHEN, HYPHEN)
+                n = put_two(out, n, HYPHEN, SPACE)
+            out[n] = PIPE
             n += 1
-            if rows == 0:
-                columns = column
-                if n + 5 * columns + 64 > len(out):
-                    out = grown(out, n, 5 * columns + 64)
-                out[n] = 10
-                n = put_prefix(out, n + 1, quoted, listed, True)
-                for _ in range(columns):
-                    for c in (124, 32, 45, 45, 45, 32):
-                        out[n] = c
-                        n += 1
-                out[n] = 124
-                n += 1
         rows += 1
-    return out, n
+        e = after
+    return n
 
 
-@kernel
 def written(
     html: Bytes, text: Bytes, blocks: Any, elements: Any, links: Any, spans: Any, places: Any, kept: Any, does: Any,
     markdown: bool,
 ) -> Any:  # fmt: skip
     """The text of the kept blocks, ``uint8[bytes]``."""
-    out = np.empty(len(text) + len(text) // 4 + 256, np.uint8)
-    begun = np.zeros(len(elements), np.bool_)  # items whose first block, and tables whose rows, have been written
-    n, before, i, top = 0, 0, 0, -1
+    size = len(text) + len(text) // 4 + 2 * ROW_BYTES
+    while True:
+        out = np.empty(size, np.uint8)
+        room = np.zeros(len(elements), np.bool_), np.empty(MOST_COLUMNS + 1, np.int64)
+        end = write_blocks(html, text, blocks, elements, links, spans, places, kept, does, markdown, *room, out)
+        if end >= 0:
+            return out[:end]
+        size *= 2
+
+
+@bare
+def write_blocks(
+    html: Bytes, text: Bytes, blocks: Any, elements: Any, links: Any, spans: Any, places: Any, kept: Any, does: Any,
+    markdown: bool, begun: Any, held: Any, out: Bytes,
+) -> int:  # fmt: skip
+    """Write the text of the kept blocks: where it ends; -1 if there is no room.
+
+    ``begun: bool[E]`` are zeros: items whose first block, and tables whose rows, have been written. ``held`` is room for
+    `put_table`.
+    """
+    n, before, i, top = np.int64(0), np.int64(0), 0, np.int64(-1)
     while i < len(blocks):
         gap = blocks[i, BEFORE]
         if before == 0:
             before = gap
         elif before != gap:
-            before = A_PARAGRAPH if A_PARAGRAPH in (before, gap) else A_LINE
+            before = A_PARAGRAPH if before == A_PARAGRAPH or gap == A_PARAGRAPH else A_LINE
         if not kept[i]:
             i += 1
             continue
@@ -498,76 +542,80 @@ def written(
         start, end = blocks[i, START], blocks[i, END]
         table, rows = place[TABLE_OF], place[CELL_OF] >= 0
         if rows and begun[table]:  # its rows are written
-            before = 0
+            before = np.int64(0)
             i += 1
             continue
         marked = item >= 0 and not begun[item] and (place[NUMBER] > 0 or blocks[i, BULLET])
         if marked and top == place[TOP] and before == A_PARAGRAPH:
-            before = A_LINE
+            before = np.int64(A_LINE)
         need = 2 * (end - start) + 128 + 49 * (blocks[i, LINES] + 2)
         if len(links):
             need += link_bytes(html, links, start, end)
         if n + need > len(out):
-            out = grown(out, n, need)
+            return -1
         if n:
             if before == A_CELL and not rows:
-                out[n] = 9
+                out[n] = TAB
                 n += 1
             else:
-                out[n] = 10
+                out[n] = NEWLINE
                 n += 1
                 if before == A_PARAGRAPH or rows:
-                    out[n] = 10
+                    out[n] = NEWLINE
                     n += 1
-        before = 0
-        quoted, listed = (place[QUOTED], place[LISTED]) if markdown else (0, 0)
+        before = np.int64(0)
+        quoted, listed = (place[QUOTED], place[LISTED]) if markdown else (np.int64(0), np.int64(0))
+        i += 1
         if rows:
-            out, n = put_table(
-                out, n, text, blocks, elements, spans, table, kept, html, links, does, markdown, quoted, listed
+            n = put_table(
+                out, n, text, blocks, elements, spans, table, kept, html, links, does, markdown, quoted, listed, held
             )  # fmt: skip
-            begun[table], top = True, -1
-            i += 1
+            if n < 0:
+                return n
+            begun[table], top = True, np.int64(-1)
             continue
+        n = put_prefix(out, n, quoted, place[LISTED] - 1 if marked else listed, markdown)
         if marked:
-            n = put_prefix(out, n, quoted, place[LISTED] - 1, markdown)
-            if place[NUMBER] > 0:
-                n = put_number(out, n, place[NUMBER])
-                out[n] = 46
-                out[n + 1] = 32
-                n += 2
-            elif markdown:
-                out[n] = 45
-                out[n + 1] = 32
-                n += 2
-            else:
-                for c in (0xE2, 0x80, 0xA2, 0x20):
-                    out[n] = c
-                    n += 1
-        else:
-            n = put_prefix(out, n, quoted, listed, markdown)
+            n = put_mark(out, n, place[NUMBER], markdown)
         if item >= 0:
             begun[item] = True
         top = place[TOP]
-        if markdown and place[CODE] >= 0 and blocks[i, LINES] > 0:
+        fenced = markdown and place[CODE] >= 0 and blocks[i - 1, LINES] > 0
+        if not (fenced or (markdown and (place[LEVEL_OF] or elements[e, TAG] == DD)) or quoted or listed or len(links)):
+            n = copied(out, n, text, start, end)
+            continue
+        one_line, pipes = np.bool_(False), np.bool_(False)
+        if fenced:
             n = put_fence(out, n, text, start, end)
             n = put_language(html, elements, place[CODE], out, n)
-            out[n] = 10
-            n = put_prefix(out, n + 1, quoted, listed, True)
-            n = put_text(out, n, text, start, end, html, links[:0], False, False, quoted, listed)
-            out[n] = 10
-            n = put_prefix(out, n + 1, quoted, listed, True)
-            n = put_fence(out, n, text, start, end)
-        elif markdown and place[LEVEL_OF]:
+            out[n] = NEWLINE
+            n = put_prefix(out, n + 1, quoted, listed, markdown)
+        elif place[LEVEL_OF]:
+            one_line, quoted, listed = np.bool_(True), np.int64(0), np.int64(0)
             for _ in range(place[LEVEL_OF]):
-                out[n] = 35
+                out[n] = HASH
                 n += 1
-            out[n] = 32
-            n = put_text(out, n + 1, text, start, end, html, links, True, False, 0, 0)
-        else:
-            if markdown and elements[e, TAG] == DD:
-                out[n] = 58
-                out[n + 1] = 32
-                n += 2
-            n = put_text(out, n, text, start, end, html, links, False, False, quoted, listed)
-        i += 1
-    return out[:n]
+            out[n] = SPACE
+            n += 1
+        elif elements[e, TAG] == DD:
+            n = put_two(out, n, COLON, SPACE)
+        n = put_text(
+            out, n, text, start, end, html, links[: 0 if fenced else len(links)], one_line, pipes, quoted, listed
+        )  # fmt: skip
+        if fenced:
+            out[n] = NEWLINE
+            n = put_prefix(out, n + 1, quoted, listed, markdown)
+            n = put_fence(out, n, text, start, end)
+    return n
+
+
+@bare
+def put_mark(out: Bytes, n: int, number: int, markdown: bool) -> int:
+    """Write the mark of a list item, its number or a bullet: where the text ends then."""
+    if number > 0:
+        n = put_number(out, n, number)
+        return put_two(out, n, FULL_STOP, SPACE)
+    if markdown:
+        return put_two(out, n, HYPHEN, SPACE)
+    n = put_two(out, n, 0xE2, 0x80)
+    return put_two(out, n, 0xA2, SPACE)

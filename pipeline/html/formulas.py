@@ -17,7 +17,7 @@ import numpy as np
 
 from goldwash.filters.bits import find
 from goldwash.filters.cut import Bytes
-from goldwash.filters.jit import inline
+from goldwash.filters.jit import bare, inline
 from goldwash.pipeline.html.visible_text import closing, name_at, tag_end
 
 FAR = 1 << 16
@@ -66,7 +66,7 @@ MWE, CODECOGS, CHART, RENDER = (letters(word) for word in ("mwe-math", "codecogs
 DISPLAYSTYLE, TEXTSTYLE, DOLLAR_LATEX = (letters(word) for word in ("{\\displaystyle", "{\\textstyle", "$latex"))
 
 
-@inline
+@bare
 def is_at(html: Bytes, at: int, end: int, word: Bytes) -> bool:
     """Whether a word in lower case is at a place, in any case."""
     if at + len(word) > end:
@@ -78,7 +78,7 @@ def is_at(html: Bytes, at: int, end: int, word: Bytes) -> bool:
     return True
 
 
-@inline
+@bare
 def place_of(html: Bytes, at: int, end: int, word: Bytes) -> int:
     """Where a word in lower case begins, in any case; -1 if it is not there."""
     first = word[0]
@@ -90,7 +90,7 @@ def place_of(html: Bytes, at: int, end: int, word: Bytes) -> int:
     return -1
 
 
-@inline
+@bare
 def attribute(html: Bytes, at: int, end: int, name: Bytes) -> Any:
     """Where the value of a tag's attribute begins and ends, the tag's name ending at ``at``; -1, -1 without one."""
     while at < end and html[at] != 62:
@@ -121,14 +121,14 @@ def attribute(html: Bytes, at: int, end: int, name: Bytes) -> Any:
     return -1, -1
 
 
-@inline
+@bare
 def says(html: Bytes, at: int, end: int, name: Bytes, word: Bytes) -> Any:
     """Whether the value of a tag's attribute contains a word."""
     first, last = attribute(html, at, end, name)
     return first >= 0 and place_of(html, first, last, word) >= 0
 
 
-@inline
+@bare
 def tex_of(html: Bytes, after: int, at: int, stop: int) -> Any:
     """Where the TeX of a ``<math>`` begins and ends (-1, -1): its name ends at ``after``, its content is ``at`` to ``stop``."""
     i = at
@@ -145,7 +145,7 @@ def tex_of(html: Bytes, after: int, at: int, stop: int) -> Any:
     return attribute(html, after, at, ALTTEXT)
 
 
-@inline
+@bare
 def formula_image(html: Bytes, at: int, end: int) -> Any:
     """Where the TeX of an image begins and ends, the tag's name ending at ``at``; -1, -1 if the image is not a formula."""
     likely = False
@@ -180,7 +180,7 @@ def formula_image(html: Bytes, at: int, end: int) -> Any:
     return attribute(html, at, end, ALT)
 
 
-@inline
+@bare
 def script_formula(html: Bytes, at: int, end: int) -> Any:
     """Whether a script's tag, its name ending at ``at``, says that it holds TeX."""
     first, last = attribute(html, at, end, KIND)
@@ -189,13 +189,13 @@ def script_formula(html: Bytes, at: int, end: int) -> Any:
     return is_at(html, first + 5, last, TEX) or is_at(html, first + 5, last, LATEX)
 
 
-@inline
+@bare
 def on_its_own(html: Bytes, at: int, end: int) -> Any:
     """Whether the tag of a script or of MathML says that the formula is on a line of its own."""
     return says(html, at, end, KIND, MODE) or says(html, at, end, SHOWN_AS, BLOCK)
 
 
-@inline
+@bare
 def span_end(html: Bytes, at: int, end: int) -> Any:
     """Where the span that begins before ``at`` ends, after its closing tag; -1 if that is more than `FAR` bytes away."""
     end = min(end, at + FAR)
@@ -231,7 +231,7 @@ def renders(html: Bytes, at: int, end: int) -> int:
     return 0
 
 
-@inline
+@bare
 def source_follows(html: Bytes, at: int, end: int) -> Any:
     """Whether a script with TeX comes next, after closing tags and other rendered spans; and where the search ended."""
     end = min(end, at + FAR)
@@ -256,7 +256,7 @@ def source_follows(html: Bytes, at: int, end: int) -> Any:
     return False, at
 
 
-@inline
+@bare
 def math_in(html: Bytes, at: int, end: int) -> int:
     """Where a ``<math>`` begins; -1 if there is none."""
     while at + 5 < end:
@@ -267,7 +267,7 @@ def math_in(html: Bytes, at: int, end: int) -> int:
     return -1
 
 
-@inline
+@bare
 def stripped(html: Bytes, at: int, end: int) -> Any:
     r"""TeX without space, ``{\displaystyle }`` and delimiters around it: its begin, its end, whether it is displayed."""
     display = False
@@ -296,7 +296,7 @@ def stripped(html: Bytes, at: int, end: int) -> Any:
     return at, end, display
 
 
-@inline
+@bare
 def write_tex(out: Bytes, n: int, html: Bytes, at: int, end: int, display: bool, dollars: bool) -> int:
     """Write TeX between delimiters, in one line: where the text ends then. Nothing is written for empty TeX."""
     at, end, shown = stripped(html, at, end)
@@ -331,7 +331,7 @@ def write_tex(out: Bytes, n: int, html: Bytes, at: int, end: int, display: bool,
     return n + 2
 
 
-@inline
+@bare
 def mark_before(kind: Any, child: int) -> int:
     """The mark between an element's children: before the ``child``-th, from 0."""
     if child == 1:
@@ -348,7 +348,7 @@ def mark_before(kind: Any, child: int) -> int:
     return 32 if child > 0 and kind == MTR else 44 if child > 0 and kind == MFENCED else 0
 
 
-@inline
+@bare
 def grouped(kind: Any) -> Any:
     """Whether an element's children are written in brackets if they have more than one character."""
     return (
@@ -362,7 +362,7 @@ def grouped(kind: Any) -> Any:
     )
 
 
-@inline
+@bare
 def bracketed(out: Bytes, start: int, n: int) -> int:
     """Put what has been written since ``start`` in brackets, if it is more than a number or one character."""
     characters, plain = 0, True
@@ -378,7 +378,7 @@ def bracketed(out: Bytes, start: int, n: int) -> int:
     return n + 2
 
 
-@inline
+@bare
 def write_math(out: Bytes, n: int, html: Bytes, at: int, stop: int, kinds: Any, children: Any, starts: Any) -> int:
     """Write MathML, its content in ``at`` to ``stop``, as readable text: where the text ends then.
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from goldwash.filters.cut import Bytes
-from goldwash.filters.jit import bare_kernel, inline
+from goldwash.filters.jit import bare, inline
 from goldwash.pipeline.html.formulas import (
     DEEP,
     FAR,
@@ -212,7 +212,7 @@ def looked_up(keys: Any, numbers: Any, code: Any) -> Any:
     return -1
 
 
-@inline
+@bare
 def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
     """The `KEYWORDS` groups of the words in an attribute's value, as bits. mainMenu and main-menu are two words each."""
     mask = np.int64(0)
@@ -237,7 +237,7 @@ def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
     return mask
 
 
-@inline
+@bare
 def unshown(html: Bytes, at: int, end: int) -> bool:
     """Whether a style has ``display: none``. Only dis...y and non are compared, in any case."""
     while at + 11 < end:
@@ -325,7 +325,7 @@ def has_href(html: Bytes, at: int, end: int) -> bool:
     return False
 
 
-@inline
+@bare
 def reference(html: Bytes, at: int, end: int) -> Any:
     """A character reference at an ampersand: its code point (0 if it is named, except ``&nbsp;``) and its length in bytes.
 
@@ -427,7 +427,7 @@ def ended(elements: Any, stack: Any, depth: int, tag: int, does: Any) -> int:
     return depth
 
 
-@inline
+@bare
 def points_to_itself(html: Bytes, at: int, end: int, heading: bool) -> int:
     """Where the content of a link ends if it is only a mark of a heading's own address ("¶"; "#" in a heading); else ``at``."""
     if at + 4 < end and html[at] == 0xC2 and html[at + 1] == 0xB6 and html[at + 2] == 60 and html[at + 3] == 47:
@@ -441,7 +441,7 @@ def points_to_itself(html: Bytes, at: int, end: int, heading: bool) -> int:
     return at
 
 
-@inline
+@bare
 def only_digits(text: Bytes, at: int, end: int) -> bool:
     """Whether text is a line number: digits and spaces, or nothing."""
     while at < end:
@@ -451,7 +451,7 @@ def only_digits(text: Bytes, at: int, end: int) -> bool:
     return True
 
 
-@inline
+@bare
 def same(text: Bytes, a: int, b: int, length: int) -> bool:
     """Whether two pieces of text are equal."""
     for k in range(length):
@@ -460,7 +460,7 @@ def same(text: Bytes, a: int, b: int, length: int) -> bool:
     return True
 
 
-@bare_kernel
+@bare
 def read_blocks(
     html: Bytes, tags: Any, numbers: Any, does: Any, bits: Any, names: Any, kinds: Any, keys: Any, groups: Any,
     out: Bytes, blocks: Any, elements: Any, links: Any, stack: Any, unclosed: Any, math_kinds: Any, math_places: Any,
@@ -477,19 +477,17 @@ def read_blocks(
     elements[0, :] = 0
     elements[0, PARENT], elements[0, TAG], elements[0, SOURCE] = -1, HTML, -1
     math_children, math_starts = math_places[0], math_places[1]
-    made, depth, over, linked = 1, 1, 0, 0
-    link, pre = 0, 0  # the depth at which a link or preformatted text was opened
-    n, b = 0, -1
+    zero, one = np.int64(0), np.int64(1)  # not literals: a piece would be compiled for those and for other numbers
+    made, depth, over, linked = one, one, zero, zero
+    link, pre = zero, zero  # the depth at which a link or preformatted text was opened
+    n, b = zero, -one
     open_, word, blank = False, False, True  # whether a block is open, a word is open, a space was just written
-    before, bullet, lines = 0, 0, 0
-    indent, line_at, gutter = (
-        0,
-        0,
-        -1,
-    )  # in preformatted text: spaces before a block, where its line begins, a line number's place
-    shown_at, shown_end, shown_by = 0, -1, 0  # the last formula in the text, and the tag that it came from
-    looked = 0  # bytes in which the ends of rendered formulas were searched
-    at = 0
+    before, bullet, lines = zero, zero, zero
+    # in preformatted text: spaces before a block, where its line begins, a line number's place
+    indent, line_at, gutter = zero, zero, -one
+    shown_at, shown_end, shown_by = zero, -one, zero  # the last formula in the text, and the tag that it came from
+    looked = zero  # bytes in which the ends of rendered formulas were searched
+    at = zero
     while at < end:
         c = html[np.uint64(at)]
         if c <= 32 and not pre:  # a run of white space
