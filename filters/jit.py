@@ -99,9 +99,8 @@ def inline(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """The function with options of numba's. No kernel is called from C, so none has a wrapper for that."""
-    compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True, **options)(
-        function
-    )
+    options |= {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    compiled: Callable[..., Any] = numba.njit(**options)(function)
     return compiled
 
 

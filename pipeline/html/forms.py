@@ -35,11 +35,15 @@ from goldwash.pipeline.html.segments import (
     LINK_SOURCE,
     LINK_START,
     NAMES,
+    NO,
+    ONE,
     PARENT,
     PRE,
     SOURCE,
     START,
     TAG,
+    YES,
+    ZERO,
     reference,
 )
 from goldwash.pipeline.html.visible_text import name_at, tag_end
@@ -88,7 +92,7 @@ def fill_places(html: Bytes, elements: Any, spans: Any, does: Any, levels: Any, 
             row[ITEM_OF] = -1
             row[TOP] = e if row[TOP] < 0 else row[TOP]
             if tag == OL:
-                counts[e] = number_at(html, elements[e, SOURCE], BEGIN, np.int64(1)) - 1
+                counts[e] = number_at(html, elements[e, SOURCE], BEGIN, ONE) - 1
         elif do & ITEM:
             row[ITEM_OF], row[NUMBER] = e, 0 if tag == LI else -1
             if tag == LI and elements[parent, TAG] == OL:
@@ -111,7 +115,7 @@ def number_at(html: Bytes, source: int, name: Bytes, otherwise: int) -> int:
     """A number in an attribute of the tag at ``source``, at most six digits; ``otherwise`` without one."""
     end = tag_end(html, source + 1, len(html))
     at, stop = attribute(html, name_at(html, source + 1, end)[1], end, name)
-    value, digits = np.int64(0), 0
+    value, digits = ZERO, 0
     while 0 <= at < stop and digits < 6 and 48 <= html[at] <= 57:
         value = value * 10 + html[at] - 48
         digits += 1
@@ -365,18 +369,18 @@ def put_cell(
     out: Bytes, n: int, text: Bytes, blocks: Any, span: Any, kept: Any, html: Bytes, links: Any, markdown: bool
 ) -> int:  # fmt: skip
     """Write the kept blocks of a cell with a space between them: where the text ends then."""
-    begun, none, one_line = n, np.int64(0), np.bool_(True)  # typed, so that `put_text` is compiled once
+    begun, one_line = n, YES
     for i in range(span[FIRST], span[LAST]):
         if kept[i]:
             if n > begun:
                 out[n] = 32
                 n += 1
-            n = put_text(out, n, text, blocks[i, START], blocks[i, END], html, links, one_line, markdown, none, none)
+            n = put_text(out, n, text, blocks[i, START], blocks[i, END], html, links, one_line, markdown, ZERO, ZERO)
     return n
 
 
 @inline
-def put_two(out: Bytes, n: int, first: int, second: int) -> int:
+def put_two(out: Bytes, n: int, first: int, second: int) -> Any:
     """Write two ASCII characters: where the text ends then."""
     out[n] = first
     out[n + 1] = second
@@ -416,7 +420,7 @@ def put_row(
 
     ``held: int64[MOST_COLUMNS + 1]``: the rows for which a cell above still fills each column.
     """
-    column, tabs, one = 0, 0, np.int64(1)
+    column, tabs = 0, 0
     while e < stop:
         if markdown:
             while column < MOST_COLUMNS and held[column] > 0:
@@ -436,8 +440,8 @@ def put_row(
             if out[n - 1] != SPACE:
                 out[n] = SPACE
                 n += 1
-            high = max(1, number_at(html, elements[e, SOURCE], ROWSPAN, one))
-            wide = min(MOST_COLUMNS, max(1, number_at(html, elements[e, SOURCE], COLSPAN, one)))
+            high = max(1, number_at(html, elements[e, SOURCE], ROWSPAN, ONE))
+            wide = min(MOST_COLUMNS, max(1, number_at(html, elements[e, SOURCE], COLSPAN, ONE)))
             if column < MOST_COLUMNS:
                 held[column] = high - 1
             column += 1
@@ -462,7 +466,7 @@ def put_row(
 def put_table(
     out: Bytes, n: int, text: Bytes, blocks: Any, elements: Any, spans: Any, table: int, kept: Any, html: Bytes, links: Any,
     does: Any, markdown: bool, quoted: int, listed: int, held: Any,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Write the rows of a table that have kept blocks: where the text ends then; -1 if there is no room."""
     held[:] = 0
     rows, begun = 0, n
@@ -521,13 +525,13 @@ def written(
 def write_blocks(
     html: Bytes, text: Bytes, blocks: Any, elements: Any, links: Any, spans: Any, places: Any, kept: Any, does: Any,
     markdown: bool, begun: Any, held: Any, out: Bytes,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Write the text of the kept blocks: where it ends; -1 if there is no room.
 
     ``begun: bool[E]`` are zeros: items whose first block, and tables whose rows, have been written. ``held`` is room for
     `put_table`.
     """
-    n, before, i, top = np.int64(0), np.int64(0), 0, np.int64(-1)
+    n, before, i, top = ZERO, ZERO, 0, -ONE
     while i < len(blocks):
         gap = blocks[i, BEFORE]
         if before == 0:
@@ -542,12 +546,12 @@ def write_blocks(
         start, end = blocks[i, START], blocks[i, END]
         table, rows = place[TABLE_OF], place[CELL_OF] >= 0
         if rows and begun[table]:  # its rows are written
-            before = np.int64(0)
+            before = ZERO
             i += 1
             continue
         marked = item >= 0 and not begun[item] and (place[NUMBER] > 0 or blocks[i, BULLET])
         if marked and top == place[TOP] and before == A_PARAGRAPH:
-            before = np.int64(A_LINE)
+            before = A_LINE
         need = 2 * (end - start) + 128 + 49 * (blocks[i, LINES] + 2)
         if len(links):
             need += link_bytes(html, links, start, end)
@@ -563,8 +567,8 @@ def write_blocks(
                 if before == A_PARAGRAPH or rows:
                     out[n] = NEWLINE
                     n += 1
-        before = np.int64(0)
-        quoted, listed = (place[QUOTED], place[LISTED]) if markdown else (np.int64(0), np.int64(0))
+        before = ZERO
+        quoted, listed = (place[QUOTED], place[LISTED]) if markdown else (ZERO, ZERO)
         i += 1
         if rows:
             n = put_table(
@@ -572,7 +576,7 @@ def write_blocks(
             )  # fmt: skip
             if n < 0:
                 return n
-            begun[table], top = True, np.int64(-1)
+            begun[table], top = True, -ONE
             continue
         n = put_prefix(out, n, quoted, place[LISTED] - 1 if marked else listed, markdown)
         if marked:
@@ -584,14 +588,14 @@ def write_blocks(
         if not (fenced or (markdown and (place[LEVEL_OF] or elements[e, TAG] == DD)) or quoted or listed or len(links)):
             n = copied(out, n, text, start, end)
             continue
-        one_line, pipes = np.bool_(False), np.bool_(False)
+        one_line, pipes = NO, NO
         if fenced:
             n = put_fence(out, n, text, start, end)
             n = put_language(html, elements, place[CODE], out, n)
             out[n] = NEWLINE
             n = put_prefix(out, n + 1, quoted, listed, markdown)
         elif place[LEVEL_OF]:
-            one_line, quoted, listed = np.bool_(True), np.int64(0), np.int64(0)
+            one_line, quoted, listed = YES, ZERO, ZERO
             for _ in range(place[LEVEL_OF]):
                 out[n] = HASH
                 n += 1
@@ -610,7 +614,7 @@ def write_blocks(
 
 
 @bare
-def put_mark(out: Bytes, n: int, number: int, markdown: bool) -> int:
+def put_mark(out: Bytes, n: int, number: int, markdown: bool) -> Any:
     """Write the mark of a list item, its number or a bullet: where the text ends then."""
     if number > 0:
         n = put_number(out, n, number)

@@ -40,6 +40,11 @@ from goldwash.pipeline.html.formulas import (
 )
 from goldwash.pipeline.html.visible_text import byte_at, closing, comment_end, name_at, tag_end
 
+ZERO: Any = np.int64(0)
+ONE: Any = np.int64(1)
+YES: Any = np.bool_(True)
+NO: Any = np.bool_(False)
+"""Values that are not literals: numba compiles a piece of a kernel once for each literal, and once for other values."""
 DEPTH = 512
 """Open elements that are tracked."""
 MOST_BLOCKS, MOST_ELEMENTS = 1 << 16, 1 << 17
@@ -477,17 +482,16 @@ def read_blocks(
     elements[0, :] = 0
     elements[0, PARENT], elements[0, TAG], elements[0, SOURCE] = -1, HTML, -1
     math_children, math_starts = math_places[0], math_places[1]
-    zero, one = np.int64(0), np.int64(1)  # not literals: a piece would be compiled for those and for other numbers
-    made, depth, over, linked = one, one, zero, zero
-    link, pre = zero, zero  # the depth at which a link or preformatted text was opened
-    n, b = zero, -one
+    made, depth, over, linked = ONE, ONE, ZERO, ZERO
+    link, pre = ZERO, ZERO  # the depth at which a link or preformatted text was opened
+    n, b = ZERO, -ONE
     open_, word, blank = False, False, True  # whether a block is open, a word is open, a space was just written
-    before, bullet, lines = zero, zero, zero
+    before, bullet, lines = ZERO, ZERO, ZERO
     # in preformatted text: spaces before a block, where its line begins, a line number's place
-    indent, line_at, gutter = zero, zero, -one
-    shown_at, shown_end, shown_by = zero, -one, zero  # the last formula in the text, and the tag that it came from
-    looked = zero  # bytes in which the ends of rendered formulas were searched
-    at = zero
+    indent, line_at, gutter = ZERO, ZERO, -ONE
+    shown_at, shown_end, shown_by = ZERO, -ONE, ZERO  # the last formula in the text, and the tag that it came from
+    looked = ZERO  # bytes in which the ends of rendered formulas were searched
+    at = ZERO
     while at < end:
         c = html[np.uint64(at)]
         if c <= 32 and not pre:  # a run of white space
