@@ -4,7 +4,8 @@ import ipaddress
 import os
 import random
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from goldwash.filters.signals import EDITS, SIGNALS
 from goldwash.pipeline.sample.crawl import write_sample
 from tests.support.processes import goldwash
 
@@ -93,6 +95,20 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def fixed_seeds() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - libraries draw from it
+
+
+@pytest.fixture(autouse=True)
+def declarations_end_with_their_test() -> Iterator[None]:
+    """Signals, edits and ``use:`` modules of one test are unknown to the next; those of goldwash stay."""
+    registries: tuple[dict[str, Any], ...] = (SIGNALS.here, EDITS.here)
+    before, modules = [set(registry) for registry in registries], set(sys.modules)
+    yield
+    for registry, names in zip(registries, before, strict=True):
+        for name in [name for name in registry if name not in names]:
+            if not registry[name].function.__module__.startswith("goldwash."):
+                del registry[name]
+    for name in [name for name in sys.modules.keys() - modules if name.startswith("goldwash_use_")]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

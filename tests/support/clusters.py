@@ -233,6 +233,14 @@ class RayCluster:
         text = (self.folder / f"{name}.out").read_text(errors="replace")
         return "Ray runtime started" in text
 
+    def listens(self) -> bool:
+        """Whether anything accepts connections at the head's address."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+        except OSError:
+            return False
+        return True
+
     def nodes(self) -> int:
         """Nodes that are alive, as another process sees them."""
         code = (

@@ -68,6 +68,7 @@ def test_a_frozen_head_ends_a_driver_in_words_at_connect_and_late(head, tmp_path
     with pytest.raises(RunError, match=r"the Ray head at .* has not answered for 8 s.*goes on from there"):
         connect(settings)
     head.kill("head")
+    until(lambda: not head.listens(), 60, "the end of the head's server")
     monkeypatch.undo()
     with pytest.raises(RunError, match=r"no Ray head answers at .*ray start --head.*--ray-address"):
         connect(settings)

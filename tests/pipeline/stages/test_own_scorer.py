@@ -3,8 +3,6 @@
 The file is all that it takes. The model lies beside it as a pickle, is loaded once a process, and scores a batch at a time.
 """
 
-import sys
-
 import joblib
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from goldwash.classifiers.examples import examples
-from goldwash.filters.signals import SIGNALS
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.inputs import find_shards
 from tests.pipeline.conftest import here, rows, shard
@@ -50,15 +47,6 @@ stages:
       steps:
         - {keep: sklearn_score, min: 0.5}
 """
-
-
-@pytest.fixture(autouse=True)
-def forgotten():
-    modules = set(sys.modules)
-    yield
-    SIGNALS.pop("sklearn_score", None)
-    for name in [name for name in sys.modules if name.startswith("goldwash_use_") and name not in modules]:
-        del sys.modules[name]
 
 
 @pytest.fixture

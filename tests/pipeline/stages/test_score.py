@@ -1,7 +1,5 @@
 """Several classifiers in one pass: folds, language models, other fastText models, and signals of one's own."""
 
-import sys
-
 import fasttext
 import numpy as np
 import pyarrow as pa
@@ -45,17 +43,6 @@ def score_test_hosts(urls):
     return urls.byte_counts
 '''
 USE = [{"file": "score_test.py", "source": MINE}]
-
-
-@pytest.fixture(autouse=True)
-def forgotten():
-    """What a test declares is forgotten after it."""
-    signals, modules = set(SIGNALS), set(sys.modules)
-    yield
-    for name in set(SIGNALS) - signals:
-        del SIGNALS[name]
-    for name in [name for name in sys.modules if name.startswith("goldwash_use_") and name not in modules]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
