@@ -15,7 +15,8 @@ Invariants:
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, wraps
 from os import environ
 from pathlib import Path
@@ -121,16 +122,29 @@ def warm_up(name: str, fingerprint: str, act: Callable[[], object], notify: Call
     Processes that arrive at the same time wait for the first one. ``notify`` is called with a line for the user before a
     compilation.
     """
-    if INTERPRETED:
+    if INTERPRETED or is_compiled(name, fingerprint):
         return
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    done = folder / f"{name}-{fingerprint}.compiled"
-    if done.exists():
-        return
-    with FileLock(folder / "compiling.lock"):
-        if done.exists():
+    with compiling():
+        if is_compiled(name, fingerprint):
             return
         notify(f"compiling kernels for {name}, once on this machine (up to a minute)")
         act()
-        done.touch()
+        _marker(name, fingerprint).touch()
+
+
+def is_compiled(name: str, fingerprint: str) -> bool:
+    """Whether `warm_up` has run for this name and fingerprint on this machine."""
+    return _marker(name, fingerprint).exists()
+
+
+@contextmanager
+def compiling() -> Iterator[Path]:
+    """Be the one process that compiles; the folder of machine code."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "compiling.lock"):
+        yield folder
+
+
+def _marker(name: str, fingerprint: str) -> Path:
+    return cache_folder() / f"{name}-{fingerprint}.compiled"

@@ -14,6 +14,7 @@ from typing import Any
 
 from goldwash import __version__
 from goldwash.credentials import kept_apart
+from goldwash.pipeline.compiling import compile_together
 from goldwash.pipeline.dataset import check_packing, publish
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.recipe import Recipe, unresolved
@@ -231,6 +232,7 @@ class Flow:
             return self._walk(run, notify)
 
     def _walk(self, run: Run, notify: Notify) -> list[Step]:
+        compile_together(self.recipe.stages[len(run_folders(self.out)) :], notify)
         steps = [self._step(number, run, notify) for number in range(1, len(self.recipe.stages) + 1)]
         self.end(run)
         return steps

@@ -170,7 +170,7 @@ class Tasks:
 
     def __init__(self, stage: Stage, inputs: Sequence[Input], out: str) -> None:
         self.inputs, self.out, self.fingerprint = inputs, out, stage.fingerprint(inputs)
-        self.config = {"name": stage.name, "class": f"{type(stage).__module__}:{type(stage).__qualname__}", **stage.config()}
+        self.config = stage_values(stage)
         self.versions = versions_here(stage)
 
     def one(
@@ -216,12 +216,8 @@ def stage_of(task: Task, kind: type[Kind]) -> Kind:
 
 @cache
 def _stage_of(config: str, versions: str, kind: type[Kind]) -> Any:
-    values = json.loads(config)
-    module, _, name = values.pop("class").partition(":")
-    values.pop("name")
-    class_ = getattr(importlib.import_module(module), name)
-    assert issubclass(class_, kind)
-    made = class_.of(values)
+    made = stage_from(json.loads(config))
+    assert isinstance(made, kind)
     here = versions_here(made)
     for name, planned in json.loads(versions).items():
         if here.get(name) != planned:
@@ -230,6 +226,20 @@ def _stage_of(config: str, versions: str, kind: type[Kind]) -> Any:
                 f"other bytes; install the same Python, packages and files on every machine (python: {sys.executable})"
             )
     compile_kernels(made)
+    return made
+
+
+def stage_values(stage: Stage) -> dict[str, Any]:
+    """A stage as plain values, from which another process makes it (`stage_from`)."""
+    return {"name": stage.name, "class": f"{type(stage).__module__}:{type(stage).__qualname__}", **stage.config()}
+
+
+def stage_from(values: Mapping[str, Any]) -> Stage:
+    """The stage of `stage_values`."""
+    module, _, name = values["class"].partition(":")
+    made: Stage = getattr(importlib.import_module(module), name).of(
+        {key: value for key, value in values.items() if key not in ("name", "class")}
+    )
     return made
 
 

@@ -1,0 +1,75 @@
+"""Stages' kernels are compiled side by side, all of them, and once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from goldwash.filters.jit import INTERPRETED
+from goldwash.pipeline.compiling import move_kernels
+
+COMPILE = """
+import json, sys
+import numba.core.event as events
+from goldwash.pipeline.compiling import compile_together
+from goldwash.pipeline.stage import compile_kernels
+from goldwash.pipeline.stages import STAGES
+
+compiled, told = [], []
+
+class Listener(events.Listener):
+    def on_start(self, event):
+        compiled.append(event.data["dispatcher"].py_func.__qualname__)
+
+    def on_end(self, event):
+        pass
+
+events.register("numba:compile", Listener())
+stages = [STAGES[name].of({"benchmarks": ["sample"]} if name == "decontaminate" else {}) for name in sys.argv[1:]]
+compile_together(stages, told.append, processes=2)
+for stage in stages:
+    compile_kernels(stage, told.append)
+print(json.dumps({"told": told, "compiled": compiled}))
+"""
+
+
+def compiled(cache: Path, *stages: str) -> dict[str, list[str]]:
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE, *stages], env={**environment, "GOLDWASH_CACHE": str(cache)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, list[str]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+def test_all_kernels_are_compiled_side_by_side_and_once(tmp_path: Path) -> None:
+    first = compiled(tmp_path, "bloom", "decontaminate")
+    assert first["told"][0].startswith("compiling kernels for bloom, decontaminate, once on this machine")
+    assert {line.split(" (")[0] for line in first["told"][1:]} == {"compiled bloom", "compiled decontaminate"}
+    assert first["compiled"] == [], "the processes compiled everything"
+    assert compiled(tmp_path, "bloom", "decontaminate") == {"told": [], "compiled": []}
+    assert not list(tmp_path.glob("kernels-*/parts-*"))
+
+
+def write(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content)
+
+
+def test_a_function_that_is_in_the_shared_folder_stays_as_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "shared" / "room", a_nbi="old", a_1_nbc="old")
+    write(tmp_path / "part" / "room", a_nbi="new", a_1_nbc="new", a_2_nbc="new", b_nbi="new", b_1_nbc="new")
+    write(tmp_path / "part" / "other", c_nbi="new", c_1_nbc="new")
+    move_kernels(tmp_path / "part", tmp_path / "shared")
+    held = {str(f.relative_to(tmp_path / "shared")): f.read_text() for f in (tmp_path / "shared").rglob("*.nb?")}
+    assert held == {
+        "room/a.nbi": "old", "room/a.1.nbc": "old", "room/b.nbi": "new", "room/b.1.nbc": "new",
+        "other/c.nbi": "new", "other/c.1.nbc": "new",
+    }  # fmt: skip
+    assert not (tmp_path / "part").exists()
