@@ -111,7 +111,7 @@ docs: install-dev  ## Build the documentation site into build/site
 	$(BIN)/python docs/generate.py
 	$(BIN)/zensical build --strict --clean
 
-bench: install-dev  ## Measure speed and memory beside other tools, and write BENCHMARKS.md (10 minutes)
+bench: install-dev  ## Measure speed and memory beside other tools, and write BENCHMARKS.md and docs/benchmarks.md (half an hour)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m tests.bench
 

@@ -1,0 +1,152 @@
+"""``python -m tests.bench.whole``: the whole baseline beside what no tool can avoid, one inflate and one parse.
+
+Each measurement is a process of its own, with kernels compiled beforehand; rounds take turns. CPU time includes ended children.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.bench.measures import REAL, archives, cpu_seconds, html_bytes
+
+ROUNDS = 3
+RECIPE = "baseline" if (REAL / "mmlu").is_dir() else "sample"
+"""baseline.yaml needs MMLU."""
+
+
+def crawl() -> list[str]:
+    """All archives at hand."""
+    return sorted(map(str, (REAL / "pages").glob("*.warc.gz"))) or archives()
+
+
+def floor() -> dict[str, float]:
+    """CPU seconds of FastWARC's inflate and one parse by lexbor (resiliparse's ``HTMLTree``), nothing kept."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+    from resiliparse.parse.encoding import detect_encoding
+    from resiliparse.parse.html import HTMLTree
+
+    began, inflating = cpu_seconds(), 0.0
+    for path in crawl():
+        for record in ArchiveIterator(path, record_types=WarcRecordType.response, auto_decode="all", fsspec_args=False):
+            at = time.process_time()
+            body = record.reader.read()
+            inflating += time.process_time() - at
+            encoding = "utf-8" if is_utf8(body) else detect_encoding(body, from_html_meta=True)
+            HTMLTree.parse_from_bytes(body, encoding)
+    return {"inflate and one lexbor parse": cpu_seconds() - began}
+
+
+def is_utf8(body: bytes) -> bool:
+    """Whether a body decodes as UTF-8, which spares most pages the detector."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def stages() -> dict[str, float]:
+    """CPU seconds of each stage of the recipe in this process, and of putting the dataset together."""
+    from goldwash.pipeline import flow
+    from goldwash.pipeline.engines.local import local
+    from goldwash.pipeline.recipes import recipe as recipes
+
+    recipe, run = recipes.load(RECIPE), local(1)
+    with tempfile.TemporaryDirectory() as folder:
+        flow.run_recipe(recipe, crawl(), f"{folder}/warm", run)
+        begun, spent = flow.begin(recipe, crawl(), f"{folder}/out"), dict[str, float]()
+        for number, stage in enumerate(recipe.stages, 1):
+            at = cpu_seconds()
+            begun.step(number, run)
+            spent[stage.name] = cpu_seconds() - at
+        at = cpu_seconds()
+        begun.end(run)
+        spent["dataset"] = cpu_seconds() - at
+    return spent
+
+
+def wall() -> dict[str, float]:
+    """Seconds of ``goldwash run`` from start to end, with one and two workers, on all archives and on the largest."""
+    goldwash = str(Path(sys.executable).with_name("goldwash"))
+    largest = max(crawl(), key=lambda path: Path(path).stat().st_size)
+    split = ["--set", f"extract.split_bytes={Path(largest).stat().st_size - 1}"]  # sixteen ranges
+    cases = {"all archives": (crawl(), []), "one archive": ([largest], split)}
+    spent = {}
+    for what, (names, more) in cases.items():
+        for workers in (1, 2):
+            with tempfile.TemporaryDirectory() as folder:
+                began = time.monotonic()
+                command = [goldwash, "run", RECIPE, "--out", f"{folder}/out", "--workers", str(workers), *more]
+                subprocess.run([*command, "--input", *names], check=True, capture_output=True)
+                spent[f"{what}, {workers} worker{'s' * (workers > 1)}"] = time.monotonic() - began
+    return spent
+
+
+KINDS: Mapping[str, Callable[[], dict[str, float]]] = {"floor": floor, "stages": stages, "wall": wall}
+
+
+def measured() -> dict[str, dict[str, float]]:
+    """Medians of all rounds, by kind and row."""
+    rounds: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
+    for number in range(ROUNDS):
+        for kind in KINDS:
+            done = subprocess.run([sys.executable, "-m", "tests.bench.whole", kind], capture_output=True, text=True, check=True)
+            rounds[kind].append(json.loads(done.stdout.splitlines()[-1]))
+            sys.stderr.write(f"round {number + 1}: {kind}: {sum(rounds[kind][-1].values()):.1f} s\n")
+    return {kind: {row: statistics.median(one[row] for one in found) for row in found[0]} for kind, found in rounds.items()}
+
+
+def rows(found: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The table of CPU time and the sentence about wall time, as Markdown."""
+    least, spent = sum(found["floor"].values()), found["stages"]
+    whole, times = sum(spent.values()), found["wall"]
+    by_size = sorted(spent.items(), key=lambda row: -row[1])
+    return [
+        "| what | CPU-s | in terms of the first row |",
+        "|---|---:|---:|",
+        f"| inflate (FastWARC) and one parse (lexbor) of the same archives | {least:.2f} | 1.00 |",
+        f"| **the whole of {RECIPE}.yaml, from archives to dataset** | **{whole:.2f}** | **{whole / least:.2f}** |",
+        *(f"| {name} | {seconds:.2f} | {seconds / least:.2f} |" for name, seconds in by_size),
+        "",
+        f"`goldwash run {RECIPE}`, start to end: "
+        + "; ".join(_speedup(what, times) for what in ("all archives", "one archive"))
+        + ".",
+    ]
+
+
+def _speedup(what: str, times: Mapping[str, float]) -> str:
+    one, two = times[f"{what}, 1 worker"], times[f"{what}, 2 workers"]
+    return f"{what} {one:.1f} s with one worker, {two:.1f} s with two ({one / two:.2f} times as fast)"
+
+
+def section(found: Mapping[str, Mapping[str, float]] | None = None) -> str:
+    """The section of docs/benchmarks.md."""
+    html = html_bytes(crawl())
+    return "\n".join(
+        [
+            "",
+            "## The whole baseline",
+            "",
+            f"{len(crawl())} archives, {html.pages:,} pages, {html / 1e6:,.0f} MB of HTML; the built-in classifier; one "
+            f"worker, kernels compiled; medians of {ROUNDS} rounds. The first row is the least that any tool has to do.",
+            "",
+            *rows(found or measured()),
+            "",
+        ]
+    )
+
+
+def main(words: Sequence[str]) -> None:
+    """With the name of a kind: that measurement, as JSON. Without: the section."""
+    os.environ.setdefault("GOLDWASH_BENCHMARKS", str(REAL))
+    sys.stdout.write(json.dumps(KINDS[words[0]]()) + "\n" if words else section())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
