@@ -14,12 +14,14 @@ Invariants:
 """
 
 import hashlib
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
 from os import environ
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -29,6 +31,26 @@ import numpy as np
 from filelock import FileLock
 
 from goldwash.filters.cache import cache_home
+
+BLAS = "scipy.linalg.cython_blas"
+
+
+def _load_arrays() -> None:
+    """Load numba's array functions without scipy.linalg, which they import only to see that it is installed.
+
+    That takes 0.15 CPU-seconds in each process (2026-11). ``np.dot`` in a kernel imports it when it is compiled, as always.
+    """
+    if BLAS in sys.modules:
+        importlib.import_module("numba.np.arraymath")
+        return
+    sys.modules[BLAS] = ModuleType(BLAS)
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules[BLAS]
+
+
+_load_arrays()
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (

@@ -51,3 +51,19 @@ def test_warm_up_runs_once_per_fingerprint(tmp_path: Path, monkeypatch: pytest.M
         "compiling kernels for stage, once on this machine (up to a minute)", "a",
         "compiling kernels for stage, once on this machine (up to a minute)", "b",
     ]  # fmt: skip
+
+
+def test_scipy_linalg_is_imported_only_by_kernels_that_need_it() -> None:
+    """numba's array functions import it to see that it is installed; `np.dot` and `np.cov` compile all the same."""
+    code = (
+        "import sys, numba, numpy as np, goldwash.filters\n"
+        "assert 'scipy.linalg' not in sys.modules\n"
+        "from goldwash.filters import Texts; from goldwash.filters.words import word_count\n"
+        "assert word_count(Texts.of(['a b'])).tolist() == [2]\n"
+        "assert 'scipy.linalg' not in sys.modules\n"
+        "assert numba.njit(lambda x: np.dot(x, x))(np.eye(3)).sum() == 3\n"
+        "assert numba.njit(lambda x: np.cov(x))(np.eye(3)).shape == (3, 3)\n"
+        "from scipy.linalg.cython_blas import __pyx_capi__\n"
+        "assert 'dgemm' in __pyx_capi__"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
