@@ -134,6 +134,11 @@ class Copies(Stage):
             return np.where(np.isnan(scores), -np.inf, scores)
         return texts.byte_counts.astype(np.float64) if self.keep == "longest" else np.zeros(len(texts))
 
+    @property
+    def weight_columns(self) -> tuple[str, ...]:
+        """The columns that `weights` needs: all that the passes before the last read besides id, URL and text."""
+        return (self.score,) if self.keep == "best" else ()
+
     def parameters(self) -> dict[str, Any]:
         """What keys depend on: written into their shards, and compared by who reads them."""
         return {k: v for k, v in self.config().items() if k not in ("keep", "score", "check")}
@@ -272,7 +277,7 @@ def key_group(task: Task) -> None:
                 _check_score(stage, source)
             before, checks = keys.documents, Checks(["id"])
             output.open("keys", f"keys/keys-{n:05d}.parquet", schema, dictionary=False)
-            for table, texts in output.batches(source):
+            for table, texts in output.batches(source, columns=stage.weight_columns):
                 fixed = {"id": table["id"], "url": table["url"], "weight": pa.array(stage.weights(table, texts))}
                 made = pa.table({**fixed, **stage.keys(*_without_large(table, texts, stage.max_text_bytes))})
                 made = made.select(schema.names).cast(schema)

@@ -158,7 +158,7 @@ def count_shard(task: Task) -> None:
     stage = stage_of(task, Bloom)
     with TaskOutput(task, None, dropped=False) as output:
         total = 0
-        for table, texts in output.batches(task.source):
+        for table, texts in output.batches(task.source, columns=()):
             total += ngram_count(without_large(table, texts, stage.max_text_bytes).texts, stage.parameters)
             output.count(texts)
         output.facts["ngrams"] = total

@@ -193,7 +193,7 @@ def count_shard(task: Task) -> None:
     counts: Counter[int] = Counter()
     with TaskOutput(task, None, dropped=False) as output:
         _, needles = prepared(stage)
-        for table, texts in output.batches(task.source):
+        for table, texts in output.batches(task.source, columns=()):
             counts.update(document_counts(without_large(table, texts, stage.max_text_bytes).texts, needles))
             output.count(texts)
         output.facts["documents"] = {str(needle): n for needle, n in sorted(counts.items())}

@@ -306,7 +306,7 @@ def embed_shard(task: Task) -> None:
     held = [np.zeros((0, width), np.int8)]
     with TaskOutput(task, None, dropped=False) as output:
         output.open("vectors", f"vectors/{task.name}.parquet", schema, dictionary=False)
-        for table, texts in output.batches(task.source):
+        for table, texts in output.batches(task.source, columns=()):
             vectors = quantised(embedded(stage.model, texts, stage.characters))
             known = np.asarray(vectors.any(axis=1))
             columns = [table["id"].cast(pa.string()), table["url"].cast(pa.string()), pa.array(texts.byte_counts)]

@@ -9,7 +9,7 @@ Invariants:
 * `source.Reading` says which columns hold the text, the id and the URL, and what becomes of null texts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,16 +35,21 @@ TEXT, STRING = pa.large_string(), pa.string()
 
 
 def read_batches(
-    source: str | Input, batch_bytes: int = BATCH_BYTES, on_dropped: Callable[[pa.Table], None] | None = None
+    source: str | Input,
+    batch_bytes: int = BATCH_BYTES,
+    on_dropped: Callable[[pa.Table], None] | None = None,
+    columns: Sequence[str] | None = None,
 ) -> Iterator[pa.Table]:
     """A file's documents in order, as tables of at least one row; none for an empty file.
 
+    ``columns``: names of the columns that are wanted besides ``id``, ``url`` and ``text``, those that are there; None is all.
+    Others are neither read nor unpacked (of Parquet), so that they take no memory.
     ``on_dropped`` is given the ``id`` and ``url`` of documents whose text is null, where `Reading.on_null` is ``drop``. Raises
     `DataError` on a file that cannot be read, has no text, a null text, or broken pages.
     """
     source = as_input(source)
     held, held_text, held_all = list[pa.Table](), 0, 0
-    for table in _documents(source, on_dropped):
+    for table in _documents(source, on_dropped, columns):
         size = table.nbytes
         if held and held_all + size > MOST_BYTES:
             yield _joined(held)
@@ -83,12 +88,14 @@ def _opened(source: Input) -> Iterator[Rows]:
         yield rows
 
 
-def _documents(source: Input, on_dropped: Callable[[pa.Table], None] | None) -> Iterator[pa.Table]:
+def _documents(
+    source: Input, on_dropped: Callable[[pa.Table], None] | None, wanted: Sequence[str] | None
+) -> Iterator[pa.Table]:
     """All documents, in tables of at most `MOST_BYTES` or one row."""
     with _opened(source) as rows:
-        columns = _Columns(source, rows.schema)
+        columns = _Columns(source, rows.schema, wanted)
         row = rows.first_row
-        for whole in rows.tables():
+        for whole in rows.tables(columns.read):
             pieces = max(1, -(-whole.nbytes // MOST_BYTES))
             step = max(1, whole.num_rows // pieces)
             for at in range(0, whole.num_rows, step):
@@ -106,11 +113,17 @@ def _documents(source: Input, on_dropped: Callable[[pa.Table], None] | None) -> 
 class _Columns:
     """Turns a file's rows into documents: renames columns, casts them to types that stages support, fills in ids and URLs."""
 
-    def __init__(self, source: Input, found: pa.Schema) -> None:
+    def __init__(self, source: Input, found: pa.Schema, wanted: Sequence[str] | None = None) -> None:
         self._source, self._found = source, found
-        self._names = self._roles()
+        self._names = [(name, to) for name, to in self._roles() if wanted is None or to in ("text", "id", "url", *wanted)]
+        self.read = None if wanted is None else list(dict.fromkeys(self._top(name) for name, _ in self._names))
+        """The file's columns that are needed; None for all."""
         self._marks = source.sha256 is None
         self.schema = self._schema()
+
+    def _top(self, name: str) -> str:
+        """The column of the file in which a column or a field is."""
+        return name if name in self._found.names else name.split(".")[0]
 
     def _roles(self) -> list[tuple[str, str]]:
         """Each column of the file by its new name; a column whose name a chosen one takes becomes ``input_NAME``."""

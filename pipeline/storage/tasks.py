@@ -129,14 +129,17 @@ class TaskOutput:
     def __enter__(self) -> "TaskOutput":
         return self
 
-    def batches(self, source: str | Input, dropped: str = "dropped") -> Iterator[tuple[pa.Table, Texts]]:
+    def batches(
+        self, source: str | Input, dropped: str = "dropped", columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[pa.Table, Texts]]:
         """The documents of a shard, as tables with their texts, in order; records progress after each batch.
 
         The caller adds to `report` what became of a batch before it takes the next one. Documents whose text is null, and that
-        the user wants dropped, go to the shard ``dropped`` here, in a pass that has one.
+        the user wants dropped, go to the shard ``dropped`` here, in a pass that has one. ``columns``: those that are wanted
+        besides ``id``, ``url`` and ``text``; None is all (`read_batches`).
         """
         location = source if isinstance(source, str) else source.path
-        for table in read_batches(source, on_dropped=partial(self._drop_nulls, dropped)):
+        for table in read_batches(source, on_dropped=partial(self._drop_nulls, dropped), columns=columns):
             yield table, texts_of(table, "text", location)
             heartbeat(self.task, self.report.read.documents, self.report.read.bytes)
 

@@ -5,7 +5,7 @@ text file its packing (``.gz``, ``.zst``, ``.bz2``, ``.xz``); a file of another 
 rows of a file in their order, in tables bounded by bytes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,8 +28,8 @@ class Rows(Protocol):
     first_row: int
     """The number of the first row that is read, counted from the file's beginning."""
 
-    def tables(self) -> Iterator[pa.Table]:
-        """The rows in order, in tables bounded by bytes."""
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The rows in order, in tables bounded by bytes; with at least these columns, if they are named."""
         ...
 
 

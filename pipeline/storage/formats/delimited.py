@@ -39,7 +39,7 @@ class CsvRows:
         self._source = source
         self.schema = pa.schema(_columns_of(source))
 
-    def tables(self) -> Iterator[pa.Table]:
+    def tables(self, _columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows in order, `TABLE_BYTES` of text at once."""
         held: list[list[str]] = []
         held_bytes = 0

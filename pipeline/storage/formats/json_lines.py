@@ -61,7 +61,7 @@ class JsonRows:
         self._kinds = dict(kinds_of(source)) or {source.reading.text: "null"}  # an empty file holds no documents
         self.schema = pa.schema([field_of(name, kind) for name, kind in self._kinds.items()])
 
-    def tables(self) -> Iterator[pa.Table]:
+    def tables(self, _columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows in order, `TABLE_BYTES` of lines at once."""
         held: list[dict[str, Any]] = []
         held_bytes = 0

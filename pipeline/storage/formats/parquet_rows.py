@@ -48,7 +48,7 @@ class ParquetRows:
         """The rows in order, with all columns or these."""
         held, size = list[pa.RecordBatch](), 0
         for n in self._groups:
-            rows = rows_at_once(self._parquet.metadata.row_group(n))
+            rows = rows_at_once(self._parquet.metadata.row_group(n), columns)
             for batch in self._parquet.iter_batches(rows, row_groups=[n], columns=columns, use_threads=False):
                 held.append(batch)
                 size += batch.nbytes
@@ -153,10 +153,17 @@ def not_read(location: str, error: Exception, cure: str) -> DataError:
     return DataError(f"{location} is not a whole Parquet file ({error}): {cure}")
 
 
-def rows_at_once(group: Any) -> int:
-    """Rows of a row group that have about `READ_BYTES`, by their mean, and cannot have more than `MOST_BYTES`: 1 to 1024."""
-    mean = max(int(group.total_byte_size) // max(int(group.num_rows), 1), 1)
-    repeated = sum(_longest_repeated(group.column(n)) for n in range(group.num_columns))
+def rows_at_once(group: Any, names: Sequence[str] | None = None) -> int:
+    """Rows of a row group that have about `READ_BYTES`, by their mean, and cannot have more than `MOST_BYTES`: 1 to 1024.
+
+    ``names``: the columns that are read; None is all.
+    """
+    columns = [group.column(n) for n in range(group.num_columns)]
+    if names is not None:
+        inside = tuple(f"{name}." for name in names)
+        columns = [c for c in columns if c.path_in_schema in names or c.path_in_schema.startswith(inside)]
+    mean = max(sum(int(c.total_uncompressed_size) for c in columns) // max(int(group.num_rows), 1), 1)
+    repeated = sum(map(_longest_repeated, columns))
     return max(1, min(1024, READ_BYTES // mean, MOST_BYTES // max(repeated, 1)))
 
 

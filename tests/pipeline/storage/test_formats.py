@@ -378,6 +378,50 @@ def test_the_users_own_columns_are_not_overwritten(tmp_path):
     assert again["input_copy_count"].to_pylist() == [3]
 
 
+# --- some columns
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+@pytest.mark.parametrize("wanted", [(), ("n", "none"), ("input_text",)])
+def test_wanted_columns_are_those_of_all_columns(tmp_path, ending, wanted):
+    rows = [{"text": "older", "doc": {"body": f"b{n}", "id": f"i{n}", "more": n}, "n": n, "html": "x" * n} for n in range(50)]
+    path = tmp_path / f"a.{ending}"
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=7) if ending == "parquet" else lines(path, rows)
+    source = Input(str(path), 0, "a", reading=Reading("doc.body", "doc.id"))
+    whole = pa.concat_tables(read_batches(source)).combine_chunks()
+    some = pa.concat_tables(read_batches(source, columns=wanted)).combine_chunks()
+    assert sorted(some.column_names) == sorted({"text", "id", "url", *wanted} - {"none"})
+    assert some.equals(whole.select(some.column_names))
+
+
+def test_wanted_columns_of_a_plain_file_with_generated_ids_and_null_texts(tmp_path):
+    path = parquet(tmp_path / "a.parquet", text=["a", None, "b"], score=[1.0, 2.0, 3.0], html=["x", "y", "z"])
+    gone: list[pa.Table] = []
+    source = Input(str(path), 0, "a", name="a", reading=Reading(on_null="drop"))
+    table = pa.concat_tables(read_batches(source, on_dropped=gone.append, columns=["score"]))
+    assert table.to_pylist() == [
+        {"text": "a", "score": 1.0, "id": "a#0", "url": ""},
+        {"text": "b", "score": 3.0, "id": "a#2", "url": ""},
+    ]
+    assert pa.concat_tables(gone)["id"].to_pylist() == ["a#1"]
+
+
+def test_columns_that_are_not_wanted_are_not_read(tmp_path):
+    """A broken page of another column is noticed by who reads that column, and by nobody else; rows are counted without it."""
+    html = ["".join(map(chr, np.random.default_rng(n).integers(97, 123, 50_000))) for n in range(8)]
+    path, table = tmp_path / "a.parquet", pa.table({"text": [f"{n}" for n in range(8)], "html": html})
+    pq.write_table(table, path, use_dictionary=False, write_page_checksum=True)
+    group = pq.read_metadata(path).row_group(0)
+    assert parquet_rows.rows_at_once(group) == 2
+    assert parquet_rows.rows_at_once(group, ["text", "id", "url"]) == 1024
+    data, place = bytearray(path.read_bytes()), group.column(1).data_page_offset + 30_000
+    data[place] ^= 1
+    path.write_bytes(data)
+    assert pa.concat_tables(read_batches(str(path), columns=()))["text"].to_pylist() == [f"{n}" for n in range(8)]
+    with pytest.raises(DataError):
+        list(read_batches(str(path)))
+
+
 # --- bounded memory
 
 
