@@ -200,12 +200,12 @@ class Quality(Stage):
 
     def _sample_model(self, kept: Path) -> Path:
         """A little classifier, trained on the spot on the built-in examples; about two seconds."""
-        from goldwash.pipeline.sample.crawl import write_sample
+        from goldwash.pipeline.sample.crawl import write_examples
 
         with tempfile.TemporaryDirectory() as folder:
-            write_sample(folder)
+            write_examples(folder)
             sides = [
-                [replace(e, origin="built-in") for e in examples(Path(folder) / "classifier" / f"{side}.jsonl")]
+                [replace(e, origin="built-in") for e in examples(Path(folder) / f"{side}.jsonl")]
                 for side in ("positive", "negative")
             ]
         train(sides[0], sides[1], kept, SAMPLE_SETTINGS)
