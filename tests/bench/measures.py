@@ -1,4 +1,4 @@
-"""What ``make bench`` measures: each entry prepares, then gives the work that is timed and the bytes that it goes through."""
+"""The measurements of ``make bench``: each prepares, then returns the work to time and the bytes that it processes."""
 
 import gzip
 import json
@@ -29,7 +29,7 @@ Measure = Callable[[], tuple[Work, int]]
 
 
 class MeasureError(Exception):
-    """A measurement that there is no such thing as."""
+    """No measurement has this name."""
 
 
 @cache
@@ -64,7 +64,7 @@ def size(texts: Sequence[str]) -> int:
 
 
 def batches(texts: Sequence[str], bytes_: int = 1 << 20) -> list[Texts]:
-    """The batches that a stage would work on."""
+    """Batches as a stage makes them."""
     every = Texts.of(list(texts))
     ends = np.cumsum(every.byte_counts)
     cuts = [*np.searchsorted(ends, np.arange(0, ends[-1], bytes_)).tolist(), len(every)]
@@ -72,7 +72,7 @@ def batches(texts: Sequence[str], bytes_: int = 1 << 20) -> list[Texts]:
 
 
 def over(measure: Callable[[Texts], object], texts: Sequence[str]) -> tuple[Work, int]:
-    """A measurement of batches, the kernels compiled beforehand."""
+    """A measurement over batches, with kernels compiled beforehand."""
     all_ = batches(texts)
     measure(batches(texts[:40])[0])
     return lambda: [measure(batch) for batch in all_], size(texts)
@@ -106,9 +106,9 @@ def shard(folder: str) -> str:
 
 
 def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
-    """A whole stage, from Parquet to Parquet, in this process; ``copies``: over so many shards of the same documents.
+    """A whole stage, from Parquet to Parquet, in this process, over ``copies`` shards of the same documents.
 
-    ``recipe``: where its parameters stand; "": nowhere, they are the stage's own.
+    ``recipe``: the recipe that sets its parameters; "": the stage's defaults.
     """
 
     def preflight() -> tuple[Work, int]:
@@ -260,7 +260,7 @@ def language_by_fasttext() -> tuple[Work, int]:
 
 @cache
 def _model() -> str:
-    """A classifier as the reference trains it, of examples that are at hand (not timed)."""
+    """A classifier trained as the reference trains it, on the sample's examples (not timed)."""
     from goldwash.classifiers.examples import examples
     from goldwash.classifiers.train import Settings, train
     from goldwash.pipeline.sample.crawl import write_sample
@@ -273,7 +273,7 @@ def _model() -> str:
 
 
 def ngram() -> tuple[Work, int]:
-    """Counting 5-grams of 10 million tokens, or of all there are; their encoding is not timed."""
+    """Counting the 5-grams of up to 10 million tokens; encoding is not timed."""
     from goldwash.classifiers.ngram.model import NgramModel
     from goldwash.classifiers.ngram.tokenizer import ByteTokenizer
 
@@ -315,7 +315,7 @@ def signatures() -> tuple[Work, int]:
 
 
 def split_shingles(text: str) -> list[bytes]:
-    """Shingles of words split at white space: what datasketch and rensa are given."""
+    """Shingles of words split at white space, as datasketch and rensa get them."""
     words = text.encode().split()
     if len(words) < NGRAM:
         return [b" ".join(words)] if words else []
@@ -323,12 +323,12 @@ def split_shingles(text: str) -> list[bytes]:
 
 
 def shingles_by_python() -> tuple[Work, int]:
-    """The shingles that datasketch and rensa are given, and nothing made of them."""
+    """Only the shingles that datasketch and rensa get."""
     return peer(lambda texts: [len(split_shingles(text)) for text in texts], 12)
 
 
 def signatures_by_datasketch(fast: bool) -> Measure:
-    """datasketch's call for many sketches; ``fast``: with xxhash, one of those that its documentation has, not its SHA-1."""
+    """datasketch's call for many sketches; ``fast``: with xxhash, which its documentation suggests, instead of SHA-1."""
 
     def preflight() -> tuple[Work, int]:
         import datasketch
@@ -349,7 +349,7 @@ def signatures_by_rensa() -> tuple[Work, int]:
 
 
 def signatures_by_gaoya() -> tuple[Work, int]:
-    """gaoya's index, which splits, shingles and signs in Rust, one thread; to be put into it costs next to nothing."""
+    """gaoya's index, which splits, shingles and signs in Rust, one thread; insertion costs next to nothing."""
     os.environ["RAYON_NUM_THREADS"] = "1"
     from gaoya.minhash import MinHashStringIndex  # type: ignore[import-untyped]
 
@@ -362,14 +362,14 @@ def signatures_by_gaoya() -> tuple[Work, int]:
 
 
 def peer(work: Callable[[list[str]], object], most: float) -> tuple[Work, int]:
-    """A measurement of somebody else's call on so many MB of texts, once done on a few beforehand."""
+    """A measurement of another tool's call on ``most`` MB of texts, after a warm-up on a few."""
     texts = part(most)
     work(texts[:40])
     return lambda: work(texts), size(texts)
 
 
 def bloom(ngrams: int) -> Measure:
-    """The pass through a filter sized for so many n-grams, words cut and hashed."""
+    """The pass through a filter sized for ``ngrams`` n-grams; words are cut and hashed."""
 
     def preflight() -> tuple[Work, int]:
         from goldwash.pipeline.dedup.bloom import Pass, run_pass, sizing
@@ -389,7 +389,7 @@ MMLU = 14_042
 
 
 def questions(count: int = 0) -> list[Any]:
-    """The benchmark items at hand; with a count, filled up to it by the same with their words permuted by a seed."""
+    """The benchmark items; with a count, filled up to it with the same items, their words permuted by a seed."""
     from goldwash.pipeline.decontamination.benchmarks import Item, items_of
 
     folder = REAL / "mmlu" / "test"
@@ -409,7 +409,7 @@ def questions(count: int = 0) -> list[Any]:
 
 
 def decontaminate(rule: str, count: int = 0) -> Measure:
-    """The walk through the text against benchmark questions, cutting into words included; ``count``: as `questions`.
+    """The search for benchmark questions in the text, cutting into words included; ``count``: as `questions`.
 
     N-grams of the 3,482 MMLU questions are 291,242 needles in an index of 19 MB, of 14,042 questions 1,166,521 in 77 MB.
     """
@@ -426,7 +426,7 @@ def decontaminate(rule: str, count: int = 0) -> Measure:
 
 
 def decontaminate_by_datatrove() -> tuple[Work, int]:
-    """datatrove's n-gram filter, 12-grams of the questions at hand, with a hash that works with today's xxhash."""
+    """datatrove's n-gram filter with 12-grams of the questions, and with a hash that works with today's xxhash."""
     from datatrove.data import Document
     from datatrove.pipeline.decont.n_grams import NGramsDecontConfig, NGramsDecontFilter, NGramsDecontIndexer
     from datatrove.utils.hashing import HashConfig
@@ -460,7 +460,7 @@ def archives() -> list[str]:
 
 
 class Html(int):
-    """Bytes of HTML, and the pages that have them."""
+    """Bytes of HTML, and the number of pages."""
 
     pages: int
 
@@ -486,7 +486,7 @@ def html_bytes(names: list[str]) -> Html:
 
 
 def extract(**settings: Any) -> Measure:
-    """The extract stage, from .warc.gz to Parquet (MB of HTML); trafilatura, which is slow, on one archive."""
+    """The extract stage, from .warc.gz to Parquet (MB of HTML); trafilatura, which is slow, gets one archive."""
     return lambda: _extract(archives()[-1:] if settings.get("extractor") == "trafilatura" else archives(), settings)
 
 
@@ -511,10 +511,10 @@ def _extract(names: list[str], settings: Any) -> tuple[Work, int]:
 
 
 def mixed_archive() -> str:
-    """Pages of the archives, half of them not English by lid.176's word on their visible text, records as they are.
+    """An archive of records as they are, half of them not English by lid.176 on their visible text.
 
-    Each that is not English is there once, and with it the English one, not taken yet, whose record is nearest in size: the
-    English pages at hand are larger than the others, and would weigh more than their half.
+    Each page that is not English is paired with the unused English page whose record is nearest in size. Without pairing, the
+    English pages, which are larger, would be more than half of the bytes.
     """
     from goldwash.classifiers.language import likeliest
     from goldwash.pipeline.html.visible_text import visible

@@ -1,9 +1,9 @@
-"""``python -m tests.bench.worker``: what scoring by a classifier of DCLM's size takes, folded and by fastText.
+"""``python -m tests.bench.worker``: time and memory of scoring with a classifier of DCLM's size, folded and by fastText.
 
 The model is made up: 3,777,339 words (those of the benchmark's input, then others), 2,000,000 buckets, dimension 100, random
-rows; its file has 2.3 GB. Memory is that of the real workers: those that ``goldwash stage quality`` has on this machine while
-it scores shards and cuts them, watched from outside. Beside them, a process that loads the model by itself and scores a first
-text, then a part of the input: folded, and by fastText.
+rows; its file has 2.3 GB. The memory is that of the workers of ``goldwash stage quality`` while it scores and cuts shards, seen
+from outside. For comparison, a process loads the model by itself and scores a first text, then a part of the input: folded, and
+by fastText.
 """
 
 import json
@@ -32,7 +32,7 @@ FIRST = "a little text to begin with"
 
 def write_model(path: Path) -> None:
     """A fastText model of that size, in its own format."""
-    from tests.bench.measures import part  # not in workers, whose memory is told
+    from tests.bench.measures import part  # not in workers, whose memory is measured
 
     known = list(dict.fromkeys(["</s>", *(word for text in part(30) for word in text.split())]))
     words = [*known, *(f"\u00b7{n:x}" for n in range(WORDS - len(known)))][:WORDS]
@@ -89,7 +89,7 @@ def children(process: int) -> list[int]:
 
 
 def in_stage(model: Path, shards: Path, out: Path) -> dict[str, float]:
-    """The most memory of any worker of ``goldwash stage quality``, in MB: the kernel's peak, and what is seen on the way."""
+    """The largest memory of any worker of ``goldwash stage quality``, in MB: the kernel's peak, and samples of the others."""
     most = dict.fromkeys(("peak", "rss", "pss", "private"), 0.0)
     goldwash = str(Path(sys.executable).with_name("goldwash"))
     options = ["--workers", str(WORKERS), "--set", f"model={model}", "--input", str(shards), "--out", str(out)]
@@ -151,7 +151,7 @@ def together(kind: str, model: Path, input_: Path, workers: int) -> list[dict[st
 
 
 def section() -> str:
-    """The section of BENCHMARKS.md."""
+    """The section of docs/benchmarks.md."""
     from tests.bench.measures import part
 
     with tempfile.TemporaryDirectory() as folder:
@@ -178,15 +178,16 @@ def section() -> str:
             "",
             "## A scoring worker with a classifier of DCLM's size",
             "",
-            f"{WORDS:,} words, {BUCKETS:,} buckets, dimension {DIM}, made up: a file of {sizes[0]:,.0f} MB, folded in "
-            f"{folding:.0f} s to {sizes[1]:,.0f} MB. Scores differ by {worst:.1e} at the most. Seconds from the first call to "
-            "the first score, MB of text a CPU-second (single texts for fastText), and the process's memory in MB: resident, "
-            "proportional (what is shared counts in parts), private; of several workers the largest figure.",
+            f"A made-up model with {WORDS:,} words, {BUCKETS:,} buckets and dimension {DIM}: {sizes[0]:,.0f} MB, folded in "
+            f"{folding:.0f} s to {sizes[1]:,.0f} MB. Folded scores differ from fastText's by at most {worst:.1e}. The table has the "
+            "seconds from the first call to the first score, MB of text per CPU-second (fastText scores single texts), and the "
+            "process's memory in MB: resident, proportional (shared pages count in part) and private. For several workers it "
+            "has the largest figure.",
             "",
-            f"The workers of `goldwash stage quality --workers {WORKERS}` on {SHARDS} shards of {SHARD_MB} MB, the most of any "
-            f"of them at any time: {real['peak']:,.0f} MB resident at the peak (asked: below 200), {real['pss']:,.0f} "
-            f"proportional, {real['private']:,.0f} private. They are forked from a process that has the kernels loaded; the "
-            "processes of the table load all by themselves.",
+            f"A worker of `goldwash stage quality --workers {WORKERS}` on {SHARDS} shards of {SHARD_MB} MB takes at most "
+            f"{real['peak']:,.0f} MB of resident memory, {real['pss']:,.0f} MB proportional, {real['private']:,.0f} MB private. "
+            "These workers are forked from a process that has loaded the kernels; the processes of the table load everything "
+            "themselves.",
             "",
             "| alone | first score, s | MB/CPU-s | resident | proportional | private |",
             "|---|---:|---:|---:|---:|---:|",
