@@ -620,16 +620,15 @@ def dump(found: Found, read: Reading) -> list[str]:
     sizes = ", ".join(f"{stage} {share.bytes:,.0f}" for stage, share in shares.items())
     return [
         f"One Common Crawl dump: {ARCHIVES:,} archives of {PAGES_AN_ARCHIVE:,} pages, {pages / 1e9:.2f} billion, on {NODES} "
-        f"nodes of {CORES} cores that are never idle and disks that are never late. Supposed: of all pages there come to each "
-        f"stage what DCLM's funnel says (arXiv 2406.11794, figure 4: {paper}; left {LEFT:.1%}), not what stays of the pages "
-        f"measured; bytes per document as measured, but of a page and its text those of pipeline/inspect/estimate.py: {sizes}; "
-        f"{IN_COMPONENTS:.0%} of what comes to minhash has a near copy; Bloom in {BLOOM_GROUPS} "
-        "groups. Tasks of pairs and judging open a file per group of archives, and read again what earlier passes wrote "
-        f"(measured: {read.opened * 1e3:.2f} ms per file, {read.byte * 1e9:.2f} ns per byte). What a task costs by itself is "
-        "in the slopes, and a task here has a fortieth of an archive's pages.",
+        f"nodes of {CORES} cores that never wait. Assumptions: each stage gets the share of pages that DCLM's funnel has "
+        f"(arXiv 2406.11794, figure 4: {paper}; kept at the end {LEFT:.1%}); bytes per document are those of "
+        f"pipeline/inspect/estimate.py: {sizes}; {IN_COMPONENTS:.0%} of minhash's documents have a near copy; Bloom runs in "
+        f"{BLOOM_GROUPS} groups. Tasks of pairs and judging open one file per group of archives and read what earlier passes "
+        f"wrote (measured: {read.opened * 1e3:.2f} ms per file, {read.byte * 1e9:.2f} ns per byte). The fixed cost of a task "
+        "is in the slopes; the tasks measured have a fortieth of an archive's pages.",
         "",
         *table(
-            "pass | documents, millions | TB read | CPU-h | of it for files of earlier passes | wall h | GB a task "
+            "pass | documents, millions | TB read | CPU-h | of it for files of earlier passes | wall h | GB per task "
             "| TB of earlier passes read | files opened, millions | TB written",
             rows,
         ),
@@ -637,7 +636,7 @@ def dump(found: Found, read: Reading) -> list[str]:
 
 
 def section() -> str:
-    """Measure, and tell it as a section of BENCHMARKS.md."""
+    """Measure, and return the section of docs/benchmarks.md."""
     with tempfile.TemporaryDirectory(prefix="goldwash-growth-") as folder:
         crawl, out = Path(folder) / "crawl", Path(folder) / "out"
         write_crawl(crawl)
@@ -647,7 +646,7 @@ def section() -> str:
 
 
 def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
-    """The section, of what was measured."""
+    """The section for these measurements."""
     one = found[STAGES[0], 1].documents
     driven = ", ".join(f"{peak / 1e6:,.0f} MB for {found[STAGES[0], size].documents:,} pages" for size, peak in peaks.items())
     return "\n".join(
@@ -655,30 +654,29 @@ def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
             "",
             "## How the stages grow",
             "",
-            f"The pages ({one:,}), twice and {SIZES[-1]} times, and every {FEW}th of them, which tells what there is to pay "
-            "before the first. In a copy each word of five or more letters gives way to another of the page, throughout the "
-            "page, so that it stays in its language and repeats what it repeated, but is no near copy of the first; its ids "
-            f"and hosts are new. A stage is a process of one worker under {RECIPE}.yaml, decontaminate after bloom (of a tenth "
-            "of the pages there is nothing to measure). CPU time is that of the passes; beside it that around them: imports, "
-            "planning, markers, in quality the training of the built-in model. Temporary is what only a later pass reads; "
-            "notes are markers, logs and reports.",
+            f"Each stage runs on {one:,} pages, on 2 and {SIZES[-1]} times as many, and on every {FEW}th page, which shows the "
+            "fixed costs. In a copy of a page, each word of five or more letters is replaced by another word of the page, "
+            "everywhere in it: the copy keeps its language and its repetitions, but is no near copy of the original. Its ids and "
+            f"hosts are new. Each stage runs in a process with one worker under {RECIPE}.yaml; decontaminate reads bloom's output, "
+            'since quality keeps too few documents to measure. CPU-s is the time of the passes; "around" is that of imports, '
+            "planning, markers and, in quality, training the built-in model. Temporary files are read only by later passes of "
+            "the stage; notes are markers, logs and reports.",
             "",
             *table(
                 "stage | documents | MB read | kept | CPU-s | around | peak MB | shards MB | temporary MB | notes kB",
                 stage_rows(found),
             ),
-            f"Slopes between the few and {SIZES[-1]}x, and the same in terms of those up to 1x, for each MB read: 1.00 is "
-            "linear. Memory: what it begins with, and what each document beyond 1x adds.",
+            f'The slope per MB read between the smallest and the {SIZES[-1]}x input; "growth" is its ratio to the slope up '
+            "to 1x, so that 1.00 is linear. Memory at the start, and what each document beyond 1x adds.",
             "",
             *table(
-                "stage | CPU-s a GB | growth | MB at first | kB a document more | temporary bytes a document | growth",
+                "stage | CPU-s per GB | growth | MB at first | kB per further document | temporary bytes per document | growth",
                 growth_rows(found),
             ),
             "CPU-seconds by pass.",
             "",
             *table(f"pass | {' | '.join(f'{size}x' if size else 'a few' for size in SIZES)}", pass_rows(found)),
-            "The process that drives the whole recipe, while two workers do all of its tasks (the built-in model being trained "
-            f"before), took at its peak {driven}.",
+            f"Peak memory of the driver of the whole recipe with two workers (the built-in model was trained before): {driven}.",
             "",
             *dump(found, read),
             f"Rates, for a plan: `{json.dumps(quoted(found))}`",

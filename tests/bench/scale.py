@@ -256,7 +256,7 @@ def projection(half: Measured, whole: Measured, sliced: Measured) -> list[str]:
     pair_bytes = (whole.pairs.peak - half.pairs.peak) / documents
     disk = {f"bytes on disk, {name}/": (whole.disk[name] - half.disk[name]) / documents for name in FOLDERS}
     times = {
-        "CPU time of pairs, were a band one slice": paired,
+        "CPU time of pairs with one slice per band": paired,
         "CPU time of pairs per further slice": again,
         f"CPU time of pairs in {slices} slices": paired + again * (slices - 1),
         "CPU time of components, one task": joined,
@@ -270,12 +270,12 @@ def projection(half: Measured, whole: Measured, sliced: Measured) -> list[str]:
         ),
     }
     return [
-        f"{PROJECTED:,} documents, from the slopes between {half.documents:,} and {whole.documents:,}, sorting's logarithm "
-        f"left out: {bands} bands x {slices} slices of {copies.DOCUMENTS_A_TASK:,} documents = {bands * slices} tasks of "
+        f"{PROJECTED:,} documents, from the slopes between {half.documents:,} and {whole.documents:,}, ignoring the logarithm "
+        f"of sorting: {bands} bands x {slices} slices of {copies.DOCUMENTS_A_TASK:,} documents = {bands * slices} tasks of "
         f"pairs, which read {copies.KEY_BYTES * bands * PROJECTED / 1e12:.2f} TB of keys "
-        f"({key_bytes * slices * PROJECTED / 1e12:.1f} TB while each slice read its band whole).",
+        f"({key_bytes * slices * PROJECTED / 1e12:.1f} TB if each slice read the whole band).",
         "",
-        "| what | a document | in all |",
+        "| what | per document | in all |",
         "|---|---:|---:|",
         *(f"| {what} | {each:.1f} B | {each * PROJECTED / 1e9:,.0f} GB |" for what, each in disk.items()),
         *(f"| {what} | {each * 1e6:.2f} us | {each * PROJECTED / 3600:.1f} h |" for what, each in times.items()),
@@ -284,7 +284,7 @@ def projection(half: Measured, whole: Measured, sliced: Measured) -> list[str]:
 
 
 def section() -> str:
-    """Measure, and tell it as a section of BENCHMARKS.md."""
+    """Measure, and return the section of docs/benchmarks.md."""
     measured = [row for size in SIZES for row in measure(size, (1, SLICES) if size == SIZES[-1] else (1,))]
     first, half, whole, sliced = measured
     bands, rows, _ = minhash().layout
@@ -295,14 +295,14 @@ def section() -> str:
             "",
             "## Bands and components at scale",
             "",
-            f"The passes `pairs` ({bands} bands of {rows} rows) and `components` of `minhash` over made signatures: "
-            f"{COPIES:.0%} of the documents in families of 2 to 50 copies, {SHARD:,} documents a shard, a process a pass that "
-            f"does its tasks in turn, keys in the page cache. Medians of {ROUNDS} rounds. Memory is the process's peak; "
-            f"{first.pairs.start / 1e6:,.0f} MB of it are Python, its imports and the kernels.",
+            f"The passes `pairs` ({bands} bands of {rows} rows) and `components` of `minhash` over made-up signatures: "
+            f"{COPIES:.0%} of the documents are in families of 2 to 50 copies, {SHARD:,} documents per shard. One process runs "
+            f"the tasks of a pass in turn; keys are in the page cache. Medians of {ROUNDS} rounds. Memory is the process's "
+            f"peak, of which Python, its imports and the kernels take {first.pairs.start / 1e6:,.0f} MB.",
             "",
             *table(measured),
             "",
-            f"Asked: a million documents in a minute and 2 GB. It {holds}: {wall:.1f} s in one process, {most / 1e6:,.0f} MB.",
+            f"The target, a million documents in a minute and 2 GB, {holds}: {wall:.1f} s in one process, {most / 1e6:,.0f} MB.",
             "",
             *projection(half, whole, sliced),
             "",

@@ -179,13 +179,13 @@ def section() -> str:
             "## A scoring worker with a classifier of DCLM's size",
             "",
             f"A made-up model with {WORDS:,} words, {BUCKETS:,} buckets and dimension {DIM}: {sizes[0]:,.0f} MB, folded in "
-            f"{folding:.0f} s to {sizes[1]:,.0f} MB. Folded scores differ from fastText's by at most {worst:.1e}. The table has "
-            "the seconds from the first call to the first score, MB of text per CPU-second (fastText scores single texts), and the "
-            "process's memory in MB: resident, proportional (shared pages count in part) and private. For several workers it "
-            "has the largest figure.",
+            f"{folding:.0f} s to {sizes[1]:,.0f} MB. Folded scores differ from fastText's by at most {worst:.1e}. The columns: "
+            "seconds from the first call to the first score; MB of text per CPU-second (fastText scores single texts); the "
+            "process's memory in MB, resident, proportional (shared pages count in part) and private. Of several workers, the "
+            "largest figure.",
             "",
             f"A worker of `goldwash stage quality --workers {WORKERS}` on {SHARDS} shards of {SHARD_MB} MB takes at most "
-            f"{real['peak']:,.0f} MB of resident memory, {real['pss']:,.0f} proportional, {real['private']:,.0f} private. "
+            f"{real['peak']:,.0f} MB of resident memory ({real['pss']:,.0f} proportional, {real['private']:,.0f} private). "
             "These workers are forked from a process that has loaded the kernels; the processes of the table load everything "
             "themselves.",
             "",
