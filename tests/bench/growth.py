@@ -656,10 +656,10 @@ def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
             "",
             f"Each stage runs on {one:,} pages, on 2 and {SIZES[-1]} times as many, and on every {FEW}th page, which shows the "
             "fixed costs. In a copy of a page, each word of five or more letters is replaced by another word of the page, "
-            "everywhere in it: the copy keeps its language and its repetitions, but is no near copy of the original. Its ids and "
-            f"hosts are new. Each stage runs in a process with one worker under {RECIPE}.yaml; decontaminate reads bloom's output, "
-            'since quality keeps too few documents to measure. CPU-s is the time of the passes; "around" is that of imports, '
-            "planning, markers and, in quality, training the built-in model. Temporary files are read only by later passes of "
+            "everywhere in it: the copy keeps its language and its repetitions, but is no near copy of the original. Its ids "
+            f"and hosts are new. Each stage runs in a process with one worker under {RECIPE}.yaml; decontaminate reads bloom's "
+            'output, since quality keeps too few documents to measure. CPU-s is the time of the passes; "around" is that of '
+            "imports, planning, markers and, in quality, training the built-in model. Temporary files are read only by later passes of "
             "the stage; notes are markers, logs and reports.",
             "",
             *table(
@@ -676,7 +676,7 @@ def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
             "CPU-seconds by pass.",
             "",
             *table(f"pass | {' | '.join(f'{size}x' if size else 'a few' for size in SIZES)}", pass_rows(found)),
-            f"Peak memory of the driver of the whole recipe with two workers (the built-in model was trained before): {driven}.",
+            f"Peak memory of the driver of the whole recipe, with two workers and a trained model: {driven}.",
             "",
             *dump(found, read),
             f"Rates, for a plan: `{json.dumps(quoted(found))}`",

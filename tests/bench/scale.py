@@ -302,7 +302,7 @@ def section() -> str:
             "",
             *table(measured),
             "",
-            f"The target, a million documents in a minute and 2 GB, {holds}: {wall:.1f} s in one process, {most / 1e6:,.0f} MB.",
+            f"The target, a million documents in a minute and 2 GB, {holds}: {wall:.1f} s, {most / 1e6:,.0f} MB, one process.",
             "",
             *projection(half, whole, sliced),
             "",
