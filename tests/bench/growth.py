@@ -659,7 +659,7 @@ def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
             "everywhere in it: the copy keeps its language and its repetitions, but is no near copy of the original. Its ids "
             f"and hosts are new. Each stage runs in a process with one worker under {RECIPE}.yaml; decontaminate reads bloom's "
             'output, since quality keeps too few documents to measure. CPU-s is the time of the passes; "around" is that of '
-            "imports, planning, markers and, in quality, training the built-in model. Temporary files are read only by later passes of "
+            "imports, planning, markers and, in quality, training the built-in model. Temporary files are for later passes of "
             "the stage; notes are markers, logs and reports.",
             "",
             *table(
