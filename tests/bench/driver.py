@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from goldwash.pipeline.dedup import passes
+from goldwash.pipeline.engines.slurm_array import SHARED
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Work
 from goldwash.pipeline.stages import minhash
@@ -91,7 +92,7 @@ def simulated(out: Path, shards: int, documents: int, parts: int) -> dict[str, P
         each = [opened(task) for task in tasks] if first.part in ("keys", "sets") else [at_first] * len(tasks)
         found[first.part] = Pass(
             len(tasks),
-            sum(len(json.dumps(task.to_dict())) + 1 for task in some) * len(tasks) // len(some),
+            sum(map(_line, some)) * len(tasks) // len(some),
             sum(each),
             max(each),
             sum(map(created, tasks)) if first.part in ("keys", "merged") else created(first) * len(tasks),
@@ -110,6 +111,11 @@ def simulated(out: Path, shards: int, documents: int, parts: int) -> dict[str, P
     ):
         MinHash(check=0.7)(inputs, str(out), run)
     return found
+
+
+def _line(task: Task) -> int:
+    """Bytes of a task's line in the list of its pass; what all tasks share is there once."""
+    return len(json.dumps({key: value for key, value in task.to_dict().items() if key not in SHARED})) + 1
 
 
 def _files(task: Task) -> list[str]:
