@@ -28,8 +28,9 @@ part          shard             the kept documents and the dropped ones
 ============  ================  ====================================================================================
 
 A slice of a band is a range of keys, so that a pairs task never holds more than `DOCUMENTS_A_TASK` of them (hashes spread
-evenly). For a dump (90,000 shards, 591 million documents, 3,000 parts) the passes open 2.3 million files, 1.5 million of them for
-3,000 parts of 512 groups (``python -m tests.bench.driver``). They were 26 million while each slice of a band opened all shards.
+evenly). For a dump (90,000 shards, 591 million documents, 3,000 parts) the passes open 2.3 million files, 1.5 million of them
+for 3,000 parts of 512 groups (``python -m tests.bench.driver``). They were 26 million while each slice of a band opened all
+shards.
 """
 
 import hashlib
