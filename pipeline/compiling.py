@@ -44,16 +44,17 @@ def compile_together(stages: Sequence[Stage], notify: Callable[[str], None] = la
         missing = _missing(stages)  # another process may have compiled them while this one waited
         if len(missing) < 2:
             return
+        for left in shared.glob("parts-*"):  # of a process that was killed; nobody else compiles now
+            shutil.rmtree(left, ignore_errors=True)
         notify(f"compiling kernels for {', '.join(stage.name for stage in missing)}, once on this machine (up to a minute)")
         with tempfile.TemporaryDirectory(prefix="parts-", dir=shared) as parts, ExitStack() as ends:
-            lifeline, held = multiprocessing.Pipe(duplex=False)
-            ends.callback(lifeline.close)
-            ends.callback(held.close)  # ends the processes, if this one stops early
-            pool = ends.enter_context(ThreadPoolExecutor(processes))
+            pool, running = ends.enter_context(ThreadPoolExecutor(processes)), {}
+            for n, stage in enumerate(missing):
+                lifeline, held = multiprocessing.Pipe(duplex=False)  # one each: the kernel signals one reader of a pipe
+                ends.callback(lifeline.close)
+                ends.callback(held.close)  # ends the process, if this one stops early, before the pool waits for it
+                running[pool.submit(_in_process, stage, Path(parts) / str(n), lifeline)] = stage
             ends.callback(pool.shutdown, wait=False, cancel_futures=True)
-            running = {
-                pool.submit(_in_process, stage, Path(parts) / str(n), lifeline): stage for n, stage in enumerate(missing)
-            }
             for count, done in enumerate(as_completed(running), 1):
                 move_kernels(done.result(), shared)
                 notify(f"compiled {running[done].name} ({count} of {len(missing)})")

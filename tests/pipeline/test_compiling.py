@@ -10,6 +10,7 @@ import pytest
 
 from goldwash.filters.jit import INTERPRETED
 from goldwash.pipeline.compiling import move_kernels
+from tests.support.clusters import until
 
 COMPILE = """
 import json, sys
@@ -36,10 +37,12 @@ print(json.dumps({"told": told, "compiled": compiled}))
 """
 
 
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+
+
 def compiled(cache: Path, *stages: str) -> dict[str, list[str]]:
-    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
     done = subprocess.run(
-        [sys.executable, "-c", COMPILE, *stages], env={**environment, "GOLDWASH_CACHE": str(cache)},
+        [sys.executable, "-c", COMPILE, *stages], env={**ENVIRONMENT, "GOLDWASH_CACHE": str(cache)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     found: dict[str, list[str]] = json.loads(done.stdout)
@@ -54,6 +57,39 @@ def test_all_kernels_are_compiled_side_by_side_and_once(tmp_path: Path) -> None:
     assert first["compiled"] == [], "the processes compiled everything"
     assert compiled(tmp_path, "bloom", "decontaminate") == {"told": [], "compiled": []}
     assert not list(tmp_path.glob("kernels-*/parts-*"))
+
+
+@pytest.mark.skipif(INTERPRETED or sys.platform != "linux", reason="nothing is compiled, or there is no /proc")
+def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    """Two share the machine: of two readers of one pipe, only one would be told that its writer is gone."""
+    script = COMPILE.replace("told.append", "lambda line: print(line, flush=True)")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "bloom", "minhash"], env={**ENVIRONMENT, "GOLDWASH_CACHE": str(tmp_path)},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("compiling kernels for bloom, minhash")
+    until(lambda: len(children(process.pid)) == 2, 30, "two processes")
+    below = children(process.pid)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    until(lambda: not any(running(pid) for pid in below), 60, "the end of both")
+    (stale,) = tmp_path.glob("kernels-*/parts-*")
+    assert compiled(tmp_path, "bloom", "minhash")["compiled"] == []
+    assert not stale.exists()
+
+
+def children(pid: int) -> list[int]:
+    return [int(n) for task in Path(f"/proc/{pid}/task").iterdir() for n in (task / "children").read_text().split()]
+
+
+def running(pid: int) -> bool:
+    """Whether a process exists and is not merely waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def write(folder: Path, **files: str) -> None:
