@@ -27,6 +27,7 @@ from goldwash.pipeline.cli.options import (
 )
 from goldwash.pipeline.cli.summaries import show_notes, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
+from goldwash.text_output import printable
 
 if TYPE_CHECKING:
     from goldwash.pipeline.stage import Stage
@@ -123,6 +124,11 @@ def run_tokens(made: "Stage", names: list[str], out: str, run: Any, options: Any
     step = flow.run_stage(made, find_shards(names, options.reading), out, run, notify, names, options)
     show_steps([step])
     facts = (read_sealed(f"{out}/report.json") or {}).get("facts", {})
+    for name, folders in facts.get("sources_in_several_folders", {}).items():
+        notify(
+            f"warning: {len(folders)} inputs ({printable(', '.join(folders[:5]), 200)}) hold documents of the source "
+            f"'{printable(name)}' and share its weight: for weights of their own, tokenise each with another source=NAME"
+        )
     say()
     for line in _told(facts, made.config(), out):
         say(line)

@@ -4,7 +4,8 @@ Invariants: folders are named as Hive names them (``language=deu_Latn``), which 
 column; the files have the other columns. Values are percent-encoded; a null or empty one is `NOTHING`. Within a
 folder the documents' order is the shards'. Equal shards give equal files. Without a column, the files are below ``out`` itself.
 
-A folder that holds files of another value than the shards have is refused, so that no reader sees documents of an older export.
+Files of an older export that readers would see too are refused: folders of values that the shards do not have before a document
+is written, further files in a folder at the end, since their number is known only then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,10 @@ from goldwash.pipeline.parameters import nearest
 from goldwash.pipeline.storage.atomic import atomic_write
 from goldwash.pipeline.storage.batches import read_batches, schema_of
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
+from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import join, names_in
+from goldwash.pipeline.storage.source import Input
 from goldwash.text_output import printable
 
 NOTHING = "__HIVE_DEFAULT_PARTITION__"
@@ -49,6 +52,7 @@ def export_parquet(
     schema = schemas.united((shard.path, schema_of(shard)) for shard in shards)
     if by:
         _check_column(schema, by)
+        _check_folders(out, by, shards)
     folders = _Folders(out, by, {"zst": "zstd", "gz": "gzip", "none": "none"}[packing], file_bytes)
     for shard in shards:
         for table in read_batches(shard):
@@ -67,6 +71,22 @@ def _check_column(schema: pa.Schema, by: str) -> None:
         raise DataError(f"--by {by}: the shards have no column {by!r}: {nearest(by, schema.names)}")
     if not _is_text(schema.field(by).type):
         raise DataError(f"--by {by}: the column is {schema.field(by).type}; expected strings, such as languages")
+
+
+def _check_folders(out: str, by: str, shards: Sequence[Input]) -> None:
+    """Raise if ``out`` has folders of values that the shards do not have. Where there are folders, the column alone is read."""
+    there = {name for name in names_in(out) if name.startswith(f"{quote(by, safe='')}=")}
+    for shard in shards:
+        if not there:
+            return
+        if by not in schema_of(shard).names:
+            there.discard(folder_name(by, ""))
+            continue
+        without_text = columns_without_text(shard, [by])
+        for table in read_batches(shard) if without_text is None else (table for table, _ in without_text):
+            there -= {folder_name(by, value or "") for value in pc.unique(table[by].cast(pa.string())).to_pylist()}
+    if there:
+        raise _older(out, sorted(there))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -134,15 +154,18 @@ class _Folders:
 
 def _check_others(out: str, by: str, counts: Mapping[str, int]) -> None:
     """Raise if the folders hold files of an older export, whose documents readers would see too."""
-    ours = {folder_name(by, value): count for value, count in counts.items()} if by else {}
-    there = names_in(out)
-    others = sorted(name for name in there if name.startswith(f"{quote(by, safe='')}=") and name not in ours) if by else []
-    for name, count in {**ours, **({} if by else {"": counts.get("", 0)})}.items():
+    others: list[str] = []
+    ours = {folder_name(by, value): count for value, count in counts.items()} if by else {"": counts.get("", 0)}
+    for name, count in ours.items():
         folder = join(out, name) if name else out
         known = {f"part-{n:05d}.parquet" for n in range(count)}
         others += sorted(join(name, f) if name else f for f in names_in(folder) - known if f.endswith(".parquet"))
     if others:
-        raise DataError(
-            f"{out} has files of an older export beside the new ones ({printable(', '.join(others[:3]), 200)}): remove them, "
-            "or give another --out"
-        )
+        raise _older(out, others)
+
+
+def _older(out: str, names: Sequence[str]) -> DataError:
+    return DataError(
+        f"{out} has files of an older export beside the new ones ({printable(', '.join(names[:3]), 200)}): remove them, or "
+        "give another --out"
+    )

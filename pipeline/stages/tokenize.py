@@ -237,7 +237,9 @@ class Tokenize(Stage):
                 held = sources.setdefault(name, [0, 0, 0])
                 held[:] = [a + b for a, b in zip(held, counts, strict=True)]
         names = ("documents", "tokens", "tag_tokens")
-        return {"sources": {name: dict(zip(names, sources[name], strict=True)) for name in sorted(sources)}}
+        found: dict[str, Any] = {"sources": {name: dict(zip(names, sources[name], strict=True)) for name in sorted(sources)}}
+        several = _in_several_folders(parts) if self.weights else {}
+        return {**found, "sources_in_several_folders": several} if several else found
 
     def _plan(self, tasks: Tasks, parts: Sequence[Task], run: Run) -> Plan:
         """What each pass of the shuffle does."""
@@ -259,6 +261,17 @@ class Tokenize(Stage):
             shard_tokens=self.shard_tokens,
             memory_tokens=self.memory_tokens,
         )
+
+
+def _in_several_folders(parts: Sequence[Task]) -> dict[str, list[str]]:
+    """The sources whose documents come from several folders, which share one weight, with the last part of each folder."""
+    folders: dict[str, set[str]] = {}
+    for task, marker in zip(parts, markers_of(parts), strict=True):
+        for name in marker["facts"]["sources"]:
+            folders.setdefault(name, set()).add(task.source.path.rpartition("/")[0])
+    return {
+        name: sorted(folder.rpartition("/")[2] for folder in found) for name, found in sorted(folders.items()) if len(found) > 1
+    }
 
 
 def _ids_file(task: Task, marker: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,30 +3,38 @@
 Invariants:
 
 * ``tokenizers`` and ``tiktoken`` are the truth. ``fastokens`` is used for byte-level BPEs alone, and not for a vocabulary whose
-  ids differ for any of `PROBES`, its added tokens or texts around them.
+  ids differ for any of `PROBES`, for a text of its own tokens, or for its added tokens and texts around them.
+* Words are cut by a pattern, where two libraries differ most easily. For patterns that tests compare (`COMPARED`, and those of
+  tiktoken), the probes have one code point of 89; for any other pattern, all (`each_once`).
 * While texts are encoded, a part of each batch (`CHECKED`) is encoded by both, and a difference there is a `DifferentIdsError`.
   The rest of a batch is not compared. A text that ``fastokens`` refuses is encoded by the truth.
 * It uses one thread per process, and a fork loses nothing of it.
 
-tests/pipeline/tokenization/test_faster.py compares the ids of every code point with the patterns of GPT-2, GPT-4, GPT-4o,
-Llama 3 and goldwash. Its memory for words that it knows ends at about 130 MB (2026-11, 280 MB of text in 10 alphabets).
+tests/pipeline/tokenization/test_faster.py compares the ids of every code point and of whole pages with the patterns of GPT-2,
+GPT-4, GPT-4o, Llama 3, Qwen 2 and goldwash. Its memory for words that it knows ends at about 130 MB (2026-11, 280 MB of text in
+10 alphabets).
 """
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
+from random import Random
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from goldwash.errors import GoldwashError
+from goldwash.pipeline.tokenization.training import SPLIT
 from goldwash.text_output import printable
 
 PACKAGE = "fastokens"
 CHECKED = 2048
 """Characters of each batch that are encoded by both: 0.2% of a megabyte, 2% of the time."""
+
+VOCABULARY_PROBES = 16_384
+"""Tokens of a vocabulary whose text is encoded by both when it is loaded: 0.05 s."""
 
 Ids = npt.NDArray[np.uint32]
 Lengths = npt.NDArray[np.int64]
@@ -38,11 +46,38 @@ class DifferentIdsError(GoldwashError, ValueError):
     """The faster library gave other ids than the library that it replaces."""
 
 
-def _probes() -> list[str]:
+LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN_2 = LLAMA_3.replace("{1,3}", "")
+COMPARED = frozenset({LLAMA_3, QWEN_2, SPLIT})
+"""The patterns of a ``tokenizer.json`` that tests compare, besides GPT-2's, which has no pattern in the file."""
+
+
+LAST_LETTER = 0x33480
+"""The code point after Unicode's last letter."""
+ONE_KIND = ((0x3400, 0xA000), (0xAC00, 0xD7A4), (0x17000, 0x18D80), (0x20000, LAST_LETTER))
+"""Ranges of ideographs and syllables, all of them letters without case."""
+
+
+def in_forms(characters: Sequence[str]) -> list[str]:
     """Texts that split differently if two libraries do not agree on letters, numbers, spaces and cases."""
-    every = [c for c in range(0x33480) if not 0xD800 <= c < 0xE000][::89]
     around = ("a{0}b", " {0}{0}", "1{0}.", "{0}\n")
-    found = ["".join(form.format(chr(c)) for c in every[n : n + 32] for form in around) for n in range(0, len(every), 32)]
+    return ["".join(form.format(c) for c in characters[n : n + 32] for form in around) for n in range(0, len(characters), 32)]
+
+
+def each_once() -> list[str]:
+    """Every character up to the last letter in one form (of `ONE_KIND` one in 16), which both encode in a second or two."""
+    numbers = [c for c in map(ord, every_character()) if c < LAST_LETTER]
+    some = [chr(c) for c in numbers if not c % 16 or not any(a <= c < b for a, b in ONE_KIND)]
+    return ["".join(f"a{c} {c}1" for c in some[n : n + 128]) for n in range(0, len(some), 128)]
+
+
+def every_character() -> list[str]:
+    """Every code point but those of planes that have no character, or are for private use."""
+    return [chr(c) for a, b in ((0, 0xD800), (0xE000, 0x40000), (0xE0000, 0xE0200)) for c in range(a, b)]
+
+
+def _probes() -> list[str]:
+    found = in_forms([c for c in every_character() if ord(c) < LAST_LETTER][::89])
     found += [
         "",
         " ",
@@ -129,25 +164,56 @@ def of_json(text: str, truth: Encode) -> Faster | None:
     """For a ``tokenizer.json``; None where ``fastokens`` is missing, does not read it, or gives other ids."""
     import json
 
+    from tokenizers.decoders import ByteLevel
+
     facts = json.loads(text)
     model = facts.get("model") or {}
     if model.get("type", "BPE") != "BPE" or model.get("dropout") or facts.get("normalizer") is not None:
         return None
     added = [str(each["content"]) for each in facts.get("added_tokens") or ()]
-    return _checked(lambda library: library.from_json_str(text), truth, "tokenizers", added)
+    special = set(added)
+    words = ByteLevel().decode(_some([word for word in model.get("vocab") or () if word not in special]))
+    probes = [words, *_around(added)]
+    if not _is_compared(facts.get("pre_tokenizer")):
+        probes += each_once()
+    return _checked(lambda library: library.from_json_str(text), truth, "tokenizers", probes)
 
 
-def of_ranks(file: str, split: str, specials: Mapping[str, int], truth: Encode) -> Faster | None:
-    """For a file of tiktoken; None as for `of_json`."""
+def _is_compared(cutter: Any) -> bool:
+    """Whether a part ``pre_tokenizer`` cuts words as GPT-2 does, or by one of the patterns that tests compare."""
+    if not isinstance(cutter, Mapping):
+        return False
+    if cutter.get("type") == "ByteLevel":
+        return bool(cutter.get("use_regex", True))
+    parts = cutter.get("pretokenizers") or []
+    if cutter.get("type") != "Sequence" or [part.get("type") for part in parts] != ["Split", "ByteLevel"]:
+        return False
+    split, bytes_ = parts
+    whole = split.get("behavior") == "Isolated" and not split.get("invert") and not bytes_.get("use_regex", True)
+    return whole and split.get("pattern", {}).get("Regex") in COMPARED
+
+
+def _some(words: Sequence[Any]) -> list[Any]:
+    """Tokens of a vocabulary in a seeded order, at most `VOCABULARY_PROBES`: next to each other they merge otherwise."""
+    return Random(0).sample(words, min(len(words), VOCABULARY_PROBES))
+
+
+def _around(added: Sequence[str]) -> list[str]:
+    return [form.format(text) for text in islice(added, 2000) for form in ("{0}", "a {0}b", "{0}{0}\n")]
+
+
+def of_ranks(file: str, split: str, specials: Mapping[str, int], ranks: Mapping[bytes, int], truth: Encode) -> Faster | None:
+    """For a file of tiktoken, cut by a pattern that tests compare; None as for `of_json`. ``ranks``: the file's tokens."""
+    words = b"".join(_some(list(ranks))).decode("utf-8", "replace")
     return _checked(
         lambda library: library.from_tiktoken(file, pattern=split, special_tokens=dict(specials)),
         truth,
         "tiktoken",
-        list(specials),
+        [words, *_around(list(specials))],
     )
 
 
-def _checked(make: Callable[[Any], Any], truth: Encode, library: str, added: Sequence[str]) -> Faster | None:
+def _checked(make: Callable[[Any], Any], truth: Encode, library: str, probes: Sequence[str]) -> Faster | None:
     os.environ.setdefault("FASTOKENS_BPE_THREADS", "1")
     try:
         version(PACKAGE)
@@ -161,5 +227,4 @@ def _checked(make: Callable[[Any], Any], truth: Encode, library: str, added: Seq
     except Exception:  # the library that it replaces reads the file in its place
         return None
     found = Faster(made, truth, library)
-    marks = [form.format(text) for text in islice(added, 2000) for form in ("{0}", "a {0}b", "{0}{0}\n")]
-    return found if found.agrees([*PROBES, *marks]) else None
+    return found if found.agrees([*PROBES, *probes]) else None

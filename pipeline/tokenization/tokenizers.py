@@ -412,4 +412,4 @@ class _Tiktoken:
 
     def faster(self) -> Faster | None:
         """With the same file and pattern."""
-        return of_ranks(str(self._file), self._split, self.specials, self.encode)
+        return of_ranks(str(self._file), self._split, self.specials, self._ranks, self.encode)

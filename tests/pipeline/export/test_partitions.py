@@ -74,11 +74,22 @@ def test_files_of_an_older_export_are_refused(shards: str, tmp_path: Path) -> No
     shard(old, ["old"])
     with pytest.raises(DataError, match=r"files of an older export beside the new ones .language=xx"):
         export_parquet([shards], str(tmp_path / "out"), by="language")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["language=xx"]  # nothing was written
     old.unlink()
     old.parent.rmdir()
     shard(tmp_path / "out" / "language=de" / "part-00001.parquet", ["old"])
     with pytest.raises(DataError, match="language=de/part-00001"):
         export_parquet([shards], str(tmp_path / "out"), by="language")
+
+
+def test_the_same_export_again_is_no_older_one(shards: str, tmp_path: Path) -> None:
+    """Also from a shard that lacks the column, and from one that is not Parquet."""
+    shard(Path(shards) / "part-00002.parquet", ["no language"])
+    (tmp_path / "more.jsonl").write_text('{"text": "Hallo", "language": "de_AT"}\n')
+    names = [shards, str(tmp_path / "more.jsonl")]
+    first = export_parquet(names, str(tmp_path / "out"), by="language")
+    assert "language=de_AT" in str(first)
+    assert export_parquet(names, str(tmp_path / "out"), by="language") == first
 
 
 @pytest.mark.parametrize(

@@ -434,6 +434,18 @@ def test_weights_are_shares_of_the_tokens(tmp_path):
     assert max(epoch for _, epoch in times) == int(np.ceil(max(facts(out)["repeats"].values()))) - 1
 
 
+def test_two_inputs_of_one_source_share_its_weight_with_a_warning(cli, tmp_path):
+    web, books = sources(tmp_path)
+    other = ran(tmp_path / "books-in", tmp_path / "more", source="web", formats=[])
+    given = ("--set", "weights={web: 0.5, books: 0.5}", "sequence_length=32")
+    code, _, told = cli("tokenize", "--input", web, books, other, "--out", tmp_path / "out", "--workers", 1, *given)
+    assert code == 0, told
+    assert "warning: 2 inputs (more, web) hold documents of the source 'web' and share its weight" in told
+    code, _, told = cli("tokenize", "--input", web, books, "--out", tmp_path / "two", "--workers", 1, *given)
+    assert "share its weight" not in told
+    assert "sources_in_several_folders" not in facts(tmp_path / "two")
+
+
 def test_without_a_total_no_source_is_repeated(tmp_path):
     out = ran(sources(tmp_path), tmp_path / "mixed", weights={"web": 0.5, "books": 0.5})
     assert max(facts(out)["repeats"].values()) == pytest.approx(1.0, abs=1e-3)

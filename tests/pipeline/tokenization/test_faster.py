@@ -1,10 +1,12 @@
 """The faster library: its ids are those of the libraries that it stands for, and a difference never passes unnoticed."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tokenizers
 from hypothesis import given
@@ -14,13 +16,13 @@ from goldwash.pipeline.flow import run_stage
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.tokenization import faster
-from goldwash.pipeline.tokenization.faster import DifferentIdsError
+from goldwash.pipeline.tokenization.faster import DifferentIdsError, each_once, every_character, in_forms
 from goldwash.pipeline.tokenization.tokenizers import ENCODINGS, MODELS, load
+from goldwash.pipeline.tokenization.training import Settings, train
 from tests.pipeline.conftest import here, rows, shard
 from tests.pipeline.tokenization.test_tokenizers import tiktoken_file, vocabulary
 
 FILE = MODELS / "goldwash.json"
-LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +33,17 @@ def names(tmp_path_factory) -> dict[str, str]:
     for encoding in ENCODINGS:
         found[encoding] = f"tiktoken:{tiktoken_file(folder, encoding, 2000)}"
     facts = json.loads(FILE.read_text("utf-8"))
-    facts["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = LLAMA_3
-    facts["model"]["ignore_merges"] = True
-    (folder / "llama.json").write_text(json.dumps(facts), "utf-8")
+    for name, pattern in (("qwen", faster.QWEN_2), ("llama", faster.LLAMA_3)):
+        facts["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern
+        facts["model"]["ignore_merges"] = name == "llama"
+        (folder / f"{name}.json").write_text(json.dumps(facts), "utf-8")
     facts["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     (folder / "gpt2.json").write_text(json.dumps(facts), "utf-8")
-    return {**found, "Llama 3": str(folder / "llama.json"), "GPT-2": str(folder / "gpt2.json")}
+    own = {"Llama 3": "llama", "Qwen 2": "qwen", "GPT-2": "gpt2"}
+    return {**found, **{name: str(folder / f"{file}.json") for name, file in own.items()}}
 
 
-NAMES = ["goldwash", *ENCODINGS, "Llama 3", "GPT-2"]
+NAMES = ["goldwash", *ENCODINGS, "Llama 3", "Qwen 2", "GPT-2"]
 
 
 def assert_equal(name: str, texts: list[str]) -> None:
@@ -68,20 +72,68 @@ def test_equal_ids_for_texts_that_look_like_special_tokens(names, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_ids_for_every_character(names, name):
-    every = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000 and not 0x40000 <= c < 0xE0000 and not c >= 0xF0100]
-    forms = ("a{0}b", " {0}{0}", "1{0}.", "{0}\n")
-    texts = ["".join(form.format(chr(c)) for c in every[n : n + 64] for form in forms) for n in range(0, len(every), 64)]
-    assert_equal(names[name], texts)
+    assert_equal(names[name], in_forms(every_character()))
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["goldwash", "cl100k_base"])
+@pytest.mark.parametrize("name", NAMES)
 def test_equal_ids_on_real_pages(names, name, real):
-    import pyarrow.parquet as pq
+    assert_equal(names[name], pages(real)[::40])
 
-    assert_equal(
-        names[name], pq.read_table(real / "reference" / "heuristics.parquet", columns=["text"])["text"].to_pylist()[::8]
-    )
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", [*ENCODINGS, "Llama 3", "goldwash"])
+def test_equal_ids_with_a_vocabulary_of_those_pages(names, pattern, real, tmp_path):
+    """With 16,384 tokens, trained on the pages, so that words have many merges."""
+    texts = pages(real)
+    facts = json.loads(train(texts[::4], Settings(16_384)))
+    if pattern in ENCODINGS:
+        alphabet = {character: byte for byte, character in enumerate(byte_alphabet())}
+        words = [word for word in sorted(facts["model"]["vocab"], key=facts["model"]["vocab"].get) if "<|" not in word]
+        data = [bytes(alphabet[c] for c in word) for word in words]
+        path = tmp_path / f"{pattern}.tiktoken"
+        path.write_text("".join(f"{base64.b64encode(word).decode()} {n}\n" for n, word in enumerate(data)))
+        assert_equal(f"tiktoken:{path}", texts[::2])
+        return
+    cutter = json.loads(Path(names[pattern] if pattern != "goldwash" else FILE).read_text("utf-8"))["pre_tokenizer"]
+    (tmp_path / "t.json").write_text(json.dumps({**facts, "pre_tokenizer": cutter}), "utf-8")
+    assert_equal(str(tmp_path / "t.json"), texts[::4])
+
+
+def pages(real: Path) -> list[str]:
+    found: list[str] = pq.read_table(real / "reference" / "heuristics.parquet", columns=["text"])["text"].to_pylist()
+    return found
+
+
+def byte_alphabet() -> list[str]:
+    """GPT-2's character for each byte: printable ones stand for themselves, others follow from 256 on."""
+    plain = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
+
+
+OTHER = r"\p{Lu}?\p{Ll}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+"
+
+
+def test_a_pattern_that_no_test_compares_is_probed_with_all_characters(tmp_path, monkeypatch):
+    """The load of one that is compared takes a fraction of the texts."""
+    probed: list[list[str]] = []
+    agrees = faster.Faster.agrees
+    monkeypatch.setattr(faster.Faster, "agrees", lambda self, texts: (probed.append(list(texts)), agrees(self, texts))[1])
+    facts = json.loads(FILE.read_text("utf-8"))
+    parts = facts["pre_tokenizer"]["pretokenizers"]
+    cutters = [
+        facts["pre_tokenizer"],
+        {"type": "Sequence", "pretokenizers": [{**parts[0], "pattern": {"Regex": OTHER}}, parts[1]]},
+        {"type": "Sequence", "pretokenizers": [{**parts[0], "behavior": "MergedWithNext"}, parts[1]]},
+    ]
+    for n, cutter in enumerate(cutters):
+        (tmp_path / f"{n}.json").write_text(json.dumps({**facts, "pre_tokenizer": cutter}), "utf-8")
+        load(str(tmp_path / f"{n}.json"))
+    every = each_once()
+    assert [set(every) <= set(texts) for texts in probed] == [False, True, True]
+    assert all(any(len(text) > 10_000 for text in texts) for texts in probed)  # the vocabulary's own tokens
 
 
 def test_added_tokens_that_are_not_special(tmp_path):
