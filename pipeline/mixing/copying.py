@@ -110,7 +110,7 @@ class _Taken:
         epochs = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
         number = self.numbers[here][rows]
         table = table if (count == 1).all() else table.take(pa.array(rows))
-        made = with_column(table, "source", pa.array([self.source.name] * len(rows), pa.string()))
+        made = with_column(table, "source", pa.repeat(self.source.name, len(rows)))
         if "bucket" in schema.names:
             names = [self.names[n] or None for n in self.bucket[here][rows].tolist()]
             made = with_column(made, "bucket", pa.array(names, pa.string()))
@@ -144,7 +144,8 @@ def _spread_file(output: TaskOutput, divider: passes.Divider, schema: pa.Schema,
         if row > len(taken.copies):
             break
         divider.add(taken.table(table, here, schema))
-        output.write("dropped", taken.left(table, here))
+        if not taken.copies[here].all():
+            output.write("dropped", taken.left(table, here))
         output.report += taken.report(texts, here)
     if row != len(taken.copies):
         raise DataError(

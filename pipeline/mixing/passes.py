@@ -41,14 +41,15 @@ from goldwash.pipeline.storage.tasks import Task, TaskOutput, finished_markers
 UNIT_BYTES = 64 << 20
 """Text that a gathering task sorts in memory."""
 
-HELD_BYTES = 32 << 20
+HELD_BYTES = 16 << 20
 """Text that a spreading task gathers before it divides it."""
 
 MOST_OPEN = 128
 """Files that a spreading task writes at once."""
 
 OPEN_BYTES = 64 << 20
-"""Bytes that the writers of a spreading task hold together."""
+"""Bytes that the writers of a spreading task hold together. All of them are written then: a part that waited for more would
+keep the whole tables that its few rows are slices of."""
 
 GROUP_BYTES = 256 << 20
 """Bytes of files that a spreading task reads, unless there are more than `MOST_GROUPS` times as many."""
@@ -217,6 +218,7 @@ class Spreader(Divider):
         first, last = task.extra["units"]
         super().__init__(task, schema, layout, layout.parts(first, last))
         self._writers: dict[int, StreamWriter] = {}
+        self._open_bytes = 0
         self._folder = f"{FOLDER}/{task.part}-{first}-{last}"
 
     def abandon(self) -> None:
@@ -229,8 +231,13 @@ class Spreader(Divider):
         if n not in self._writers:
             a, b = self.parts[n]
             file = join(self.task.out, self._folder, f"{a}-{b}", f"{self.task.index:05d}.arrow")
-            self._writers[n] = StreamWriter(file, self.schema, min(OPEN_BYTES // len(self.parts), HELD_BYTES))
+            self._writers[n] = StreamWriter(file, self.schema)
         self._writers[n].write(table)
+        self._open_bytes += table.nbytes
+        if self._open_bytes >= OPEN_BYTES:
+            for writer in self._writers.values():
+                writer.flush()
+            self._open_bytes = 0
 
     def commit(self, output: TaskOutput) -> list[list[Any]]:
         """Publish the files; for each its first unit, the one past its last, its place below the output, bytes and checksum."""

@@ -1,7 +1,7 @@
 """The files between the passes of a shuffle: Arrow streams, which take less CPU than Parquet to write and to read.
 
-Invariants: a file appears whole or not at all. It is verified against its CRC-32 before a row of it is used. What is held in
-memory to write one is at most ``held_bytes`` and the table that is written.
+Invariants: a file appears whole or not at all. It is verified against its CRC-32 before a row of it is used. Rows are in memory
+until `StreamWriter.flush`.
 
 They are compressed in object stores alone: lz4 halves them, and takes four times as long to write and to read (2026-11, 30 MB
 of pages: 65 ms, and 16 without). A run that fits into memory has `HeldStream` in their place.
@@ -31,9 +31,9 @@ CHUNK_BYTES = 1 << 20
 class StreamWriter:
     """Writes one file of rows that have a schema."""
 
-    def __init__(self, location: str, schema: pa.Schema, held_bytes: int) -> None:
+    def __init__(self, location: str, schema: pa.Schema) -> None:
         self.location = location
-        self._most, self._held, self._held_bytes = held_bytes, list[pa.Table](), 0
+        self._held = list[pa.Table]()
         self._file = BinaryWriter(location, 1 << 16, Crc32(), sync=False)
         options = PLAIN if is_local(location) else COMPRESSED
         try:
@@ -45,18 +45,16 @@ class StreamWriter:
     def write(self, table: pa.Table) -> None:
         """Add rows."""
         self._held.append(table)
-        self._held_bytes += table.nbytes
-        if self._held_bytes >= self._most:
-            self._flush()
 
-    def _flush(self) -> None:
-        self._writer.write_table(pa.concat_tables(self._held))
-        self._held, self._held_bytes = [], 0
+    def flush(self) -> None:
+        """Write the rows that are held."""
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._held))
+            self._held = []
 
     def commit(self) -> dict[str, Any]:
         """Publish the file; returns its ``bytes`` and ``crc32``."""
-        if self._held:
-            self._flush()
+        self.flush()
         self._writer.close()
         return self._file.commit()
 

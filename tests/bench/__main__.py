@@ -2,8 +2,8 @@
 
 Each measurement is a process of its own (`measures.MEASURES`), so that its peak memory is its own; what it prepares is not
 timed. Rounds go through all measurements in turn, so that a slow spell of the machine affects all of them; medians are quoted.
-Without arguments everything is measured, `whole`, `worker`, `scale` and `growth` last, and BENCHMARKS.md, docs/benchmarks.md
-and docs/benchmarks.json are written. With words, only the measurements whose names contain one of them are made and printed.
+Without arguments everything is measured, `whole`, `worker`, `scale`, `growth`, `shuffles` and `chunks` last, and BENCHMARKS.md,
+docs/benchmarks.md and docs/benchmarks.json are written. With words, only the measurements whose names contain one of them are made and printed.
 """
 
 import json
@@ -32,11 +32,12 @@ def main() -> None:
     sys.stdout.write(text)
     if sys.argv[1:]:
         return
-    from tests.bench import growth, scale, whole, worker  # not before: they would weigh on every measurement
+    from tests.bench import chunks, growth, scale, shuffles, whole, worker  # not before: they would weigh on every measurement
 
     found, rates = whole.measured(), report.medians(results)
     grown = growth.section()
-    DETAILS.write_text(text + whole.section(found) + worker.section() + scale.section() + grown, "utf-8")
+    last = shuffles.section() + chunks.section()
+    DETAILS.write_text(text + whole.section(found) + worker.section() + scale.section() + grown + last, "utf-8")
     SUMMARY.write_text(report.summary(rates, before, date, whole.rows(found), grown), "utf-8")
     KEPT.write_text(json.dumps({"date": date, "rates": {k: round(v, 2) for k, v in rates.items()}}, indent=1) + "\n", "utf-8")
 

@@ -2,7 +2,7 @@
 
 Tokenising is measured beside the library whose ids it gives, on the same texts, with one thread each. The vocabulary is trained
 on a part of the input beforehand; tiktoken gets the same tokens in its own format. The shuffle and the writers work on made-up
-tokens. Mixing is measured beside reading and writing the same files once with pyarrow.
+tokens. Mixing is measured beside reading and writing the same files with pyarrow, once and twice.
 """
 
 import base64
@@ -23,7 +23,7 @@ from goldwash.pipeline.storage.binary import BinaryWriter
 Work = Callable[[], object]
 Measure = Callable[[], tuple[Work, int]]
 
-VOCABULARY, TRAINED_MB, TOKENISED_MB = 16_384, 2.0, 6.0
+VOCABULARY, TRAINED_MB, TOKENISED_MB = 16_384, 2.0, 10.0
 ROW, SHARD_TOKENS = 2048, 1 << 22
 BATCH = 1 << 20
 """Bytes of text that the libraries alone are given at once, as the stage does."""
@@ -152,14 +152,14 @@ def shuffle(copies: int, memory_tokens: int = 1 << 21) -> Measure:
         folder = Path(tempfile.mkdtemp())
         settings = {"formats": ["nanogpt"], "shard_tokens": 1 << 20, "memory_tokens": memory_tokens}
         stage: Any = STAGES["tokenize"].of(settings)
-        tokens = sum(_token_shard(stage, folder / "in" / f"{n:03d}.parquet", n) for n in range(8 * copies))
+        tokens = sum(token_shard(stage, folder / "in" / f"{n:03d}.parquet", n) for n in range(8 * copies))
         inputs = find_shards([str(folder / "in")])
         return lambda: stage(inputs, str(folder / "out"), in_process()), 2 * tokens
 
     return preflight
 
 
-def _token_shard(stage: Any, path: Path, number: int) -> int:
+def token_shard(stage: Any, path: Path, number: int) -> int:
     """A token shard of a million made-up tokens, in documents of a thousand."""
     from goldwash.pipeline.storage.parquet import ShardWriter
     from goldwash.pipeline.tokenization.token_shards import packed_ids, schema_for
@@ -205,32 +205,41 @@ def documents(copies: int = 1) -> tuple[Path, int]:
     return folder, copies * size(texts)
 
 
-def parquet_alone() -> tuple[Work, int]:
-    """Row group by row group, with pyarrow's own settings but for zstd."""
-    folder, size = documents()
+def parquet_alone(passes: int = 1) -> Measure:
+    """Row group by row group, with pyarrow's own settings but for zstd; ``passes``: how often in turn."""
 
-    def work() -> None:
-        file = pq.ParquetFile(folder / "0.parquet")
-        with pq.ParquetWriter(Path(tempfile.mkdtemp()) / "copy.parquet", file.schema_arrow, compression="zstd") as copy:
-            for n in range(file.num_row_groups):
-                copy.write_table(file.read_row_group(n, use_threads=False))
+    def preflight() -> tuple[Work, int]:
+        folder, size = documents()
 
-    work()
-    return work, size
+        def work() -> None:
+            place = folder / "0.parquet"
+            for _ in range(passes):
+                file = pq.ParquetFile(place)
+                place = Path(tempfile.mkdtemp()) / "copy.parquet"
+                with pq.ParquetWriter(place, file.schema_arrow, compression="zstd") as copy:
+                    for n in range(file.num_row_groups):
+                        copy.write_table(file.read_row_group(n, use_threads=False))
+
+        work()
+        return work, size
+
+    return preflight
 
 
-def mixing(name: str, copies: int = 1, **settings: Any) -> Measure:
-    """A whole stage, `mix` of one source or `pack`, Parquet to Parquet."""
+def mixing(name: str, in_memory: bool = True, **settings: Any) -> Measure:
+    """A whole stage, `mix` of one source or `pack`, Parquet to Parquet; the shuffle in memory, or through files."""
 
     def preflight() -> tuple[Work, int]:
         from goldwash.pipeline.interface.memory import in_process
+        from goldwash.pipeline.mixing import passes
         from goldwash.pipeline.stages import STAGES
         from goldwash.pipeline.storage.inputs import find_shards
 
-        few, (folder, size) = find_shards([str(documents()[0])]), documents(copies)
+        folder, size = documents()
         made: Any = STAGES[name].of(settings)
         inputs = find_shards([str(folder)])
-        made(few, tempfile.mkdtemp(), in_process())
+        passes.WHOLE_BYTES = passes.WHOLE_BYTES if in_memory else 0
+        made(inputs, tempfile.mkdtemp(), in_process())
         return lambda: made(inputs, tempfile.mkdtemp(), in_process()), size
 
     return preflight
@@ -287,12 +296,15 @@ MEASURES: dict[str, Measure] = {
     "Tokenise: the whole stage with its ids, Parquet to OpenLM's tars (tiktoken)": tokenize(lambda: f"tiktoken:{ranks()}"),
     "Tokenise: the same, without fastokens (tiktoken)": tokenize(lambda: f"tiktoken:{ranks()}", faster=False),
     **{f"Pack and shuffle (MB of ids): {8 * n} million tokens, tasks of 2 million, to nanoGPT": shuffle(n) for n in (1, 2, 4)},
-    "Mix: reading and writing once, pyarrow alone (zstd)": parquet_alone,
+    "Mix: reading and writing once, pyarrow alone (zstd)": parquet_alone(),
+    "Mix: reading and writing twice, pyarrow alone (zstd)": parquet_alone(2),
     "Mix: pack in the crawl's order, a copy into shards of another size": mixing("pack", order="crawl", shard_bytes=8 << 20),
-    "Mix: pack, shuffled": mixing("pack", order="shuffled", shard_bytes=8 << 20),
-    "Mix: mix, every document once": mixing("mix", documents="all", shard_bytes=8 << 20),
-    "Mix: mix, half of the tokens": mixing("mix", tokens=HALF, shard_bytes=8 << 20),
-    **{f"Mix: mix, every document once, {n} times the input": mixing("mix", n, documents="all") for n in (2, 4)},
+    "Mix: pack, shuffled in memory": mixing("pack", order="shuffled", shard_bytes=8 << 20),
+    "Mix: pack, shuffled through files": mixing("pack", False, order="shuffled", shard_bytes=8 << 20),
+    "Mix: mix, every document once, in memory": mixing("mix", documents="all", shard_bytes=8 << 20),
+    "Mix: mix, every document once, through files": mixing("mix", False, documents="all", shard_bytes=8 << 20),
+    "Mix: mix, half of the tokens, in memory": mixing("mix", tokens=HALF, shard_bytes=8 << 20),
+    "Mix: mix, half of the tokens, through files": mixing("mix", False, tokens=HALF, shard_bytes=8 << 20),
     **{f"Writers (MB of ids): {name}": writer(name) for name in TOKEN_FORMATS},
 }
 """Every measurement of tokens: ``table: row``."""
