@@ -49,7 +49,8 @@ class StreamWriter:
     def flush(self) -> None:
         """Write the rows that are held."""
         if self._held:
-            self._writer.write_table(pa.concat_tables(self._held))
+            # In one batch: for many small ones, the calls of `_Sink.write` take longer than this copy.
+            self._writer.write_table(pa.concat_tables(self._held).combine_chunks())
             self._held = []
 
     def commit(self) -> dict[str, Any]:

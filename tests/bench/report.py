@@ -68,7 +68,15 @@ COMPARISONS = (
     Comparison(
         "text to training tokens (BPE)",
         "Tokenise: the whole stage with its ids, Parquet to OpenLM's tars",
-        {"tokenizers, ids alone": "Tokenise: tokenizers alone (encode_batch_fast), one thread"},
+        {
+            "tokenizers, ids alone": "Tokenise: tokenizers alone (encode_batch_fast), one thread",
+            "tiktoken, ids alone": "Tokenise: tiktoken alone (encode_ordinary), the same tokens",
+        },
+    ),
+    Comparison(
+        "mixing sources, shuffled through files",
+        "Mix: mix, every document once, through files",
+        {"pyarrow, two passes of reading and writing": "Mix: reading and writing twice, pyarrow alone (zstd)"},
     ),
 )
 
