@@ -3,7 +3,8 @@
 Each measurement is a process of its own (`measures.MEASURES`), so that its peak memory is its own; what it prepares is not
 timed. Rounds go through all measurements in turn, so that a slow spell of the machine affects all of them; medians are quoted.
 Without arguments everything is measured, `whole`, `worker`, `scale`, `growth`, `shuffles` and `chunks` last, and BENCHMARKS.md,
-docs/benchmarks.md and docs/benchmarks.json are written. With words, only the measurements whose names contain one of them are made and printed.
+docs/benchmarks.md and docs/benchmarks.json are written. With words, only the measurements whose names contain one of them are
+made and printed.
 """
 
 import json

@@ -423,26 +423,37 @@ def test_in_memory_too_a_killed_run_goes_on_and_a_lost_shard_is_made_again(two, 
 
 
 def test_memory_is_the_same_for_four_times_the_input(tmp_path, monkeypatch):
-    """Arrow's peak, with all bounds a hundredth of what they are; long and short documents go to many parts."""
-    sizes = {"UNIT_BYTES": 400_000, "GROUP_BYTES": 1 << 30, "HELD_BYTES": 150_000, "OPEN_BYTES": 600_000, "WHOLE_BYTES": 0}
+    """What Arrow holds after each batch, with bounds of a hundredth; long and short documents go to many parts."""
+    sizes = {"UNIT_BYTES": 400_000, "HELD_BYTES": 150_000, "OPEN_BYTES": 600_000, "WHOLE_BYTES": 0}
     for name, value in sizes.items():
         monkeypatch.setattr(passes, name, value)
+    held: list[int] = []
+    add, beat = passes.Divider.add, passes.heartbeat
+
+    def adding(self: passes.Divider, batch: pa.Table) -> None:
+        add(self, batch)
+        held.append(pa.total_allocated_bytes())
+
+    def beating(*facts: Any) -> None:
+        beat(*facts)
+        held.append(pa.total_allocated_bytes())
+
+    monkeypatch.setattr(passes.Divider, "add", adding)
+    monkeypatch.setattr(passes, "heartbeat", beating)
     random = np.random.default_rng(0)
     for n in range(16):
         texts = [random.bytes(int(size)).hex() for size in random.pareto(1.2, 300).clip(0.1, 60) * 1000]
         shard(tmp_path / "in" / f"{n:02d}.parquet", texts)
-    peaks, usual = [], pa.default_memory_pool()
+    peaks = []
     for count in (4, 16):
-        pool = pa.proxy_memory_pool(usual)
-        pa.set_memory_pool(pool)
-        try:
-            inputs = find_shards([str(tmp_path / "in")])[:count]
-            mixed(tmp_path / f"out-{count}", inputs=inputs, documents="all", shard_bytes=300_000)
-        finally:
-            pa.set_memory_pool(usual)
-        peaks.append(pool.max_memory())
-    assert sum(file.stat().st_size for file in (tmp_path / "out-16").glob("part-*")) > 2 * peaks[0]
+        before = pa.total_allocated_bytes()
+        held.clear()
+        inputs = find_shards([str(tmp_path / "in")])[:count]
+        mixed(tmp_path / f"out-{count}", inputs=inputs, documents="all", shard_bytes=300_000)
+        peaks.append(max(held) - before)
+    assert passes_of(tmp_path / "out-16")["spread1"] == 1
     assert peaks[1] < 1.25 * peaks[0]
+    assert sum(file.stat().st_size for file in (tmp_path / "out-16").glob("part-*")) > 2 * peaks[1]
 
 
 def test_shards_are_not_compared_with_dropped_documents_of_other_files(two, tmp_path):
