@@ -178,7 +178,7 @@ def test_the_section_has_a_row_a_stage_and_size_and_rates_that_can_be_read() -> 
     folders = ("keys", "pairs", "components", "sets", "judged")
     found = FOUND | {
         ("minhash", size): made("minhash", size, seconds={AROUND: 1.0, **dict.fromkeys([*folders, "part"], size)},
-            passing=dict.fromkeys(folders, 100 * size), facts={"in_components": 100 * size})
+            passing=dict.fromkeys(folders, 100 * size), facts={"in_components": size, "size_in_components": 9, "pairs": 7})
         for size in SIZES
     }  # fmt: skip
     filter_ = {"largest_filter_bytes": 1000}
