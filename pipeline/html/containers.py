@@ -7,6 +7,8 @@ Invariants:
 - A container is kept if the kept blocks have most of its characters, or a part of them and both neighbours of the container are
   kept (`SHARES`).
 - The last ``<h1>`` before the first kept paragraph is kept.
+- Without comments, a thread that is named as comments is dropped, and of one that is not, the parts that are: a short article
+  and the long thread below it can be in one element.
 - Text in ``<noscript>`` is dropped where the page has other text.
 - Linear in blocks and elements: each block is decided by one container.
 
@@ -155,6 +157,12 @@ def chosen(
     e = 1
     while e < len(elements):
         kind, first, last = spans[e, KIND], spans[e, FIRST], spans[e, LAST]
+        if comments == NONE:
+            named = elements[e, CALLED] & COMMENT != 0
+            if kind == THREAD and not named:  # it may hold the article, too: what is named as comments inside it goes
+                kind = NOTHING
+            elif named and spans[elements[e, PARENT], KIND] == THREAD:
+                kind = THREAD
         if kind == NOTHING or kind == LINED or first == last:
             if does[elements[e, TAG]] & PRE and first < last and not kept[first]:
                 out[first] = near(kept, first, last)

@@ -43,6 +43,7 @@ from goldwash.pipeline.html.segments import (
     INSIDE,
     KEYWORDS,
     LEVEL,
+    LIMITS,
     LINES,
     LINKED,
     LINKS,
@@ -395,7 +396,10 @@ def model_id() -> str:
 
 @dataclass(frozen=True)
 class Page:
-    """A page as it was read: its bytes in UTF-8, and what `segments.read` and `containers.spans_of` found in them."""
+    """A page as it was read: its bytes in UTF-8, and what `segments.read` and `containers.spans_of` found in them.
+
+    ``limits``: those of `segments.LIMITS` that it reached, as bits.
+    """
 
     html: Any
     text: Any
@@ -403,12 +407,14 @@ class Page:
     elements: Any
     links: Any
     spans: Any
+    limits: int = 0
 
     @classmethod
     def of(cls, html: bytes | memoryview, links: bool = False, dollars: bool = False) -> "Page":
         """Read a page; ``links``: note where links are; ``dollars``: write formulas between dollars."""
-        text, blocks, elements, found = read(html, links, dollars)
-        return cls(np.frombuffer(html, np.uint8), text, blocks, elements, found, spans_of(blocks, elements, DOES, BITS))
+        text, blocks, elements, found, limits = read(html, links, dollars)
+        spans = spans_of(blocks, elements, DOES, BITS)
+        return cls(np.frombuffer(html, np.uint8), text, blocks, elements, found, spans, limits)
 
     def measures(self) -> Any:
         """The features (`MEASURES`) of the blocks, ``float32[measures, B]``."""
@@ -453,17 +459,26 @@ class Content:
 
     def __call__(self, html: str | bytes | memoryview) -> str:
         """The main content of a page; "" if there is none."""
+        return self.read(html)[0]
+
+    def read(self, html: str | bytes | memoryview) -> tuple[str, list[str]]:
+        """The main content of a page, "" if there is none, and the `segments.LIMITS` that the page reached.
+
+        >>> Content().read("<div>" * 600 + "<p>The river bent here and slowed, and gold lay there.")[1]
+        ['depth']
+        """
         utf8 = html.encode("utf-8", "replace") if isinstance(html, str) else html
         markdown = self.form == "markdown"
         page = Page.of(utf8, self.addresses and markdown, self.formulas == "dollars")
+        limits = [name for n, name in enumerate(LIMITS) if page.limits >> n & 1] if page.limits else []
         bound, trees = model()
         found = odds(page.measures(), *trees)
         kept = page.kept(found, bound, self.comments, self.captions)
         if not kept.any() and self.fallback != "none" and len(found):
             if self.fallback == "resiliparse":
-                return str(extract_plain_text(bytes(utf8).decode("utf-8", "replace"), main_content=True))
+                return str(extract_plain_text(bytes(utf8).decode("utf-8", "replace"), main_content=True)), limits
             kept = page.kept(found, float(found.max()) - BEST, self.comments, self.captions)
-        return page.shown(kept, markdown)
+        return page.shown(kept, markdown), limits
 
 
 content = Content()

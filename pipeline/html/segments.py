@@ -182,6 +182,10 @@ its tag begins in the page (-1 for the page itself)."""
 LINK_START, LINK_END, LINK_SOURCE = range(3)
 """A link's columns: where its text begins and ends, where its tag begins in the page."""
 MOST_LINKS = 1 << 16
+LIMITS = ("depth", "elements", "blocks", "links", "rendered_formulas")
+"""Limits that a page can reach, one bit each: `DEPTH`, `MOST_ELEMENTS`, `MOST_BLOCKS`, `MOST_LINKS`, and the bytes in which the
+ends of rendered formulas are searched. What is over them is read, but not told apart."""
+TOO_DEEP, MANY_ELEMENTS, MANY_BLOCKS, MANY_LINKS, MANY_FORMULAS = (1 << n for n in range(len(LIMITS)))
 NEAR_SPAN = 256
 """Bytes within which an ``aria-hidden`` span must end to be left out: icons and separators, not what a page is about."""
 
@@ -471,7 +475,7 @@ def read_blocks(
     out: Bytes, blocks: Any, elements: Any, links: Any, stack: Any, unclosed: Any, math_kinds: Any, math_places: Any,
     dollars: bool,
 ) -> Any:  # fmt: skip
-    """Fill the text, blocks, elements (parents first) and links: how many there are of each.
+    """Fill the text, blocks, elements (parents first) and links: how many there are of each, and which `LIMITS` were reached.
 
     No more rows are written than there is room for; if ``links`` has none, none are noted. ``dollars``: formulas are in $, not
     in ``\\( \\)``. ``stack`` and ``unclosed`` are zeros: the rows of open elements, and tags that are known not to be closed.
@@ -490,6 +494,7 @@ def read_blocks(
     # in preformatted text: spaces before a block, where its line begins, a line number's place
     indent, line_at, gutter = ZERO, ZERO, -ONE
     shown_at, shown_end, shown_by = ZERO, -ONE, ZERO  # the last formula in the text, and the tag that it came from
+    limits = ZERO
     looked = ZERO  # bytes in which the ends of rendered formulas were searched
     at = ZERO
     while at < end:
@@ -523,7 +528,9 @@ def read_blocks(
                 if kind == 3:
                     stop = span_end(html, at, min(end, at + NEAR_SPAN))
                     at = stop if stop >= 0 else at
-                elif kind and looked < 8 * end + FAR:
+                elif kind and looked >= 8 * end + FAR:
+                    limits |= MANY_FORMULAS
+                elif kind:
                     stop = span_end(html, at, end)
                     looked += stop - at if stop >= 0 else FAR
                     if stop >= 0 and kind == 1 and shown_end >= 0 and shown_end >= n - 1:
@@ -574,6 +581,8 @@ def read_blocks(
                     blocks[b, LINKS] += 1
                 if link and with_links and linked < len(links):
                     links[linked, LINK_START], links[linked, LINK_SOURCE] = n, source
+                elif link and with_links:
+                    limits |= MANY_LINKS
                 if link:
                     at = points_to_itself(html, at, end, bits[elements[stack[depth - 1], TAG]] & HEADINGS != 0)
             elif do & BREAK:
@@ -621,6 +630,7 @@ def read_blocks(
                 bullet = 0 if bullet > depth else bullet
                 if not shut and not do & VOID:
                     if depth >= DEPTH or made >= len(elements):
+                        limits |= TOO_DEEP if depth >= DEPTH else MANY_ELEMENTS
                         over += 1
                         continue
                     parent = stack[depth - 1]
@@ -688,6 +698,7 @@ def read_blocks(
                 before, bullet, lines = 0, 0, 0
             else:
                 lines, gutter = 1, -1
+                limits |= MANY_BLOCKS
             indent = 0
         if lines:
             n -= 1 if blank else 0
@@ -766,11 +777,14 @@ def read_blocks(
     if with_links and link and linked < len(links):
         links[linked, LINK_END] = n
         linked += 1
-    return n, b + 1, made, linked
+    return n, b + 1, made, linked, limits
 
 
-def read(html: bytes | memoryview, with_links: bool = False, dollars: bool = False) -> tuple[Any, Any, Any, Any]:
-    """A page's text, blocks, elements and links (`read_blocks`); no blocks for an empty page."""
+def read(html: bytes | memoryview, with_links: bool = False, dollars: bool = False) -> tuple[Any, Any, Any, Any, int]:
+    """A page's text ``uint8[bytes]``, blocks ``int64[B, 14]``, elements ``int64[E, 6]``, links ``int64[L, 3]`` and `LIMITS`.
+
+    An empty page has no blocks. ``with_links``: note where links are; without it, L is 0.
+    """
     page = np.frombuffer(html, np.uint8)
     size = len(page)
     text = np.empty(size + 1, np.uint8)
@@ -778,8 +792,8 @@ def read(html: bytes | memoryview, with_links: bool = False, dollars: bool = Fal
     elements = np.empty((min(MOST_ELEMENTS, size // 3 + 2), 6), np.int64)
     links = np.empty((min(MOST_LINKS, size // 8 + 1) if with_links else 0, 3), np.int64)
     room = (np.zeros(DEPTH, np.int64), np.zeros(len(NAMES), np.bool_), np.empty(DEEP, np.uint64), np.empty((2, DEEP), np.int64))
-    bytes_, count, made, linked = read_blocks(page, *TABLES, text, blocks, elements, links, *room, dollars)
-    return text[:bytes_], blocks[:count], elements[:made], links[:linked]
+    bytes_, count, made, linked, limits = read_blocks(page, *TABLES, text, blocks, elements, links, *room, dollars)
+    return text[:bytes_], blocks[:count], elements[:made], links[:linked], limits
 
 
 def blocks_of(html: bytes | memoryview) -> tuple[Any, Any, Any]:

@@ -59,6 +59,7 @@ from goldwash.pipeline.html.decoding import (
     title_and_language,
 )
 from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
+from goldwash.pipeline.html.main_content import Content
 from goldwash.pipeline.html.out_links import out_links
 from goldwash.pipeline.html.visible_text import visible
 from goldwash.pipeline.optouts.pages import COLUMNS, FLAGS, PageOptOuts, columns_of, of_page
@@ -627,7 +628,13 @@ class _Batch:
 
     def _extract_html(self, page: _Page, html: str | bytes | memoryview) -> None:
         try:
-            page.text = self.stage.extract(html).encode("utf-8", "replace")
+            if isinstance(self.stage.extract, Content):
+                text, limits = self.stage.extract.read(html)
+                for name in limits:
+                    self._note(f"limits.{name}")
+            else:
+                text = self.stage.extract(html)
+            page.text = text.encode("utf-8", "replace")
             if self.stage.links and (page.text or self.stage.keep_empty):
                 page.links = out_links(html if isinstance(html, str) else bytes(html), page.record.url)
         except ExtractorError:

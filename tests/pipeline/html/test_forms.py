@@ -305,6 +305,58 @@ def test_bad_pages_are_read_in_linear_time(name: str) -> None:
     assert len(whole(BAD[name])) <= 2 * len(page) + 100
 
 
+ARTICLE = "The river bent here and slowed, and the gold that it carried lay on the inner bank under the gravel. " * 3
+COMMENT = "<{0} class='comment depth-1'><p>I was there in August, and found nothing at all in the pan but sand.</p></{0}>"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<div id=content>", "</div>"),
+        ("<div class=post><div class=entry>", "</div></div>"),
+        ("<article>", "</article>"),
+        ("<div id=content><h1>Where the gold lies</h1>", "<div id=respond>Say something</div></div>"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("begin", "end", "tag"),
+    [
+        ("<h3 id=comments>40 comments</h3><ol class=commentlist>", "</ol><div id=respond>Leave a reply</div>", "li"),
+        ("<p class=comments>40</p><div id=comments>", "</div><p class=comments-closed>They are closed.</p>", "div"),
+        ("", "", "div"),
+    ],
+)
+def test_without_comments_an_article_stays_that_shares_an_element_with_its_thread(before, after, begin, end, tag):
+    page = f"<body>{before}<p>{ARTICLE}</p>{begin}{COMMENT.format(tag) * 40}{end}{after}"
+    read = Page.of(page.encode())
+    kept = read.kept(np.ones(len(read.blocks)), 0.0, "none")
+    assert "slowed" in read.shown(kept)
+    assert "August" not in read.shown(kept)
+    for comments in ("judged", "all"):
+        assert read.shown(read.kept(np.ones(len(read.blocks)), 0.0, comments)).count("August") == 40
+
+
+LIMITED = {
+    "<div>" * 500: [],
+    "<div>" * 600: ["depth"],
+    "<ul><li>a" * 10_000: ["depth"],
+    "<p>a</p>" * 140_000: ["elements", "blocks"],
+    "a<hr>" * 65_536: [],
+    "a<hr>" * 65_537: ["blocks"],
+    "<a href=x>a</a>" * 65_536: [],
+    "<a href=x>a</a>" * 65_537: ["links"],
+    "<span class=MathJax>" * 50_000 + "x": ["rendered_formulas"],
+}
+
+
+@pytest.mark.parametrize("page", LIMITED, ids=lambda page: f"{page[:12]}, {len(page)} bytes")
+def test_limits_that_a_page_reaches_are_told(page: str) -> None:
+    """Text over a limit is not lost."""
+    assert Content(form="markdown", addresses=True, fallback="best").read(page)[1] == LIMITED[page]
+    assert Content(fallback="best").read(page)[1] == [name for name in LIMITED[page] if name != "links"]
+    assert Page.of(page.encode()).text.tobytes().count(b"a") == page.count("a<") + page.endswith("a")
+
+
 @pytest.mark.parametrize("page", ["<table dir=rtl><tr><td>א<td>ב<tr><td>ג<td>ד</table>"])
 def test_tables_from_right_to_left_keep_the_order_of_the_page(page: str) -> None:
     assert whole(page) == "א\tב\nג\tד"

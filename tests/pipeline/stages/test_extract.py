@@ -561,6 +561,18 @@ def test_damage_is_told_with_its_archive_place_and_bytes(tmp_path, data, kept, r
     assert report["facts"]["damaged_bytes"] == place["bytes"]
 
 
+def test_limits_that_pages_reach_are_counted(tmp_path):
+    deep, many = b"<div>" * 600 + page(4), b"<p>a</p>" * 70_000
+    pages = [*FOUR, record("http://a.example/4", deep), record("http://a.example/5", deep), record("http://a.example/6", many)]
+    kept, _ = extracted(tmp_path, gzipped(pages), extractor="blocks", fallback="best")
+    assert kept == ["0", "1", "2", "3", "4", "5", "6"]
+    notes = json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
+    assert {name: count for name, count in notes.items() if name.startswith("limits.")} == {
+        "limits.depth": 2,
+        "limits.blocks": 1,
+    }
+
+
 def test_an_archive_without_damage_says_none(tmp_path):
     extracted(tmp_path, gzipped(FOUR))
     assert facts_of(tmp_path / "out")[0]["damage"] == []
