@@ -566,11 +566,9 @@ def test_limits_that_pages_reach_are_counted(tmp_path):
     pages = [*FOUR, record("http://a.example/4", deep), record("http://a.example/5", deep), record("http://a.example/6", many)]
     kept, _ = extracted(tmp_path, gzipped(pages), extractor="blocks", fallback="best")
     assert kept == ["0", "1", "2", "3", "4", "5", "6"]
-    notes = json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
-    assert {name: count for name, count in notes.items() if name.startswith("limits.")} == {
-        "limits.depth": 2,
-        "limits.blocks": 1,
-    }
+    notes = json.loads((tmp_path / "out" / "report.json").read_text())["report"]["notes"]
+    limits = {name: count for name, count in notes.items() if name.startswith("limits.")}
+    assert limits == {"limits.depth": 2, "limits.blocks": 1}
 
 
 def test_an_archive_without_damage_says_none(tmp_path):
