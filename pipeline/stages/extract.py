@@ -213,7 +213,10 @@ class Extract(Stage):
         return Cost(RATES.get(self.extractor, 65.0))
 
     def warm_up(self) -> None:
-        """Compile the kernels of the extractor and of the early steps."""
+        """Compile the kernels of the extractor and of the early steps, and load what pages need before a process is forked."""
+        pa.array(
+            [""]
+        )  # pyarrow's first array imports pandas if that is installed: 0.2 s for each archive, were it in its process
         self.extract("<p>gold")
         title_and_language(b"<p>gold")
         if self.early:
