@@ -2,8 +2,8 @@
 
 Invariants:
 
-- Every compiled function is declared with `kernel` or `inline` and takes arrays and scalars, one dtype per argument, so that it
-  compiles once.
+- Every compiled function is declared with `kernel`, `bare` or `inline` and takes arrays and scalars, one dtype per argument, so
+  that it compiles once. (A literal, such as 0 or True, is a type of its own: the piece of a kernel is compiled again for it.)
 - Machine code is kept on disk, in a folder named by a digest of the kernels' sources, their location and the processor. numba
   checks only the file of the kernel itself: after a change to ``cut.py`` it would go on running old code of the kernels that
   call it. numba also keys its code by processor, so one marker for two processors would let many workers compile at once.
@@ -13,6 +13,7 @@ Invariants:
 ``NUMBA_DISABLE_JIT=1`` runs every kernel as plain Python: slow, but a debugger and coverage can follow it.
 """
 
+import gc
 import hashlib
 import importlib
 import sys
@@ -161,11 +162,17 @@ def is_compiled(name: str, fingerprint: str) -> bool:
 
 @contextmanager
 def compiling() -> Iterator[Path]:
-    """Be the one process that compiles; the folder of machine code."""
+    """Be the one process that compiles; the folder of machine code. The garbage collector waits: it takes 8% of compiling."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "compiling.lock"):
-        yield folder
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            yield folder
+        finally:
+            if collecting:
+                gc.enable()
 
 
 def _marker(name: str, fingerprint: str) -> Path:
