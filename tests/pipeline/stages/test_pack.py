@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -90,11 +91,16 @@ def test_a_shuffle_in_memory_gives_the_bytes_of_one_through_files(tmp_path, monk
     assert "spread1" in passes_of(tmp_path / "files")
 
 
-@pytest.mark.parametrize("order", ["crawl", "shuffled"])
-def test_killed_anywhere_it_goes_on_to_the_same_bytes(tmp_path, monkeypatch, order):
+@pytest.fixture
+def small_shuffle(monkeypatch):
+    """Passes of many tasks, through files."""
     sizes = {"UNIT_BYTES": 60_000, "MOST_OPEN": 3, "GROUP_BYTES": 90_000, "HELD_BYTES": 20_000, "WHOLE_BYTES": 0}
     for name, value in sizes.items():
         monkeypatch.setattr(passes, name, value)
+
+
+@pytest.mark.parametrize("order", ["crawl", "shuffled"])
+def test_killed_anywhere_it_goes_on_to_the_same_bytes(tmp_path, small_shuffle, order):
     inputs = crawl(tmp_path / "in", 6)
     parameters = {"order": order, "shard_bytes": 60_000}
     packed(inputs, tmp_path / "whole", **parameters)
@@ -104,6 +110,17 @@ def test_killed_anywhere_it_goes_on_to_the_same_bytes(tmp_path, monkeypatch, ord
             packed(inputs, tmp_path / f"k{after}", stopping(after), **parameters)
         packed(inputs, tmp_path / f"k{after}", **parameters)
         assert digests(tmp_path / f"k{after}") == digests(tmp_path / "whole")
+
+
+def test_a_store_where_the_files_between_are_compressed_gets_the_same_bytes(tmp_path, small_shuffle):
+    inputs = crawl(tmp_path / "in", 4)
+    stage = Pack.of({"order": "shuffled", "shard_bytes": 60_000})
+    store, _ = fsspec.core.url_to_fs("memory://")
+    for out in (str(tmp_path / "out"), f"memory://{tmp_path.name}/out"):
+        stage(inputs, out, here)
+    here_, there = sorted((tmp_path / "out").glob("part-*")), sorted(store.glob(f"/{tmp_path.name}/out/part-*"))
+    assert [file.read_bytes() for file in here_] == [store.cat_file(name) for name in there]
+    assert len(here_) == 2
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 1000), st.booleans()), min_size=1, max_size=12), st.integers(1, 30))
