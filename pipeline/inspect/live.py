@@ -42,6 +42,7 @@ PASSES = {
     "tally": "counting buckets",
     "draw": "drawing documents",
     "spread": "shuffling",
+    "whole": "shuffling in memory",
     "look": "reading schemas",
     "chosen": "counting tokens",
     "packed": "packing sequences",
