@@ -19,7 +19,6 @@ from datatrove.executor.local import LocalPipelineExecutor
 
 from goldwash.credentials import VARIABLE as CREDENTIALS
 from goldwash.pipeline.code import forget_sources
-from goldwash.pipeline.engines.allocation import giving_back
 from goldwash.pipeline.engines.lifeline import die_with
 from goldwash.pipeline.engines.progress import Shown, silent
 from goldwash.pipeline.engines.settings import Settings
@@ -118,11 +117,10 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
 
     def _here(self, ranks: Sequence[int], poll: Poll) -> Failures:
         failures = {}
-        with giving_back():
-            for rank in ranks:
-                poll()
-                if why := self.attempt(rank):
-                    failures[rank] = why
+        for rank in ranks:
+            poll()
+            if why := self.attempt(rank):
+                failures[rank] = why
         poll()
         return failures
 

@@ -45,6 +45,7 @@ from goldwash.pipeline.storage.atomic import atomic_write
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import is_local, join
+from goldwash.pipeline.storage.machine import return_memory_early
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DOCUMENT, dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -353,6 +354,7 @@ def _bin_of(table: Table, wanted: int, weight: int, above: int = 0) -> tuple[int
 
 def score_shard(task: Task) -> None:
     """Score a shard's documents; write the scores, in its order, and a histogram of the upper bits of their keys."""
+    return_memory_early()
     stage = stage_of(task, Quality)
     made = _scorer(task, stage)
     name, location = made.score, task.inputs[0]

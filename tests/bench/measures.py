@@ -123,7 +123,10 @@ def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
         given = recipes.load(recipe).stage(name).config() if recipe else {}
         made = STAGES[name].of({**given, **settings})
         run_stage(made, find_shards([path]), f"{folder}/warm", local(1))
-        inputs = find_shards([path] * copies)
+        names = [f"{folder}/copy-{n}.parquet" for n in range(copies)]
+        for copy in names:
+            os.link(path, copy)
+        inputs = find_shards(names)
         return lambda: run_stage(made, inputs, f"{folder}/out", local(1)), copies * corpus()[1]
 
     return preflight

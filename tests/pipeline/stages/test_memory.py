@@ -77,7 +77,10 @@ print(json.dumps([peaks, counts]))
 def run(out: Path, *files: Path, unbounded: bool = False) -> tuple[dict[str, int], dict[str, list[int]]]:
     """The peaks by file, stage and pass; documents read, kept and dropped as too large by file and stage."""
     words = [sys.executable, "-c", PROGRAM, str(out), "yes" if unbounded else "no", *map(str, files)]
-    environment = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_MMAP_THRESHOLD_": str(1 << 18)}  # as workers have them
+    environment = {
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 18),
+    }  # no freed memory
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr[-3000:]
     peaks, counts = json.loads(done.stdout.splitlines()[-1])
