@@ -61,6 +61,8 @@ class Raw:
         if not 0 <= at < len(self.buffer):
             self.stream.seek(offset)
             self.buffer, self.start, at = self.stream.read(min(CHUNK, max(0, self.size - offset))), offset, 0
+            if not self.buffer:  # a zip may declare more bytes than it has: reading would go on for ever
+                self.size = min(self.size, offset)
         return self.buffer[at : at + count]
 
     def far(self, offset: int, count: int) -> bytes:

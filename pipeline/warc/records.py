@@ -136,8 +136,10 @@ def _found(
     if start > at:
         at = start if exact else reader.raw_start(start, size if raw.packed(at) else 0)
     seams.first = at
-    while at < size and not (at >= end and reader.starts(at)):
+    while at < raw.size and not (at >= end and reader.starts(at)):
         at = yield from reader.packed(at) if raw.packed(at) else reader.plain(at)
+    if raw.size < size:
+        yield Damage(raw.size, f"the data ends {size - raw.size:,} bytes before its declared size")
     seams.stop = at
 
 
