@@ -5,6 +5,7 @@ of its own; afterwards its files move into the shared folder, unless that has th
 last and compiles what is missing, so a process that fails costs time and nothing else.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -53,11 +54,16 @@ def compile_together(stages: Sequence[Stage], notify: Callable[[str], None] = la
                 lifeline, held = multiprocessing.Pipe(duplex=False)  # one each: the kernel signals one reader of a pipe
                 ends.callback(lifeline.close)
                 ends.callback(held.close)  # ends the process, if this one stops early, before the pool waits for it
-                running[pool.submit(_in_process, stage, Path(parts) / str(n), lifeline)] = stage
+                part = Path(parts) / str(n)
+                running[pool.submit(_in_process, stage, part, lifeline)] = stage, part
             ends.callback(pool.shutdown, wait=False, cancel_futures=True)
             for count, done in enumerate(as_completed(running), 1):
-                move_kernels(done.result(), shared)
-                notify(f"compiled {running[done].name} ({count} of {len(missing)})")
+                stage, part = running[done]
+                move_kernels(part, shared)
+                if done.result():
+                    notify(f"compiled {stage.name} ({count} of {len(missing)})")
+                else:
+                    notify(f"{stage.name} is compiled last, since its process failed ({count} of {len(missing)})")
     for stage in missing:
         compile_kernels(stage)  # what two stages share in different forms, and what a process failed to compile
 
@@ -70,19 +76,21 @@ def _missing(stages: Sequence[Stage]) -> list[Stage]:
     ]
 
 
-def _in_process(stage: Stage, part: Path, lifeline: Connection) -> Path:
+def _in_process(stage: Stage, part: Path, lifeline: Connection) -> bool:
+    """Compile a stage in a process of its own, with ``part`` as numba's folder; whether it succeeded."""
     command = [sys.executable, "-P", "-c", START, json.dumps(sys.path), json.dumps(stage_values(stage)), str(lifeline.fileno())]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(part)}
-    subprocess.run(
+    done = subprocess.run(
         command, env=environment, pass_fds=[lifeline.fileno()], check=False,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    return part
+    return done.returncode == 0
 
 
 def compile_one(values: str, lifeline: int) -> None:
     """Compile the stage with these values, as JSON. Runs in a process of `compile_together`, and dies with its parent."""
     die_with(Connection(lifeline, writable=False))
+    gc.disable()  # as `compiling` does
     stage_from(json.loads(values)).warm_up()
 
 

@@ -40,9 +40,9 @@ print(json.dumps({"told": told, "compiled": compiled}))
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
 
 
-def compiled(cache: Path, *stages: str) -> dict[str, list[str]]:
+def compiled(cache: Path, *stages: str, script: str = COMPILE) -> dict[str, list[str]]:
     done = subprocess.run(
-        [sys.executable, "-c", COMPILE, *stages], env={**ENVIRONMENT, "GOLDWASH_CACHE": str(cache)},
+        [sys.executable, "-c", script, *stages], env={**ENVIRONMENT, "GOLDWASH_CACHE": str(cache)},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     found: dict[str, list[str]] = json.loads(done.stdout)
@@ -57,6 +57,17 @@ def test_all_kernels_are_compiled_side_by_side_and_once(tmp_path: Path) -> None:
     assert first["compiled"] == [], "the processes compiled everything"
     assert compiled(tmp_path, "bloom", "decontaminate") == {"told": [], "compiled": []}
     assert not list(tmp_path.glob("kernels-*/parts-*"))
+
+
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+def test_what_a_process_fails_to_compile_is_compiled_last(tmp_path: Path) -> None:
+    script = COMPILE.replace(
+        "stages = ", "import goldwash.pipeline.compiling as compiling\ncompiling.START = 'raise SystemExit(1)'\nstages = "
+    )
+    found = compiled(tmp_path, "bloom", "decontaminate", script=script)
+    assert {line.split(",")[0] for line in found["told"][1:]} == {"bloom is compiled last", "decontaminate is compiled last"}
+    assert found["compiled"] != []
+    assert compiled(tmp_path, "bloom", "decontaminate") == {"told": [], "compiled": []}
 
 
 @pytest.mark.skipif(INTERPRETED or sys.platform != "linux", reason="nothing is compiled, or there is no /proc")
