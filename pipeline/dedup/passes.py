@@ -5,9 +5,9 @@ Invariants:
 * A *band* is a column of keys, and documents of equal keys in it belong together. A stage says how keys are made.
 * Documents are numbered in the order of the input. A kept document's ``copy_count`` is how many documents it stands for, itself
   included.
-* Shards are taken together in at most `GROUPS` groups of neighbours. What goes from many tasks to many others goes through a
+* Neighbouring shards form at most `GROUPS` groups. What goes from many tasks to many others goes through a
   file of slices per group or part (`storage.slices`): a task reads its own slices, each once, and nothing else.
-* No task names the files of others: it has folders and ranges, so that a list of tasks grows with the tasks alone.
+* A task has folders and ranges, and names no more files than it reads: a list of tasks grows with the tasks alone.
 * Everything that one pass reads of another is verified (`pipeline.dedup.pass_files`, `storage.slices`).
 * How shards are grouped, keys sliced and components divided changes no document of the output.
 
@@ -29,16 +29,16 @@ part          shard             the kept documents and the dropped ones
 
 A slice of a band is a range of keys, so that a pairs task never holds more than `DOCUMENTS_A_TASK` of them (hashes spread
 evenly). For a dump (90,000 shards, 591 million documents, 3,000 parts) the passes open 2.3 million files, 1.5 million of them
-for 3,000 parts of 512 groups (``python -m tests.bench.driver``). They were 26 million while each slice of a band opened all
-shards.
+for 3,000 parts of 512 groups (``python -m tests.bench.driver``). Before each slice read only its own keys, it was 26 million.
 """
 
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
@@ -115,6 +115,21 @@ class Copies(Stage):
     size_column: ClassVar[str | None] = None
     """The column of ``keys/`` with a document's size in the passes of ``check``."""
 
+    def warm_up(self) -> None:
+        """Compile the kernels of the passes."""
+        numbers = np.arange(2)
+        for _, size in self.key_columns:
+            keys = pa.chunked_array([pa.array([bytes(size)] * 2, pa.binary(size))])
+            first, second, _ = key_hashes(keys)
+            one, other = pairs(first, numbers, second)
+        parents, sizes, weights = roots(2), np.zeros(2, np.int32), np.zeros(2)
+        for read in (one, other, weights):  # as passes get them from files
+            read.flags.writeable = False
+        link(parents, one, other)
+        settle(parents)
+        elect(parents, 0, weights, 0, np.zeros(2), np.zeros(2, np.int64), sizes)
+        members(parents, 0, sizes)
+
     @property
     @abstractmethod
     def key_columns(self) -> tuple[tuple[str, int], ...]:
@@ -137,7 +152,7 @@ class Copies(Stage):
 
     @property
     def weight_columns(self) -> tuple[str, ...]:
-        """The columns that `weights` needs: all that the passes before the last read besides id, URL and text."""
+        """The columns that `weights` needs: the passes before the cut read these, id, URL and text, and no other column."""
         return (self.score,) if self.keep == "best" else ()
 
     def parameters(self) -> dict[str, Any]:
@@ -297,7 +312,7 @@ def key_group(task: Task) -> None:
 class GroupKeys:
     """The keys of a group of shards in a `Spill`, until they are written by band and bucket.
 
-    Memory: the documents' weights and sizes; when it writes, 50 bytes per document of the group.
+    Memory: the documents' weights and sizes; when it writes a band, about 40 bytes per document of the group.
     """
 
     def __init__(self, task: Task, stage: Copies) -> None:
@@ -326,16 +341,28 @@ class GroupKeys:
         buckets, bands = _buckets(self.documents), len(self._bands)
         output.attach("bands", SliceWriter(join(self._task.out, group_file("bands", self._task.index))))
         for band in range(bands):
-            batches = [self._spill[n].reshape(3, -1) for n in range(band, len(self._spill.sizes), bands)]
-            first, second, place = np.concatenate([np.zeros((3, 0), np.uint64), *batches], axis=1)
+            first, second, place = self._band(band)
             bucket = _bucket_of(first, buckets)
             order = np.argsort(bucket, kind="stable")
-            first, second, place = first[order], second[order], place[order].astype(np.uint32)
-            for start, end in pairwise(np.searchsorted(bucket[order], np.arange(buckets + 1)).tolist()):
-                output.write("bands", [first[start:end], second[start:end], place[start:end]])
+            for start, end in pairwise(np.searchsorted(bucket, np.arange(buckets + 1), sorter=order).tolist()):
+                rows = order[start:end]
+                output.write("bands", [first[rows], second[rows], place[rows]])
         for column in self._numbers.values():
             output.write("bands", column)
         output.close("bands")
+
+    def _band(self, band: int) -> tuple[Hashes, Hashes, npt.NDArray[np.uint32]]:
+        """Both halves of a band's keys, and their documents."""
+        sizes, step = self._spill.sizes, len(self._bands)
+        count = int(sizes[band::step].sum()) // 3
+        first, second, place = np.empty(count, np.uint64), np.empty(count, np.uint64), np.empty(count, np.uint32)
+        at = 0
+        for n in range(band, len(sizes), step):
+            some = self._spill[n].reshape(3, -1)
+            end = at + some.shape[1]
+            first[at:end], second[at:end], place[at:end] = some
+            at = end
+        return first, second, place
 
 
 def _buckets(documents: int) -> int:
@@ -437,12 +464,13 @@ def pair_band(task: Task) -> None:
         output.facts["pairs"] = len(one)
 
 
-@contextmanager
-def _bands_of(task: Task, group: int) -> Iterator[Slices]:
-    """The file of a group's keys."""
-    facts = checked_json(join(task.out, "bands.json"), task.extra["bands"])[group]
-    with opened_slices(join(task.out, group_file("bands", group)), facts) as slices:
-        yield slices
+Bands = Sequence[Callable[[], AbstractContextManager[Slices]]]
+"""What opens the files of keys, by group."""
+
+
+def _bands(task: Task) -> Bands:
+    known = checked_json(join(task.out, "bands.json"), task.extra["bands"])
+    return [partial(opened_slices, join(task.out, group_file("bands", group)), facts) for group, facts in enumerate(known)]
 
 
 def _keys_of_slice(task: Task, stage: Copies, band: int, number: int, slices: int) -> tuple[Hashes, Hashes, Numbers]:
@@ -456,8 +484,8 @@ def _keys_of_slice(task: Task, stage: Copies, band: int, number: int, slices: in
     room = int(starts[-1]) // slices + 1024
     first, second, numbers = np.empty(room, np.uint64), np.empty(room, np.uint64), np.empty(room, np.int64)
     at, size = 0, group_size(len(starts) - 1)
-    for group, start in enumerate(starts[:-1:size]):
-        with _bands_of(task, group) as held:
+    for opened, start in zip(_bands(task), starts[:-1:size], strict=True):
+        with opened() as held:
             buckets = _buckets_in(held, stage)
             begin = band * buckets
             for data in held.each(begin + (least * buckets >> 64), begin + (most * buckets >> 64) + 1):
@@ -493,19 +521,20 @@ def join_components(task: Task) -> None:
             for batch in parquet.iter_batches(1 << 20, use_threads=False):
                 link(parents, batch[0].to_numpy(), batch[1].to_numpy())
     settle(parents)
+    bands = _bands(task)
     found = {"components": 0, "largest_component": 0, "in_components": 0}
     sums = {"size_in_components": 0, "largest_in_components": 0}
     groups = len(group_bounds(starts))
     with TaskOutput(task, None, dropped=False) as output:
         for k, low in enumerate(range(0, max(1, len(parents)), ROOTS)):
-            survivors, sizes = _elected(task, stage, starts, parents, low)
+            survivors, sizes = _elected(bands, stage, starts, parents, low)
             found["components"] += int((sizes > 1).sum())
             found["largest_component"] = max(found["largest_component"], int(sizes.max(initial=0)))
             found["in_components"] += int(sizes[sizes > 1].sum())
             for group in range(groups):
                 writer = SliceWriter(join(task.out, group_file("components", k * groups + group)))
                 output.attach("group", writer)
-                _write_members(task, stage, starts, group, (parents, low, survivors, sizes), writer, sums)
+                _write_members(bands, stage, starts, group, (parents, low, survivors, sizes), writer, sums)
                 output.close("group")
         output.facts |= found
         if stage.size_column is not None:
@@ -518,20 +547,20 @@ def _numbers_of(held: Slices, stage: Copies, name: str) -> npt.NDArray[Any]:
     return np.frombuffer(held.read(place), np.float64 if name == "weight" else np.int64)
 
 
-def _elected(task: Task, stage: Copies, starts: Numbers, parents: Any, low: int) -> tuple[Numbers, npt.NDArray[np.int32]]:
+def _elected(bands: Bands, stage: Copies, starts: Numbers, parents: Any, low: int) -> tuple[Numbers, npt.NDArray[np.int32]]:
     """Of each component whose root is one of `ROOTS` from ``low`` on: its survivor and its size; 0 for no root."""
     count = min(ROOTS, len(parents) - low)
     best, survivors, sizes = np.empty(count, np.float64), np.empty(count, np.int64), np.zeros(count, np.int32)
     for group, (first, last) in enumerate(group_bounds(starts)):
         if last > low:  # roots come first in their components
-            with _bands_of(task, group) as held:
+            with bands[group]() as held:
                 weights = _numbers_of(held, stage, "weight")
             elect(parents[first:last], first, weights, low, best, survivors, sizes)
     return survivors, sizes
 
 
 def _write_members(
-    task: Task, stage: Copies, starts: Numbers, group: int, elected: tuple[Any, int, Numbers, Any], writer: SliceWriter,
+    bands: Bands, stage: Copies, starts: Numbers, group: int, elected: tuple[Any, int, Numbers, Any], writer: SliceWriter,
     sums: dict[str, int],
 ) -> None:  # fmt: skip
     """Write who survives for the documents of a group, a slice per shard; add up the sizes of those documents."""
@@ -542,7 +571,7 @@ def _write_members(
     root = parents[document].astype(np.int64) - low
     write_survivors(writer, (document, survivors[root], sizes[root]), starts[group * size : (group + 1) * size + 1])
     if stage.size_column is not None and len(document):
-        with _bands_of(task, group) as held:
+        with bands[group]() as held:
             own = _numbers_of(held, stage, stage.size_column)[document - first]
         sums["size_in_components"] += int(own.sum())
         sums["largest_in_components"] = max(sums["largest_in_components"], int(own.max()))

@@ -552,7 +552,7 @@ def write_blocks(
         marked = item >= 0 and not begun[item] and (place[NUMBER] > 0 or blocks[i, BULLET])
         if marked and top == place[TOP] and before == A_PARAGRAPH:
             before = A_LINE
-        need = 2 * (end - start) + 128 + 49 * (blocks[i, LINES] + 2)
+        need = 3 * (end - start) + 128 + 49 * (blocks[i, LINES] + 2)  # of a code block of backticks each fence is longer
         if len(links):
             need += link_bytes(html, links, start, end)
         if n + need > len(out):

@@ -25,7 +25,6 @@ import pyarrow as pa
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup import minhash as kernels
-from goldwash.pipeline.dedup.components import elect, link, members, pairs, roots, settle
 from goldwash.pipeline.dedup.pass_files import Spill
 from goldwash.pipeline.dedup.passes import (
     Copies,
@@ -149,17 +148,10 @@ class MinHash(Copies):
     def warm_up(self) -> None:
         """Compile the kernels."""
         texts = Texts.of(["one two three four five six seven", "one"])
-        signed, _ = kernels.signatures(texts, self.ngram, kernels.permutations(16, self.seed))
-        one, other = pairs(signed[:, 0].astype(np.uint64), np.arange(2))
-        parents, sizes, weights = roots(2), np.zeros(2, np.int32), np.zeros(2)
-        for read in (one, other, weights):  # as passes get them from files
-            read.flags.writeable = False
-        link(parents, one, other)
-        settle(parents)
-        elect(parents, 0, weights, 0, np.zeros(2), np.zeros(2, np.int64), sizes)
-        members(parents, 0, sizes)
+        kernels.signatures(texts, self.ngram, kernels.permutations(16, self.seed))
         sets, bounds = kernels.shingle_hashes(texts, self.ngram)
-        kernels.judged(np.sort(sets), bounds, 0.5, 2)
+        kernels.judged(np.sort(sets), bounds, 0.5, 2, 0)
+        super().warm_up()
 
     def cost(self, load: Load) -> Cost:
         """Measured (docs/clusters.md); the share kept is that of DCLM's deduplication (2406.11794, figure 4)."""

@@ -13,14 +13,14 @@ Invariants:
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from isal.isal_zlib import crc32  # the same CRC-32 as zlib's, at several times its speed
 
-from goldwash.pipeline.storage.atomic import atomic_write
+from goldwash.pipeline.storage.binary import BinaryWriter, Crc32
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.locations import filesystem, is_local
 from goldwash.pipeline.storage.retry import with_retries
@@ -41,23 +41,22 @@ class SliceWriter:
         self.location, self.rows = location, 0
         self._ends: list[int] = []
         self._checks: list[int] = []
-        self._end = self._check = 0
-        self._atomic = atomic_write(location)
-        self._file = open(self._atomic.__enter__(), "wb", buffering=1 << 20)  # noqa: SIM115  (closed by commit or abandon)
+        self._slice = Crc32()
+        self._file = BinaryWriter(location, digest=Crc32(), sync=False)
 
     def append(self, *pieces: Any) -> None:
         """Continue the slice that is being written with buffers, such as contiguous arrays."""
-        with in_plain_words(self.location, writing=True, disk_only=True):
-            for piece in pieces:
-                data = memoryview(piece).cast("B") if len(piece) else b""
+        for piece in pieces:
+            if len(piece):
+                data = memoryview(piece).cast("B")
                 self._file.write(data)
-                self._check, self._end = crc32(data, self._check), self._end + len(data)
+                self._slice.update(data)
 
     def end(self) -> None:
         """Finish the slice; the next one begins."""
-        self._ends.append(self._end)
-        self._checks.append(self._check)
-        self._check = 0
+        self._ends.append(self._file.bytes)
+        self._checks.append(int(self._slice.hexdigest(), 16))
+        self._slice = Crc32()
 
     def write(self, data: Sequence[Any]) -> None:
         """Add a whole slice that is made of these buffers."""
@@ -67,22 +66,16 @@ class SliceWriter:
     def commit(self) -> dict[str, Any]:
         """Write the index and publish the file; returns its ``bytes``, ``slices``, and the ``sha256`` of its index.
 
-        ``rows``: as the caller counted them in `rows`.
+        Callers count ``rows`` themselves.
         """
         index = np.array(self._ends, np.uint64).tobytes() + np.array(self._checks, np.uint32).tobytes()
-        with in_plain_words(self.location, writing=True, disk_only=True):
-            self._file.write(index)
-            self._file.close()
-        self._atomic.__exit__(None, None, None)
-        digest = hashlib.sha256(index).hexdigest()
-        return {"rows": self.rows, "bytes": self._end + len(index), "slices": len(self._ends), "sha256": digest}
+        self._file.write(index)
+        digest, size = hashlib.sha256(index).hexdigest(), self._file.commit()["bytes"]
+        return {"rows": self.rows, "bytes": size, "slices": len(self._ends), "sha256": digest}
 
     def abandon(self) -> None:
         """Remove what was written."""
-        with suppress(OSError):  # a full disk has no room for what is buffered
-            self._file.close()
-        with suppress(RuntimeError):
-            self._atomic.__exit__(RuntimeError, RuntimeError("abandoned"), None)
+        self._file.abandon()
 
 
 def facts_of(marker: Mapping[str, Any], file: str) -> dict[str, Any]:
@@ -112,12 +105,13 @@ class Slices:
     def _at(self, start: int, end: int) -> bytes:
         if start >= end:
             return b""
-        if self._file is not None:
-            self._file.seek(start)
-            data: bytes = self._file.read(end - start)
-        else:
-            fs, path = filesystem(self.location)
-            data = with_retries(lambda: fs.cat_file(path, start=start, end=end))
+        with _named(self.location):
+            if self._file is not None:
+                self._file.seek(start)
+                data: bytes = self._file.read(end - start)
+            else:
+                fs, path = filesystem(self.location)
+                data = with_retries(lambda: fs.cat_file(path, start=start, end=end))
         if len(data) != end - start:
             raise self.broken()
         return data
@@ -146,15 +140,14 @@ class Slices:
 
     def stream(self, n: int) -> "SliceStream":
         """A slice that is read in pieces."""
-        return SliceStream(self, n, int(self._starts[n]), int(self._starts[n + 1]), int(self._checks[n]))
+        return SliceStream(self, int(self._starts[n]), int(self._starts[n + 1]), int(self._checks[n]))
 
 
 class SliceStream:
-    """A slice that is read in pieces. It is verified when its end is reached: until then, nothing of it may be relied on."""
+    """A slice that is read in pieces. `close` verifies it: do not rely on its content before."""
 
-    def __init__(self, slices: Slices, number: int, start: int, end: int, check: int) -> None:
+    def __init__(self, slices: Slices, start: int, end: int, check: int) -> None:
         self._slices, self._at, self._end, self._expected, self._check = slices, start, end, check, 0
-        self.number = number
 
     def array(self, count: int, kind: Any) -> npt.NDArray[Any]:
         """The next ``count`` numbers; `DataError` where the slice has fewer."""
@@ -177,12 +170,19 @@ def opened_slices(location: str, facts: Mapping[str, Any]) -> Iterator[Slices]:
 
     Raises `DataError` where the file is missing, or is not what was written.
     """
+    with ExitStack() as ends:
+        file = None
+        if is_local(location):
+            with _named(location):
+                file = ends.enter_context(open(filesystem(location)[1], "rb"))
+        yield Slices(location, facts, file)
+
+
+@contextmanager
+def _named(location: str) -> Iterator[None]:
+    """Errors of a file, by its name: not of a block that uses the file, which may have errors of its own."""
     try:
         with in_plain_words(location):
-            if is_local(location):
-                with open(filesystem(location)[1], "rb") as file:
-                    yield Slices(location, facts, file)
-            else:
-                yield Slices(location, facts, None)
+            yield
     except FileNotFoundError as error:
         raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error

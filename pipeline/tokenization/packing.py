@@ -21,7 +21,7 @@ import pyarrow as pa
 Numbers = npt.NDArray[np.int64]
 
 BLOCK_TOKENS = 1 << 19
-"""Tokens whose bytes are counted at once: with 30 million, the memory that numpy asked for took five times as long."""
+"""Tokens whose bytes are counted at once: with 30 million at once, allocating memory made it five times slower."""
 
 DOCUMENT_COLUMNS = ("id", "source", "host", "score", "epoch")
 """What a piece repeats of its document."""
@@ -238,7 +238,7 @@ def _counted_bytes(documents: Documents, cuts: Numbers, end: int, byte_lengths: 
     found = np.empty(len(cuts), np.int64)
     marks = _ranges(documents.starts[:-1], documents.tags) if documents.tags.any() else np.zeros(0, np.int64)
     edges = np.searchsorted(cuts, np.arange(int(cuts[0]), end, BLOCK_TOKENS))
-    for a, b in pairwise([*np.unique(edges).tolist(), len(cuts)]):
+    for a, b in pairwise(np.unique(np.append(edges, len(cuts))).tolist()):
         first, last = int(cuts[a]), int(cuts[b]) if b < len(cuts) else end
         sizes = byte_lengths[documents.ids[first:last]]
         low, high = np.searchsorted(marks, (first, last))

@@ -441,19 +441,19 @@ def test_memory_is_the_same_for_four_times_the_input(tmp_path, monkeypatch):
     monkeypatch.setattr(passes.Divider, "add", adding)
     monkeypatch.setattr(passes, "heartbeat", beating)
     random = np.random.default_rng(0)
-    for n in range(16):
+    for n in range(20):
         texts = [random.bytes(int(size)).hex() for size in random.pareto(1.2, 300).clip(0.1, 60) * 1000]
         shard(tmp_path / "in" / f"{n:02d}.parquet", texts)
     peaks = []
-    for count in (4, 16):
+    for count in (5, 20):
         before = pa.total_allocated_bytes()
         held.clear()
         inputs = find_shards([str(tmp_path / "in")])[:count]
         mixed(tmp_path / f"out-{count}", inputs=inputs, documents="all", shard_bytes=300_000)
         peaks.append(max(held) - before)
-    assert passes_of(tmp_path / "out-16")["spread1"] == 1
+    assert passes_of(tmp_path / "out-20")["spread1"] == 1
     assert peaks[1] < 1.25 * peaks[0]
-    assert sum(file.stat().st_size for file in (tmp_path / "out-16").glob("part-*")) > 2 * peaks[1]
+    assert sum(file.stat().st_size for file in (tmp_path / "out-20").glob("part-*")) > 2 * peaks[1]
 
 
 def test_shards_are_not_compared_with_dropped_documents_of_other_files(two, tmp_path):
