@@ -446,8 +446,10 @@ def key_hashes(column: pa.ChunkedArray) -> tuple[Hashes, Hashes, Numbers]:
         halves = data.view(np.uint64).reshape(-1, 2)
         return np.ascontiguousarray(halves[:, 0]), np.ascontiguousarray(halves[:, 1]), place
     starts = np.arange(len(keys), dtype=np.int64) * size
-    backwards = np.ascontiguousarray(data.reshape(-1, size)[:, ::-1]).reshape(-1)
-    return np.asarray(hashes(data, starts, starts + size)), np.asarray(hashes(backwards, starts, starts + size)), place
+    ends, backwards = starts + size, np.ascontiguousarray(data.reshape(-1, size)[:, ::-1]).reshape(-1)
+    for read in (data, backwards, starts, ends):  # the form in which texts are hashed: the kernel is compiled once
+        read.flags.writeable = False
+    return np.asarray(hashes(data, starts, ends)), np.asarray(hashes(backwards, starts, ends)), place
 
 
 def pair_band(task: Task) -> None:

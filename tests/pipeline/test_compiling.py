@@ -59,6 +59,14 @@ def test_all_kernels_are_compiled_side_by_side_and_once(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("kernels-*/parts-*"))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+def test_no_two_stages_share_a_kernel_in_different_forms(tmp_path: Path) -> None:
+    """The second form would be compiled last, by one process."""
+    stages = ("extract", "heuristics", "minhash", "bloom", "exact", "quality", "decontaminate")
+    assert compiled(tmp_path, *stages)["compiled"] == []
+
+
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 def test_what_a_process_fails_to_compile_is_compiled_last(tmp_path: Path) -> None:
     script = COMPILE.replace(
