@@ -27,7 +27,7 @@ PURE = (
     "goldwash.pipeline.dedup",
     "goldwash.pipeline.decontamination.index",
 )
-PASSES = ("goldwash.pipeline.dedup.passes", "goldwash.pipeline.dedup.pass_files")
+PASSES = tuple(f"goldwash.pipeline.dedup.{name}" for name in ("passes", "pass_files", "plan", "bands", "survivors"))
 """The passes that exact and minhash share, and the files that one leaves for another."""
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "core", "misc"}
 

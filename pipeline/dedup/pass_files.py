@@ -12,7 +12,8 @@ Parquet's own page checksums cover the pages, but neither their headers nor the 
 import os
 import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,9 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from goldwash.filters.ngrams import Hashes
+from goldwash.pipeline.storage.formats.parquet_rows import earlier_pass
 from goldwash.pipeline.storage.locations import filesystem, is_local
+from goldwash.pipeline.storage.verified import verified
 
 HELD = 8 << 20
 """Bytes of a spill that stay in memory: that of a small shard never gets to a disk."""
@@ -69,6 +73,20 @@ def _bytes_of(chunk: pa.Array) -> tuple[Any, Any, Any]:
     if pa.types.is_fixed_size_binary(values.type):
         return valid.view(np.uint8), b"", fixed_bytes(values)
     return valid.view(np.uint8), b"", np.ascontiguousarray(np.asarray(values))
+
+
+@contextmanager
+def opened_parquet(location: str) -> Iterator[pq.ParquetFile]:
+    """A file of an earlier pass, of which each page that is read is verified; a `DataError` where it is missing or broken."""
+    fs, path = filesystem(location)
+    with earlier_pass(location), fs.open(path, "rb") as file:
+        yield pq.ParquetFile(file, page_checksum_verification=True)
+
+
+def batches_of(location: str, facts: Mapping[str, Any], rows: int = 1 << 20) -> Iterator[pa.RecordBatch]:
+    """The rows of a file of an earlier pass, verified as a whole; a `DataError` where it is missing or broken."""
+    with earlier_pass(location), verified(location, facts) as file:
+        yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(rows, use_threads=False)
 
 
 def fixed_bytes(values: pa.Array) -> npt.NDArray[np.uint8]:

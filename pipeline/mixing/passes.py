@@ -26,14 +26,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from goldwash.pipeline.dedup.passes import checked_json, digest_of
 from goldwash.pipeline.mixing.draws import PLACE_BITS
 from goldwash.pipeline.mixing.schemas import packed, unpacked
-from goldwash.pipeline.mixing.spread_files import HeldStream, StreamWriter, opened_stream
+from goldwash.pipeline.mixing.spread_files import HeldStream, StreamWriter, tables_of
 from goldwash.pipeline.stage import Run, Stage, Tasks, markers_of, stage_of
-from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.locations import filesystem, join, sizes_in
 from goldwash.pipeline.storage.parquet import ROW_GROUP_BYTES
+from goldwash.pipeline.storage.shared_values import read_shared, write_shared
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import heartbeat
 from goldwash.pipeline.storage.tasks import Task, TaskOutput, finished_markers
@@ -347,13 +346,9 @@ class Shuffle:
 
     def _gathering(self, n: int, files: Mapping[tuple[int, int], Sequence[Sequence[Any]]]) -> Task:
         listed = {"units": [[list(file[2:5]) for file in files.get((u, u + 1), ())] for u in self.layout.units_in(n)]}
-        place = join(self.tasks.out, FOLDER, "lists", f"{n:05d}.json")
-        write_json(place, listed)
-        facts: dict[str, Any] = {
-            "list": f"{FOLDER}/lists/{n:05d}.json",
-            "digest": digest_of(listed),
-            "schema": packed(self.schema),
-        }
+        name = f"{FOLDER}/lists/{n:05d}.json"
+        digest = write_shared(self.tasks.out, name, listed)
+        facts: dict[str, Any] = {"list": name, "digest": digest, "schema": packed(self.schema)}
         return self.tasks.one("part", n, memory=TASK_MEMORY, **facts, chunking=self.chunking)
 
 
@@ -392,18 +387,16 @@ def spread_again(task: Task) -> None:
     rows = bytes_ = 0
     with spread_output(task) as (_, divider):
         for file, size, crc in task.extra["held"]:
-            with opened_stream(join(task.out, file), {"bytes": size, "crc32": crc}) as stream:
-                for batch in stream:
-                    table = pa.Table.from_batches([batch])
-                    rows, bytes_ = rows + table.num_rows, bytes_ + table.nbytes
-                    divider.add(table)
-                    heartbeat(task, rows, bytes_)
+            for table in tables_of(join(task.out, file), {"bytes": size, "crc32": crc}):
+                rows, bytes_ = rows + table.num_rows, bytes_ + table.nbytes
+                divider.add(table)
+                heartbeat(task, rows, bytes_)
 
 
 def gather(task: Task) -> None:
     """Write an output shard: sort the documents of each of its units."""
     stage_of(task, Stage)  # checks the versions
-    listed = checked_json(join(task.out, task.extra["list"]), task.extra["digest"])
+    listed = read_shared(join(task.out, task.extra["list"]), task.extra["digest"])
     schema = unpacked(task.extra["schema"])
     rows = bytes_ = 0
     with TaskOutput(task, None, dropped=False) as output:
@@ -417,11 +410,7 @@ def gather(task: Task) -> None:
 
 def _tables(task: Task, files: Sequence[Sequence[Any]]) -> list[pa.Table]:
     """The documents of a unit, file by file."""
-    tables = []
-    for file, size, crc in files:
-        with opened_stream(join(task.out, file), {"bytes": size, "crc32": crc}) as stream:
-            tables.append(stream.read_all())
-    return tables
+    return [table for file, size, crc in files for table in tables_of(join(task.out, file), {"bytes": size, "crc32": crc})]
 
 
 def _sorted(tables: list[pa.Table]) -> Iterator[pa.Table]:

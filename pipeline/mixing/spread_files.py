@@ -9,15 +9,15 @@ of pages: 65 ms, and 16 without). A run that fits into memory has `HeldStream` i
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 
 from goldwash.pipeline.storage.binary import BinaryWriter, Crc32
 from goldwash.pipeline.storage.downloads import local_copy
-from goldwash.pipeline.storage.failures import DataError, in_plain_words
-from goldwash.pipeline.storage.formats.parquet_rows import not_read
+from goldwash.pipeline.storage.failures import in_plain_words
+from goldwash.pipeline.storage.formats.parquet_rows import earlier_pass
 from goldwash.pipeline.storage.locations import is_local
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.verified import changed
@@ -109,21 +109,14 @@ class HeldStream:
         return [pa.ipc.open_stream(part, options=READ).read_all() for part in parts]
 
 
-@contextmanager
-def opened_stream(location: str, facts: Mapping[str, Any]) -> Iterator[Any]:
-    """A stream of an earlier pass, verified by ``bytes`` and ``crc32``; a `DataError` where it is missing or broken."""
-    try:
-        with local_copy(location) as path:
-            with in_plain_words(location):
-                _verify(location, path, facts)
-            with pa.OSFile(path, "rb") as file, pa.ipc.open_stream(file, options=READ) as reader:
-                yield reader
-    except FileNotFoundError as error:
-        raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise not_read(location, error, "delete it and run again") from error
+def tables_of(location: str, facts: Mapping[str, Any]) -> Iterator[pa.Table]:
+    """The rows of a file of an earlier pass, verified by ``bytes`` and ``crc32``; `DataError` where it is missing or broken."""
+    with earlier_pass(location, "Arrow stream"), local_copy(location) as path:
+        with in_plain_words(location):
+            _verify(location, path, facts)
+        with pa.OSFile(path, "rb") as file, pa.ipc.open_stream(file, options=READ) as reader:
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
 
 
 def _verify(location: str, path: str, facts: Mapping[str, Any]) -> None:

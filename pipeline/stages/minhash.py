@@ -26,30 +26,29 @@ import pyarrow as pa
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup import minhash as kernels
 from goldwash.pipeline.dedup.pass_files import Spill
-from goldwash.pipeline.dedup.passes import (
-    Copies,
+from goldwash.pipeline.dedup.passes import Copies, check_keep, passes_memory
+from goldwash.pipeline.dedup.plan import (
+    Numbers,
     check_count,
-    check_keep,
-    checked_json,
     counts_of,
-    digest_of,
-    files_of_group,
     group_bounds,
     group_file,
     group_size,
+    starts_of,
+)
+from goldwash.pipeline.dedup.survivors import (
+    files_of_group,
     joined,
     merge_survivors,
     merging_tasks,
-    passes_memory,
     rows_of_file,
-    starts_of,
     write_survivors,
 )
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stage import Cost, Load, Run, Tasks, markers_of, stage_of
-from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import join
+from goldwash.pipeline.storage.shared_values import read_shared, write_shared
 from goldwash.pipeline.storage.slices import PIECE, Slices, SliceWriter, facts_of, opened_slices
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
@@ -65,8 +64,6 @@ them is kept."""
 
 CHUNK = 1 << 26
 """Bytes of shingles that are compared at once."""
-
-Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -205,8 +202,7 @@ class MinHash(Copies):
 def _known_files(out: str, part: str, tasks: Sequence[Task]) -> str:
     """Write what is known of the files of a pass, a file per task; returns the digest that later tasks carry."""
     held = [facts_of(marker, group_file(part, task.index)) for task, marker in zip(tasks, markers_of(tasks), strict=True)]
-    write_json(join(out, f"{part}.json"), held)
-    return digest_of(held)
+    return write_shared(out, f"{part}.json", held)
 
 
 def _binary(rows: npt.NDArray[np.uint32], known: npt.NDArray[np.bool_]) -> pa.Array:
@@ -321,7 +317,7 @@ def _judged(members: Numbers, spill: Spill, sizes: Numbers, least: float) -> Num
 def _read_sets(task: Task, spill: Spill) -> tuple[Numbers, Numbers, Numbers, npt.NDArray[np.float64]]:
     """The rows of a part, of all files of sets: component, its size, document, weight; their shingles go to the spill."""
     found: list[list[npt.NDArray[Any]]] = [[np.zeros(0, np.int64)] for _ in range(3)] + [[np.zeros(0, np.float64)]]
-    for n, facts in enumerate(checked_json(join(task.out, "sets.json"), task.extra["sets"])):
+    for n, facts in enumerate(read_shared(join(task.out, "sets.json"), task.extra["sets"])):
         with opened_slices(join(task.out, group_file("sets", n)), facts) as held:
             if held.size(task.index):
                 for column, values in zip(found, _read_slice(held, task.index, spill), strict=True):

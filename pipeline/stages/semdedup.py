@@ -41,17 +41,17 @@ from threadpoolctl import threadpool_limits
 
 from goldwash.classifiers.embeddings import CHARACTERS, Embedding, embedded, embedding
 from goldwash.pipeline.dedup.clusters import Vectors, k_means, nearest, nearest_earlier, quantised
-from goldwash.pipeline.dedup.pass_files import fixed_bytes
-from goldwash.pipeline.dedup.passes import check_count, checked_json, digest_of, group_size, opened_pass, starts_of
+from goldwash.pipeline.dedup.pass_files import batches_of, fixed_bytes
+from goldwash.pipeline.dedup.plan import COUNTS, Numbers, check_count, counts_of, group_size, starts_of
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of
-from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.formats.parquet_rows import not_read
+from goldwash.pipeline.storage.formats.parquet_rows import earlier_pass
 from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.sealed import read_sealed
+from goldwash.pipeline.storage.shared_values import write_shared
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -73,11 +73,10 @@ MERGED_DOCUMENTS = 1 << 24
 GROUP_ROWS = 1 << 14
 """Rows of a row group where readers look for a range."""
 
-COUNTS, COLUMN, RULE = "counts.json", "nearest_similarity", "semantic_copy"
+COLUMN, RULE = "nearest_similarity", "semantic_copy"
 LEVELS = 1 << 15
 NEAR = pa.schema([("document", pa.int64()), ("similarity", pa.float64()), ("other", pa.int64())])
 
-Numbers = npt.NDArray[np.int64]
 Cosines = npt.NDArray[np.float64]
 
 
@@ -167,8 +166,7 @@ class SemDeDup(Stage):
         run(embed_shard, embedding_)
         facts = [marker["facts"] for marker in markers_of(embedding_)]
         counts, known = [int(fact["documents"]) for fact in facts], sum(int(fact["known"]) for fact in facts)
-        write_json(join(out, COUNTS), counts)
-        counted, documents = digest_of(counts), sum(counts)
+        counted, documents = write_shared(out, COUNTS, counts), sum(counts)
         sampled = sum(int(fact["sampled"]) for fact in facts)
         clusters = self.clusters or min(MOST_CLUSTERS, max(1, known // DOCUMENTS_A_CLUSTER))
         clusters = min(clusters, max(1, sampled))
@@ -269,17 +267,8 @@ def _range_of(merging: Sequence[Task], shard: int) -> int:
 def _opened(out: str, folder: str, number: int) -> Iterator[pq.ParquetFile]:
     """A file that an earlier pass wrote, verified as far as it is read; a `DataError` where it is missing or broken."""
     location = join(out, folder, f"{folder}-{number:05d}.parquet")
-    try:
-        with opened_output(location, partly=True) as file:
-            yield pq.ParquetFile(file, page_checksum_verification=True)
-    except FileNotFoundError as error:
-        raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise not_read(location, error, "delete it and run again") from error
-
-
-def _counts(task: Task) -> list[int]:
-    return list(checked_json(join(task.out, COUNTS), task.extra["counts"]))
+    with earlier_pass(location), opened_output(location, partly=True) as file:
+        yield pq.ParquetFile(file, page_checksum_verification=True)
 
 
 def _vectors_of(column: pa.ChunkedArray) -> Vectors:
@@ -332,8 +321,7 @@ def find_centroids(task: Task) -> None:
     width, clusters = stage.model.dimension, task.extra["clusters"]
     held = [np.zeros((0, width), np.int8)]
     for n in range(task.extra["shards"]):
-        with _opened_sample(task.out, n) as parquet:
-            held.append(_vectors_of(parquet.read(use_threads=False)["vector"]))
+        held += [_vectors_of(table["vector"]) for table in _sample(task.out, n)]
     vectors = np.concatenate(held)
     vectors = vectors[evenly(len(vectors), min(SAMPLED, max(SAMPLED_A_CLUSTER * clusters, 1)))]
     with threadpool_limits(1, user_api="blas"):
@@ -344,21 +332,20 @@ def find_centroids(task: Task) -> None:
         output.facts["centroids"] = len(found)
 
 
-@contextmanager
-def _opened_sample(out: str, number: int) -> Iterator[pq.ParquetFile]:
+def _sample(out: str, number: int) -> Iterator[pa.Table]:
     """A shard's sample, which the task of its vectors wrote."""
     marker = read_sealed(join(out, "tasks", f"vectors-{number:05d}.json")) or {"files": {}}
     name = f"sample/sample-{number:05d}.parquet"
     if name not in marker["files"]:
         raise DataError(f"{join(out, name)} is missing: a pass has not run, or its output was removed; run again")
-    with opened_pass(join(out, name), marker["files"][name]) as parquet:
-        yield parquet
+    for batch in batches_of(join(out, name), marker["files"][name]):
+        yield pa.Table.from_batches([batch])
 
 
 def assign_group(task: Task) -> None:
     """Name the cluster of each document of a group of shards; write them sorted by part, cluster and document."""
     stage, extra = stage_of(task, SemDeDup), task.extra
-    starts, parts = starts_of(_counts(task)), extra["parts"]
+    starts, parts = starts_of(counts_of(task)), extra["parts"]
     with _opened(task.out, "centroids", 0) as parquet:
         centroids = _vectors_of(parquet.read(use_threads=False)["vector"])
     width = stage.model.dimension
@@ -459,7 +446,7 @@ def level_of(similarity: Cosines) -> Numbers:
 def merge_range(task: Task) -> None:
     """Gather the similarities of a range of shards, sorted by document, with a histogram of them."""
     stage_of(task, SemDeDup)
-    starts = starts_of(_counts(task))
+    starts = starts_of(counts_of(task))
     low, high = int(starts[task.extra["first"]]), int(starts[task.extra["last"]])
     similarity, other = np.full(high - low, -1.0), np.full(high - low, -1, np.int64)
     for n in range(task.extra["parts"]):
@@ -478,7 +465,7 @@ def merge_range(task: Task) -> None:
 def count_ties(task: Task) -> None:
     """Count the documents of each shard of a range whose similarity is that of the threshold."""
     stage_of(task, SemDeDup)
-    starts = starts_of(_counts(task))[task.extra["first"] : task.extra["last"] + 1]
+    starts = starts_of(counts_of(task))[task.extra["first"] : task.extra["last"] + 1]
     with _opened(task.out, "merged", task.index) as parquet:
         tied = level_of(parquet.read(use_threads=False)["similarity"].to_numpy()) == task.extra["level"]
     sums = np.concatenate([[0], np.cumsum(tied)])
@@ -489,7 +476,7 @@ def count_ties(task: Task) -> None:
 def cut_shard(task: Task) -> None:
     """Keep a shard's documents that are not too similar to an earlier one; drop the others, with the one they are near."""
     stage, location = stage_of(task, SemDeDup), task.inputs[0]
-    starts = starts_of(_counts(task))
+    starts = starts_of(counts_of(task))
     start, end = map(int, starts[task.index : task.index + 2])
     with _opened(task.out, "merged", task.extra["merged"]) as parquet:
         found = _rows_of_range(parquet, "document", start, end)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from goldwash.pipeline.dedup import passes
+from goldwash.pipeline.dedup import passes, plan
 from goldwash.pipeline.engines.slurm_array import SHARED
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Work
@@ -55,7 +55,7 @@ def opened(task: Task) -> int:
     if task.part == "pairs":
         return known("bands.json")
     if task.part == "components":
-        documents = sum(read_json(join(out, passes.COUNTS)))
+        documents = sum(read_json(join(out, plan.COUNTS)))
         return int(extra["pairs"]) + 2 * known("bands.json") * max(1, -(-documents // passes.ROOTS))
     if task.part == "sets":
         return len(task.sources) + len(extra["survivors"])
@@ -71,7 +71,7 @@ def created(task: Task) -> int:
     if task.part == "keys":
         return len(task.sources) + 1
     if task.part == "components":
-        documents = sum(read_json(join(task.out, passes.COUNTS)))
+        documents = sum(read_json(join(task.out, plan.COUNTS)))
         return len(read_json(join(task.out, "bands.json"))) * max(1, -(-documents // passes.ROOTS))
     if task.part == "merged":
         return len(task.extra["rows"])
@@ -120,12 +120,12 @@ def _line(task: Task) -> int:
 
 def _files(task: Task) -> list[str]:
     if task.part == "keys":
-        return [passes.group_file("bands", task.index)]
+        return [plan.group_file("bands", task.index)]
     if task.part == "components":
-        return [passes.group_file("components", n) for n in range(created(task))]
+        return [plan.group_file("components", n) for n in range(created(task))]
     if task.part == "merged":
-        return [passes.group_file("merged", task.extra["first"] + n) for n in range(len(task.extra["rows"]))]
-    return [passes.group_file(task.part, task.index) if task.part != "pairs" else f"pairs/{task.name}.parquet"]
+        return [plan.group_file("merged", task.extra["first"] + n) for n in range(len(task.extra["rows"]))]
+    return [plan.group_file(task.part, task.index) if task.part != "pairs" else f"pairs/{task.name}.parquet"]
 
 
 def _facts(task: Task, documents: int, parts: int) -> dict[str, Any]:

@@ -498,7 +498,8 @@ def supposing(found: Found, rates: Mapping[str, Rate]) -> dict[str, Rate]:
 
 def shapes_of(found: Found, rates: Mapping[str, Rate], pages: float, archives_: int) -> dict[str, Shape]:
     """How the passes that are not one task per archive are cut, and what they read again, as their stages do it."""
-    from goldwash.pipeline.dedup import passes
+    from goldwash.pipeline.dedup import bands as files
+    from goldwash.pipeline.dedup import passes, plan, survivors
     from goldwash.pipeline.stages.minhash import DOCUMENTS_A_PART
     from goldwash.pipeline.storage.slices import INDEX_BYTES
     from tests.bench.scale import minhash
@@ -507,9 +508,9 @@ def shapes_of(found: Found, rates: Mapping[str, Rate], pages: float, archives_: 
     slices, parts = -(-documents // passes.DOCUMENTS_A_TASK), -(-documents * IN_COMPONENTS // DOCUMENTS_A_PART)
     bands = len(minhash().key_columns)
     wrote = _written(found, documents)
-    groups, merging = -(-archives_ // passes.group_size(archives_)), -(-documents // passes.MERGED_DOCUMENTS)
-    pairing, ranges, index = bands * slices, -(-documents // passes.ROOTS), INDEX_BYTES * bands * passes.MOST_BUCKETS
-    keys = passes.KEY_BYTES * bands * documents * (1 + 2 * slices / passes.MOST_BUCKETS)
+    groups, merging = -(-archives_ // plan.group_size(archives_)), -(-documents // survivors.MERGED_DOCUMENTS)
+    pairing, ranges, index = bands * slices, -(-documents // passes.ROOTS), INDEX_BYTES * bands * files.MOST_BUCKETS
+    keys = files.BAND_KEY_BYTES * bands * documents * (1 + 2 * slices / files.MOST_BUCKETS)
     bloom = found["bloom", SIZES[-1]]
     filter_ = pages * SHARES["bloom"] * bloom.facts["largest_filter_bytes"] / max(bloom.documents, 1)
     return {
@@ -541,7 +542,7 @@ def shapes_of(found: Found, rates: Mapping[str, Rate], pages: float, archives_: 
 
 def _written(found: Found, documents: float) -> dict[str, float]:
     """Bytes that the passes of `minhash` leave for one another; they are gone when the stage is finished, and counted here."""
-    from goldwash.pipeline.dedup.passes import SURVIVOR_BYTES
+    from goldwash.pipeline.dedup.survivors import SURVIVOR_BYTES
 
     most, held = found["minhash", SIZES[-1]], documents * IN_COMPONENTS
     copied = max(most.facts["in_components"], 1)

@@ -26,8 +26,9 @@ import pyarrow as pa
 
 from goldwash.pipeline import splitmix
 from goldwash.pipeline.dedup import passes as copies
+from goldwash.pipeline.dedup.bands import BAND_KEY_BYTES, GroupKeys
 from goldwash.pipeline.dedup.pass_files import Checks
-from goldwash.pipeline.dedup.passes import Copies, GroupKeys, join_components, key_group, pair_band
+from goldwash.pipeline.dedup.passes import Copies, join_components, key_group, pair_band
 from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Work, markers_of, stage_of
@@ -150,7 +151,7 @@ def make_keys(task: Task) -> None:
         )
     schema = stage.key_schema()
     table = pa.table(columns).select(schema.names).cast(schema)
-    with TaskOutput(task, None, dropped=False) as output, GroupKeys(task, stage) as keys:
+    with TaskOutput(task, None, dropped=False) as output, GroupKeys(task, stage.band_columns) as keys:
         output.open("keys", f"keys/{task.name}.parquet", schema)
         for k in range(0, n, BATCH):
             output.write("keys", table.slice(k, BATCH))
@@ -272,7 +273,7 @@ def projection(half: Measured, whole: Measured, sliced: Measured) -> list[str]:
     return [
         f"{PROJECTED:,} documents, from the slopes between {half.documents:,} and {whole.documents:,}, ignoring the logarithm "
         f"of sorting: {bands} bands x {slices} slices of {copies.DOCUMENTS_A_TASK:,} documents = {bands * slices} tasks of "
-        f"pairs, which read {copies.KEY_BYTES * bands * PROJECTED / 1e12:.2f} TB of keys "
+        f"pairs, which read {BAND_KEY_BYTES * bands * PROJECTED / 1e12:.2f} TB of keys "
         f"({key_bytes * slices * PROJECTED / 1e12:.1f} TB if each slice read the whole band).",
         "",
         "| what | per document | in all |",

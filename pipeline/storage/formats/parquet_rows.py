@@ -146,11 +146,27 @@ def _columns(source: Input, names: list[str]) -> Iterator[tuple[pa.Table, int]]:
         yield from rows.columns(names, source.reading.text)
 
 
-def not_read(location: str, error: Exception, cure: str) -> DataError:
-    """The error for a Parquet file that could not be read: it is corrupt, or its disk or store returned an I/O error."""
+def not_read(location: str, error: Exception, cure: str, kind: str = "Parquet file") -> DataError:
+    """The error for a file that could not be read: it is corrupt, or its disk or store returned an I/O error."""
     if is_transient(error):
         return DataError(f"{location} could not be read ({error}): run again when its disk or store answers")
-    return DataError(f"{location} is not a whole Parquet file ({error}): {cure}")
+    return DataError(f"{location} is not a whole {kind} ({error}): {cure}")
+
+
+@contextmanager
+def earlier_pass(location: str, kind: str = "Parquet file") -> Iterator[None]:
+    """Raise the errors of reading a file that an earlier pass of a stage wrote as a `DataError` about this file.
+
+    For a block that does nothing else: its other errors would be told as the file's.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{location} is missing: a pass has not run, or its output was removed; run again") from error
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # a broken footer raises any of them
+        raise not_read(location, error, "delete it and run again", kind) from error
 
 
 def rows_at_once(group: Any, names: Sequence[str] | None = None) -> int:

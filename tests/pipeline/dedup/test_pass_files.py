@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwash.pipeline.dedup import passes
+from goldwash.pipeline.dedup import bands, passes, plan, survivors
 from goldwash.pipeline.dedup.pass_files import Checks, Spill
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.report import Report
@@ -160,7 +160,7 @@ def test_file_lists_and_opened_files_of_a_dump_are_few(tmp_path):
     found = simulated(tmp_path, SHARDS, DOCUMENTS, PARTS)
     assert found["judged"].tasks == PARTS
     assert found["part"].tasks == SHARDS
-    assert found["keys"].tasks == found["sets"].tasks <= passes.GROUPS
+    assert found["keys"].tasks == found["sets"].tasks <= plan.GROUPS
     assert max(p.list_bytes for p in found.values()) < 100e6
     assert max(file.stat().st_size for file in tmp_path.rglob("*.json")) < 10e6
     assert max(p.memory for p in found.values()) < 3.5e9  # 4 GB with a process and its buffers
@@ -179,23 +179,31 @@ def test_opened_files_grow_with_the_shards_and_not_with_their_square(tmp_path):
 
 @pytest.mark.parametrize("roots", [4, 1 << 25])
 def test_tasks_open_the_files_that_the_simulation_counts(roots, tmp_path, monkeypatch):
-    monkeypatch.setattr(passes, "GROUPS", 2)
+    monkeypatch.setattr(plan, "GROUPS", 2)
     monkeypatch.setattr(passes, "DOCUMENTS_A_TASK", 4)
-    monkeypatch.setattr(passes, "MERGED_DOCUMENTS", 1)
+    monkeypatch.setattr(survivors, "MERGED_DOCUMENTS", 1)
     monkeypatch.setattr(passes, "ROOTS", roots)
     monkeypatch.setattr(minhash, "DOCUMENTS_A_PART", 2)
     names: list[str] = []
     for module, name in (
-        (passes, "opened_slices"), (minhash, "opened_slices"), (passes, "opened_pass"), (passes, "read_keys"), (disk, "read_batches"),
+        (passes, "opened_slices"), (bands, "opened_slices"), (survivors, "opened_slices"), (minhash, "opened_slices"),
+        (passes, "batches_of"), (passes, "read_keys"), (disk, "read_batches"),
     ):  # fmt: skip
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, _real=real, **k: (names.append(str(a[0])), _real(*a, **k))[1])
+    shared: list[str] = []
+    for module in (passes, plan, bands, survivors, minhash):
+        real = module.read_shared
+        monkeypatch.setattr(module, "read_shared", lambda *a, _real=real: (shared.append(a[0]), _real(*a))[1])
     done: dict[str, int] = {}
 
     def run(work: Work, tasks: list[Task]) -> Report:
         for task in tasks:
             names.clear()
+            shared.clear()
             work(task)
+            assert sum(name.endswith(("bands.json", "pairs.json", "sets.json", "judged.json")) for name in shared) <= 2
+            assert shared.count(f"{task.out}/bands.json") <= 1, "a list of a file per group, parsed once"
             fewer = task.part == "components"  # a range of roots leaves out the groups before it
             assert len(names) == opened(task) or (fewer and len(names) < opened(task)), (task.name, names)
             marker = json.loads(Path(task.marker).read_text())

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goldwash.pipeline.dedup import bands, plan, survivors
 from goldwash.pipeline.dedup import passes as copies
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.flow import run_recipe
@@ -283,10 +284,10 @@ def test_what_is_whole(whole):
 @pytest.mark.parametrize("name", STAGES)
 def test_slices_parts_groups_and_ranges_of_roots_change_nothing(name, roots, crawl, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(copies, "DOCUMENTS_A_TASK", 3)
-    monkeypatch.setattr(copies, "GROUPS", 2)
+    monkeypatch.setattr(plan, "GROUPS", 2)
     monkeypatch.setattr(minhash, "DOCUMENTS_A_PART", 2)
-    monkeypatch.setattr(copies, "MERGED_DOCUMENTS", 1)
-    monkeypatch.setattr(copies, "BUCKET", 1)
+    monkeypatch.setattr(survivors, "MERGED_DOCUMENTS", 1)
+    monkeypatch.setattr(bands, "BUCKET", 1)
     monkeypatch.setattr(copies, "ROOTS", roots)
     monkeypatch.setattr(minhash, "CHUNK", 64)
     monkeypatch.setattr(minhash, "PIECE", 64)
