@@ -126,7 +126,7 @@ def run_tokens(made: "Stage", names: list[str], out: str, run: Any, options: Any
     facts = (read_sealed(f"{out}/report.json") or {}).get("facts", {})
     for name, folders in facts.get("sources_in_several_folders", {}).items():
         notify(
-            f"warning: {len(folders)} inputs ({printable(', '.join(folders[:5]), 200)}) hold documents of the source "
+            f"warning: {len(folders)} folders ({printable(', '.join(folders[:5]), 200)}) hold documents of the source "
             f"'{printable(name)}' and share its weight: for weights of their own, tokenise each with another source=NAME"
         )
     say()

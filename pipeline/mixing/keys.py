@@ -17,7 +17,7 @@ from goldwash.pipeline.mixing.parameters import Mixture
 from goldwash.pipeline.mixing.sources import Source
 from goldwash.pipeline.stage import stage_of
 from goldwash.pipeline.storage.batches import schema_of
-from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text, unpacked_bytes
+from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text, row_groups
 from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -50,7 +50,7 @@ def count_file(task: Task) -> None:
     )
     tallies: list[list[float]] = []
     histogram: dict[int, int] = {}
-    text, read, unpacked = 0, 0, unpacked_bytes(file)
+    text, read, stored = 0, 0, row_groups(file)
     with TaskOutput(task, None, dropped=False) as output:
         output.open("keys", keys_file(task.index), schema, dictionary=False)
         counted = stage.unit == "tokens" and buckets.TOKEN_COLUMN in columns.names
@@ -70,14 +70,14 @@ def count_file(task: Task) -> None:
         output.facts |= {
             "documents": int(sum(row[0] for row in tallies)), "groups": groups.names, "histogram": _named(histogram),
             "tally": tallies, "counted": counted, "schema": schemas.packed(columns),
-            "stored": _stored(file, text), "text": text, "unpacked": read if unpacked is None else unpacked,
+            "stored": _stored(file, text), "text": text, "unpacked": read if stored is None else stored.unpacked_bytes,
         }  # fmt: skip
 
 
 def _planning_tables(output: TaskOutput, source: Source, unit: str, counted: bool) -> Iterator[tuple[pa.Table, int, int]]:
-    """The columns that the plan needs of a file, with the bytes of its text (estimated where the text is not read).
+    """The columns that the plan needs of a file, the bytes of its text, and the bytes of all its columns.
 
-    Last come the bytes of all columns, or 0 where some are not read.
+    Where the text is not read, its bytes are estimated and those of all columns are 0.
     """
     file = output.task.source
     if unit == "documents" or counted:

@@ -214,9 +214,7 @@ class Extract(Stage):
 
     def warm_up(self) -> None:
         """Compile the kernels of the extractor and of the early steps, and load what pages need before a process is forked."""
-        pa.array(
-            [""]
-        )  # pyarrow's first array imports pandas if that is installed: 0.2 s for each archive, were it in its process
+        pa.array([""])  # imports pandas where it is installed: 0.2 s, which the process of each archive would take again
         self.extract("<p>gold")
         title_and_language(b"<p>gold")
         if self.early:

@@ -25,7 +25,7 @@ from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.formats.parquet_rows import group_rows, unpacked_bytes
+from goldwash.pipeline.storage.formats.parquet_rows import row_groups
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DROPPED, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -168,11 +168,14 @@ def look(task: Task) -> None:
     with TaskOutput(task, None, dropped=False) as output:
         found = []
         for source in task.sources:
-            known = group_rows(source) if source.reading.on_null != "drop" else None
-            unpacked = unpacked_bytes(source)
-            rows, read = (sum(known), 0) if known is not None else _read(output, source)
+            groups, known = row_groups(source), None
+            if groups is not None and source.reading.on_null != "drop":
+                known, rows, unpacked = groups.rows, sum(groups.rows), groups.unpacked_bytes
+            else:
+                rows, read = _read(output, source)
+                unpacked = read if groups is None else groups.unpacked_bytes
             facts = {"schema": schemas.packed(schema_of(source)), "rows": rows, "stored": _stored(source, known)}
-            found.append({**facts, "unpacked": read if unpacked is None else unpacked})
+            found.append({**facts, "unpacked": unpacked})
         output.facts["files"] = found
 
 
@@ -187,8 +190,8 @@ def _read(output: TaskOutput, source: Input) -> tuple[int, int]:
 def _stored(source: Input, known: Sequence[int] | None) -> float:
     """The bytes of a file's documents in Parquet; for a range of row groups, its share of the file."""
     if source.groups is not None and known is not None and source.sha256 is not None:
-        whole = group_rows(Input(source.path, source.bytes, source.stamp))
-        return source.bytes * sum(known) / max(sum(whole or [1]), 1)
+        whole = row_groups(Input(source.path, source.bytes, source.stamp))
+        return source.bytes * sum(known) / max(sum(whole.rows) if whole else 1, 1)
     return float(source.bytes)
 
 
@@ -211,8 +214,9 @@ def copy_rows(task: Task) -> None:
 
 def _rows(output: TaskOutput, source: Input, first: int, last: int) -> Iterator[tuple[pa.Table, Texts]]:
     """The documents of a file from ``first`` to before ``last``; the row groups before and after are not read."""
-    groups = group_rows(source) if source.reading.on_null != "drop" else None
-    if groups is not None:
+    found = row_groups(source) if source.reading.on_null != "drop" else None
+    if found is not None:
+        groups = found.rows
         begin = source.groups[0] if source.groups else 0
         ends = np.cumsum(groups)
         a, b = int(np.searchsorted(ends, first, side="right")), int(np.searchsorted(ends, last, side="left")) + 1

@@ -32,6 +32,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import numpy as np
@@ -264,14 +265,19 @@ class Tokenize(Stage):
 
 
 def _in_several_folders(parts: Sequence[Task]) -> dict[str, list[str]]:
-    """The sources whose documents come from several folders, which share one weight, with the last part of each folder."""
+    """The sources whose documents come from several folders, which share one weight, with what tells their folders apart."""
     folders: dict[str, set[str]] = {}
     for task, marker in zip(parts, markers_of(parts), strict=True):
         for name in marker["facts"]["sources"]:
             folders.setdefault(name, set()).add(task.source.path.rpartition("/")[0])
-    return {
-        name: sorted(folder.rpartition("/")[2] for folder in found) for name, found in sorted(folders.items()) if len(found) > 1
-    }
+    return {name: _without_common(sorted(found)) for name, found in sorted(folders.items()) if len(found) > 1}
+
+
+def _without_common(folders: Sequence[str]) -> list[str]:
+    """Different folders without the parents that all of them share."""
+    parts = [folder.split("/") for folder in folders]
+    shared = next(n for n, names in enumerate(zip_longest(*parts)) if len(set(names)) > 1)
+    return ["/".join(each[shared:]) or "." for each in parts]
 
 
 def _ids_file(task: Task, marker: Mapping[str, Any]) -> dict[str, Any]:

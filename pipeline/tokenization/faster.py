@@ -172,10 +172,11 @@ def of_json(text: str, truth: Encode) -> Faster | None:
         return None
     added = [str(each["content"]) for each in facts.get("added_tokens") or ()]
     special = set(added)
-    words = ByteLevel().decode(_some([word for word in model.get("vocab") or () if word not in special]))
-    probes = [words, *_around(added)]
-    if not _is_compared(facts.get("pre_tokenizer")):
-        probes += each_once()
+
+    def probes() -> list[str]:
+        words = ByteLevel().decode(_some([word for word in model.get("vocab") or () if word not in special]))
+        return [words, *_around(added), *([] if _is_compared(facts.get("pre_tokenizer")) else each_once())]
+
     return _checked(lambda library: library.from_json_str(text), truth, "tokenizers", probes)
 
 
@@ -204,16 +205,17 @@ def _around(added: Sequence[str]) -> list[str]:
 
 def of_ranks(file: str, split: str, specials: Mapping[str, int], ranks: Mapping[bytes, int], truth: Encode) -> Faster | None:
     """For a file of tiktoken, cut by a pattern that tests compare; None as for `of_json`. ``ranks``: the file's tokens."""
-    words = b"".join(_some(list(ranks))).decode("utf-8", "replace")
+
+    def probes() -> list[str]:
+        return [b"".join(_some(list(ranks))).decode("utf-8", "replace"), *_around(list(specials))]
+
     return _checked(
-        lambda library: library.from_tiktoken(file, pattern=split, special_tokens=dict(specials)),
-        truth,
-        "tiktoken",
-        [words, *_around(list(specials))],
+        lambda library: library.from_tiktoken(file, pattern=split, special_tokens=dict(specials)), truth, "tiktoken", probes
     )
 
 
-def _checked(make: Callable[[Any], Any], truth: Encode, library: str, probes: Sequence[str]) -> Faster | None:
+def _checked(make: Callable[[Any], Any], truth: Encode, library: str, probes: Callable[[], Sequence[str]]) -> Faster | None:
+    """``probes``: made only where the library is installed and reads the file."""
     os.environ.setdefault("FASTOKENS_BPE_THREADS", "1")
     try:
         version(PACKAGE)
@@ -227,4 +229,4 @@ def _checked(make: Callable[[Any], Any], truth: Encode, library: str, probes: Se
     except Exception:  # the library that it replaces reads the file in its place
         return None
     found = Faster(made, truth, library)
-    return found if found.agrees([*PROBES, *probes]) else None
+    return found if found.agrees([*PROBES, *probes()]) else None

@@ -6,7 +6,7 @@ groups are like. A file whose SHA-256 is known is verified before its first row 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,14 +59,10 @@ class ParquetRows:
             yield pa.Table.from_batches(held).combine_chunks()
 
     @property
-    def group_rows(self) -> list[int]:
-        """The rows of each row group that is read."""
-        return [self._parquet.metadata.row_group(n).num_rows for n in self._groups]
-
-    @property
-    def unpacked_bytes(self) -> int:
-        """The bytes of all columns without compression, of the row groups that are read."""
-        return sum(int(self._parquet.metadata.row_group(n).total_byte_size) for n in self._groups)
+    def row_groups(self) -> "RowGroups":
+        """The row groups that are read."""
+        groups = [self._parquet.metadata.row_group(n) for n in self._groups]
+        return RowGroups([int(group.num_rows) for group in groups], sum(int(group.total_byte_size) for group in groups))
 
     def never_null(self, name: str) -> bool:
         """Whether the footer says that a column has no nulls in the row groups that are read."""
@@ -125,20 +121,21 @@ def columns_without_text(source: Input, names: Sequence[str]) -> Iterator[tuple[
     return _columns(source, list(names))
 
 
-def group_rows(source: Input) -> list[int] | None:
-    """The rows of each row group that is read; None for a file that is not Parquet."""
+class RowGroups(NamedTuple):
+    """What a footer says of the row groups that are read."""
+
+    rows: list[int]
+    """The rows of each."""
+    unpacked_bytes: int
+    """The bytes of all their columns without compression."""
+
+
+def row_groups(source: Input) -> RowGroups | None:
+    """The row groups of a file; None for one that is not Parquet."""
     if not source.path.endswith((".parquet", ".pq")):
         return None
     with opened(source) as rows:
-        return rows.group_rows
-
-
-def unpacked_bytes(source: Input) -> int | None:
-    """The bytes of all columns without compression, by the footer; None for a file that is not Parquet."""
-    if not source.path.endswith((".parquet", ".pq")):
-        return None
-    with opened(source) as rows:
-        return rows.unpacked_bytes
+        return rows.row_groups
 
 
 def _columns(source: Input, names: list[str]) -> Iterator[tuple[pa.Table, int]]:

@@ -17,6 +17,7 @@ from goldwash.pipeline.export import TOKEN_FORMATS, token_format
 from goldwash.pipeline.flow import run_stage
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages import STAGES
+from goldwash.pipeline.stages.tokenize import _without_common
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.sealed import read_sealed
@@ -440,7 +441,7 @@ def test_two_inputs_of_one_source_share_its_weight_with_a_warning(cli, tmp_path)
     given = ("--set", "weights={web: 0.5, books: 0.5}", "sequence_length=32")
     code, _, told = cli("tokenize", "--input", web, books, other, "--out", tmp_path / "out", "--workers", 1, *given)
     assert code == 0, told
-    assert "warning: 2 inputs (more, web) hold documents of the source 'web' and share its weight" in told
+    assert "warning: 2 folders (more, web) hold documents of the source 'web' and share its weight" in told
     code, _, told = cli("tokenize", "--input", web, books, "--out", tmp_path / "two", "--workers", 1, *given)
     assert "share its weight" not in told
     assert "sources_in_several_folders" not in facts(tmp_path / "two")
@@ -577,3 +578,11 @@ def test_a_recipe_that_ends_with_tokens_has_a_dataset_of_documents(cli, tmp_path
     code, _, error = cli("run", tmp_path / "t.yaml", "--input", folder, "--out", tmp_path / "only", "--workers", 1)
     assert code == 0, error
     assert not (tmp_path / "only" / "dataset").exists()
+
+
+@pytest.mark.parametrize(("folders", "told"), [
+    (["data/books/part", "data/web/part"], ["books/part", "web/part"]), (["/a", "/a/b"], [".", "b"]), (["", "x"], [".", "x"]),
+    (["s3://one/x", "s3://two/x"], ["one/x", "two/x"]),
+])  # fmt: skip
+def test_folders_are_told_by_what_tells_them_apart(folders, told):
+    assert _without_common(folders) == told
