@@ -87,6 +87,7 @@ def delete_phrase(
     having_it = np.flatnonzero(having(texts, needle))
     if len(having_it):
         lines = texts.lines
+        having_it.flags.writeable = False  # as `Texts.take` has its rows: the kernel is compiled once
         found, _ = piece_rows(lines.parents, having_it)
         found = found[having(lines.take(found), needle)]
         left_out = np.ones(len(lines), bool)

@@ -92,9 +92,10 @@ class Bloom(Stage):
     def warm_up(self) -> None:
         """Compile the kernels."""
         words = " ".join(f"word{n}" for n in range(20))
-        texts = Texts.of([f"{words}\n{words}", f"{words}\nshort", "short"])
+        table = pa.table({"id": ["a", "b", "c"], "url": [""] * 3, "text": [f"{words}\n{words}", f"{words}\nshort", "short"]})
+        texts = Texts.of(table["text"].to_pylist())
         size = sizing(max(ngram_count(texts, self.parameters), 1), 0.01)
-        run_pass(texts, size.empty(), size.bits_per_ngram, self.parameters)
+        _divided(table, texts, run_pass(texts, size.empty(), size.bits_per_ngram, self.parameters))
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Count by shard, then filter by group."""

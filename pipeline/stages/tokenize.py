@@ -198,7 +198,7 @@ class Tokenize(Stage):
 
     def warm_up(self) -> None:
         """Compile the kernel that finds hosts, and load the tokenizer."""
-        url_hosts(Texts.of(["https://www.example.com/a"]))
+        url_hosts(Texts.of(["https://www.example.com/a"])).to_arrow()
         self.loaded.encode(["a"])
 
     def cost(self, load: Load) -> Cost:

@@ -1,5 +1,8 @@
 """The text's two forms: tables, lists, code and formulas in plain text, and in Markdown as an independent parser reads it."""
 
+import os
+import subprocess
+import sys
 from html import unescape
 from typing import Any
 
@@ -238,6 +241,26 @@ def test_fenced_code_names_its_language(page: str, language: str) -> None:
 def test_a_fence_is_longer_than_the_backticks_inside() -> None:
     (fence,) = (token for token in tokens(whole("<pre>```\na\n````</pre>", markdown=True)) if token.type == "fence")
     assert fence.content == "```\na\n````\n"
+
+
+@pytest.mark.parametrize("length", [1, 100, 1000, 6000, 200_000])
+def test_code_of_nothing_but_backticks_has_room_for_its_fences(length: int) -> None:
+    """Each of the three is as long as the page: the output was once written beyond its end."""
+    fence, code = "`" * max(length + 1, 3), "`" * length + "\na"
+    assert whole(f"<pre>{code}</pre>", markdown=True) == f"{fence}\n{code}\n{fence}"
+
+
+def test_as_plain_python_which_checks_its_bounds() -> None:
+    script = """
+import numpy as np
+from goldwash.pipeline.html.main_content import Page
+read = Page.of(b"<pre>" + b"`" * 3000 + b"\\na</pre>", False, False)
+print(len(read.shown(read.kept(np.ones(len(read.blocks)), 0.0), True)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) == 3002 + 2 * 3001 + 2
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])

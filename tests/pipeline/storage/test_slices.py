@@ -110,6 +110,14 @@ def test_a_stream_that_is_not_read_to_its_end_or_beyond_it_is_refused(count, tmp
             _ = stream.array(count, np.uint8), stream.close()
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError("/another"), PermissionError(13, "no"), ValueError("one's own")])
+def test_errors_of_a_block_that_reads_slices_stay_its_own(error, tmp_path):
+    facts = made(str(tmp_path / "a"), CONTENT)
+    with pytest.raises(type(error)) as caught, opened_slices(str(tmp_path / "a"), facts):
+        raise error
+    assert caught.value is error
+
+
 @pytest.mark.parametrize("folder", ["", "memory://missing"])
 def test_a_missing_file_is_named(folder, tmp_path):
     location = f"{folder or tmp_path}/sets-00001.slices"
