@@ -282,9 +282,9 @@ def finish(
 ) -> Report:
     """Write ``report.json``: the sum of the tasks' reports, and the shards that now exist. From here on they can be read.
 
-    It names inputs by their last part, so that a run gives equal bytes wherever it is. Temporary files of killed tasks go.
-    ``in_pairs``: whether a shard and the shard of dropped documents of the same number are one input's; only then sources can
-    be compared (`by_source`).
+    The report has the last part of each input's name, so its bytes do not depend on where a run is. Temporary files of killed
+    tasks are removed. ``in_pairs``: whether a shard and the shard of dropped documents with the same number come from one input;
+    sources can only be compared if they do (`by_source`).
     """
     report, files, lost = Report(), dict[str, Any](), Losses()
     for task, marker in zip(tasks, markers_of(tasks), strict=True):

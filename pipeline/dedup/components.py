@@ -86,10 +86,11 @@ def settle(parents: Any) -> None:
 
 @kernel
 def elect(parents: Any, first: int, weights: Weights, low: int, best: Weights, survivors: Rows, sizes: Any) -> None:
-    """Take the documents from ``first`` on into account, whose roots are ``parents[0]`` and on and weights ``weights``.
+    """Find the survivor of each component: the first of its documents with the highest weight. Works on one range at a time.
 
-    ``best``, ``survivors`` and ``sizes``: of the components whose roots are ``low`` and on, the highest weight so far, the
-    first document that has it, and the documents; changed in place. ``sizes`` begins with zeros.
+    ``parents`` and ``weights``: the roots and weights of the documents from number ``first`` on. ``best``, ``survivors`` and
+    ``sizes``: for the component whose root is document ``low + k``, at ``k``: the highest weight so far, the document that has
+    it, and the number of documents so far. They are updated in place; ``sizes`` must start as zeros.
     """
     for k in range(len(parents)):
         r = np.int64(parents[k]) - low
@@ -101,7 +102,7 @@ def elect(parents: Any, first: int, weights: Weights, low: int, best: Weights, s
 
 @kernel
 def members(parents: Any, low: int, sizes: Any) -> Any:
-    """The places of documents of components of two or more, whose roots are among ``low`` and on: ``int64[M]``, rising."""
+    """Positions in ``parents`` of documents in components of two or more with a root from ``low`` on: ``int64[M]``, ascending."""
     found, n = np.empty(len(parents), np.int64), 0
     for k in range(len(parents)):
         r = np.int64(parents[k]) - low

@@ -29,7 +29,7 @@ from goldwash.pipeline.storage.locations import filesystem, is_local
 from goldwash.pipeline.storage.verified import verified
 
 HELD = 8 << 20
-"""Bytes of a spill that stay in memory: that of a small shard never gets to a disk."""
+"""Bytes of a spill that stay in memory: the spill of a small shard is never written to disk."""
 
 
 class Checks:

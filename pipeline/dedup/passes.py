@@ -78,7 +78,7 @@ BYTES_PAIRED = 50
 """Bytes of memory per document in a pairs task."""
 
 ROOTS = 1 << 25
-"""Documents among whose components survivors are elected at once: 20 bytes of memory each."""
+"""Survivors are elected for the components of this many root documents at a time: 20 bytes of memory each."""
 
 PAIRS = pa.schema([("one", pa.int64()), ("other", pa.int64())])
 

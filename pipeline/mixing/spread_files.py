@@ -1,10 +1,10 @@
 """The files between the passes of a shuffle: Arrow streams, which take less CPU than Parquet to write and to read.
 
-Invariants: a file appears whole or not at all. It is verified against its CRC-32 before a row of it is used. Rows are in memory
-until `StreamWriter.flush`.
+Invariants: a file appears whole or not at all. Its CRC-32 is checked before any row is used. Rows are in memory until
+`StreamWriter.flush`.
 
-They are compressed in object stores alone: lz4 halves them, and takes four times as long to write and to read (2026-11, 30 MB
-of pages: 65 ms, and 16 without). A run that fits into memory has `HeldStream` in their place.
+Files are compressed only in object stores: lz4 halves them, but writing and reading take four times as long (2026-11, 30 MB of
+pages: 65 ms, 16 ms without). A run that fits into memory uses `HeldStream` instead of files.
 """
 
 import os

@@ -87,8 +87,8 @@ def footer_of(file: Any) -> tuple[int, str]:
 def changed(source: Input, size: int, ours: bool = False) -> DataError:
     """The error for a file whose content has changed.
 
-    A file that goldwash wrote, as all whose SHA-256 is known, is renamed to ``NAME.broken``, so that the next run makes it
-    again.
+    A file that goldwash wrote (``ours``, or any file with a known SHA-256) is renamed to ``NAME.broken``, so that the next run
+    makes it again.
     """
     found = f"{source.path} is not what it was when this work was planned (it had {source.bytes:,} bytes, has {size:,}, or the "
     if (ours or source.sha256 is not None) and is_local(source.path):

@@ -393,7 +393,7 @@ class _Tiktoken:
 
     def encode(self, texts: Sequence[str]) -> list[Any]:
         """The ids of each text."""
-        # To arrays: with `encode_ordinary`, lists of Python's integers take a tenth of the time.
+        # `encode_ordinary` spends a tenth of its time on lists of Python integers; this returns arrays.
         return [self._made.encode_to_numpy(text, allowed_special=set(), disallowed_special=()) for text in texts]
 
     def text_of(self, token: int) -> str:

@@ -2,15 +2,16 @@
 
 Each measurement is a process of its own (`measures.MEASURES`), so that its peak memory is its own; what it prepares is not
 timed. Rounds go through all measurements in turn, so that a slow spell of the machine affects all of them; medians are quoted.
-Without arguments everything is measured, `whole`, `worker`, `scale`, `growth`, `shuffles` and `chunks` last, and BENCHMARKS.md,
-docs/benchmarks.md and docs/benchmarks.json are written. With words, only the measurements whose names contain one of them are
-made and printed.
+Without arguments everything is measured, `CHAPTERS` last, and docs/benchmarks.json and the pages made of it are written. With
+words, only the measurements whose names contain one of them, and the chapters of these names, are made and printed; ``--keep``
+writes these to the pages, and leaves all others as they are.
 """
 
 import json
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from tests.bench import report
@@ -19,28 +20,39 @@ from tests.bench.measures import MEASURES, MeasureError, run
 ROUNDS = 3
 ROOT = Path(__file__).parents[2]
 SUMMARY, DETAILS, KEPT = ROOT / "BENCHMARKS.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "benchmarks.json"
+CHAPTERS = "whole", "worker", "scale", "growth", "shuffles", "chunks"
+"""Modules here, each with a chapter of docs/benchmarks.md of its own."""
 
 
 def main() -> None:
     """With ``one NAME``: that measurement, as JSON. Otherwise: the tables."""
-    if len(sys.argv) > 1 and sys.argv[1] == "one":
+    if sys.argv[1:2] == ["one"]:
         sys.stdout.write(json.dumps(run(sys.argv[2])) + "\n")
         return
-    results, missing = measured([name for name in MEASURES if not sys.argv[1:] or any(word in name for word in sys.argv[1:])])
-    date = f"{datetime.now(UTC):%Y-%m-%d}"
-    before = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
-    text = report.tables(results, missing, before, date)
-    sys.stdout.write(text)
-    if sys.argv[1:]:
-        return
-    from tests.bench import chunks, growth, scale, shuffles, whole, worker  # not before: they would weigh on every measurement
+    words = [word for word in sys.argv[1:] if word != "--keep"]
+    keep, date = not words or "--keep" in sys.argv, f"{datetime.now(UTC):%Y-%m-%d}"
+    kept = json.loads(KEPT.read_text("utf-8"))
+    report.describe(kept)
+    names = [name for name in MEASURES if not words or any(word in name for word in words)]
+    results, missing = measured(names)
+    report.keep(kept, results, missing, date)
+    sys.stdout.write(report.rows_of(kept, names))
+    for chapter in CHAPTERS:
+        if not words or chapter in words:
+            section = import_module(f"tests.bench.{chapter}").section()  # not before: it would weigh on every measurement
+            report.keep_chapter(kept, section, date)
+            if chapter == "growth":
+                report.keep_dump(kept, section, date)
+            sys.stdout.write(section)
+    if keep:
+        KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        write_pages(kept)
 
-    found, rates = whole.measured(), report.medians(results)
-    grown = growth.section()
-    last = shuffles.section() + chunks.section()
-    DETAILS.write_text(text + whole.section(found) + worker.section() + scale.section() + grown + last, "utf-8")
-    SUMMARY.write_text(report.summary(rates, before, date, whole.rows(found), grown), "utf-8")
-    KEPT.write_text(json.dumps({"date": date, "rates": {k: round(v, 2) for k, v in rates.items()}}, indent=1) + "\n", "utf-8")
+
+def write_pages(kept: report.Kept) -> None:
+    """Write the two pages."""
+    SUMMARY.write_text(report.summary(kept), "utf-8")
+    DETAILS.write_text(report.details(kept), "utf-8")
 
 
 def measured(names: list[str]) -> tuple[dict[str, list[dict[str, float]]], dict[str, str]]:

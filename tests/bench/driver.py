@@ -1,8 +1,8 @@
-"""``python -m tests.bench.driver``: the driver of a dump's `minhash` without any file of documents: 90,000 shards, 3,000 parts.
+"""``python -m tests.bench.driver``: the driver of `minhash` for a dump of 90,000 shards and 3,000 parts, without documents.
 
-The stage plans its passes as it always does; instead of being done, tasks are counted: the bytes of their lists (a line of JSON
-each, as the Slurm engine writes them), and the files that they would open and create. `opened` says what a task opens, and
-tests/pipeline/dedup/test_pass_files.py compares it with what tasks of a small run do open.
+The stage plans its passes as usual, but tasks are only counted: the bytes of their lists (a line of JSON per task, as the Slurm
+engine writes them), and the files that they would open and create. `opened` is the number of files that a task opens;
+tests/pipeline/dedup/test_pass_files.py compares it with a small run.
 """
 
 import json

@@ -5,13 +5,18 @@ Each measurement is a process of its own, with kernels compiled beforehand; roun
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from tests.bench.measures import REAL, archives, cpu_seconds, html_bytes
 
@@ -97,7 +102,52 @@ def wall() -> dict[str, float]:
     return spent
 
 
-KINDS: Mapping[str, Callable[[], dict[str, float]]] = {"floor": floor, "stages": stages, "wall": wall}
+def memory() -> dict[str, float]:
+    """Peak memory of the largest worker of each stage in MB, with two workers; and of the process that drives them."""
+    from goldwash.pipeline import flow
+    from goldwash.pipeline.engines.local import local
+    from goldwash.pipeline.recipes import recipe as recipes
+
+    recipe, found = recipes.load(RECIPE), dict[str, float]()
+    with tempfile.TemporaryDirectory() as folder:
+        begun = flow.begin(recipe, crawl(), f"{folder}/out")
+        for number, stage in enumerate(recipe.stages, 1):
+            with watched() as peaks:
+                begun.step(number, local(2))
+            found[stage.name] = max(peaks.values()) / 1e6
+    return {**found, "the driver": peak_of(os.getpid()) / 1e6}
+
+
+@contextmanager
+def watched() -> Iterator[dict[int, int]]:
+    """The peak memory in bytes of each process below this one, by pid, asked for every 5 ms while the block runs."""
+    peaks, ended = dict[int, int](), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.005):
+            for child in psutil.Process().children(recursive=True):
+                peaks[child.pid] = max(peaks.get(child.pid, 0), peak_of(child.pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        ended.set()
+        thread.join()
+
+
+def peak_of(pid: int) -> int:
+    """``VmHWM`` of a process in bytes, 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
+
+
+KINDS: Mapping[str, Callable[[], dict[str, float]]] = {"floor": floor, "stages": stages, "wall": wall, "memory": memory}
 
 
 def measured() -> dict[str, dict[str, float]]:
@@ -112,7 +162,7 @@ def measured() -> dict[str, dict[str, float]]:
 
 
 def rows(found: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """The table of CPU time and the sentence about wall time, as Markdown."""
+    """The table of CPU time, and sentences about wall time and memory, as Markdown."""
     least, spent = sum(found["floor"].values()), found["stages"]
     whole, times = sum(spent.values()), found["wall"]
     by_size = sorted(spent.items(), key=lambda row: -row[1])
@@ -126,6 +176,10 @@ def rows(found: Mapping[str, Mapping[str, float]]) -> list[str]:
         f"`goldwash run {RECIPE}` on {COPIES} copies, start to end: "
         + "; ".join(_speedup(what, times) for what in ("many archives", "one archive"))
         + ".",
+        "",
+        "Peak memory of a stage's largest worker, two workers: "
+        + ", ".join(f"{name} {peak:.0f} MB" for name, peak in found["memory"].items())
+        + ".",
     ]
 
 
@@ -134,7 +188,7 @@ def _speedup(what: str, times: Mapping[str, float]) -> str:
     return f"{what} {one:.1f} s with one worker, {two:.1f} s with two ({one / two:.2f} times as fast)"
 
 
-def section(found: Mapping[str, Mapping[str, float]] | None = None) -> str:
+def section() -> str:
     """The section of docs/benchmarks.md."""
     html = html_bytes(crawl())
     return "\n".join(
@@ -145,7 +199,7 @@ def section(found: Mapping[str, Mapping[str, float]] | None = None) -> str:
             f"{len(crawl())} archives, {html.pages:,} pages, {html / 1e6:,.0f} MB of HTML; the built-in classifier; one "
             f"worker, kernels compiled; medians of {ROUNDS} rounds. The first row is the least that any tool has to do.",
             "",
-            *rows(found or measured()),
+            *rows(measured()),
             "",
         ]
     )
