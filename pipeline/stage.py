@@ -283,7 +283,7 @@ def finish(
     """Write ``report.json``: the sum of the tasks' reports, and the shards that now exist. From here on they can be read.
 
     The report has the last part of each input's name, so its bytes do not depend on where a run is. Temporary files of killed
-    tasks are removed. ``in_pairs``: whether a shard and the shard of dropped documents with the same number come from one input;
+    tasks are removed. ``in_pairs``: whether a shard and the shard of dropped documents with its number come from one input;
     sources can only be compared if they do (`by_source`).
     """
     report, files, lost = Report(), dict[str, Any](), Losses()

@@ -87,7 +87,7 @@ PAIRS = pa.schema([("one", pa.int64()), ("other", pa.int64())])
 class Copies(Stage):
     """A stage that keeps one of each component of documents that share a key."""
 
-    temporary: ClassVar[tuple[str, ...]] = ("bands", LISTED, "pairs", "pairs.json", "components", "merged")
+    temporary: ClassVar[tuple[str, ...]] = (COUNTS, "bands", LISTED, "pairs", "pairs.json", "components", "merged")
     rule: ClassVar[str]
     """The rule that dropped documents are reported under."""
     keep: Literal["longest", "first", "best"] = "longest"

@@ -7,8 +7,8 @@ Invariants:
 - A container is kept if the kept blocks have most of its characters, or a part of them and both neighbours of the container are
   kept (`SHARES`).
 - The last ``<h1>`` before the first kept paragraph is kept.
-- With ``comments: none``, a thread whose name says that it is comments is dropped. In any other thread, only the parts with such
-  a name are dropped: one element can hold a short article and the long thread below it.
+- With ``comments: none``, a thread whose name says that it is comments is dropped. In other threads, only the parts with such a
+  name are dropped: one element can hold a short article and the long thread below it.
 - Text in ``<noscript>`` is dropped where the page has other text.
 - Linear in blocks and elements: each block is decided by one container.
 

@@ -280,8 +280,8 @@ COPIED = [
     [],
 ]
 KEPT = {
-    "minhash": (MinHash(ngram=2, bands=4, rows=2, check=0.5), {"keys", "dropped", "logs", "tasks", "counts.json"}),
-    "exact": (Exact(), {"keys", "dropped", "logs", "tasks", "counts.json"}),
+    "minhash": (MinHash(ngram=2, bands=4, rows=2, check=0.5), {"keys", "dropped", "logs", "tasks"}),
+    "exact": (Exact(), {"keys", "dropped", "logs", "tasks"}),
     "heuristics": (Heuristics.of({"steps": [{"keep": "word_count", "min": 7}]}), {"dropped", "logs", "tasks"}),
 }
 
