@@ -1,7 +1,7 @@
 """A pool's size, the share that quality kept, and the cost of curation, from a finished run.
 
 Invariants: tokens are bytes of text over ``bytes_per_token``. Runs record no CPU time that is comparable between machines; the
-CPU hours are the bytes that each stage read, from the run's own funnel, over the stage's measured rate (BENCHMARKS.md).
+CPU hours are the bytes that each stage read, from the run's own funnel, over the stage's measured rate (docs/benchmarks.md).
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 Invariants: a measured value is the CPU time of this process and of all its descendants, ended ones too, from the beginning of a
 pass to its end. It is kept beside the run, so that a stage that is reused keeps its value. An estimate is the
-bytes that the stage read over its measured rate (`Stage.cost`, BENCHMARKS.md), and is marked.
+bytes that the stage read over its measured rate (`Stage.cost`, docs/benchmarks.md), and is marked.
 """
 
 import os

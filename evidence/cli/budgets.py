@@ -212,7 +212,7 @@ def _curation(answers: Answers, budget: planning.Budget, kept: planning.Keeping,
     }  # fmt: skip
     answers.say()
     answers.say(
-        f"curation: {found.cpu_hours:.3g} CPU hours (bytes of the run over measured rates, BENCHMARKS.md) beside "
+        f"curation: {found.cpu_hours:.3g} CPU hours (bytes of the run over measured rates, docs/benchmarks.md) beside "
         f"{training:.3g} GPU hours of training (assumed: {prices.peak_flops:.3g} FLOP/s peak at {prices.utilisation:.0%})"
     )
     answers.say(

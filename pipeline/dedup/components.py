@@ -102,7 +102,7 @@ def elect(parents: Any, first: int, weights: Weights, low: int, best: Weights, s
 
 @kernel
 def members(parents: Any, low: int, sizes: Any) -> Any:
-    """Ascending positions in ``parents`` of documents in components of two or more, with a root from ``low`` on: ``int64[M]``."""
+    """Positions of the documents in components of two or more whose root is ``low`` or later: ``int64[M]``, ascending."""
     found, n = np.empty(len(parents), np.int64), 0
     for k in range(len(parents)):
         r = np.int64(parents[k]) - low

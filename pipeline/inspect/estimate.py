@@ -21,7 +21,7 @@ BASE_BYTES = 0.8e9
 SOURCES = """\
 an archive of unknown size: 1.05 GB, 33,900 pages of 148 kB, as in Common Crawl's CC-MAIN-2024-10 (3.16 billion pages, 425 TiB)
 text: 3.2 kB per page (DCLM, 2406.11794); kept: heuristics 19.9%, deduplication 69% of what it reads (the same, figure 4)
-MB per CPU-second: measured on one core (BENCHMARKS.md; docs/clusters.md has the passes of a whole dump)"""
+MB per CPU-second: measured on one core (docs/benchmarks.md; docs/clusters.md has the passes of a whole dump)"""
 
 
 @dataclass(frozen=True)

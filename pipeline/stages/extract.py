@@ -209,7 +209,7 @@ class Extract(Stage):
         return {extractor: which, **packages, **(self.rules.versions() if self.early else {})}
 
     def cost(self, load: Load) -> Cost:
-        """MB of HTML per CPU-second by extractor (`RATES`), measured on real pages (BENCHMARKS.md)."""
+        """MB of HTML per CPU-second by extractor (`RATES`), measured on real pages (docs/benchmarks.md)."""
         return Cost(RATES.get(self.extractor, 65.0))
 
     def warm_up(self) -> None:
