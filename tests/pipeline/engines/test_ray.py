@@ -1,6 +1,7 @@
 """A Ray cluster that is frozen, killed, silent or of another version: each wait has a bound, and its error is in words."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -179,11 +180,17 @@ def test_the_agent_ends_with_its_driver(fake, tmp_path):
     children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children")
     until(lambda: children.read_text().split(), 120, "the agent")
     (agent,) = map(int, children.read_text().split())
-    until(lambda: "SigIgn:\t0000000000000002" in Path(f"/proc/{agent}/status").read_text() or True, 1, "the agent's lifeline")
-    until(lambda: b"ray_agent" in Path(f"/proc/{agent}/cmdline").read_bytes(), 60, "the agent")
-    time.sleep(8)  # it imports goldwash before it asks the kernel
+    until(lambda: b"ray_agent" in Path(f"/proc/{agent}/cmdline").read_bytes(), 120, "the agent")
+    until(lambda: ignores_interrupts(agent), 120, "the agent's lifeline")
+    time.sleep(0.5)  # `die_with` ignores interrupts first, then asks the kernel
     driver.kill()
     driver.wait()
     until(
         lambda: not Path(f"/proc/{agent}").exists() or "Z" in Path(f"/proc/{agent}/stat").read_text().split()[2], 60, "its end"
     )
+
+
+def ignores_interrupts(pid: int) -> bool:
+    """Whether a process ignores SIGINT, as the first line of `lifeline.die_with` makes it."""
+    ignored = re.search(r"SigIgn:\s+(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return ignored is not None and bool(int(ignored[1], 16) >> (signal.SIGINT - 1) & 1)
