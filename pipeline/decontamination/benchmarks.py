@@ -33,7 +33,7 @@ from goldwash.filters.fetch import FetchError, fetched
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.decontamination.index import found, index_of
 from goldwash.pipeline.decontamination.shapes import OPTIONS, QUESTIONS, ShapeError, answer_of, named, place_of, question_of
-from goldwash.pipeline.sample.crawl import write_sample
+from goldwash.pipeline.sample.crawl import write_questions
 from goldwash.pipeline.storage.failures import DataError
 
 SAMPLE = "sample"
@@ -136,7 +136,7 @@ def items_of(name: str) -> list[Item]:
         label = place if place in PUBLISHED else place.partition("?")[0].rstrip("/").rsplit("/", 1)[-1] or place
         return _joined([(path, list(_items(path, label, wanted))) for path in files_of(place)])
     with tempfile.TemporaryDirectory() as folder:
-        write_sample(folder)
+        write_questions(f"{folder}/benchmark")
         return _joined([(path, list(_items(path, SAMPLE))) for path in files_of(f"{folder}/benchmark")])
 
 

@@ -9,9 +9,8 @@ Invariants:
   ``1 - (1 - s ** rows) ** bands`` (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasketch
 import numpy as np
 import numpy.typing as npt
 
@@ -20,16 +19,26 @@ from goldwash.filters.jit import inline, kernel
 from goldwash.filters.ngrams import Hashes, lowered_hashes, rolled, run_hashes
 from goldwash.filters.texts import Texts
 
+if TYPE_CHECKING:
+    import datasketch
+
 Signatures = npt.NDArray[np.uint32]
 
 
 def permutations(count: int, seed: int = 1) -> Signatures:
-    """datasketch's permutations ``h -> a * h + b``: ``uint32[2, count]``."""
-    return np.asarray(datasketch.MinHash(num_perm=count, seed=seed, scheme="affine32").permutations, np.uint32)
+    """datasketch's permutations ``h -> a * h + b``, each ``a`` odd: ``uint32[2, count]``.
+
+    Drawn here as datasketch draws them: importing it, and scipy with it, takes 0.35 CPU-seconds in each worker of each pass.
+    """
+    draws = np.random.RandomState(seed)
+    odd = draws.randint(0, 1 << 31, count, np.uint32) * np.uint32(2) + np.uint32(1)
+    return np.array([odd, draws.randint(0, 1 << 32, count, np.uint32)])
 
 
 def optimal_bands(threshold: float, count: int) -> tuple[int, int]:
     """The bands and rows that datasketch's optimiser chooses for a Jaccard threshold and ``count`` permutations."""
+    import datasketch
+
     lsh = datasketch.MinHashLSH(threshold=threshold, num_perm=count)
     return int(lsh.b), int(lsh.r)
 
@@ -39,8 +48,10 @@ def meeting_probability(similarity: float, bands: int, rows: int) -> float:
     return float(1 - (1 - similarity**rows) ** bands)
 
 
-def as_minhash(signature: Signatures, seed: int = 1) -> datasketch.MinHash:
+def as_minhash(signature: Signatures, seed: int = 1) -> "datasketch.MinHash":
     """A signature as datasketch's object, to be put into its indexes or updated with further shingles."""
+    import datasketch
+
     return datasketch.MinHash(
         num_perm=len(signature), seed=seed, scheme="affine32", hashfunc=shingle_hash, hashvalues=signature
     )

@@ -507,16 +507,21 @@ def write_sample(out: str | Path, seed: int = 0) -> None:
     fates = ({"id": record_id(page.url), "url": page.url, "kind": page.kind, "fate": page.fate} for page in crawl)
     _write(out / "fates.jsonl", _json_lines(fates))
     write_examples(out / "classifier", seed)
-    for subject, questions in BENCHMARK.items():
-        table = io.StringIO()
-        csv.writer(table, lineterminator="\n").writerows(questions)
-        _write(out / "benchmark" / "test" / f"{subject}_test.csv", table.getvalue().encode())
+    write_questions(out / "benchmark")
 
 
 def write_examples(out: str | Path, seed: int = 0) -> None:
     """Write the classifier's examples, ``positive.jsonl`` and ``negative.jsonl``, into the folder ``out``."""
     _write(Path(out) / "positive.jsonl", _json_lines(positives(seed)))
     _write(Path(out) / "negative.jsonl", _json_lines(negatives(seed)))
+
+
+def write_questions(out: str | Path) -> None:
+    """Write the benchmark's questions, ``test/*.csv`` as MMLU has them, into the folder ``out``."""
+    for subject, questions in BENCHMARK.items():
+        table = io.StringIO()
+        csv.writer(table, lineterminator="\n").writerows(questions)
+        _write(Path(out) / "test" / f"{subject}_test.csv", table.getvalue().encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -92,6 +92,14 @@ def test_signatures_are_datasketchs(texts, n, count, seed):
     assert signed.tolist() == [in_datasketch(s, count, seed).hashvalues.tolist() for s in shingles]
 
 
+@given(st.integers(2, 300), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_permutations_are_datasketchs(count, seed):
+    found = kernels.permutations(count, seed)
+    assert found.dtype == np.uint32
+    assert found.tolist() == datasketch.MinHash(num_perm=count, seed=seed, scheme="affine32").permutations.tolist()
+
+
 @settings(max_examples=100, deadline=None)
 @given(TEXT, st.integers(1, 7))
 def test_the_hash_of_a_shingle_is_what_datasketch_would_be_given(text, n):
