@@ -550,9 +550,10 @@ def _docstrings(module: ModuleType) -> Iterator[str]:
 
 def _is_prose(paragraph: str) -> bool:
     words = paragraph.split()
+    if not 15 <= len(words) <= 120 or not paragraph.rstrip().endswith(".") or re.search(r"\n\s", paragraph):
+        return False
     plain = sum(word.strip("(),.;:'\"").replace("-", "").replace("'", "").isalpha() for word in words)
-    line_starts = re.search(r"\n\s", paragraph)
-    return 15 <= len(words) <= 120 and paragraph.rstrip().endswith(".") and plain > 0.88 * len(words) and not line_starts
+    return plain > 0.88 * len(words)
 
 
 FUNCTION_WORDS = frozenset(

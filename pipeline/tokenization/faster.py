@@ -3,7 +3,7 @@
 Invariants:
 
 * ``tokenizers`` and ``tiktoken`` are the truth. ``fastokens`` is used for byte-level BPEs alone, and not for a vocabulary whose
-  ids differ for any of `PROBES`, for a text of its own tokens, or for its added tokens and texts around them.
+  ids differ for any of `common_probes`, for a text of its own tokens, or for its added tokens and texts around them.
 * Words are cut by a pattern, where two libraries differ most easily. For patterns that tests compare (`COMPARED`, and those of
   tiktoken), the probes have one code point of 89; for any other pattern, all (`each_once`).
 * While texts are encoded, a part of each batch (`CHECKED`) is encoded by both, and a difference there is a `DifferentIdsError`.
@@ -17,6 +17,7 @@ GPT-4, GPT-4o, Llama 3, Qwen 2 and goldwash. Its memory for words that it knows 
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from random import Random
@@ -76,7 +77,9 @@ def every_character() -> list[str]:
     return [chr(c) for a, b in ((0, 0xD800), (0xE000, 0x40000), (0xE0000, 0xE0200)) for c in range(a, b)]
 
 
-def _probes() -> list[str]:
+@cache
+def common_probes() -> list[str]:
+    """Texts on which every tokenizer is compared."""
     found = in_forms([c for c in every_character() if ord(c) < LAST_LETTER][::89])
     found += [
         "",
@@ -91,9 +94,6 @@ def _probes() -> list[str]:
         "e\u0301\u0301 \u200d",
     ]
     return found
-
-
-PROBES = _probes()
 
 
 class Faster:
@@ -229,4 +229,4 @@ def _checked(make: Callable[[Any], Any], truth: Encode, library: str, probes: Ca
     except Exception:  # the library that it replaces reads the file in its place
         return None
     found = Faster(made, truth, library)
-    return found if found.agrees([*PROBES, *probes()]) else None
+    return found if found.agrees([*common_probes(), *probes()]) else None
