@@ -61,7 +61,7 @@ def read_batches(
                 held, held_text, held_all, begin = [], 0, 0, end
             held_text += bytes_
         held.append(table.slice(begin))
-        held_all += size
+        held_all += held[-1].nbytes if begin else size
     if held:
         yield _joined(held)
 

@@ -26,6 +26,7 @@ from goldwash.pipeline.storage.batches import read_batches, schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats import format_by_name, format_of, json_lines, parquet_rows
 from goldwash.pipeline.storage.inputs import find_shards
+from goldwash.pipeline.storage.parquet import ShardWriter
 from goldwash.pipeline.storage.source import Input, Reading
 from goldwash.pipeline.storage.tables import texts_of, with_column, with_fields
 
@@ -452,6 +453,31 @@ def test_a_file_of_any_row_groups_is_read_in_few_tables_of_bounded_size(tmp_path
     assert all(column.num_chunks == 1 for table in tables for column in table.columns)
     assert all(table.nbytes >= 50_000 for table in tables[:-1])
     assert all(table.nbytes < 50_000 + 20_000 or table.nbytes < 50_000 + 2 * size for table in tables)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=80), st.integers(1, 40_000))
+def test_own_shards_give_the_batches_of_any_file_without_another_copy(tmp_path, sizes, group):
+    """A file whose digest is known is read in larger pieces; the batches, on which row groups depend, stay the same."""
+    path = tmp_path / f"{uuid.uuid4().hex}.parquet"
+    table = pa.table({"id": map(str, range(len(sizes))), "url": ["u"] * len(sizes), "text": ["x" * n for n in sizes]})
+    writer = ShardWriter(str(path), table.schema, group_bytes=group)
+    for start in range(0, len(sizes), 7):
+        writer.write(table.slice(start, 7))
+    facts = writer.commit()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet_rows, "READ_BYTES", 1000)
+        patch.setattr(parquet_rows, "TABLE_BYTES", 3000)
+        patch.setattr(parquet_rows, "SHARD_BYTES", 20_000)
+        own = Input(str(path), facts["bytes"], facts["sha256"])
+        with parquet_rows.opened(own) as rows:
+            first = rows._parquet.metadata.row_group(0)
+            tables = list(rows.tables())
+        whole, other = (list(read_batches(source, 5000)) for source in (own, str(path)))
+    assert tables[0].num_rows == min(first.num_rows, max(20_000 // parquet_rows.mean_bytes(first), 1))
+    assert all(column.num_chunks == 1 for table in tables for column in table.columns)
+    assert [batch.to_pydict() for batch in whole] == [batch.to_pydict() for batch in other]
+    assert sum(batch.num_rows for batch in whole) == len(sizes)
 
 
 def test_a_long_value_that_a_dictionary_stores_once_is_not_unpacked_for_every_row(tmp_path):
