@@ -26,7 +26,7 @@ Signatures = npt.NDArray[np.uint32]
 
 @cache
 def permutations(count: int, seed: int = 1) -> Signatures:
-    """datasketch's permutations ``h -> a * h + b``: ``uint32[2, count]``; drawn once per process, in 0.2 ms."""
+    """datasketch's permutations ``h -> a * h + b``: ``uint32[2, count]``; drawn once per process (0.2 ms)."""
     return np.asarray(datasketch.MinHash(num_perm=count, seed=seed, scheme="affine32").permutations, np.uint32)
 
 
