@@ -290,6 +290,46 @@ def test_columns_by_other_names(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_one_column_for_two_roles(tmp_path, ending):
+    rows = [{"text": "gold", "url": "http://a.example/"}]
+    path = tmp_path / f"a.{ending}"
+    pq.write_table(pa.Table.from_pylist(rows), path) if ending == "parquet" else lines(path, rows)
+    assert read(path, reading=Reading(id="url")).to_pylist() == [
+        {"text": "gold", "url": "http://a.example/", "id": "http://a.example/"}
+    ]
+    assert read(path, reading=Reading(id="text")).to_pylist() == [{"text": "gold", "url": "http://a.example/", "id": "gold"}]
+    whole = read(path, reading=Reading("url", "url")).to_pylist()
+    assert whole == [{"text": "http://a.example/", "url": "http://a.example/", "id": "http://a.example/", "input_text": "gold"}]
+
+
+def test_columns_whose_kept_name_is_taken(tmp_path):
+    path = parquet(
+        tmp_path / "a.parquet", text=["older"], body=["gold"], input_text=["oldest"], language=["de"], input_language=["da"]
+    )
+    table = read(path, reading=Reading("body"))
+    schema = with_fields(table.schema, language=pa.string())
+    row = with_column(table, "language", pa.array(["en"])).to_pylist()[0]
+    assert list(row) == schema.names
+    kept = {"text": "gold", "input_input_text": "older", "input_text": "oldest"}
+    assert row == {
+        **kept,
+        "language": "en",
+        "input_input_language": "de",
+        "input_language": "da",
+        "id": "a.parquet#0",
+        "url": "",
+    }
+
+
+@pytest.mark.parametrize("twin", ["text", "id", "note"])
+def test_two_columns_of_one_name(tmp_path, twin):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table([["a"], ["b"], ["c"]], ["text", twin, twin]), path)
+    with pytest.raises(DataError, match=rf"a\.parquet has several columns of one name \({twin}\): rename all but one of each"):
+        read(path)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
 def test_a_field_inside_an_object(tmp_path, ending):
     rows = [{"doc": {"body": "gold", "n": 1}}, {"doc": {"body": "pan", "n": 2}}]
     path = tmp_path / f"a.{ending}"
@@ -302,6 +342,16 @@ def test_a_named_column_that_there_is_not(tmp_path, option):
     path = parquet(tmp_path / "a.parquet", text=["gold"])
     with pytest.raises(DataError, match=rf"no column 'nothing' \(it has: text\).*--{option}-column"):
         read(path, reading=Reading(**{option: "nothing"}))
+
+
+@pytest.mark.parametrize("option", ["text", "id", "url"])
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_a_named_field_that_there_is_not(tmp_path, option, ending):
+    rows, path = [{"text": "gold", "doc": {"n": 1}}, {"text": "pan", "doc": {"n": 2}}], tmp_path / f"a.{ending}"
+    pq.write_table(pa.Table.from_pylist(rows), path) if ending == "parquet" else lines(path, rows)
+    for name in ("doc.body", "text.body", "none.body"):
+        with pytest.raises(DataError, match=rf"no column '{name}' \(it has: .*--{option}-column"):
+            read(path, reading=Reading(**{option: name}))
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
