@@ -32,7 +32,7 @@ from goldwash.classifiers.evaluation import Scoring, auc, evaluate
 from goldwash.classifiers.examples import Example, TrainingError
 from goldwash.classifiers.fasttext import PREFIX, fold, save_fold
 from goldwash.classifiers.model_card import model_card
-from goldwash.classifiers.model_file import ModelError, Reader
+from goldwash.classifiers.model_file import LONGEST_NGRAM, ModelError, Reader
 from goldwash.filters.ngrams import lowered_hashes, run_hashes
 from goldwash.filters.texts import Texts
 
@@ -84,6 +84,8 @@ class Settings:
                 raise TrainingError(f"{name} is {getattr(self, name)}; expected 1 or more")
             if getattr(self, name) >= 1 << 31:  # fastText's numbers have 32 bits
                 raise TrainingError(f"{name} is {getattr(self, name)}; expected less than 2 to the 31st")
+        if self.word_ngrams > LONGEST_NGRAM:
+            raise TrainingError(f"word_ngrams is {self.word_ngrams}; expected at most {LONGEST_NGRAM}")
         if not self.lr > 0:
             raise TrainingError(f"lr is {self.lr}; expected more than 0")
         check_shares(self)

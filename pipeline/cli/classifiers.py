@@ -97,7 +97,7 @@ def _kind(kind: str | None, features: str | None, negative: "Sequence[str]") -> 
 
     chosen = kind or ("linear" if features else "fasttext")
     if chosen not in KINDS:
-        raise RecipeError(f"--kind {chosen}: no such kind: {nearest(chosen, KINDS)}; there are {', '.join(KINDS)}")
+        raise RecipeError(f"--kind {chosen}: no such kind; {nearest(chosen, KINDS)}")
     if (features is not None) != (chosen in WITH_FEATURES):
         cure = "name an embedding, as --features wordllama" if features is None else "leave --features out"
         raise RecipeError(f"--kind {chosen}: {cure}; it is for {' and '.join(WITH_FEATURES)}")

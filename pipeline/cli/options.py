@@ -66,9 +66,9 @@ AllowEmpty = Annotated[
 
 def reading_of(text: str, id_: str, url: str, on_null: str) -> "Reading":
     """How documents are read; a `RecipeError` for an unknown --on-null."""
-    from goldwash.pipeline.parameters import RecipeError, nearest
+    from goldwash.pipeline.parameters import RecipeError
     from goldwash.pipeline.storage.source import Reading
 
     if on_null not in ("error", "drop", "empty"):
-        raise RecipeError(f"--on-null {on_null}: expected error, drop or empty: {nearest(on_null, ['error', 'drop', 'empty'])}")
+        raise RecipeError(f"--on-null {on_null}: expected error, drop or empty")
     return Reading(text, id_, url, on_null)  # type: ignore[arg-type]  # checked above

@@ -120,7 +120,7 @@ class Outcome:
 
 def ngram_count(texts: Texts, parameters: Pass) -> int:
     """The number of n-grams that a pass looks up; the filter is sized from it."""
-    units, _, unit_tokens, document_tokens = _tokens(texts, parameters)
+    units, unit_tokens, document_tokens = _units(texts, parameters)
     counts = ngram_counts(unit_tokens, parameters.min_n, parameters.max_n)
     if parameters.short_documents and parameters.mode != "documents":
         counts_of_documents = sums(counts, units)
@@ -131,7 +131,9 @@ def ngram_count(texts: Texts, parameters: Pass) -> int:
 
 def run_pass(texts: Texts, filter_: Hashes, bits: int, parameters: Pass) -> Outcome:
     """Pass documents through the filter in order; the n-grams of what remains are added to the filter."""
-    units, token_hashes, unit_tokens, document_tokens = _tokens(texts, parameters)
+    units, unit_tokens, document_tokens = _units(texts, parameters)
+    tokens = texts.uax29_tokens
+    token_hashes = hashes(tokens.utf8, tokens.starts, tokens.ends)
     removed, dropped, contained, total = walk(
         units, unit_tokens, document_tokens, token_hashes, filter_, bits, parameters.min_n, parameters.max_n,
         parameters.threshold, MODES[parameters.mode], parameters.short_documents,
@@ -144,14 +146,13 @@ def run_pass(texts: Texts, filter_: Hashes, bits: int, parameters: Pass) -> Outc
     return Outcome(dropped, contained, total, lost, texts.replace(rows, Texts(utf8, starts, ends)))
 
 
-def _tokens(texts: Texts, parameters: Pass) -> tuple[Rows, Hashes, Rows, Rows]:
-    """The units of each document, the hashes of all tokens, and the tokens of each unit and document, as offsets."""
+def _units(texts: Texts, parameters: Pass) -> tuple[Rows, Rows, Rows]:
+    """The units of each document, and the tokens of each unit and of each document, as offsets."""
     tokens = texts.uax29_tokens
-    token_hashes = hashes(tokens.utf8, tokens.starts, tokens.ends)
     if parameters.mode == "documents":
-        return np.arange(len(texts) + 1), token_hashes, tokens.parents, tokens.parents
+        return np.arange(len(texts) + 1), tokens.parents, tokens.parents
     lines = texts.lines
-    return lines.parents, token_hashes, unit_bounds(lines.ends, lines.parents, tokens.starts, tokens.parents), tokens.parents
+    return lines.parents, unit_bounds(lines.ends, lines.parents, tokens.starts, tokens.parents), tokens.parents
 
 
 @kernel

@@ -7,12 +7,12 @@ BLAKE2b, and all 128 are compared. An empty text or URL is a copy of nothing. `p
 import unicodedata
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.dedup.normal_form import KEY_BYTES, text_key, url_key
+from goldwash.pipeline.dedup.normal_form import KEY_BYTES, text_keys, url_key
 from goldwash.pipeline.dedup.passes import Copies, check_keep, passes_memory
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stage import Cost, Load
@@ -47,9 +47,14 @@ class Exact(Copies):
 
     def keys(self, table: pa.Table, texts: Texts) -> dict[str, pa.Array]:
         """Digests of the normal forms: ``fixed_size_binary(16)[N]`` each, null where that is empty."""
-        made: dict[str, Any] = {}
+        made: dict[str, list[bytes | None]] = {}
         if "text" in self.by:
-            made["text_key"] = map(text_key, texts)
+            made["text_key"] = text_keys(texts)
         if "url" in self.by:
-            made["url_key"] = map(url_key, table["url"].to_pylist())
-        return {name: pa.array(list(values), pa.binary(KEY_BYTES)) for name, values in made.items()}
+            made["url_key"] = list(map(url_key, table["url"].to_pylist()))
+        return {name: pa.array(values, pa.binary(KEY_BYTES)) for name, values in made.items()}
+
+    def warm_up(self) -> None:
+        """Compile the kernels."""
+        text_keys(Texts.of(["a  text"]))
+        super().warm_up()

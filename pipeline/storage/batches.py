@@ -9,6 +9,7 @@ Invariants:
 * `source.Reading` says which columns hold the text, the id and the URL, and what becomes of null texts.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats import Rows, format_of
 from goldwash.pipeline.storage.source import Input
-from goldwash.pipeline.storage.tables import DOCUMENT, INPUT_COLUMN, is_json_text
+from goldwash.pipeline.storage.tables import DOCUMENT, INPUT_COLUMN, is_json_text, kept_name
 
 BATCH_BYTES = 1 << 20
 """Bytes of text per batch: small enough for what a kernel touches to stay in a core's cache."""
@@ -61,7 +62,7 @@ def read_batches(
                 held, held_text, held_all, begin = [], 0, 0, end
             held_text += bytes_
         held.append(table.slice(begin))
-        held_all += size
+        held_all += held[-1].nbytes if begin else size
     if held:
         yield _joined(held)
 
@@ -115,18 +116,27 @@ class _Columns:
 
     def __init__(self, source: Input, found: pa.Schema, wanted: Sequence[str] | None = None) -> None:
         self._source, self._found = source, found
+        self._refuse_twins()
         self._names = [(name, to) for name, to in self._roles() if wanted is None or to in ("text", "id", "url", *wanted)]
         self.read = None if wanted is None else list(dict.fromkeys(self._top(name) for name, _ in self._names))
         """The file's columns that are needed; None for all."""
         self._marks = source.sha256 is None
         self.schema = self._schema()
 
+    def _refuse_twins(self) -> None:
+        twins = [name for name, count in Counter(self._found.names).items() if count > 1]
+        if twins:
+            raise DataError(
+                f"{self._source.path} has several columns of one name ({', '.join(twins)}): rename all but one of each"
+            )
+
     def _top(self, name: str) -> str:
         """The column of the file in which a column or a field is."""
         return name if name in self._found.names else name.split(".")[0]
 
     def _roles(self) -> list[tuple[str, str]]:
-        """Each column of the file by its new name; a column whose name a chosen one takes becomes ``input_NAME``."""
+        """Each column of the file by its new name, or names: one column can be the id and the URL. A column whose name a chosen
+        one takes becomes ``input_NAME``."""
         reading, found = self._source.reading, self._found
         chosen = {"text": reading.text, "id": reading.id, "url": reading.url}
         paths = {name for name in chosen.values() if name not in found.names and _struct_field(found, name) is not None}
@@ -137,11 +147,10 @@ class _Columns:
                     f"{self._source.path} has no column {name!r} (it has: {', '.join(found.names) or 'none'}): say which "
                     f"column holds the {role}, with --{role}-column NAME"
                 )
-        named = {name: role for role, name in chosen.items()}
-        out = []
+        out: list[tuple[str, str]] = []
         for name in (*found.names, *sorted(paths)):
-            role = named.get(name, "")
-            out.append((name, role or (f"input_{name}" if name in chosen else name)))
+            roles = [role for role, chosen_name in chosen.items() if chosen_name == name]
+            out += [(name, role) for role in roles] or [(name, kept_name(name, found.names) if name in chosen else name)]
         return out
 
     def _schema(self) -> pa.Schema:

@@ -391,10 +391,25 @@ def _shards(name: str) -> Iterator[Input]:
             return
         if exists(join(name, "stage.json")):
             raise DataError(f"{name} holds an unfinished stage: finish it by running it again, then read it")
+        if exists(join(name, "run.json")):
+            raise DataError(
+                f"{name} is a run, of several stages: name its dataset, {name}:dataset, or a stage, as {name}:quality"
+            )
     found = list(_files(name, _is_document))
+    _refuse_stages(name, found)
     if not found:
         raise DataError(f"{name}: no documents there; expected {_ENDINGS} files, a folder of them, or a stage's folder")
     yield from _of_one_format(name, found)
+
+
+def _refuse_stages(name: str, found: list[Input]) -> None:
+    """Refuse a folder above a stage's: it holds that stage's logs and dropped documents too."""
+    folders = {source.path.rpartition("/")[0] for source in found}
+    for stage in sorted({path.rpartition("/dropped")[0] for path in folders if path.endswith("/dropped")}):
+        if exists(join(stage, "stage.json")):
+            raise DataError(
+                f"{name} holds the folder of a stage, with the documents that it dropped: name that folder, {stage}"
+            )
 
 
 def _is_stage(name: str) -> bool:
@@ -542,8 +557,33 @@ def _listing(fs: Any, path: str, local: bool, wanted: Any) -> list[str]:
         return [path]
     if any(c in path for c in "*?["):
         base = re.split(r"[*?\[]", path, maxsplit=1)[0].rpartition("/")[0]
-        return sorted(p for p in fs.glob(path) if not fs.isdir(p) and not _is_hidden(p[len(base) :]))
+        matched = [p for p in fs.glob(path) if not _is_hidden(p[len(base) :])]
+        folders = [p for p in matched if fs.isdir(p)]
+        if "**" not in path:  # which matches the files of these folders, too
+            _refuse_folders(fs, path, folders, wanted)
+        return sorted(set(matched) - set(folders))
     return []
+
+
+def _refuse_folders(fs: Any, glob: str, folders: Sequence[str], wanted: Any) -> None:
+    """Refuse a glob that matches a folder with accepted files, which would be left out; a stage's own folders are."""
+    for folder in folders:
+        held = next((p for p in fs.find(folder) if wanted(p) and not _is_hidden(p[len(folder) :])), None)
+        if held is not None and not fs.exists(folder.rpartition("/")[0] + "/stage.json"):
+            raise DataError(
+                f"{glob} matches the folder {folder}, which holds {held[len(folder) + 1 :]}: name the folder itself, or match "
+                f"the files, as {glob.rstrip('/')}/*{_ending(held)}"
+            )
+
+
+def _ending(path: str) -> str:
+    """The endings of a file's name.
+
+    >>> _ending("a.b/part-0.jsonl.gz"), _ending("a.b/part")
+    ('.jsonl.gz', '')
+    """
+    name = path.rpartition("/")[2]
+    return name[name.index(".") :] if "." in name[1:] else ""
 
 
 def _walk(folder: str, wanted: Any) -> Iterator[str]:

@@ -1,10 +1,10 @@
 """Tables of documents: their columns, and columns added or replaced.
 
 Invariants: a column that came with the user's files (`INPUT_COLUMN` marks its field) is never overwritten: when a stage makes
-one of the same name, the user's is kept as ``input_NAME``. Where that name is taken too, the column that has it is replaced.
+one of the same name, the user's is kept as ``input_NAME``, or under the next free name that `kept_name` gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -68,27 +68,17 @@ def with_fields(schema: pa.Schema, **fields: pa.DataType) -> pa.Schema:
     for name, kind in fields.items():
         i = schema.get_field_index(name)
         if i >= 0 and is_input(schema.field(i)):
-            schema = _replaced(schema, i, kept_field(schema.field(i)))
-            schema = schema.append(pa.field(name, kind))
+            schema = schema.set(i, kept_field(schema.field(i), schema.names)).append(pa.field(name, kind))
         else:
             schema = schema.append(pa.field(name, kind)) if i < 0 else schema.set(i, pa.field(name, kind))
     return schema
-
-
-def _replaced(schema: pa.Schema, i: int, field: pa.Field) -> pa.Schema:
-    taken = schema.get_field_index(field.name)
-    schema = schema.set(i, field)
-    return schema.remove(taken) if taken >= 0 else schema
 
 
 def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     """A table with a column added or replaced; the user's own column of this name is kept as ``input_NAME``."""
     i = table.schema.get_field_index(name)
     if i >= 0 and is_input(table.schema.field(i)):
-        field = kept_field(table.schema.field(i))
-        taken = table.schema.get_field_index(field.name)
-        table = table.set_column(i, field, table.column(i))
-        table = table.remove_column(taken) if taken >= 0 else table
+        table = table.set_column(i, kept_field(table.schema.field(i), table.column_names), table.column(i))
         i = -1
     return table.append_column(name, values) if i < 0 else table.set_column(i, name, values)
 
@@ -98,10 +88,23 @@ def is_input(field: pa.Field) -> bool:
     return (field.metadata or {}).get(b"goldwash") in (b"input", b"json")
 
 
-def kept_field(field: pa.Field) -> pa.Field:
+def kept_field(field: pa.Field, taken: Collection[str]) -> pa.Field:
     """The user's column under the name by which it is kept."""
     field = field if is_json_text(field) else field.remove_metadata()
-    return field.with_name(f"input_{field.name}")
+    return field.with_name(kept_name(field.name, taken))
+
+
+def kept_name(name: str, taken: Collection[str]) -> str:
+    """The name by which a column is kept whose own name another column takes: ``input_NAME``, and another ``input_`` before it
+    as long as a column has that name.
+
+    >>> kept_name("url", ["text"]), kept_name("url", ["input_url", "text"])
+    ('input_url', 'input_input_url')
+    """
+    kept = f"input_{name}"
+    while kept in taken:
+        kept = f"input_{kept}"
+    return kept
 
 
 def is_json_text(field: pa.Field) -> bool:

@@ -155,6 +155,7 @@ def test_the_numbers_of_examples_are_reported(tmp_path: Path) -> None:
         ({"fraction": 1.5}, "fraction is 1.5"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**31}, "seed is 2147483648"),
+        ({"word_ngrams": 65}, "word_ngrams is 65; expected at most 64"),
         ({"bucket": "many"}, "bucket is 'many'; expected a whole number"),
         ({"bucket": 1.0}, "bucket is 1.0; expected a whole number"),
         ({"bucket": None}, "bucket is None; expected a whole number"),

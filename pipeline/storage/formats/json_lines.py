@@ -47,6 +47,7 @@ JSON_TEXT = {b"goldwash": b"json"}
 
 TABLE_BYTES, TABLE_ROWS = 1 << 20, 1024
 OF_64_BITS = float(1 << 63)
+MISSING = object()
 EXACT = 1 << 53
 """Whole numbers above this are not exact as doubles."""
 
@@ -170,8 +171,8 @@ def objects(stream: Any, source: Input) -> Iterator[tuple[dict[str, Any], int]]:
             continue
         row = _object(line, number, source.path)
         for path in paths:
-            if path not in row:
-                row[path] = _inner(row, path)
+            if path not in row and (inner := _inner(row, path)) is not MISSING:
+                row[path] = inner
         if "metadata" in row and source.reading.id == Reading.id:
             _with_record(row)
         if type(key := row.get(source.reading.id)) is int:
@@ -221,11 +222,11 @@ def _name_of(value: Any) -> str:
 
 
 def _inner(row: Mapping[str, Any], path: str) -> Any:
-    """The field of an object inside a row, as ``metadata.url``; null where a part is missing."""
+    """The field of an object inside a row, as ``metadata.url``; `MISSING` where a part is missing."""
     value: Any = row
     for part in path.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            return None
+            return MISSING
         value = value[part]
     return value
 

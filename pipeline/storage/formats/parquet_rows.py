@@ -1,7 +1,11 @@
 """Read Parquet: row group by row group, in tables bounded by bytes, with page checksums verified.
 
-Invariants: at most about `READ_BYTES` are unpacked at once, and never more than one row beyond `MOST_BYTES`, whatever the row
-groups are like. A file whose SHA-256 is known is verified before its first row is given.
+Invariants:
+
+* Of a user's file, at most about `READ_BYTES` are unpacked at once, and never more than one row beyond `MOST_BYTES`, whatever
+  the row groups are like.
+* A file whose SHA-256 is known is verified before its first row is given. `ShardWriter` wrote it, and held each of its row
+  groups in memory: about `SHARD_BYTES` of it are unpacked at once, and never more than a row group.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +27,10 @@ memory."""
 TABLE_BYTES = 1 << 20
 """Bytes after which the rows unpacked so far are given as a table. Tables of `READ_BYTES` took three times as long as reading
 the file, in Python's steps per table and column (2026-11)."""
+
+SHARD_BYTES = 2 << 20
+"""Bytes of a row group of goldwash's own shards that are unpacked at once, and given as a table without another copy: half the
+CPU time of `READ_BYTES` (2026-11). Whole row groups are no faster, and slower with the allocator that workers use."""
 
 MOST_BYTES = 64 << 20
 """Bytes that the values of a batch may have at the most, where a dictionary stores a long value once for many rows."""
@@ -47,16 +55,23 @@ class ParquetRows:
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The rows in order, with all columns or these."""
         held, size = list[pa.RecordBatch](), 0
+        least = TABLE_BYTES if self._source.sha256 is None else 0
         for n in self._groups:
-            rows = rows_at_once(self._parquet.metadata.row_group(n), columns)
+            rows = self._rows_at_once(n, columns)
             for batch in self._parquet.iter_batches(rows, row_groups=[n], columns=columns, use_threads=False):
                 held.append(batch)
                 size += batch.nbytes
-                if size >= TABLE_BYTES:
+                if size >= least:
                     yield pa.Table.from_batches(held).combine_chunks()
                     held, size = [], 0
         if held:
             yield pa.Table.from_batches(held).combine_chunks()
+
+    def _rows_at_once(self, n: int, columns: Sequence[str] | None) -> int:
+        group = self._parquet.metadata.row_group(n)
+        if self._source.sha256 is None:
+            return rows_at_once(group, columns)
+        return max(1, SHARD_BYTES // mean_bytes(group, columns))
 
     @property
     def row_groups(self) -> "RowGroups":
@@ -171,13 +186,21 @@ def rows_at_once(group: Any, names: Sequence[str] | None = None) -> int:
 
     ``names``: the columns that are read; None is all.
     """
+    repeated = sum(map(_longest_repeated, _columns_of(group, names)))
+    return max(1, min(1024, READ_BYTES // mean_bytes(group, names), MOST_BYTES // max(repeated, 1)))
+
+
+def mean_bytes(group: Any, names: Sequence[str] | None = None) -> int:
+    """Bytes of a row in a row group, on average and without compression; at least 1."""
+    return max(sum(int(c.total_uncompressed_size) for c in _columns_of(group, names)) // max(int(group.num_rows), 1), 1)
+
+
+def _columns_of(group: Any, names: Sequence[str] | None) -> list[Any]:
     columns = [group.column(n) for n in range(group.num_columns)]
-    if names is not None:
-        inside = tuple(f"{name}." for name in names)
-        columns = [c for c in columns if c.path_in_schema in names or c.path_in_schema.startswith(inside)]
-    mean = max(sum(int(c.total_uncompressed_size) for c in columns) // max(int(group.num_rows), 1), 1)
-    repeated = sum(map(_longest_repeated, columns))
-    return max(1, min(1024, READ_BYTES // mean, MOST_BYTES // max(repeated, 1)))
+    if names is None:
+        return columns
+    inside = tuple(f"{name}." for name in names)
+    return [c for c in columns if c.path_in_schema in names or c.path_in_schema.startswith(inside)]
 
 
 def _longest_repeated(column: Any) -> int:

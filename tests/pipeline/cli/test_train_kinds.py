@@ -46,7 +46,7 @@ def test_each_kind_is_trained_and_scores(cli, at, kind):
         (["--kind", "ngram", "--negative", "bad.txt"], "--kind ngram: leave --negative out: it learns from good texts alone"),
         (["--kind", "linear", "--negative", "bad.txt"], "--kind linear: name an embedding, as --features wordllama"),
         (["--kind", "ngram", "--features", "wordllama"], "--kind ngram: leave --features out; it is for linear and target"),
-        (["--kind", "ngrm"], "--kind ngrm: no such kind: did you mean 'ngram'?"),
+        (["--kind", "ngrm"], "--kind ngrm: no such kind; did you mean 'ngram'?"),
         (["--kind", "ngram", "--set", "epoch=5"], "--set epoch: no such setting: "),
         (["--kind", "prior", "--set", "epoch=5"], "--set epoch: no such setting: --kind prior has none"),
         (["--kind", "ngram", "--seed", "5"], "--seed: no such setting"),

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup import normal_form
-from goldwash.pipeline.dedup.normal_form import TRACKING, normal_text, normal_url, pieces, text_key, url_key
+from goldwash.pipeline.dedup.normal_form import TRACKING, normal_text, normal_url, pieces, text_key, text_keys, url_key
 from tests.support.strategies import HOSTILE_BATTERY
 
 
@@ -33,6 +34,49 @@ from tests.support.strategies import HOSTILE_BATTERY
 )
 def test_texts_that_are_the_same(one, other, same):
     assert (normal_text(one) == normal_text(other)) is same
+
+
+SPACED = [
+    "",
+    " ",
+    "a",
+    " a ",
+    "a\n\n b\tc",
+    "a\u2003\u2003b " * 50,
+    " \u0301x \u0301",
+    "e \u0301",
+    "x" * 63 + "  " + "y" * 70,
+    "\u3000" * 30,
+]
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("aÄ\u0301ßİ\u1100\u1161\ufb01中 \n\u00a0\u2000\u3000") | st.characters(codec="utf-8")),
+        max_size=8,
+    )
+)
+def test_keys_of_texts_together_are_those_of_each_text(found):
+    texts = [*found, *SPACED, *HOSTILE_BATTERY]
+    assert text_keys(Texts.of(texts)) == list(map(text_key, texts))
+    assert text_keys(Texts.of([])) == []
+
+
+def test_a_long_text_has_the_same_key_together_with_others(monkeypatch):
+    monkeypatch.setattr(normal_form, "PIECE", 20)
+    texts = [f"{n}  É  \n" * n for n in range(20)]
+    assert text_keys(Texts.of(texts)) == list(map(text_key, texts))
+
+
+def test_nothing_composes_across_white_space_and_nothing_folds_to_it():
+    """What makes squeezing white space first the same as squeezing it last: over all of Unicode."""
+    every = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    spaces = {c for c in every if c.isspace()}
+    assert {c for c in every if any(map(str.isspace, unicodedata.normalize("NFC", c).casefold()))} == spaces
+    assert all(unicodedata.combining(c) == 0 for c in spaces)
+    pairs = (unicodedata.decomposition(c).split() for c in every)
+    parts = {chr(int(part, 16)) for pair in pairs if len(pair) == 2 and "<" not in pair[0] for part in pair}
+    assert not parts & spaces
 
 
 SAME = [

@@ -69,6 +69,35 @@ def test_a_path_that_exists_is_no_address(made):
 
 
 @pytest.mark.parametrize(
+    "name", ["runs/first", "runs/first/", "runs", ".", "runs/*", "run?/*", "runs/first/0*", "runs/first/*"]
+)
+def test_a_folder_of_several_stages_is_refused(made, name):
+    """Their documents would be counted once per stage, and the dropped ones too."""
+    message = r"is a run, of several stages: name its dataset, .*:dataset|holds the folder of a stage|matches the folder"
+    with pytest.raises(DataError, match=message):
+        find_shards([name])
+
+
+@pytest.mark.parametrize("command", ["stage exact --out out", "run r.yaml --out out", "export --out out", "what-if"])
+def test_commands_refuse_a_run_as_an_input(cli, made, command):
+    words = command.split()
+    given = ["--input", "runs/first"] if words[0] in ("stage", "run") else ["runs/first"]
+    code, _, said = cli(*words, *given, *(["--keep", "word_count.min=1"] if words[0] == "what-if" else []))
+    assert code == 1
+    assert "name its dataset, runs/first:dataset, or a stage" in said
+    assert not (made / "out").exists()
+
+
+def test_a_folder_beside_a_stages_own_is_no_input(cli, made):
+    assert cli("stage", "exact", "--input", "in", "--out", "kept/exact", "--workers", "1")[0] == 0
+    with pytest.raises(
+        DataError, match=r"kept holds the folder of a stage, with the documents that it dropped: name .*kept/exact"
+    ):
+        find_shards(["kept"])
+    assert len(find_shards(["kept/exact"])) == len(find_shards(["kept/exact/*"])) == 1
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         ("runs/first:heuristics", "2 stages of that name: give one of .*runs/first:01-heuristics.*runs/first:03-heuristics"),

@@ -26,6 +26,7 @@ from goldwash.pipeline.storage.batches import read_batches, schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats import format_by_name, format_of, json_lines, parquet_rows
 from goldwash.pipeline.storage.inputs import find_shards
+from goldwash.pipeline.storage.parquet import ShardWriter
 from goldwash.pipeline.storage.source import Input, Reading
 from goldwash.pipeline.storage.tables import texts_of, with_column, with_fields
 
@@ -289,6 +290,46 @@ def test_columns_by_other_names(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_one_column_for_two_roles(tmp_path, ending):
+    rows = [{"text": "gold", "url": "http://a.example/"}]
+    path = tmp_path / f"a.{ending}"
+    pq.write_table(pa.Table.from_pylist(rows), path) if ending == "parquet" else lines(path, rows)
+    assert read(path, reading=Reading(id="url")).to_pylist() == [
+        {"text": "gold", "url": "http://a.example/", "id": "http://a.example/"}
+    ]
+    assert read(path, reading=Reading(id="text")).to_pylist() == [{"text": "gold", "url": "http://a.example/", "id": "gold"}]
+    whole = read(path, reading=Reading("url", "url")).to_pylist()
+    assert whole == [{"text": "http://a.example/", "url": "http://a.example/", "id": "http://a.example/", "input_text": "gold"}]
+
+
+def test_columns_whose_kept_name_is_taken(tmp_path):
+    path = parquet(
+        tmp_path / "a.parquet", text=["older"], body=["gold"], input_text=["oldest"], language=["de"], input_language=["da"]
+    )
+    table = read(path, reading=Reading("body"))
+    schema = with_fields(table.schema, language=pa.string())
+    row = with_column(table, "language", pa.array(["en"])).to_pylist()[0]
+    assert list(row) == schema.names
+    kept = {"text": "gold", "input_input_text": "older", "input_text": "oldest"}
+    assert row == {
+        **kept,
+        "language": "en",
+        "input_input_language": "de",
+        "input_language": "da",
+        "id": "a.parquet#0",
+        "url": "",
+    }
+
+
+@pytest.mark.parametrize("twin", ["text", "id", "note"])
+def test_two_columns_of_one_name(tmp_path, twin):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table([["a"], ["b"], ["c"]], ["text", twin, twin]), path)
+    with pytest.raises(DataError, match=rf"a\.parquet has several columns of one name \({twin}\): rename all but one of each"):
+        read(path)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
 def test_a_field_inside_an_object(tmp_path, ending):
     rows = [{"doc": {"body": "gold", "n": 1}}, {"doc": {"body": "pan", "n": 2}}]
     path = tmp_path / f"a.{ending}"
@@ -301,6 +342,16 @@ def test_a_named_column_that_there_is_not(tmp_path, option):
     path = parquet(tmp_path / "a.parquet", text=["gold"])
     with pytest.raises(DataError, match=rf"no column 'nothing' \(it has: text\).*--{option}-column"):
         read(path, reading=Reading(**{option: "nothing"}))
+
+
+@pytest.mark.parametrize("option", ["text", "id", "url"])
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_a_named_field_that_there_is_not(tmp_path, option, ending):
+    rows, path = [{"text": "gold", "doc": {"n": 1}}, {"text": "pan", "doc": {"n": 2}}], tmp_path / f"a.{ending}"
+    pq.write_table(pa.Table.from_pylist(rows), path) if ending == "parquet" else lines(path, rows)
+    for name in ("doc.body", "text.body", "none.body"):
+        with pytest.raises(DataError, match=rf"no column '{name}' \(it has: .*--{option}-column"):
+            read(path, reading=Reading(**{option: name}))
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl"])
@@ -452,6 +503,31 @@ def test_a_file_of_any_row_groups_is_read_in_few_tables_of_bounded_size(tmp_path
     assert all(column.num_chunks == 1 for table in tables for column in table.columns)
     assert all(table.nbytes >= 50_000 for table in tables[:-1])
     assert all(table.nbytes < 50_000 + 20_000 or table.nbytes < 50_000 + 2 * size for table in tables)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=80), st.integers(1, 40_000))
+def test_own_shards_give_the_batches_of_any_file_without_another_copy(tmp_path, sizes, group):
+    """A file whose digest is known is read in larger pieces; the batches, on which row groups depend, stay the same."""
+    path = tmp_path / f"{uuid.uuid4().hex}.parquet"
+    table = pa.table({"id": map(str, range(len(sizes))), "url": ["u"] * len(sizes), "text": ["x" * n for n in sizes]})
+    writer = ShardWriter(str(path), table.schema, group_bytes=group)
+    for start in range(0, len(sizes), 7):
+        writer.write(table.slice(start, 7))
+    facts = writer.commit()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet_rows, "READ_BYTES", 1000)
+        patch.setattr(parquet_rows, "TABLE_BYTES", 3000)
+        patch.setattr(parquet_rows, "SHARD_BYTES", 20_000)
+        own = Input(str(path), facts["bytes"], facts["sha256"])
+        with parquet_rows.opened(own) as rows:
+            first = rows._parquet.metadata.row_group(0)
+            tables = list(rows.tables())
+        whole, other = (list(read_batches(source, 5000)) for source in (own, str(path)))
+    assert tables[0].num_rows == min(first.num_rows, max(20_000 // parquet_rows.mean_bytes(first), 1))
+    assert all(column.num_chunks == 1 for table in tables for column in table.columns)
+    assert [batch.to_pydict() for batch in whole] == [batch.to_pydict() for batch in other]
+    assert sum(batch.num_rows for batch in whole) == len(sizes)
 
 
 def test_a_long_value_that_a_dictionary_stores_once_is_not_unpacked_for_every_row(tmp_path):

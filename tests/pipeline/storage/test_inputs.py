@@ -67,6 +67,25 @@ def test_links_to_folders_are_followed_and_a_circle_ends(tmp_path):
     assert [i.name for i in find_shards([str(tmp_path / "in")])] == ["a.parquet", "linked/b.parquet"]
 
 
+@pytest.mark.parametrize("name", ["{0}/*", "{0}/s*", "{0}/[s]ub"])
+def test_a_glob_leaves_no_folder_out(tmp_path, name):
+    parquet(tmp_path / "a.parquet", "a")
+    parquet(tmp_path / "sub" / "deep" / "b.parquet", "b")
+    with pytest.raises(DataError, match=r"matches the folder .*sub, which holds deep/b\.parquet: .* as .*/\*\.parquet"):
+        find_shards([name.format(tmp_path)])
+    (tmp_path / "sub" / "deep" / "b.parquet").unlink()
+    parquet(tmp_path / "sub" / "_hidden" / "b.parquet", "b")
+    if name == "{0}/*":
+        assert len(find_shards([name.format(tmp_path)])) == 1
+
+
+def test_a_glob_of_archives_leaves_no_folder_out(tmp_path):
+    (tmp_path / "crawl").mkdir()
+    (tmp_path / "crawl" / "a.warc.gz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"matches the folder .*crawl, which holds a\.warc\.gz: name the folder itself"):
+        find_archives([f"{tmp_path}/*"])
+
+
 @pytest.mark.parametrize("name", ["crawl[2024]", "a*b", "what?", "[", "x[1"])
 def test_a_name_that_is_there_is_no_glob(tmp_path, name):
     parquet(tmp_path / name / "a.parquet")
