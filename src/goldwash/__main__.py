@@ -9,8 +9,8 @@ import gc
 from goldwash.pipeline.cli import interruption
 
 OBJECTS = 50_000
-"""Objects after which the youngest are collected. Imports and kernels make 300,000 that stay: at Python's 700, looking at all of
-them now and then, and once more at the end, took 0.7 of the 2.6 CPU-seconds of a stage on a tiny shard (2026-11-30)."""
+"""New objects after which the youngest are collected. Imports and kernels leave 300,000: at Python's 700, visiting all of them
+now and then, and once more at the end, took 0.7 of the 2.6 CPU-seconds of a stage on a tiny shard (2026-11-30)."""
 
 
 def main() -> None:
