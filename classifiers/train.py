@@ -347,6 +347,19 @@ def _save(model: Any, path: Path) -> None:
         raise TrainingError(f"fastText did not write the whole model: give the same command again ({error})") from error
 
 
+def cut_off(out: str | Path) -> tuple[str, ...]:
+    """``("model.bin",)`` if the folder holds a model that a full disk cut off, to be written again; else ``()``."""
+    path = Path(out) / "model.bin"
+    if not path.is_file():
+        return ()
+    try:
+        with Reader(path) as written:
+            written.check()
+    except ModelError:
+        return ("model.bin",)
+    return ()
+
+
 def _json(report: Mapping[str, Any]) -> str:
     return json.dumps(report, indent=1, ensure_ascii=False) + "\n"
 

@@ -77,8 +77,8 @@ def _different(w: Any, pattern: Any) -> Any:
 
 
 @inline
-def _kind(w: Any, kind: int) -> Any:
-    """For eight bytes, one bit each if it is of the kind, in the lowest eight bits."""
+def _marked(w: Any, kind: int) -> Any:
+    """For eight bytes, bit 7 of each that is of the kind."""
     low = w & np.uint64(0x7F7F7F7F7F7F7F7F)
     if kind == NEWLINES:
         found = ~_different(w, np.uint64(0x0A0A0A0A0A0A0A0A))
@@ -106,8 +106,13 @@ def _kind(w: Any, kind: int) -> Any:
         found = ((low + np.uint64(0x3F3F3F3F3F3F3F3F)) ^ (low + np.uint64(0x2525252525252525))) & ~w
     else:
         found = ~_different(w, np.uint64(kind) * np.uint64(0x0101010101010101))
-    found = (found >> np.uint64(7)) & np.uint64(0x0101010101010101)
-    return (found * np.uint64(0x0102040810204080)) >> np.uint64(56)
+    return found & np.uint64(0x8080808080808080)
+
+
+@inline
+def _kind(w: Any, kind: int) -> Any:
+    """For eight bytes, one bit each if it is of the kind, in the lowest eight bits."""
+    return ((_marked(w, kind) >> np.uint64(7)) * np.uint64(0x0102040810204080)) >> np.uint64(56)
 
 
 @inline
@@ -142,6 +147,21 @@ def find(utf8: Bytes, start: int, end: int, kind: int) -> Any:
         if found != np.uint64(0):
             return np.int64(i) + lowest(found)
         i += np.uint64(64)
+    return np.int64(end)
+
+
+@inline
+def run_end(utf8: Bytes, start: int, end: int, kind: int) -> Any:
+    """The end of the run of bytes of a kind that begins at ``start``; for runs of a few bytes, such as words.
+
+    ``kind``: none that has the byte 0.
+    """
+    i, last = np.uint64(start), np.uint64(end)
+    while i < last:
+        others = ~_marked(first_eight(utf8, i, last), kind) & np.uint64(0x8080808080808080)
+        if others != np.uint64(0):
+            return np.int64(i) + (lowest(others) >> 3)
+        i += np.uint64(8)
     return np.int64(end)
 
 

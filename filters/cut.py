@@ -30,6 +30,7 @@ from goldwash.filters.bits import (
     bit_count,
     block,
     lowest,
+    run_end,
 )
 from goldwash.filters.jit import inline, kernel
 
@@ -300,7 +301,8 @@ def _joined(before: int, last: int, b: int, utf8: Bytes, after: int, end: int, b
 
 @inline
 def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
-    """The end of the UAX 29 piece that begins at byte ``i``."""
+    """The end of the UAX 29 piece that byte ``i`` is in: of its first character, or of an ASCII letter or digit before which
+    the piece has only such."""
     point, i = code_point(utf8, i)
     raw = np.int64(breaks[point])  # the character just before
     last, before = raw, np.int64(c.OTHER)  # the last two that are not skipped
@@ -335,31 +337,28 @@ def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
 
 @inline
 def _plain_end(utf8: Bytes, i: int, end: int, classes: Bytes, breaks: Bytes) -> Any:
-    """The end of a piece that needs no rules (nine of ten pieces); ``i`` for the others.
+    """The end of the ASCII letters and digits, or of the mark, with which a piece begins, and whether the piece ends there.
 
-    Such a piece is a run of ASCII letters that nothing after it can join, or one ASCII mark before another ASCII character.
+    It does for nine of ten pieces: a run of letters and digits that nothing after it can join, or a mark before another ASCII
+    character. The rules need to look at the others from the run's last character on: it is all that they look back at.
     """
     b = np.int64(utf8[i])
     if b >= 0x80:
-        return i
-    stop = i + 1
-    if breaks[b] == c.A_LETTER:
-        while stop < end and utf8[stop] < 0x80 and breaks[utf8[stop]] == c.A_LETTER:
-            stop += 1
-        if stop == end:
-            return stop
-        if utf8[stop] >= 0x80:
-            return i
-        after = breaks[utf8[stop]]
-        if after == c.OTHER or after == c.W_SEG_SPACE or after == c.LF or after == c.MID_NUM:
-            return stop
-        mid = after == c.MID_NUM_LET or after == c.SINGLE_QUOTE or after == c.MID_LETTER
-        if mid and stop + 1 < end and utf8[stop + 1] < 0x80 and breaks[utf8[stop + 1]] != c.A_LETTER:
-            return stop
-        return i
-    if (classes[b] & ALNUM) != 0 or b == 95 or b == 32 or b == 13 or (stop < end and utf8[stop] >= 0x80):
-        return i
-    return stop
+        return i, False
+    if (classes[b] & ALNUM) == 0:
+        return i + 1, not (b == 95 or b == 32 or b == 13 or (i + 1 < end and utf8[i + 1] >= 0x80))
+    stop = run_end(utf8, i, end, ASCII_ALPHANUMERICS)
+    if stop == end:
+        return stop, True
+    if utf8[stop] >= 0x80:
+        return stop, False
+    after = breaks[utf8[stop]]
+    if after == c.OTHER or after == c.W_SEG_SPACE or after == c.LF:
+        return stop, True
+    if after == c.MID_NUM and breaks[utf8[stop - 1]] == c.A_LETTER:
+        return stop, True
+    mid = after == c.MID_NUM_LET or after == c.SINGLE_QUOTE or after == c.MID_LETTER or after == c.MID_NUM
+    return stop, mid and stop + 1 < end and utf8[stop + 1] < 0x80 and (classes[utf8[stop + 1]] & ALNUM) == 0
 
 
 @kernel
@@ -372,19 +371,14 @@ def uax29(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, 
     for row in range(len(starts)):
         i, end = starts[row], ends[row]
         while i < end:
-            b = np.int64(utf8[i])
-            if b == 32 and i + 1 < end and utf8[i + 1] < 0x80 and utf8[i + 1] != 32:
+            point = np.int64(utf8[i])
+            if point == 32 and i + 1 < end and utf8[i + 1] < 0x80 and utf8[i + 1] != 32:
                 i += 1  # by far the commonest piece: one space before an ASCII character
                 continue
-            stop = _plain_end(utf8, i, end, classes, breaks)
-            if stop > i:
-                if (classes[b] & ALNUM) != 0 or not (words_only or (classes[b] & SPACE) != 0):
-                    out_starts[n], out_ends[n] = i, stop
-                    n += 1
-                i = stop
-                continue
-            point, _ = code_point(utf8, i)
-            stop = _word_end(utf8, i, end, breaks)
+            stop, whole = _plain_end(utf8, i, end, classes, breaks)
+            if not whole:
+                point, _ = code_point(utf8, i)
+                stop = _word_end(utf8, max(i, stop - 1), end, breaks)
             kept = (classes[point] & ALNUM) != 0
             if not kept and not words_only:
                 a, b = stripped(utf8, i, stop, classes)

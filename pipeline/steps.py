@@ -23,6 +23,7 @@ these languages; the others pass it. Its rule is called ``NAME.de+fr``. ``for`` 
 language's name, ``de`` or ``deu_Latn``, whichever the model gives (`classifiers.labels`).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -194,7 +195,7 @@ def _bounds(name: str, rest: dict[str, Any]) -> dict[str, float]:
     """The bounds of a step; removes them from its keys."""
     bounds = {k: rest.pop(k) for k in BOUNDS if k in rest}
     for key, value in bounds.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
             raise RecipeError(f"{name}: {key} is {value!r}; expected a number")
     return {key: float(value) for key, value in bounds.items()}
 

@@ -67,10 +67,13 @@ def train(
 ) -> None:
     """Train a quality classifier of your own; the defaults are DCLM's. Or another model to score texts by (--kind)."""
     from goldwash.classifiers.examples import examples
+    from goldwash.classifiers.train import cut_off
     from goldwash.pipeline.decontamination.benchmarks import quoting
+    from goldwash.pipeline.storage.ownership import check_ours
 
     chosen = _kind(kind, features, negative)
     settings = _settings(chosen, per_class, seed, set)
+    check_ours(out_folder, ("report.json", *cut_off(out_folder)), ("stage.json", "run.json"))
     sides = [[e for path in paths for part in sources(path) for e in examples(part)] for paths in (positive, negative)]
     exclude = quoting(benchmarks) if benchmarks else None
     interruption.keeps(f"{out_folder} holds no half-written model: give the same command again.")
@@ -215,7 +218,10 @@ def fold(
     from goldwash.filters.fetch import fetched
     from goldwash.pipeline.inspect.summary import size
     from goldwash.pipeline.storage.atomic import atomic_write
+    from goldwash.pipeline.storage.ownership import check_file
 
+    if out_file is not None:
+        check_file(out_file, (".fold",), [model])
     source = fetched(model)
     place = out_file or str(Path(model if "://" not in model else source.name).with_suffix(".fold"))
     made = folded(source)

@@ -21,7 +21,9 @@ def pagerank(
 ) -> None:
     """Rank hosts by PageRank, from shards with a column of links (extract.links=true) or from WAT files."""
     from goldwash.pipeline.link_graph import graph_of, page_rank, write_ranks
+    from goldwash.pipeline.storage.ownership import check_file
 
+    check_file(out_file, (".txt", ".tsv", ".gz"), input)
     graph = graph_of(input, notify)
     hosts, source, target = graph.edges()
     ranks = page_rank(len(hosts), source, target, damping)

@@ -108,6 +108,8 @@ def _write_recipe(file: str, extends: str) -> None:
 def sample(out_folder: Annotated[str, typer.Argument(metavar="OUT", help="The folder for the sample crawl.")]) -> None:
     """Write the built-in sample crawl: archives, classifier examples, benchmark questions, and each page's expected fate."""
     from goldwash.pipeline.sample.crawl import write_sample
+    from goldwash.pipeline.storage.ownership import check_ours
 
+    check_ours(out_folder, ("fates.jsonl",))
     write_sample(Path(out_folder))
     say(f"the sample crawl is in {out_folder}/crawl; each page's fate in {out_folder}/fates.jsonl")

@@ -53,8 +53,10 @@ def disclose(
     """Write what a publisher needs: domains by bytes, dates, languages, opt-outs, personal data, rules."""
     from goldwash.pipeline.inspect.disclosure import write_disclosure
     from goldwash.pipeline.storage.locations import join
+    from goldwash.pipeline.storage.ownership import check_ours
 
     out = out_folder or join(run_folder, "disclosure")
+    check_ours(out, ("disclosure.json",))
     facts = write_disclosure(run_folder, out)
     say(f"{facts['documents']:,} documents of {facts['domains']:,} domains")
     say(f"the page: {out}/disclosure.md; the facts: {out}/disclosure.json; every domain: {out}/domains.csv")

@@ -22,7 +22,10 @@ def report(
     """Write a run as one HTML page that opens without a network: the funnel, every rule's values, samples, hosts, time."""
     from goldwash.pipeline.reporting.comparison import write_comparison
     from goldwash.pipeline.reporting.page import write_report
+    from goldwash.pipeline.storage.ownership import check_file
 
+    if out_file is not None:
+        check_file(out_file, (".html",), runs)
     if compare:
         if len(runs) != 2:
             raise RecipeError(f"--compare: expected two runs, found {len(runs)}: give `report --compare RUN_A RUN_B`")

@@ -171,11 +171,13 @@ def train_tokenizer(
     from goldwash.pipeline.inspect.summary import size
     from goldwash.pipeline.storage.atomic import write_text
     from goldwash.pipeline.storage.inputs import find_shards
+    from goldwash.pipeline.storage.ownership import check_file
     from goldwash.pipeline.storage.source import Reading
     from goldwash.pipeline.tokenization.samples import sample
     from goldwash.pipeline.tokenization.tokenizers import load
     from goldwash.pipeline.tokenization.training import Settings, train
 
+    check_file(out_file, (".json",), input)
     settings = Settings(vocabulary, tuple(special))
     shards = find_shards(input, Reading(text_column))
     interruption.keeps(f"{out_file} is written as a whole, at the end: give the same command again.")

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from goldwash.filters.cut import NEWLINE, Bytes, Rows
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.ngrams import Hashes, hashes, mixed, rolled
-from goldwash.filters.texts import Texts
+from goldwash.filters.texts import Texts, copied
 
 BLOCK_BITS = 512
 WORDS = BLOCK_BITS // 64
@@ -301,8 +301,6 @@ def without_units(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, removed:
             if line > parents[p]:
                 out[n] = NEWLINE
                 n += 1
-            for i in range(starts[line], ends[line]):
-                out[n] = utf8[i]
-                n += 1
+            n = copied(utf8, starts[line], ends[line], out, n)
         out_ends[j] = n
     return rows[:k], out[:n], out_starts, out_ends

@@ -13,6 +13,7 @@ A stage is named by its name, or by ``NAME#2`` where a recipe has two of that na
 A name that several items have means the one with bounds, if there is exactly one: ``language`` is ``keep.language``.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -149,7 +150,7 @@ def keep(stages: Stages, text: str, notify: Callable[[str], None]) -> None:
     if bound == "among":
         if not isinstance(value, list):
             raise RecipeError(f"--keep {text}: expected a list, as language.among=[en, de]")
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise RecipeError(f"--keep {text}: expected a number, found {value!r}")
     found = [(place, item) for place, items in _lists(stages) if (item := _rule(items, rule, place)) is not None]
     if not found:

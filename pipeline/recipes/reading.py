@@ -24,6 +24,8 @@ MOST_BYTES = 4_000_000
 MOST_NODES = 200_000
 """Most nodes of a document, with aliases expanded."""
 MOST_LEVELS = 50
+MOST_DIGITS = 300
+"""Most characters of a whole number: a longer one is no double."""
 
 Lines = dict[tuple[Any, ...], int]
 """The line of each key and item, by the keys and numbers that lead to it."""
@@ -54,6 +56,8 @@ for _tag, _pattern, _first in (
 
 def _int(loader: Any, node: Any) -> int:
     text = node.value
+    if len(text) > MOST_DIGITS:
+        raise yaml.constructor.ConstructorError(None, None, f"a number of {len(text):,} digits", node.start_mark)
     return int(text, 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10)
 
 

@@ -238,7 +238,9 @@ def _values(path: Path, above: tuple[Path, ...]) -> tuple[dict[str, Any], Lines]
     """
     values, lines = read(path)
     if not isinstance(values, dict):
-        raise RecipeError(f"{path}: expected a mapping with `stages`, found {type(values).__name__}")
+        raise RecipeError(
+            f"{path}: expected a mapping with `stages`, found {'nothing' if values is None else type(values).__name__}"
+        )
     for key in values:
         if key not in KEYS:
             raise RecipeError(f"{path}{_at(lines, (str(key),))}: no key is called {key!r}: {nearest(str(key), KEYS)}")

@@ -1,10 +1,12 @@
-"""Ownership of folders: goldwash writes only to folders that are new, empty or its own, and that do not overlap its inputs."""
+"""Ownership: goldwash writes only to folders that are new, empty or its own, and that do not overlap its inputs. A file that a
+command writes replaces none but an earlier one of its kind.
+"""
 
 import os
 from collections.abc import Collection, Iterable
 
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.locations import filesystem, is_local
+from goldwash.pipeline.storage.locations import exists, filesystem, is_local
 from goldwash.pipeline.storage.locks import LOCK
 from goldwash.pipeline.storage.retry import with_retries
 
@@ -12,12 +14,15 @@ UNMARKED = (LOCK, ".half-", ".DS_Store", ".nfs")
 """Prefixes of file names that do not count as somebody's data."""
 
 
-def check_ours(folder: str, ours: Collection[str]) -> None:
-    """Refuse a folder that holds files but none of goldwash's marks (``ours``).
+def check_ours(folder: str, ours: Collection[str], not_ours: Collection[str] = ()) -> None:
+    """Refuse a folder that holds files but none of goldwash's marks (``ours``), or the mark of another command (``not_ours``).
 
     Raises `DataError`, which names some of the files and the cure.
     """
     names = entries(folder)
+    others = sorted(set(names) & set(not_ours))
+    if others:
+        raise DataError(f"{folder} holds the output of another command ({', '.join(others)}): give a new or empty folder")
     if not names or not set(names).isdisjoint(ours):
         return
     found = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
@@ -62,6 +67,22 @@ def check_apart(out: str, names: Iterable[str], files: Iterable[str]) -> None:
                 f"--out {out} is a folder above the input {name}: choose a folder apart from it, so that nothing "
                 "of yours is replaced"
             )
+
+
+def check_file(out: str, endings: tuple[str, ...], names: Iterable[str] = ()) -> None:
+    """Refuse a file to write that is a folder, one of the inputs (``names``), or a file of another kind.
+
+    ``endings``: those of the files that the command writes. Raises `DataError`, with the cure.
+    """
+    if is_local(out) and os.path.isdir(filesystem(out)[1]):
+        raise DataError(f"--out {out} is a folder: expected a file, such as {out.rstrip('/')}/NAME{endings[0]}")
+    for name in names:
+        if _canonical(name) == _canonical(out):
+            raise DataError(f"--out {out} is the input {name}: choose another name")
+    if exists(out) and not out.lower().endswith(endings):
+        raise DataError(
+            f"--out {out} is there already, and is no {' or '.join(endings)} file: choose another name, or delete it"
+        )
 
 
 def _canonical(location: str) -> str:

@@ -99,6 +99,18 @@ def test_all_triples() -> None:
     kernel_agrees(["".join(triple) for triple in product(SAMPLES.values(), repeat=3)])
 
 
+def test_runs_of_every_length_beside_every_class() -> None:
+    """Runs of ASCII letters and digits are read eight bytes at a time."""
+    runs = [
+        run[:size]
+        for size in range(1, 19)
+        for run in ("abcdefghijklmnopqrs", "1234567890123456789", "Zz09" * 5, "9" + "a" * 18)
+    ]
+    beside = ["", *SAMPLES.values()]
+    kernel_agrees([run + after for run in runs for after in beside])
+    kernel_agrees([before + run + mid + "1a" for run in runs for before in ("\u00e9", "_", ".") for mid in ".,:'_\u00e9"])
+
+
 def test_all_mid_characters_between_marked_neighbours() -> None:
     outer = [SAMPLES[name] for name in ("ALetter", "Hebrew_Letter", "Numeric", "Katakana", "ExtendNumLet")]
     mids = [SAMPLES[name] for name in ("Single_Quote", "Double_Quote", "MidNumLet", "MidLetter", "MidNum", "ZWJ")]

@@ -223,6 +223,7 @@ def test_keep_of_labels_and_of_a_strict_bound():
         ("mean_word_length.mim=3", "expected RULE.BOUND=NUMBER"),
         ("mean_word_length.min=three", "expected a number, found 'three'"),
         ("mean_word_length.min=true", "expected a number"),
+        ("mean_word_length.min=.nan", "expected a number, found nan"),
         ("mean_word_length.min", "expected key=value"),
         ("language.among=en", "expected a list"),
         ("mean_word_length.min=30", "the lower bound 30.* is above the upper bound 10"),

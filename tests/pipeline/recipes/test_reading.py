@@ -71,6 +71,8 @@ WIDE = "a: &a [" + "x, " * 1000 + "x]\nb: [" + "*a, " * 1000 + "*a]\n"
         ("[" * 3000, "nested more than 50 levels|is not YAML"),
         ("a: 1\nb: 2\na: 3", "the key 'a' is given twice"),
         ("a: {b: 1, b: 2}", "the key 'b' is given twice"),
+        ("a: " + "9" * 400, "a number of 400 digits"),
+        ("a: -" + "9" * 5000, "a number of 5,001 digits"),
         ("{[1]: 2}", "is not YAML"),
         ("a: !!python/object/apply:os.system [ls]", "is not YAML"),
         ("a: \x1b[31m", "is not YAML: unacceptable character"),
