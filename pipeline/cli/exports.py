@@ -35,8 +35,9 @@ def export(
 ) -> None:
     """Write shards in the format of another project: documents as JSON lines or text, or tokens."""
     from goldwash.pipeline.export import TOKEN_FORMATS, exporter
-    from goldwash.pipeline.export.claim import claim_export
     from goldwash.pipeline.parameters import RecipeError
+    from goldwash.pipeline.storage.inputs import find_shards
+    from goldwash.pipeline.storage.ownership import check_apart
 
     if by and format != "parquet":
         raise RecipeError(f"--by {by} is for --format parquet, and the format is {format}")
@@ -44,7 +45,7 @@ def export(
         _export_tokens(shards, out_folder, format, workers)
         return
     write = exporter(format, packing)
-    claim_export(shards, out_folder, {"format": format, "packing": packing, "by": by})
+    check_apart(out_folder, shards, [shard.path for shard in find_shards(shards)])
     interruption.keeps(f"Whole files in {out_folder} are kept: give the same command again.")
     for location in write(shards, out_folder, packing, **({"by": by} if by else {})):
         say(location)

@@ -35,7 +35,6 @@ TRAIN = ["train", "--positive", "good.jsonl", "--negative", "bad.jsonl", "--set"
         ([*TRAIN, "--out", "notes"], "notes holds files that goldwash did not write (notes.md)"),
         ([*TRAIN, "--out", "model.bin"], "model.bin is a file: --out names a folder"),
         (["sample", "notes"], "notes holds files that goldwash did not write (notes.md)"),
-        (["export", "in", "--out", "notes"], "notes holds files that goldwash did not write (notes.md)"),
         (["export", "in", "--out", "in"], "--out in is the same as the input in"),
         (["export", "in", "--out", "in/out"], "--out in/out is inside the input in"),
         (["export", "in/a.parquet", "--out", "in"], "--out in is a folder above the input in/a.parquet"),
@@ -69,24 +68,6 @@ def test_a_model_is_trained_again_into_its_own_folder(cli, here):
     assert cli(*TRAIN, "--out", "model")[0] == 0
     assert cli("fold", "model/model.bin", "--out", "again.fold")[0] == 0
     assert cli("fold", "model/model.bin", "--out", "again.fold")[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["in"], None),
-        (["other"], "out holds an export of other shards: choose another --out"),
-        (["in", "other"], "out holds an export of other shards"),
-        (["in", "--format", "jsonl"], "out holds an export in another format"),
-        (["in", "--packing", "gz"], "out holds an export in another format"),
-    ],
-)
-def test_files_of_two_exports_are_never_mixed(cli, here, words, message):
-    assert cli("export", "in", "--out", "out")[0] == 0
-    before = sorted(path.name for path in (here / "out").iterdir())
-    code, _, error = cli("export", *words, "--out", "out")
-    assert (code, message is None or message in error) == (int(message is not None), True)
-    assert sorted(path.name for path in (here / "out").iterdir()) == before
 
 
 def test_the_folder_of_an_export_is_an_input(cli, here):

@@ -21,7 +21,7 @@ def lines(path) -> list[dict[str, object]]:
 def test_a_dataset_in_dclms_schema(cli, sample_run, tmp_path):
     code, printed, _ = cli("export", sample_run / "dataset", "--out", tmp_path / "out", "--format", "dclm")
     assert code == 0, printed
-    files = sorted((tmp_path / "out").glob("[!_]*"))
+    files = sorted((tmp_path / "out").iterdir())
     assert files[0].name == "shard_00000000_processed.jsonl.zst"
     documents = [line for file in files for line in lines(file)]
     ours = rows(sample_run / "dataset")
@@ -41,7 +41,7 @@ def test_headers_that_were_kept_are_whole(cli, sample, tmp_path):
     archive = sample / "crawl" / "sample-00000.warc.gz"
     Extract(keep_headers=True)(find_archives([str(archive)]), str(tmp_path / "kept"), local(1))
     assert cli("export", tmp_path / "kept", "--out", tmp_path / "out", "--packing", "gz")[0] == 0
-    (file,) = (tmp_path / "out").glob("[!_]*")
+    (file,) = (tmp_path / "out").iterdir()
     first = lines(file)[0]
     assert first["warcinfo"].startswith("software: goldwash sample\r\n")
     assert {"WARC-Type", "WARC-Record-ID", "WARC-Date", "WARC-Target-URI", "Content-Type", "Content-Length"} <= set(
