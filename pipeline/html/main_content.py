@@ -514,8 +514,9 @@ class Page:
 class Content:
     """An extractor of main content: a function from a page's HTML, characters or bytes in UTF-8, to its text.
 
-    >>> Content(fallback="best")("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, and gold lay there.</p>")
-    'The river bent here & slowed, and gold lay there.'
+    >>> text = "The river bent here &amp; slowed, and gold lay there. Nobody had looked for it before, in the bend."
+    >>> Content(fallback="best")(f"<nav><a href=/>Home</a> <a href=/a>About</a></nav><article><p>{text}")
+    'The river bent here & slowed, and gold lay there. Nobody had looked for it before, in the bend.'
     """
 
     form: Literal["plain", "markdown"] = "plain"
