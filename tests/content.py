@@ -1,10 +1,14 @@
 """The forest of `pipeline.html.main_content`: ``python -m tests.content`` fits it and prints its scores on unseen pages.
 
-The pages are those of `tests.extraction`; recipes are scored but not fitted to. A block is labelled as text if more than half
-of its words are in the longest common subsequence of the page's words and the known text's words. If only segments are known,
-only the blocks that contain them are labelled. Pages have equal weights, slightly more for rarer types; a page's weight is
-shared among its blocks by their words. Scores are of pages whose site the forest has not seen (five folds by site), or whose
-whole data set it has not seen. ``--write`` fits a forest to all pages and writes it to `pipeline.html.main_content.MODEL`.
+The pages are those of `tests.extraction` that are not held back, and with ``--wcxb FOLDER`` the development split of a clone of
+WCXB (`tests.extraction.wcxb`), which the shipped forest is fitted to, too. Recipes are scored but not fitted to.
+
+A block is labelled as text if more than half of its words are in the longest common subsequence of the page's words and the
+known text's words. If only segments are known, only the blocks that contain them are labelled. Pages have equal weights,
+slightly more for rarer types; a page's weight is shared among its blocks by their words.
+
+Scores are of pages whose site the forest has not seen (five folds by site), or whose whole data set it has not seen.
+``--write`` fits a forest to all these pages and writes it to `pipeline.html.main_content.MODEL` instead.
 """
 
 import json
@@ -13,6 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,12 +30,14 @@ from goldwash.pipeline.html.decoding import unescaped
 from goldwash.pipeline.html.segments import END, START
 from tests.extraction import WORD, Known, Scores, mean_scores, score
 
-TREES, LEAVES, RATE, LEAST = 60, 31, 0.12, 200
+TREES, LEAVES, RATE, LEAST = 90, 31, 0.12, 200
 """Trees, leaves per tree, learning rate, minimum number of blocks per leaf."""
-BOUND = -0.8
+BOUND = -0.7
 """Log odds above which a block is kept. Below 0, because lost text costs a page's score more than kept boilerplate."""
 RARE = -0.5
 """The power of the number of pages of a kind that multiplies the weight of each."""
+WCXB_WEIGHT = 0.5
+"""The weight of a page of WCXB's development split beside one of its type in ``pages/``. With 1, other collections lose."""
 FOLDS = 5
 DOMAINS = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 """Registered domains by the list in tldextract's wheel, without a network."""
@@ -117,7 +124,8 @@ def fitted(pages: Iterable[Blocks]) -> Any:
         weight = page.words[use] ** 0.7
         measures.append(page.measures.T[use])
         right.append(page.right[use])
-        weights.append(weight / weight.sum() * counts[_kind(page.known)] ** RARE)
+        scale = WCXB_WEIGHT if page.known.collection == "wcxb-dev" else 1.0
+        weights.append(weight / weight.sum() * counts[_kind(page.known)] ** RARE * scale)
     weight = np.concatenate(weights)
     forest = HistGradientBoostingClassifier(
         max_iter=TREES, max_leaf_nodes=LEAVES, learning_rate=RATE, min_samples_leaf=LEAST, l2_regularization=1.0, max_bins=63,
@@ -128,7 +136,7 @@ def fitted(pages: Iterable[Blocks]) -> Any:
 
 def _kind(known: Known) -> str:
     """The kind of page by which weights are balanced: its type, or its collection for the further ones."""
-    return known.type if known.collection == "pages" else known.collection
+    return known.type if known.collection in ("pages", "wcxb-dev") else known.collection
 
 
 def _elsewhere(page: Blocks) -> bool:
@@ -178,18 +186,25 @@ def fold_of(pages: Sequence[Blocks], fold: int) -> list[int]:
     return [n for n, page in enumerate(pages) if site(page.known.url) % FOLDS == fold]
 
 
-def unseen(pages: Sequence[Blocks], by_set: bool = False, folds: int = FOLDS) -> list[Any]:
+def unseen(
+    pages: Sequence[Blocks], by_set: bool = False, folds: int = FOLDS, more: Sequence[Blocks] = ()
+) -> list[Any]:  # fmt: skip
     """Each page's log odds by a forest that has not seen its site (the first ``folds`` of five), or its data set.
 
-    Pages of other folds get -inf.
+    Pages of other folds get -inf. ``more``: further pages to fit to, except those of the sites that are judged, or of WCXB when
+    that data set is judged.
     """
     parts = [fold_of(pages, fold) for fold in range(folds)]
     if by_set:
         parts = [[n for n, page in enumerate(pages) if set_of(page.known) == name] for name in SETS]
     odds: list[Any] = [np.full(len(page.words), -np.inf) for page in pages]
-    for part in parts:
+    for number, part in enumerate(parts):
         away = set(part)
-        forest = fitted(page for n, page in enumerate(pages) if n not in away)
+        if by_set:
+            others = [page for page in more if not page.known.collection.startswith(SETS[number])]
+        else:
+            others = [page for page in more if site(page.known.url) % FOLDS != number]
+        forest = fitted([*(page for n, page in enumerate(pages) if n not in away), *others])
         for n in part:
             if len(pages[n].words):
                 odds[n] = forest.decision_function(pages[n].measures.T)
@@ -203,21 +218,35 @@ def scored(pages: Sequence[Blocks], odds: Sequence[Any], bound: float = BOUND) -
     )
 
 
+def further_pages(folder: Path, clone: Path | None, seen: Sequence[Blocks]) -> list[Blocks]:
+    """The pages besides ``pages/`` that the forest is fitted to; of WCXB in ``clone`` those that are not ``seen`` there."""
+    from tests.extraction import COLLECTIONS, collected, held_back, wcxb
+
+    known = [each for name in COLLECTIONS for each in collected(folder, name) if not held_back(each)]
+    urls = {page.known.url for page in seen}
+    if clone:
+        known += [each for each in wcxb(clone, "dev") if each.url not in urls]
+    return [blocks_of(each) for each in known]
+
+
 def main() -> None:
     from tests.conftest import real_folder
     from tests.extraction import known_pages
 
+    clone = Path(sys.argv[sys.argv.index("--wcxb") + 1]) if "--wcxb" in sys.argv else None
     pages = [blocks_of(known) for known in known_pages(real_folder())]
-    by_site, by_set = unseen(pages), unseen(pages, by_set=True)
+    more = further_pages(real_folder(), clone, pages)
+    if "--write" in sys.argv:
+        told = written(fitted([*pages, *more]))
+        trees = ",\n".join(json.dumps(tree) for tree in told.pop("trees"))
+        content.MODEL.write_text(f'{json.dumps(told)[:-1]}, "trees": [\n{trees}\n]}}\n', "utf-8")
+        return
+    by_site, by_set = unseen(pages, more=more), unseen(pages, by_set=True, more=more)
     for bound in (-1.2, -1.0, -0.8, -0.6, -0.4):
         means = [scored(pages, odds, bound)["mean of types"] for odds in (by_site, by_set)]
         sys.stdout.write(f"bound {bound}: other sites {_cell(means[0])}, other data sets {_cell(means[1])}\n")
     for kind, scores in scored(pages, by_site).items():
         sys.stdout.write(f"| {kind} | {_cell(scores)} |\n")
-    if "--write" in sys.argv:
-        told = written(fitted(pages))
-        trees = ",\n".join(json.dumps(tree) for tree in told.pop("trees"))
-        content.MODEL.write_text(f'{json.dumps(told)[:-1]}, "trees": [\n{trees}\n]}}\n', "utf-8")
 
 
 def _cell(scores: Scores) -> str:

@@ -1,6 +1,7 @@
 """Scores of the extractors on pages with known text: ``python -m tests.extraction`` prints the tables of docs/extraction.md.
 
 ``--structure`` prints the second one only: F1 and structure (`tests.structure`) on the pages that the forest is not fitted to.
+``--wcxb FOLDER`` prints F1 by type on the held-out split of a clone of WCXB (`wcxb`), which the forest is not fitted to.
 ``--webmainbench FILE`` runs the extractors on a file of that benchmark (`tests.webmainbench`).
 
 Score: precision, recall and F1 of words as a multiset (a CJK character is a word) per page, then the mean over a type's pages,
@@ -8,6 +9,7 @@ then over types. With known segments, recall is the share of the required segmen
 of required ones among all known segments in the text. For recipes: the recall of ingredients and instructions only.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -16,7 +18,7 @@ import re
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,16 +103,34 @@ def collected(folder: Path, name: str) -> Iterator[Known]:
             yield Known(f"{name}, {row['type']}", row["html"], row.get("truth"), wanted, unwanted, url, name, neutral or "")
 
 
+def wcxb(folder: Path, split: str) -> Iterator[Known]:
+    """The pages of a split, ``dev`` or ``test``, of the Web Content Extraction Benchmark, whose text is known.
+
+    ``folder`` is a clone of https://github.com/Murrough-Foley/web-content-extraction-benchmark (CC BY 4.0; fitted to c039d5e).
+    Pages whose text is only in scripts have an empty known text and are left out.
+    """
+    truths = sorted((folder / split / "ground-truth").glob("*.json"))
+    if not truths:
+        raise FileNotFoundError(f"expected JSON files in {folder / split / 'ground-truth'}, found none: is it a clone of WCXB?")
+    for path in truths:
+        row = json.loads(path.read_text("utf-8"))
+        if text := row["ground_truth"].get("main_content"):
+            kind = row["_internal"]["page_type"]["primary"]
+            html = gzip.decompress((folder / split / "html" / f"{path.stem}.html.gz").read_bytes())
+            url = row.get("url") or f"file://{path.stem}"
+            yield Known(kind, decoded(html, {})[0], text, url=url, collection=f"wcxb-{split}")
+
+
 def held_back(known: Known) -> bool:
     """Whether a page is for judging: the forest is not fitted to it.
 
-    All of cleanportaleval and llm-webkit, and of the other collections the pages of every fifth site.
+    All of cleanportaleval, llm-webkit and WCXB's test split, and of the other collections the pages of every fifth site.
     """
     from tests.content import FOLDS, site
 
-    if known.collection == "pages":
+    if known.collection in ("pages", "wcxb-dev"):
         return False
-    return known.collection in ("cleanportaleval", "llm-webkit") or site(known.url) % FOLDS == 0
+    return known.collection in ("cleanportaleval", "llm-webkit", "wcxb-test") or site(known.url) % FOLDS == 0
 
 
 def _type(dataset: str, genre: str) -> str:
@@ -199,6 +219,11 @@ def main() -> None:
         ours = {"blocks": extractor_of("blocks", form="markdown", formulas="dollars")}
         _print(webmainbench.measured(Path(sys.argv[sys.argv.index("--webmainbench") + 1]), ours | rivals))
         return
+    if "--wcxb" in sys.argv:
+        pages = list(wcxb(Path(sys.argv[sys.argv.index("--wcxb") + 1]), "test"))
+        extractors = {"blocks": extractor_of("blocks")} | rivals
+        _print({name: _by_type(pages, extract) for name, extract in extractors.items()})
+        return
     judging = judging_pages(real_folder())
     sys.stdout.write(f"{len(judging):,} pages that the forest is not fitted to, digest {digest(judging)}.\n\n")
     _print(structure_table(judging, {"blocks": extractor_of("blocks")} | rivals))
@@ -216,6 +241,13 @@ def main() -> None:
         lines.append(f"| {kind}{f' ({counts[kind]})' if kind in counts else ''} | " + " | ".join(cells) + " |")
     lines.append("| **MB of HTML per CPU-second** | " + " | ".join(f"{rate:,.0f}" for _, rate in results.values()) + " |")
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _by_type(pages: Sequence[Known], extract: Callable[[str], str]) -> dict[str, float]:
+    """Mean F1 of each type, of the types and of all pages."""
+    scores = [(page.type, score(page, extract(page.html))) for page in pages]
+    means = {kind: f1 for kind, (f1, *_) in mean_scores(scores).items()}
+    return means | {"all pages": sum(f1 for _, (f1, *_) in scores) / len(scores)}
 
 
 def _print(found: Mapping[str, Mapping[str, float]]) -> None:

@@ -767,7 +767,10 @@ class BlockReader(HTMLParser):
 
 
 def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
-    """Each block's text, words, characters, those in links, full stops, commas, digits, words that begin with a capital."""
+    """Each block's text, words, characters, those in links, full stops, commas, digits, words that begin with a capital.
+
+    An ideograph, a kana or a hangul syllable counts as two characters.
+    """
     reader = BlockReader()
     reader.feed(page)
     reader.close()
@@ -778,16 +781,16 @@ def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
         if not inner:
             continue
         shown = (re.sub(r"^(?: *\n)+", "", text) if block[0][2] else text.lstrip(" \n")).rstrip(" \n")
-        ideographs = re.compile("[\u4000-\u9fff]")
+        unspaced, wide = re.compile("[\u3000-\u9fff]"), re.compile("[\u3000-\ud7ff]")
         words = shown.split()
         found.append(
             (
                 shown,
-                sum(len(ideographs.findall(word)) + bool(ideographs.sub("", word)) for word in words),
-                len(inner),
-                sum(linked for _, linked, _ in inner),
-                sum(c in ".!?\u3002" for c, *_ in inner),
-                sum(c in ",\u3001\uff0c" for c, *_ in inner),
+                sum(len(unspaced.findall(word)) + bool(unspaced.sub("", word)) for word in words),
+                sum(1 + bool(wide.match(c)) for c, *_ in inner),
+                sum(linked * (1 + bool(wide.match(c))) for c, linked, _ in inner),
+                sum(c in ".!?\u3002\uff01\uff0e\uff1f\u061f\u06d4\u0964\u0965" for c, *_ in inner),
+                sum(c in ",\u3001\uff0c\u060c" for c, *_ in inner),
                 sum(c in "0123456789" for c, *_ in inner),
                 sum("A" <= word[0] <= "Z" for word in words),
             )
@@ -797,6 +800,38 @@ def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
 
 def of(part_: float, whole: float) -> float:
     return part_ / whole if whole else 0.0
+
+
+def siblings_of(blocks: list[list[int]], elements: list[list[int]], lineage: dict[int, list[int]]) -> list[int]:
+    """How many elements with text have the parent, the tag and the names of each element; 1 for the page itself."""
+    filled = sorted({e for row in blocks for e in lineage[row[2]] if e})
+    shapes = Counter((elements[e][0], elements[e][1], elements[e][3]) for e in filled)
+    return [1, *(shapes[e[0], e[1], e[3]] for e in elements[1:])]
+
+
+def kind_of_page(blocks: list[list[int]], elements: list[list[int]]) -> list[float]:
+    """The features that are the same for all blocks: share of paragraphs; headings; blocks with a name of prices; articles."""
+    from goldwash.pipeline.html.segments import BITS, KEYWORDS, WITHIN
+
+    element, characters, linked = 2, 5, 6
+    bits = {name: 1 << WITHIN.index(name) for name in ("h1", "h2", "h4", "article")}
+    price = 1 << KEYWORDS.index("price cart product products buy shop sku basket checkout order")
+    tags = [int(BITS[each[1]]) for each in elements]
+    named = [each[3] | elements[max(0, each[0])][3] for each in elements]
+    paragraphs = sum(row[characters] for row in blocks if row[characters] > 60 and 3 * row[linked] < row[characters])
+    return [
+        of(paragraphs, sum(row[characters] for row in blocks)),
+        sum(tags[row[element]] in (bits["h1"], bits["h2"], bits["h4"]) for row in blocks),
+        sum(named[row[element]] & price != 0 for row in blocks),
+        tags.count(bits["article"]),
+    ]
+
+
+def around(blocks: list[list[int]], i: int) -> list[float]:
+    """The characters of the four blocks before and the four after a block, and the share of them in links."""
+    near = [blocks[j] for j in range(max(0, i - 4), min(len(blocks), i + 5)) if j != i]
+    characters = sum(row[5] for row in near)
+    return [characters, of(sum(row[6] for row in near), characters)]
 
 
 def measures(blocks: list[list[int]], elements: list[list[int]]) -> list[list[float]]:
@@ -830,6 +865,7 @@ def measures(blocks: list[list[int]], elements: list[list[int]]) -> list[list[fl
         tuple(elements[e][column] for e in (row[element], max(0, elements[row[element]][parent])) for column in (tag, called))
         for row in blocks
     ]
+    page, siblings = kind_of_page(blocks, elements), siblings_of(blocks, elements, lineage)
     found = []
     for i, row in enumerate(blocks):
         line = lineage[row[element]]
@@ -853,20 +889,24 @@ def measures(blocks: list[list[int]], elements: list[list[int]]) -> list[list[fl
                 f += [near[characters], of(near[linked], near[characters]), near[stops], same]
             else:
                 f += [-1] * 4
-        around = [blocks[j] for j in range(max(0, i - 4), min(len(blocks), i + 5)) if j != i]
-        all_around = sum(b[characters] for b in around)
-        f += [all_around, of(sum(b[linked] for b in around), all_around)]
+        f += around(blocks, i)
         total = held[0][0]
         passed = sum(b[characters] for b in blocks[:i])
         f += [total, of(held[0][1], total), len(blocks), passed, of(passed, total), of(i, len(blocks))]
-        f += [elements[row[element]][level], of(held[best][0], total)]
-        past = [j for j in range(i + 1) if own[j] in headings.values()]
-        f += [min(31, i - past[-1]) if past else 31]
+        f += [
+            elements[row[element]][level],
+            of(held[best][0], total),
+            min(31, min((i - j for j in range(i + 1) if own[j] in headings.values()), default=31)),
+        ]
         titles = [j for j in range(len(blocks)) if own[j] == headings["h1"]]
         f += [bool(titles) and titles[0] <= i, bool(titles) and i <= titles[-1]]
         like = [b for b, kind in zip(blocks, alike, strict=True) if kind == alike[i]]
         chars = sum(b[characters] for b in like)
         f += [len(like), chars, of(chars, len(like)), of(sum(b[linked] for b in like), chars)]
+        f += [siblings[line[n]] if n < len(line) else 1 for n in range(3)]
+        most = max(line, key=siblings.__getitem__)  # the nearest, if several have as many
+        f += [siblings[most], held[most][0], of(held[most][1], held[most][0])]
+        f += [of(held[max(0, elements[most][parent])][0], total), line.index(most), *page]
         found.append([float(x) for x in f])
     return found
 

@@ -1,5 +1,7 @@
 """Extraction quality must stay above measured floors, whatever changes here or in an extractor (docs/extraction.md)."""
 
+import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from goldwash.pipeline.recipes import recipe as recipes
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.storage.inputs import find_archives, find_shards
-from tests.extraction import Known, digest, judging_pages, known_pages, measured, score, structure_table
+from tests.extraction import Known, digest, held_back, judging_pages, known_pages, measured, score, structure_table, wcxb
 from tests.support.made_pages import made_pages
 
 DIGEST = "9156fd6c7321967c"
@@ -128,6 +130,22 @@ def test_blocks_keeps_the_structure_of_pages_of_our_own() -> None:
 )
 def test_scores(known: Known, text: str, expected: tuple[float, float, float]) -> None:
     assert score(known, text) == pytest.approx(expected)
+
+
+def test_pages_of_wcxb_are_read_from_a_clone(tmp_path: Path) -> None:
+    """One page with its text, and one whose text is only in scripts."""
+    for kind, text in (("listing", "gold in the pan"), ("product", "")):
+        for folder in ("html", "ground-truth"):
+            (tmp_path / "test" / folder).mkdir(parents=True, exist_ok=True)
+        truth = {"url": f"https://{kind}.example/", "ground_truth": {"main_content": text}}
+        truth |= {"_internal": {"page_type": {"primary": kind}}}
+        (tmp_path / "test" / "ground-truth" / f"{kind}.json").write_text(json.dumps(truth))
+        (tmp_path / "test" / "html" / f"{kind}.html.gz").write_bytes(gzip.compress(b"<p>gold in the pan</p>"))
+    page = Known("listing", "<p>gold in the pan</p>", "gold in the pan", url="https://listing.example/", collection="wcxb-test")
+    assert list(wcxb(tmp_path, "test")) == [page]
+    assert held_back(page)
+    with pytest.raises(FileNotFoundError, match=r"expected JSON files in .*found none: is it a clone of WCXB"):
+        list(wcxb(tmp_path, "dev"))
 
 
 def test_an_unknown_extractor_is_an_error() -> None:

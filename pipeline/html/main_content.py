@@ -61,6 +61,9 @@ HELD = ("characters", "link share", "stop share", "blocks")
 """Features of an element, everything inside it included."""
 LIKE = ("count", "characters", "mean characters", "link share")
 """Features of a group of like blocks: their elements have the same tag and `KEYWORDS`, and so have the elements' parents."""
+SIBLINGS = 3
+REPEATED = ("siblings", "characters", "link share", "share of the page", "levels to")
+"""Features of the element above a block, or its own, that has the most siblings like it: a card in a list of results."""
 NEAR = (-2, -1, 1, 2)
 """Neighbours with features of their own."""
 AROUND = 4
@@ -83,9 +86,13 @@ MEASURES = (
     *("page characters", "page link share", "page blocks", "characters before", "share before", "blocks before", "level"),
     *("share of the best", "blocks since heading", "after h1", "up to h1"),
     *(f"{what} of like blocks" for what in LIKE),
+    *(f"siblings like ancestor {n}" for n in range(SIBLINGS)),
+    *(f"{what} of the most repeated" for what in REPEATED),
+    *("page paragraph share", "page headings", "page prices", "page articles"),
 )
 """A block's features, by row; -1 for neighbours that do not exist."""
 HEADING, TITLE = sum(1 << WITHIN.index(name) for name in ("h1", "h2", "h4")), 1 << WITHIN.index("h1")
+ARTICLE, PRICE = 1 << WITHIN.index("article"), 1 << next(n for n, words in enumerate(KEYWORDS) if words.startswith("price"))
 PARAGRAPH_CHARACTERS = 60
 """A block with more characters, less than a third of them in links, counts as a paragraph."""
 SHARED = 3
@@ -168,6 +175,35 @@ def like_blocks(blocks: Any, elements: Any) -> Any:
 
 
 @kernel
+def like_siblings(elements: Any, sums: Any) -> Any:
+    """The siblings like each element, itself included, ``int64[E]``: text in them, same parent, tag and `KEYWORDS`."""
+    count = len(elements)
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    keys = np.zeros(size, np.uint64)
+    counts = np.zeros(size, np.int64)
+    out = np.ones(count, np.int64)
+    for e in range(1, count):
+        if sums[e, BLOCKS_IN] == 0:
+            continue
+        key = np.uint64(elements[e, PARENT] + 1) * np.uint64(0x9E3779B97F4A7C15)
+        for column in (TAG, CALLED):
+            key = (key ^ key >> np.uint64(29) ^ np.uint64(elements[e, column] + 1)) * np.uint64(0xBF58476D1CE4E5B9)
+        key |= np.uint64(1)
+        at = np.int64(key >> np.uint64(40)) & (size - 1)
+        while keys[at] != np.uint64(0) and keys[at] != key:
+            at = (at + 1) & (size - 1)
+        keys[at] = key
+        counts[at] += 1
+        out[e] = at
+    for e in range(1, count):
+        if sums[e, BLOCKS_IN] > 0:
+            out[e] = counts[out[e]]
+    return out
+
+
+@kernel
 def measure_blocks(blocks: Any, elements: Any, sums: Any, group: Any, like: Any, bits: Any, measures: int) -> Any:
     """The features (`MEASURES`) of a page's blocks: ``float32[measures, B]``."""
     out = np.empty((measures, len(blocks)), np.float32)
@@ -175,12 +211,14 @@ def measure_blocks(blocks: Any, elements: Any, sums: Any, group: Any, like: Any,
     measure_called(blocks, elements, np.empty((2, len(elements)), np.int64), out)
     places = np.empty((2, len(elements)), np.int64)
     measure_others(blocks, elements, sums, group, like, bits, places, out)
+    measure_repeated(blocks, elements, sums, like_siblings(elements, sums), bits, places[0], out)
     return out
 
 
 WITHIN_AT = 13
 CALLED_AT = WITHIN_AT + len(WITHIN)
 ANCESTORS_AT = CALLED_AT + len(KEYWORDS)
+REPEATED_AT = MEASURES.index("siblings like ancestor 0")
 """Rows of `MEASURES` at which groups of features begin."""
 
 
@@ -309,6 +347,42 @@ def measure_others(
         f[k + 2] = share(like[group[i], 1], like[group[i], 0])
         f[k + 3] = share(like[group[i], 2], like[group[i], 1])
         passed += row[CHARACTERS]
+
+
+@inline
+def measure_repeated(blocks: Any, elements: Any, sums: Any, alike: Any, bits: Any, most: Any, out: Any) -> None:
+    """Write the features of repeated elements and those of the page's kind. ``most: int64[E]`` is room."""
+    total = sums[0, CHARS_IN]
+    most[0] = 0
+    articles = 0
+    for e in range(1, len(elements)):
+        above = most[elements[e, PARENT]]
+        most[e] = e if alike[e] >= alike[above] else above
+        articles += bits[elements[e, TAG]] == ARTICLE
+    paragraphs, headings, prices = 0, 0, 0
+    for i in range(len(blocks)):
+        e, size = blocks[i, ELEMENT], blocks[i, CHARACTERS]
+        paragraphs += size if size > PARAGRAPH_CHARACTERS and 3 * blocks[i, LINKED] < size else 0
+        headings += bits[elements[e, TAG]] & HEADING != 0
+        prices += (elements[e, CALLED] | elements[max(0, elements[e, PARENT]), CALLED]) & PRICE != 0
+    for i in range(len(blocks)):
+        f = out[:, i]
+        e = blocks[i, ELEMENT]
+        a, k = e, REPEATED_AT
+        for _ in range(SIBLINGS):
+            f[k] = alike[a]
+            a = max(0, elements[a, PARENT])
+            k += 1
+        a = most[e]
+        f[k] = alike[a]
+        f[k + 1] = sums[a, CHARS_IN]
+        f[k + 2] = share(sums[a, LINKED_IN], sums[a, CHARS_IN])
+        f[k + 3] = share(sums[max(0, elements[a, PARENT]), CHARS_IN], total)
+        f[k + 4] = elements[e, LEVEL] - elements[a, LEVEL]
+        f[k + 5] = share(paragraphs, total)
+        f[k + 6] = headings
+        f[k + 7] = prices
+        f[k + 8] = articles
 
 
 TILE = 64
@@ -440,8 +514,9 @@ class Page:
 class Content:
     """An extractor of main content: a function from a page's HTML, characters or bytes in UTF-8, to its text.
 
-    >>> Content(fallback="best")("<nav><a href=/>Home</a></nav><p>The river bent here &amp; slowed, and gold lay there.</p>")
-    'The river bent here & slowed, and gold lay there.'
+    >>> text = "The river bent here &amp; slowed, and gold lay there. Nobody had looked for it before, in the bend."
+    >>> Content(fallback="best")(f"<nav><a href=/>Home</a> <a href=/a>About</a></nav><article><p>{text}")
+    'The river bent here & slowed, and gold lay there. Nobody had looked for it before, in the bend.'
     """
 
     form: Literal["plain", "markdown"] = "plain"

@@ -171,9 +171,10 @@ HTML, P, UL, TR, SVG, SCRIPT, MATHML, ENDLESS = (
 """Tags by number. The first `ENDLESS` of `NAMES` hide everything that follows if they are not closed."""
 
 START, END, ELEMENT, BEFORE, WORDS, CHARACTERS, LINKED, STOPS, COMMAS, DIGITS, CAPITALS, BULLET, LINES, LINKS = range(14)
-"""A block's columns: start and end in the text; element; the gap before it; counts of words (each ideograph is one, and each
-other run between spaces), characters (a reference is one), characters in links, full stops, commas, digits and words that begin
-with a capital; whether it begins an item of a bulleted list; counts of line breaks inside it and of links."""
+"""A block's columns: start and end in the text; element; the gap before it; counts of words (each ideograph or kana is one, and
+each other run between spaces), characters (a reference is one; an ideograph, kana or hangul syllable is two, since it says as
+much as several letters), characters in links, full stops, commas, digits and words that begin with a capital; whether it begins
+an item of a bulleted list; counts of line breaks inside it and of links."""
 A_LINE, A_PARAGRAPH, A_CELL = 1, 2, 3
 """The gap between two blocks; 0 before the first block."""
 PARENT, TAG, INSIDE, CALLED, LEVEL, SOURCE = range(6)
@@ -196,9 +197,12 @@ FIELD = (1 << FIELD_BITS) - 1
 
 
 def _counts() -> Any:
-    """The packed counts of each byte, from the lowest bits: character, full stop, comma, digit, ideograph."""
-    counts = np.array([0 if byte & 192 == 128 else 1 for byte in range(256)], np.int64)
-    for n, those in enumerate((b".!?", b",", b"0123456789", range(0xE4, 0xEA)), 1):
+    """The packed counts of each byte, from the lowest bits: characters, full stops, commas, digits, characters without spaces.
+
+    A syllable or ideograph of East Asia (first byte E3 to ED) counts as two characters.
+    """
+    counts = np.array([0 if byte & 192 == 128 else 2 if 0xE3 <= byte <= 0xED else 1 for byte in range(256)], np.int64)
+    for n, those in enumerate((b".!?", b",", b"0123456789", range(0xE3, 0xEA)), 1):
         counts[list(those)] |= 1 << n * FIELD_BITS
     return counts
 
@@ -206,6 +210,24 @@ def _counts() -> Any:
 COUNTS = _counts()
 ENDS = np.array([byte <= 32 or byte in b"<&\xc2" for byte in range(256)])
 """Bytes that may end a run of text: space, a tag, a character reference, a no-break space."""
+
+
+@inline
+def marks(html: Bytes, at: int, end: int) -> Any:
+    """Whether a full stop and whether a comma of another script than Latin begins at ``at``, at a byte of D8 or more.
+
+    Full stops are U+3002, U+FF01, U+FF0E, U+FF1F, U+061F, U+06D4, U+0964 and U+0965; commas U+3001, U+FF0C and U+060C.
+    """
+    a = html[at]
+    b = html[at + 1] if at + 1 < end else np.uint8(0)
+    c = html[at + 2] if at + 2 < end else np.uint8(0)
+    if a == 0xE3:
+        return b == 0x80 and c == 0x82, b == 0x80 and c == 0x81
+    if a == 0xEF:
+        return b == 0xBC and (c == 0x81 or c == 0x8E or c == 0x9F), b == 0xBC and c == 0x8C
+    if a == 0xE0:
+        return b == 0xA5 and (c == 0xA4 or c == 0xA5), False
+    return (a == 0xD8 and b == 0x9F) or (a == 0xDB and b == 0x94), a == 0xD8 and b == 0x8C
 
 
 @inline
@@ -750,11 +772,10 @@ def read_blocks(
         counts = np.int64(0)
         while True:  # a run of text; its first byte may be any
             counts += COUNTS[c]
-            if c == 0xE3 and at + 2 < end and html[at + 1] == 0x80:  # Chinese and Japanese punctuation
-                row[STOPS] += html[at + 2] == 0x82
-                row[COMMAS] += html[at + 2] == 0x81
-            elif c == 0xEF and at + 2 < end and html[at + 1] == 0xBC:
-                row[COMMAS] += html[at + 2] == 0x8C
+            if c >= 0xD8:
+                stop_mark, comma_mark = marks(html, at, end)
+                row[STOPS] += stop_mark
+                row[COMMAS] += comma_mark
             out[np.uint64(n)] = c
             n += 1
             at += 1
@@ -763,15 +784,15 @@ def read_blocks(
             c = html[np.uint64(at)]
             if ENDS[c]:
                 break
-        characters, ideographs = counts & FIELD, counts >> 4 * FIELD_BITS
+        characters, unspaced = counts & FIELD, counts >> 4 * FIELD_BITS
         row[END] = n
         row[CHARACTERS] += characters
         row[LINKED] += characters if link else 0
         row[STOPS] += counts >> FIELD_BITS & FIELD
         row[COMMAS] += counts >> 2 * FIELD_BITS & FIELD
         row[DIGITS] += counts >> 3 * FIELD_BITS & FIELD
-        others = characters > ideographs
-        row[WORDS] += ideographs + (others and not word)
+        others = characters > 2 * unspaced
+        row[WORDS] += unspaced + (others and not word)
         word = word or others
         blank = False
     if with_links and link and linked < len(links):

@@ -236,7 +236,7 @@ def test_pages_with_too_many_blocks_lose_no_text() -> None:
     assert found[-1] == "\n".join(["gold"] * 10)
 
 
-TEXT = st.text("aZ0.,!;&<>\u00a0 \n é金。，", min_size=0, max_size=12)
+TEXT = st.text("aZ0.,!;&<>\u00a0 \n é金。，あア한？！．؟۔،।", min_size=0, max_size=12)
 LEAF = st.tuples(st.just(""), TEXT)
 TAG_NAMES = st.sampled_from(["div", "p", "section", "h1", "h2", "span", "b", "a", "ul", "li", "blockquote", "pre", "nav"])
 TREE = st.recursive(LEAF, lambda inner: st.tuples(TAG_NAMES, st.lists(inner, max_size=4)), max_leaves=20)
