@@ -282,7 +282,8 @@ def extract_archive(task: Task) -> None:
             return extracted(stage, task.source.name or archive, path, again, begin, span)
 
         damage, found, seams = list[dict[str, Any]](), 0, Seams()
-        for made in isolated(make, stage.max_page_seconds):
+        nothing = places is not None and not places.starts  # none of the index's records is there
+        for made in () if nothing else isolated(make, stage.max_page_seconds):
             if places is not None:
                 made = _placed(made, places)
             output.write("kept", made.kept)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from goldwash.pipeline.flow import run_stage
+from goldwash.pipeline.flow import Options, run_stage
 from goldwash.pipeline.stages.extract import Extract
 from goldwash.pipeline.storage import indexes
 from goldwash.pipeline.storage.failures import DataError
@@ -151,6 +151,18 @@ def test_records_that_are_not_there_are_counted_with_their_place(crawl: list[dic
     assert [inside <= offset < inside + 20 for name, offset in damage if name == "b.warc.gz"] == [True]
     assert step.report is not None
     assert step.report.notes["damaged_places"] == 4
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_index_none_of_whose_records_is_there(crawl: list[dict[str, Any]], tmp_path: Path, count: int) -> None:
+    wrong = [{**row, "warc_filename": f"{FOLDER}/none.warc.gz"} for row in crawl[:count]]
+    inputs = find_archives([parquet(tmp_path / "q.parquet", wrong)])
+    step = run_stage(Extract(), inputs, str(tmp_path / "out"), here, options=Options(allow_empty=True))
+    assert step.report is not None
+    assert step.report.notes["damaged_places"] == count
+    assert {row["dropped_by"] for row in rows(tmp_path / "out" / "dropped")} == {"damage"}
+    with pytest.raises(DataError, match=r"no record could be read from cdx:.*--allow-empty"):
+        run_stage(Extract(), inputs, str(tmp_path / "strict"), here)
 
 
 def test_parts_depend_on_the_index_alone(crawl: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
