@@ -147,6 +147,10 @@ def _named(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tensorboard(path: str) -> Iterator[Mapping[str, Any]]:
+    if Path(path).is_dir() and not any(Path(path).rglob("*tfevents*")):
+        raise EvidenceError(
+            f"{printable(path)} is a folder without TensorBoard's events: give a log's file, or the folder of its events"
+        )
     try:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError:

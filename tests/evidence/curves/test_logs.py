@@ -129,6 +129,15 @@ def test_a_log_that_is_absent() -> None:
         read_curve("nowhere.csv")
 
 
+@pytest.mark.parametrize("name", [None, "train.log", "below/model.bin"])
+def test_a_folder_without_events(tmp_path: Path, name: str | None) -> None:
+    if name is not None:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("step 1")
+    with pytest.raises(EvidenceError, match=r"is a folder without TensorBoard's events: give a log's file"):
+        read_curve(str(tmp_path))
+
+
 def test_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.compat.proto.event_pb2 import Event
