@@ -291,6 +291,8 @@ def finish(
         report += Report.from_dict(marker["report"])
         files |= marker["files"]
         lost.add(task, marker["facts"])
+        if "records" not in marker["facts"]:  # documents; an archive's records are counted above
+            lost.add_read(task, marker["report"])
     clear_halves(out)
     sources = by_source(out, files, inputs, stage.ranks_by()) if in_pairs else {}
     write_sealed(
@@ -341,6 +343,7 @@ class Losses:
     def __init__(self) -> None:
         self.damage: list[dict[str, Any]] = []
         self.places, self.bytes, self.without_records = 0, 0, list[str]()
+        self.without_documents: list[str] = []
 
     def add(self, task: Task, facts: Mapping[str, Any]) -> None:
         """Take a task's facts."""
@@ -352,6 +355,13 @@ class Losses:
         if facts.get("records") == 0 and facts.get("bytes", 0) > 0:
             self.without_records.append(task.inputs[0])
 
+    def add_read(self, task: Task, report: Mapping[str, Any]) -> None:
+        """Take a task's report: a text file of the user's that gave no document is listed under ``without_documents``."""
+        if len(task.sources) != 1 or (report.get("read") or {}).get("documents", 0) or task.sources[0].sha256 is not None:
+            return
+        if not task.inputs[0].endswith((".parquet", ".pq")):  # an empty one says so itself
+            self.without_documents.append(task.inputs[0])
+
     def facts(self) -> dict[str, Any]:
         """The entries for the stage's report; empty if nothing was lost."""
         found: dict[str, Any] = {}
@@ -359,6 +369,8 @@ class Losses:
             found |= {"damage": self.damage, "damaged_places": self.places, "damaged_bytes": self.bytes}
         if self.without_records:
             found["without_records"] = self.without_records
+        if others := [name for name in self.without_documents if name not in self.without_records]:
+            found["without_documents"] = others
         return found
 
 

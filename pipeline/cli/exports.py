@@ -7,7 +7,7 @@ import typer
 from goldwash.pipeline.cli import interruption
 from goldwash.pipeline.cli.engines import engine_settings, progress
 from goldwash.pipeline.cli.options import Out, Workers
-from goldwash.pipeline.cli.terminal import command, say
+from goldwash.pipeline.cli.terminal import command, notify, say
 
 app = typer.Typer()
 
@@ -37,7 +37,7 @@ def export(
     from goldwash.pipeline.export import TOKEN_FORMATS, exporter
     from goldwash.pipeline.parameters import RecipeError
     from goldwash.pipeline.storage.inputs import find_shards
-    from goldwash.pipeline.storage.ownership import check_apart
+    from goldwash.pipeline.storage.ownership import check_apart, entries
 
     if by and format != "parquet":
         raise RecipeError(f"--by {by} is for --format parquet, and the format is {format}")
@@ -47,8 +47,20 @@ def export(
     write = exporter(format, packing)
     check_apart(out_folder, shards, [shard.path for shard in find_shards(shards)])
     interruption.keeps(f"Whole files in {out_folder} are kept: give the same command again.")
+    written = set[str]()
     for location in write(shards, out_folder, packing, **({"by": by} if by else {})):
         say(location)
+        written.add(location.rpartition("/")[2])
+    older = [name for name in entries(out_folder) if name not in written and name.endswith(tuple(map(_ending, written)))]
+    if older and not by:
+        notify(
+            f"warning: {out_folder} holds {len(older):,} files that this export did not write "
+            f"({', '.join(sorted(older)[:3])}): if they are of an older export, delete them"
+        )
+
+
+def _ending(name: str) -> str:
+    return name[name.find(".") :]
 
 
 def _export_tokens(names: list[str], out: str, format: str, workers: int) -> None:

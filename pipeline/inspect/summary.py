@@ -146,6 +146,8 @@ class Losses:
     places: int = 0
     bytes: int = 0
     without_records: tuple[str, ...] = ()
+    without_documents: tuple[str, ...] = ()
+    """Text files that gave no document."""
 
 
 def losses_of(report: Mapping[str, Any] | None) -> Losses:
@@ -157,7 +159,13 @@ def losses_of(report: Mapping[str, Any] | None) -> Losses:
     )
     places = int(facts.get("damaged_places", len(listed)))
     lost = int(facts.get("damaged_bytes", sum(damage.bytes for damage in listed)))
-    return Losses(listed, places, lost, tuple(map(str, facts.get("without_records") or ())))
+    return Losses(
+        listed,
+        places,
+        lost,
+        tuple(map(str, facts.get("without_records") or ())),
+        tuple(map(str, facts.get("without_documents") or ())),
+    )
 
 
 def losses_in(folders: Sequence[str]) -> Losses:
@@ -168,6 +176,7 @@ def losses_in(folders: Sequence[str]) -> Losses:
         sum(loss.places for loss in found),
         sum(loss.bytes for loss in found),
         tuple(name for loss in found for name in loss.without_records),
+        tuple(name for loss in found for name in loss.without_documents),
     )
 
 
@@ -190,6 +199,10 @@ def loss_lines(losses: Losses) -> list[str]:
         names = ", ".join(losses.without_records[:SHOWN])
         more = f" and {len(losses.without_records) - SHOWN:,} more" if len(losses.without_records) > SHOWN else ""
         lines.append(f"input with bytes and no record: {names}{more}")
+    if losses.without_documents:
+        names = ", ".join(losses.without_documents[:SHOWN])
+        more = f" and {len(losses.without_documents) - SHOWN:,} more" if len(losses.without_documents) > SHOWN else ""
+        lines.append(f"input without a document: {names}{more}")
     if lines:
         lines.append("  check the download (size, checksum), fetch those files again, and give the same command again")
     return lines

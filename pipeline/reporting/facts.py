@@ -153,6 +153,7 @@ def facts_of(run: str) -> Run:
         sum(loss.places for loss in found),
         sum(loss.bytes for loss in found),
         tuple(name for loss in found for name in loss.without_records),
+        tuple(name for loss in found for name in loss.without_documents),
     )
     name, recipe = str(held.get("recipe", "run")), _text(join(run, "recipe.yaml"))
     return Run(run, name, overall(states), tuple(stages), held, recipe, _failures(states), losses, _tokens(run))

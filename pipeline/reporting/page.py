@@ -108,7 +108,8 @@ def _context(run: Run, looked: _Looked, most: int) -> dict[str, Any]:
         "lost_documents": hosts.LOST_DOCUMENTS, "lost_share": f"{hosts.LOST_SHARE:.0%}", "languages": languages,
         "most_of_a_language": max((max(each.dropped, each.kept) for each in languages), default=1),
         "contamination": _contamination_shown(contamination), "contamination_note": _why_no_contamination(run),
-        "damage": run.losses.listed[:PLACES], "without": run.losses.without_records[:PLACES],
+        "damage": run.losses.listed[:PLACES],
+        "without": [*run.losses.without_records, *run.losses.without_documents][:PLACES],
         "timed": [stage for stage in done if stage.usage.tasks], "inputs": _inputs(run), "parts": looked.parts,
         "whole": looked.parts.whole, "unreadable": looked.parts.unreadable, "parameters": _parameters,
     }  # fmt: skip

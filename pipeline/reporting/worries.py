@@ -89,6 +89,12 @@ def _input(run: Run) -> Iterator[Worry]:
             90, f"{count:,} input file{'s' * (count != 1)} with bytes and no record",
             "They may be half downloads, or of another format.", "damage",
         )  # fmt: skip
+    if run.losses.without_documents:
+        count = len(run.losses.without_documents)
+        yield Worry(
+            75, f"{count:,} input file{'s' * (count != 1)} without a document",
+            "They are empty, or hold blank lines only.", "damage",
+        )  # fmt: skip
 
 
 def _notes(run: Run) -> Iterator[Worry]:

@@ -83,3 +83,13 @@ def test_files_and_folders_that_are_new(tmp_path):
     check_file(str(tmp_path / "old.JSON"), (".json",))
     with pytest.raises(DataError, match="is the input"):
         check_file(f"{tmp_path}/../{tmp_path.name}/old.JSON", (".json",), [str(tmp_path / "old.JSON")])
+
+
+def test_files_of_an_older_export_are_named(cli, here):
+    shard(here / "in" / "b.parquet", TEXTS)
+    assert "warning" not in cli("export", "in", "--out", "out")[2]
+    (here / "out" / "README.md").write_text(MINE)
+    assert "warning" not in cli("export", "in", "--out", "out")[2]
+    code, _, told = cli("export", "other", "--out", "out")
+    assert code == 0
+    assert "warning: out holds 1 files that this export did not write (shard_00000001_processed.jsonl.zst)" in told

@@ -1,5 +1,7 @@
 """Empty batches, shards and inputs pass every stage and every step, with the columns that a full one has."""
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +91,20 @@ def test_a_batch_that_is_emptied_before_any_step_has_all_columns(tmp_path, at, d
     assert {"language", "language_probability"} <= set(schema.names)
     assert schema.field("language_probability").type == pa.float64()
     assert len(rows(out)) == (2 if annotate else 0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n \n", gzip.compress(b""), b"\xef\xbb\xbf"], ids=["empty", "blank", "gzip", "mark"]
+)
+@pytest.mark.parametrize("stage", ["exact", "heuristics"])
+def test_a_text_file_without_a_document_is_named(cli, tmp_path, stage, content):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text('{"text": "gold in the river"}\n')
+    (tmp_path / "in" / "b.jsonl").write_bytes(content)
+    words = ["--recipe", "sample", "--workers", "1"] + (["--annotate"] if stage == "heuristics" else [])
+    code, _, told = cli("stage", stage, "--input", tmp_path / "in", "--out", tmp_path / "out", *words)
+    assert code == 0
+    assert f"input without a document: {tmp_path}/in/b.jsonl" in told
+    facts = json.loads((tmp_path / "out" / "report.json").read_text())["facts"]
+    assert facts["without_documents"] == [f"{tmp_path}/in/b.jsonl"]
+    assert "input without a document" in "".join(map(str, cli("status", tmp_path / "out")))
