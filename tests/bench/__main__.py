@@ -37,6 +37,8 @@ def main() -> None:
     results, missing = measured(names)
     report.keep(kept, results, missing, date)
     sys.stdout.write(report.rows_of(kept, names))
+    if keep:
+        write(kept)  # before the chapters, which take as long and may fail
     for chapter in CHAPTERS:
         if not words or chapter in words:
             section = import_module(f"tests.bench.{chapter}").section()  # not before: it would weigh on every measurement
@@ -45,12 +47,12 @@ def main() -> None:
                 report.keep_dump(kept, section, date)
             sys.stdout.write(section)
     if keep:
-        KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        write_pages(kept)
+        write(kept)
 
 
-def write_pages(kept: report.Kept) -> None:
-    """Write the two pages."""
+def write(kept: report.Kept) -> None:
+    """Write docs/benchmarks.json and the two pages."""
+    KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
     SUMMARY.write_text(report.summary(kept), "utf-8")
     DETAILS.write_text(report.details(kept), "utf-8")
 
