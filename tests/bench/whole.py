@@ -115,18 +115,24 @@ def memory() -> dict[str, float]:
         for number, stage in enumerate(recipe.stages, 1):
             with watched() as peaks:
                 begun.step(number, local(2))
-            found[stage.name] = max(peaks.values()) / 1e6
+            found[stage.name] = max(peaks.values(), default=0) / 1e6
     return {**found, "the driver": peak_of(os.getpid()) / 1e6}
 
 
 @contextmanager
 def watched() -> Iterator[dict[int, int]]:
-    """The peak memory in bytes of each process below this one, by pid, asked for every 5 ms while the block runs."""
+    """The peak memory in bytes of each process below this one, by pid, asked for every 5 ms while the block runs.
+
+    Without this one's own children: the fork server, of which workers are children, and the resource tracker.
+    """
     peaks, ended = dict[int, int](), threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.005):
+            own = {child.pid for child in psutil.Process().children()}
             for child in psutil.Process().children(recursive=True):
+                if child.pid in own:
+                    continue
                 peaks[child.pid] = max(peaks.get(child.pid, 0), peak_of(child.pid))
 
     thread = threading.Thread(target=watch)
