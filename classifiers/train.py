@@ -348,7 +348,7 @@ def _save(model: Any, path: Path) -> None:
 
 
 def cut_off(out: str | Path) -> tuple[str, ...]:
-    """``("model.bin",)`` if the folder holds a model that a full disk cut off, to be written again; else ``()``."""
+    """``("model.bin",)`` if the folder has a truncated model, as a full disk leaves one, which may be replaced; else ``()``."""
     path = Path(out) / "model.bin"
     if not path.is_file():
         return ()

@@ -301,8 +301,7 @@ def _joined(before: int, last: int, b: int, utf8: Bytes, after: int, end: int, b
 
 @inline
 def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
-    """The end of the UAX 29 piece that byte ``i`` is in: of its first character, or of an ASCII letter or digit before which
-    the piece has only such."""
+    """The end of a UAX 29 piece. ``i``: its first character, or an ASCII letter or digit before which it has nothing else."""
     point, i = code_point(utf8, i)
     raw = np.int64(breaks[point])  # the character just before
     last, before = raw, np.int64(c.OTHER)  # the last two that are not skipped
@@ -339,8 +338,8 @@ def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
 def _plain_end(utf8: Bytes, i: int, end: int, classes: Bytes, breaks: Bytes) -> Any:
     """The end of the ASCII letters and digits, or of the mark, with which a piece begins, and whether the piece ends there.
 
-    It does for nine of ten pieces: a run of letters and digits that nothing after it can join, or a mark before another ASCII
-    character. The rules need to look at the others from the run's last character on: it is all that they look back at.
+    Nine of ten pieces do: a run of letters and digits that nothing after it can join, or a mark before another ASCII character.
+    For the others, the rules of `_word_end` begin at the run's last character, since they look back no further.
     """
     b = np.int64(utf8[i])
     if b >= 0x80:

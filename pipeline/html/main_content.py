@@ -26,6 +26,7 @@ from resiliparse.extract.html2text import extract_plain_text
 
 from goldwash.filters.bits import lowest
 from goldwash.filters.jit import inline, kernel
+from goldwash.filters.ngrams import table_size
 from goldwash.pipeline.html.containers import COMMENTS, SHARE_TABLE, chosen, spans_of
 from goldwash.pipeline.html.decoding import unescaped
 from goldwash.pipeline.html.forms import HEADING_LEVELS, places_of, written
@@ -62,6 +63,7 @@ HELD = ("characters", "link share", "stop share", "blocks")
 LIKE = ("count", "characters", "mean characters", "link share")
 """Features of a group of like blocks: their elements have the same tag and `KEYWORDS`, and so have the elements' parents."""
 SIBLINGS = 3
+"""Elements whose like siblings are counted: a block's own, and those above it."""
 REPEATED = ("siblings", "characters", "link share", "share of the page", "levels to")
 """Features of the element above a block, or its own, that has the most siblings like it: a card in a list of results."""
 NEAR = (-2, -1, 1, 2)
@@ -148,9 +150,7 @@ def sum_elements(blocks: Any, elements: Any) -> Any:
 def like_blocks(blocks: Any, elements: Any) -> Any:
     """Each block's group of like blocks, ``int64[B]``, and per group its blocks, characters and characters in links."""
     count = len(blocks)
-    size = 16
-    while size < 2 * count:
-        size *= 2
+    size = table_size(count)
     keys = np.zeros(size, np.uint64)
     sums = np.zeros((size, 3), np.int64)
     group = np.empty(count, np.int64)
@@ -162,11 +162,7 @@ def like_blocks(blocks: Any, elements: Any) -> Any:
             for element in (e, parent):
                 key = (key ^ np.uint64(elements[element, column] + 1)) * np.uint64(0x9E3779B97F4A7C15)
                 key ^= key >> np.uint64(29)
-        key |= np.uint64(1)
-        at = np.int64(key >> np.uint64(40)) & (size - 1)
-        while keys[at] != np.uint64(0) and keys[at] != key:
-            at = (at + 1) & (size - 1)
-        keys[at] = key
+        at = slot(keys, key)
         sums[at, 0] += 1
         sums[at, 1] += blocks[i, CHARACTERS]
         sums[at, 2] += blocks[i, LINKED]
@@ -174,13 +170,22 @@ def like_blocks(blocks: Any, elements: Any) -> Any:
     return group, sums
 
 
+@inline
+def slot(keys: Any, key: Any) -> Any:
+    """The place of a key in an open-addressing table of a power of two slots, where it is put if it is new; 0 is no key."""
+    key |= np.uint64(1)
+    at = np.int64(key >> np.uint64(40)) & (len(keys) - 1)
+    while keys[at] != np.uint64(0) and keys[at] != key:
+        at = (at + 1) & (len(keys) - 1)
+    keys[at] = key
+    return at
+
+
 @kernel
 def like_siblings(elements: Any, sums: Any) -> Any:
-    """The siblings like each element, itself included, ``int64[E]``: text in them, same parent, tag and `KEYWORDS`."""
+    """How many siblings with text, of its tag and `KEYWORDS`, each element has, with itself: ``int64[E]``; 1 without text."""
     count = len(elements)
-    size = 16
-    while size < 2 * count:
-        size *= 2
+    size = table_size(count)
     keys = np.zeros(size, np.uint64)
     counts = np.zeros(size, np.int64)
     out = np.ones(count, np.int64)
@@ -190,11 +195,7 @@ def like_siblings(elements: Any, sums: Any) -> Any:
         key = np.uint64(elements[e, PARENT] + 1) * np.uint64(0x9E3779B97F4A7C15)
         for column in (TAG, CALLED):
             key = (key ^ key >> np.uint64(29) ^ np.uint64(elements[e, column] + 1)) * np.uint64(0xBF58476D1CE4E5B9)
-        key |= np.uint64(1)
-        at = np.int64(key >> np.uint64(40)) & (size - 1)
-        while keys[at] != np.uint64(0) and keys[at] != key:
-            at = (at + 1) & (size - 1)
-        keys[at] = key
+        at = slot(keys, key)
         counts[at] += 1
         out[e] = at
     for e in range(1, count):

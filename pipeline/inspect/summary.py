@@ -195,14 +195,10 @@ def loss_lines(losses: Losses) -> list[str]:
         lines.append(f"  {archive}: at byte {places[0].offset:,}, {places[0].reason}{more}; {lost} lost")
     if len(archives) > SHOWN:
         lines.append(f"  and {len(archives) - SHOWN:,} more archives: see facts.damage in the stage's report.json")
-    if losses.without_records:
-        names = ", ".join(losses.without_records[:SHOWN])
-        more = f" and {len(losses.without_records) - SHOWN:,} more" if len(losses.without_records) > SHOWN else ""
-        lines.append(f"input with bytes and no record: {names}{more}")
-    if losses.without_documents:
-        names = ", ".join(losses.without_documents[:SHOWN])
-        more = f" and {len(losses.without_documents) - SHOWN:,} more" if len(losses.without_documents) > SHOWN else ""
-        lines.append(f"input without a document: {names}{more}")
+    for what, files in (("with bytes and no record", losses.without_records), ("without a document", losses.without_documents)):
+        if files:
+            more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
+            lines.append(f"input {what}: {', '.join(files[:SHOWN])}{more}")
     if lines:
         lines.append("  check the download (size, checksum), fetch those files again, and give the same command again")
     return lines

@@ -83,18 +83,12 @@ def _input(run: Run) -> Iterator[Worry]:
             f"{size(run.losses.bytes)} could not be read. Fetch those archives again, and give the same command again.",
             "damage",
         )  # fmt: skip
-    if run.losses.without_records:
-        count = len(run.losses.without_records)
-        yield Worry(
-            90, f"{count:,} input file{'s' * (count != 1)} with bytes and no record",
-            "They may be half downloads, or of another format.", "damage",
-        )  # fmt: skip
-    if run.losses.without_documents:
-        count = len(run.losses.without_documents)
-        yield Worry(
-            75, f"{count:,} input file{'s' * (count != 1)} without a document",
-            "They are empty, or hold blank lines only.", "damage",
-        )  # fmt: skip
+    for weight, files, what, why in (
+        (90, run.losses.without_records, "with bytes and no record", "They may be half downloads, or of another format."),
+        (75, run.losses.without_documents, "without a document", "They may be half downloads, or empty from the start."),
+    ):
+        if files:
+            yield Worry(weight, f"{len(files):,} input file{'s' * (len(files) != 1)} {what}", why, "damage")
 
 
 def _notes(run: Run) -> Iterator[Worry]:

@@ -180,7 +180,7 @@ def opened_slices(location: str, facts: Mapping[str, Any]) -> Iterator[Slices]:
 
 @contextmanager
 def _named(location: str) -> Iterator[None]:
-    """Errors of a file, by its name: not of a block that uses the file, which may have errors of its own."""
+    """Raise errors of opening or reading a file as errors that name it. Not for a caller's block: its errors are its own."""
     try:
         with in_plain_words(location):
             yield

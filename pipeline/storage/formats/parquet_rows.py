@@ -169,7 +169,7 @@ def not_read(location: str, error: Exception, cure: str, kind: str = "Parquet fi
 def earlier_pass(location: str, kind: str = "Parquet file") -> Iterator[None]:
     """Raise the errors of reading a file that an earlier pass of a stage wrote as a `DataError` about this file.
 
-    For a block that does nothing else: its other errors would be told as the file's.
+    Wrap the reading alone: any other error inside the block would be blamed on the file.
     """
     try:
         yield

@@ -250,7 +250,7 @@ def test_code_of_nothing_but_backticks_has_room_for_its_fences(length: int) -> N
     assert whole(f"<pre>{code}</pre>", markdown=True) == f"{fence}\n{code}\n{fence}"
 
 
-def test_as_plain_python_which_checks_its_bounds() -> None:
+def test_room_for_fences_without_the_jit_which_checks_bounds() -> None:
     script = """
 import numpy as np
 from goldwash.pipeline.html.main_content import Page

@@ -584,5 +584,5 @@ def test_a_recipe_that_ends_with_tokens_has_a_dataset_of_documents(cli, tmp_path
     (["data/books/part", "data/web/part"], ["books/part", "web/part"]), (["/a", "/a/b"], [".", "b"]), (["", "x"], [".", "x"]),
     (["s3://one/x", "s3://two/x"], ["one/x", "two/x"]),
 ])  # fmt: skip
-def test_folders_are_told_by_what_tells_them_apart(folders, told):
+def test_folders_are_named_without_the_parents_that_they_share(folders, told):
     assert _without_common(folders) == told
