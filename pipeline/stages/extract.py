@@ -54,7 +54,7 @@ from goldwash.pipeline.html.decoding import (
     VAGUE_TYPES,
     Undecodable,
     content_type,
-    decoded,
+    in_utf8,
     is_page,
     title_and_language,
 )
@@ -601,21 +601,21 @@ class _Batch:
         self.begin(page.number)
         body, page.body = page.body, b""
         if page.plain:
-            page.utf8 = decoded(body, page.headers)[1]
+            page.utf8 = in_utf8(body, page.headers)
             page.text = bytes(page.utf8)
             page.language = page.record.headers.get("WARC-Identified-Content-Language")
             if not page.text and not self.stage.keep_empty:
                 page.drop("no_text")
             return
         try:
-            text, page.utf8 = decoded(body, page.headers, self.stage.charset)
+            page.utf8 = in_utf8(body, page.headers, self.stage.charset)
         except Undecodable as error:
             page.drop("undecodable", None, str(error))
             return
         page.title, page.language = title_and_language(page.utf8)
         if self.stage.optouts:
             page.optouts = of_page(page.headers, page.utf8, page.record.url, page.record.date)
-        page.html = page.utf8 if isinstance(self.stage.extract, OF_UTF8) else text
+        page.html = page.utf8 if isinstance(self.stage.extract, OF_UTF8) else str(page.utf8, "utf-8")
 
     def _extract(self, page: _Page) -> None:
         """Set the page's text, title and language, and release its HTML."""

@@ -123,8 +123,8 @@ class Frame:
         """Where it ends, where that is known before it is unpacked."""
         self.broken = ""
 
-    def read(self) -> bytes:
-        """The next unpacked bytes."""
+    def read(self, most: int = PIECE) -> bytes:
+        """The next unpacked bytes; ``most``: how many a gzip member may yield."""
         raise NotImplementedError
 
 
@@ -134,22 +134,22 @@ class Gzip(Frame):
     def __init__(self, raw: Raw, offset: int) -> None:
         super().__init__(raw, offset)
         self.inflating = IgzipDecompressor(flag=DECOMP_GZIP)
-        self.given, self.piece = 0, PIECE
+        self.given, self.careful = 0, False
 
-    def read(self) -> bytes:
+    def read(self, most: int = PIECE) -> bytes:
         """The next unpacked bytes."""
         while self.end is None and not self.broken:
             fed = b""
             if self.inflating.needs_input:
-                fed = self.raw.read(self.fed, FEED if self.fed > self.offset else FIRST_FEED)
+                fed = self.raw.read(self.fed, self._wanted(most))
                 self.fed += len(fed)
                 if not fed:
                     self.broken = "the gzip member breaks off"
                     return b""
             try:
-                data: bytes = self.inflating.decompress(fed, self.piece)
+                data: bytes = self.inflating.decompress(fed, SMALL_PIECE if self.careful else most)
             except IsalError as error:  # type: ignore[misc]  # its stub declares an instance
-                if self.piece == SMALL_PIECE:
+                if self.careful:
                     self.broken = f"the gzip member is broken: {str(error).lower()}"
                     return b""
                 self._again()
@@ -161,17 +161,20 @@ class Gzip(Frame):
                 return data
         return b""
 
+    def _wanted(self, most: int) -> int:
+        """Packed bytes that may unpack to ``most``, by the ratio so far: those after the member are copied in vain."""
+        return min(FEED, FIRST_FEED // 8 + most * (self.fed - self.offset) // self.given) if self.given else FIRST_FEED
+
     def _again(self) -> None:
         """Inflate once more up to where the error came, from there on in small steps: a failing call loses its output."""
         self.inflating = IgzipDecompressor(flag=DECOMP_GZIP)
-        self.fed, skip, self.piece = self.offset, self.given, PIECE
+        self.fed, skip, self.careful = self.offset, self.given, True
         while skip > 0:
             fed = b""
             if self.inflating.needs_input:
                 fed = self.raw.read(self.fed, FEED)
                 self.fed += len(fed)
             skip -= len(self.inflating.decompress(fed, min(skip, PIECE)))
-        self.piece = SMALL_PIECE
 
 
 class Stepped(Frame):
@@ -184,7 +187,7 @@ class Stepped(Frame):
         self.part = Part(raw, offset, self.known_end or raw.size)
         self.reader = raw._unpacker(magic, self.part)
 
-    def read(self) -> bytes:
+    def read(self, most: int = PIECE) -> bytes:
         """The next unpacked bytes."""
         if self.end is not None or self.broken:
             return b""
@@ -214,7 +217,7 @@ class Dictionary(Frame):
         if content := usable_dictionary(raw.all(offset + 8, length) if length <= DICTIONARY_BYTES else b""):
             raw.zstd = ZstdDecompressor(dict_data=_dictionary_of(content))
 
-    def read(self) -> bytes:
+    def read(self, most: int = PIECE) -> bytes:
         """Nothing."""
         return b""
 

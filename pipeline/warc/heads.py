@@ -60,10 +60,49 @@ def warc_head(data: bytes) -> Head:
     >>> warc_head(b"WARC/1.0\\nwarc-type: response\\nContent-length: 3\\nWARC-Target-URI:\\n http://a/\\n\\n").url
     'http://a/'
     """
+    text = _checked(data).decode("utf-8", "replace")
+    values, headers = _simple_fields(text) or _fields(text)
+    kind, length = values.get("warc-type", "").lower(), values.get("content-length", "")
+    return Head(
+        kind if kind in KINDS else "unknown",
+        int(length) if length.isascii() and length.isdigit() and len(length) < 19 else NO_LENGTH,
+        values.get("warc-record-id", "").strip("<>"),
+        values.get("warc-target-uri", "").strip("<>"),
+        values.get("warc-date", ""),
+        headers,
+        lines=b"\n" if data.endswith(b"\n\n") else b"\r\n",
+    )
+
+
+Fields = tuple[dict[str, str], dict[str, str]]
+"""The first value of each name in lower case, and all values of each name as it is spelt."""
+
+
+def _simple_fields(text: str) -> Fields | None:
+    """The fields of a head as nearly all are: no line is folded, no name repeated, each line ends in CRLF; None for another.
+
+    A third of the time of `_fields` (2026-11).
+    """
+    if not text.endswith("\r\n\r\n"):
+        return None
+    lines = text.split("\r\n")
+    pairs = [line.split(": ", 1) for line in lines[1:-2]]
+    try:
+        headers = {name: value.strip() for name, value in pairs}
+    except ValueError:  # not two
+        return None
+    values = {name.lower(): value for name, value in headers.items()}
+    names = "".join(values).replace("-", "")
+    if len(values) < len(pairs) or text.count("\n") != len(lines) - 1 or not (names.isascii() and names.isalnum()):
+        return None
+    return values, headers
+
+
+def _fields(text: str) -> Fields:
     values: dict[str, str] = {}
     headers: dict[str, str] = {}
     name, spelt, first = "", "", False
-    for line in _checked(data).decode("utf-8", "replace").split("\n")[1:]:
+    for line in text.split("\n")[1:]:
         if line[:1] in (" ", "\t") and name:
             headers[spelt] = f"{headers[spelt]} {line.strip()}".strip()
             if first:
@@ -78,16 +117,7 @@ def warc_head(data: bytes) -> Head:
         headers[spelt] = f"{headers[spelt]},{value}" if spelt in headers else value
         if first := name not in values:
             values[name] = value
-    kind, length = values.get("warc-type", "").lower(), values.get("content-length", "")
-    return Head(
-        kind if kind in KINDS else "unknown",
-        int(length) if length.isascii() and length.isdigit() and len(length) < 19 else NO_LENGTH,
-        values.get("warc-record-id", "").strip("<>"),
-        values.get("warc-target-uri", "").strip("<>"),
-        values.get("warc-date", ""),
-        headers,
-        lines=b"\n" if data.endswith(b"\n\n") else b"\r\n",
-    )
+    return values, headers
 
 
 def _checked(data: bytes) -> bytes:

@@ -270,13 +270,16 @@ class _Reader:
         except BrokenHead:
             return None, data
         pieces, size, whole = [data], len(data), body + head.size + 4
-        while head.size <= self.most and size <= whole and (piece := frame.read()):
+        while head.size <= self.most and size <= whole and (piece := frame.read(whole + 1 - size)):
             pieces.append(piece)
             size += len(piece)
-        data = data if len(pieces) == 1 else b"".join(pieces)
-        if frame.end is None or size != whole or head.size > self.most or not data.endswith(b"\r\n\r\n"):
-            return None, data
-        return _record(head, data[body:-4], frame.offset, frame.end - frame.offset), data
+        last = pieces[-1]
+        if frame.end is None or size != whole or head.size > self.most or not last.endswith(b"\r\n\r\n"):
+            return None, b"".join(pieces)
+        if len(pieces) == 1:
+            return _record(head, data[body:-4], frame.offset, frame.end - frame.offset), b""
+        block = b"".join((memoryview(data)[body:], *pieces[1:-1], memoryview(last)[:-4]))  # one copy
+        return _record(head, block, frame.offset, frame.end - frame.offset), b""
 
     def _packed_record(self, source: Packed, at: int) -> Found:
         first, frame = source.frame_of(at)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwash.pipeline.html.decoding import Undecodable, content_type, decoded, is_page, title_and_language
+from goldwash.pipeline.html.decoding import Undecodable, content_type, decoded, in_utf8, is_page, is_utf8, title_and_language
 from goldwash.pipeline.html.extractors import EXTRACTORS, OF_UTF8
 from goldwash.pipeline.stages.extract import Extract, text_of
 from goldwash.pipeline.warc.records import Record
@@ -103,6 +103,46 @@ def test_strict_utf8_takes_utf8_as_it_is():
 def test_what_comes_out_is_always_utf8(payload):
     text, utf8 = decoded(payload, {})
     assert text.encode("utf-8") == utf8
+
+
+def python_decodes(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+PIECES = st.sampled_from([
+    b"gold ", "\u00e9".encode(), "\u65e5".encode(), "\U0001f600".encode(), b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8", b"\xe6\x97",
+    b"\x80", b"\xef\xbf\xbf", b"\xed\x9f\xbf", b"\xf0\x8f\xbf\xbf", b"\0", b"a" * 63, b"b" * 64, b"c" * 65,
+])  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES | st.binary(max_size=3), max_size=8).map(b"".join))
+def test_bytes_are_utf8_if_python_decodes_them(data):
+    assert is_utf8(data) is python_decodes(data)
+    assert is_utf8(memoryview(b"\xff" + data + b"\xff")[1:-1]) is python_decodes(data)
+
+
+@pytest.mark.parametrize("head", [b"", b"X: \xe9\r\n", b"X: \x1b\r\n"])
+@pytest.mark.parametrize(
+    "payload", [b"<p>gold", "<p>ゴールド".encode(), "<p>\x1b[0m é".encode(), "<p>ゴールド".encode("iso-2022-jp")]
+)
+def test_what_precedes_a_page_in_its_block_does_not_decide_how_it_is_decoded(head, payload):
+    headers = header("iso-2022-jp")
+    assert bytes(in_utf8(memoryview(head + payload)[len(head) :], headers)) == decoded(payload, headers)[1]
+
+
+def test_a_page_in_utf8_is_not_copied():
+    view = memoryview(b"HEAD<p>gold \xc3\xa9")[4:]
+    assert in_utf8(view, {}) is view
+
+
+def test_a_charset_that_only_the_page_names_is_found_without_one_in_the_header():
+    assert decoded(meta("cp1251", RUSSIAN, "windows-1251"), {})[0].count(RUSSIAN) == 1
+    assert decoded(meta("cp1251", RUSSIAN, "windows-1251"), header("no-such-charset"))[0].count(RUSSIAN) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import io
 import itertools
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from goldwash.pipeline.warc.heads import arc_line
+from goldwash.pipeline.warc.heads import _fields, _simple_fields, arc_line
 from goldwash.pipeline.warc.records import Damage, Record, records
 
 BODY = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>gold"
@@ -114,3 +116,46 @@ def test_arc_lines(line: bytes, url: str, size: int) -> None:
 )
 def test_what_is_no_arc_line(line: bytes) -> None:
     assert arc_line(line) is None
+
+
+HEAD_PIECES = st.sampled_from(
+    [
+        "WARC-Type",
+        "warc-type",
+        ": ",
+        ":",
+        " ",
+        "\t",
+        "\r\n",
+        "\n",
+        "response",
+        "a: b",
+        "X-Y",
+        "\r",
+        "\u2028",
+        "X_Y",
+        "\x1c",
+        "",
+        "é",
+    ]
+)
+LINES = st.lists(
+    st.tuples(st.sampled_from(["A", "B-c", "X1", "a", " A", "Ä", ""]), st.text(": \t\n\rab", max_size=4)), max_size=5
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(HEAD_PIECES, max_size=12).map("".join) | LINES.map(lambda pairs: "\r\n".join(map(": ".join, pairs))),
+    st.sampled_from(["\r\n\r\n", "\n\n", "\r\n\n", ""]),
+)
+def test_heads_of_the_usual_form_are_read_as_all_others(lines: str, end: str) -> None:
+    head = "WARC/1.0\r\n" + lines + end
+    assert _simple_fields(head) in (None, _fields(head))
+
+
+def test_a_head_of_the_usual_form_is_read_without_the_general_loop() -> None:
+    assert _simple_fields("WARC/1.0\r\nWARC-Type: response\r\nX: a: b \r\n\r\n") == (
+        {"warc-type": "response", "x": "a: b"},
+        {"WARC-Type": "response", "X": "a: b"},
+    )
