@@ -59,6 +59,9 @@ TYPES: Mapping[type, tuple[tuple[type, ...], str]] = {
 
 Exclude = Callable[[Texts], npt.NDArray[np.bool_]]
 
+FILES = ("model.bin", "model.fold", "report.json", "MODEL.md")
+"""What `train` writes."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -135,7 +138,7 @@ def train(
     """
     parts = split(positive, negative, settings, exclude)
     notify(parts.said)
-    with published(out, ("model.bin", "model.fold", "report.json", "MODEL.md")) as halves:
+    with published(out, FILES) as halves:
         _fit(parts.learned, halves / "model.bin", settings)
         folded = fold(halves / "model.bin")
         report = report_on(parts, folded, settings)

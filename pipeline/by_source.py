@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goldwash.pipeline.storage.locations import filesystem, join
+from goldwash.pipeline.storage.parquet import read_whole
 from goldwash.pipeline.storage.source import Input
 from goldwash.text_output import printable
 
@@ -89,8 +90,7 @@ def _table(location: str, score: str) -> pa.Table | None:
         names = pq.read_schema(file).names
         if "url" not in names:
             return None
-        columns = [name for name in ("url", "archive", "source", score) if name in names]
-        return pq.read_table(file, columns=columns, use_threads=False, pre_buffer=False)
+        return read_whole(file, [name for name in ("url", "archive", "source", score) if name in names])
 
 
 def _count_origins(

@@ -106,10 +106,11 @@ def _rows(path: str) -> list[Mapping[str, Any]]:
     try:
         if path.endswith(".parquet"):
             import pyarrow as pa
-            import pyarrow.parquet as pq
+
+            from goldwash.pipeline.storage.parquet import read_whole
 
             try:
-                return list(pq.read_table(path, use_threads=False, pre_buffer=False).to_pylist())
+                return list(read_whole(path).to_pylist())
             except pa.ArrowInvalid as error:
                 raise EvidenceError(f"{path}: cannot read a task: {error}") from None
         text = Path(path).read_bytes().decode("utf-8-sig")

@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from goldwash.filters.fetch import FetchError, fetched
 from goldwash.filters.texts import Texts
@@ -35,6 +34,7 @@ from goldwash.pipeline.decontamination.index import found, index_of
 from goldwash.pipeline.decontamination.shapes import OPTIONS, QUESTIONS, ShapeError, answer_of, named, place_of, question_of
 from goldwash.pipeline.sample.crawl import write_questions
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.parquet import read_whole
 
 SAMPLE = "sample"
 
@@ -191,7 +191,7 @@ def _rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Any]:
     kind = _format(path)
     try:
         if kind == ".parquet":
-            yield from pq.read_table(path, page_checksum_verification=True, use_threads=False, pre_buffer=False).to_pylist()
+            yield from read_whole(path).to_pylist()
         elif kind in (".json", ".jsonl"):
             yield from map(_logged, _json_rows(_text(path)))
         elif kind in (".csv", ".tsv"):

@@ -12,16 +12,18 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from datatrove.executor.local import LocalPipelineExecutor
 
 from goldwash.credentials import VARIABLE as CREDENTIALS
+from goldwash.filters.jit import is_compiled
 from goldwash.pipeline.code import forget_sources
 from goldwash.pipeline.engines.lifeline import die_with
 from goldwash.pipeline.engines.progress import Shown, silent
-from goldwash.pipeline.engines.settings import Settings
+from goldwash.pipeline.engines.settings import Screen, Settings
 from goldwash.pipeline.engines.task_log import capture_output
 from goldwash.pipeline.engines.work import (
     MEMORY,
@@ -41,6 +43,9 @@ from goldwash.pipeline.storage.machine import processors
 from goldwash.pipeline.storage.states import forget_states, logs_of, read_state, write_state
 from goldwash.pipeline.storage.tasks import Task
 
+if TYPE_CHECKING:
+    from goldwash.pipeline.flow import Request, Step
+
 END_SECONDS = 5.0
 """How long a worker may take to end before it is killed."""
 
@@ -58,6 +63,19 @@ class Local(Settings):
         """The engine of these settings."""
         return local(self.workers, progress)
 
+    def walk(self, request: "Request", screen: Screen, detach: bool = False) -> Sequence["Step"]:
+        """See `Settings`; the fork server loads its packages, which takes a second, while this process plans.
+
+        Not on a machine whose kernels are not compiled: the server would compile, and the processes that compile side by side
+        would wait for it.
+        """
+        from goldwash.pipeline.stages.quality import Quality
+
+        if (self.workers or processors()) > 1 and is_compiled(Quality.name, Quality().fingerprint(())):
+            fork_context()
+            forkserver.ensure_running()
+        return super().walk(request, screen, detach)
+
 
 def local(workers: int = 0, progress: Shown = silent) -> Run:
     """An engine that runs tasks in ``workers`` processes (0: one per processor that this process may use)."""
@@ -73,6 +91,16 @@ def local(workers: int = 0, progress: Shown = silent) -> Run:
         return reports_of(tasks)
 
     return run
+
+
+def fork_context() -> Any:
+    """What makes workers: they are forked from a server process, which has the packages and kernels of `preload`."""
+    for name, value in MEMORY.items():
+        os.environ.setdefault(name, value)
+    short_socket_folder()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["goldwash.pipeline.engines.preload"])
+    return context
 
 
 LONGEST_FOLDER = 60
@@ -125,11 +153,7 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
         return failures
 
     def _in_processes(self, ranks: Sequence[int], poll: Poll) -> Failures:
-        for name, value in MEMORY.items():
-            os.environ.setdefault(name, value)
-        short_socket_folder()
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["goldwash.pipeline.engines.preload"])
+        context = fork_context()
         waiting, tries, failures = list(reversed(ranks)), dict.fromkeys(ranks, 0), Failures()
         workers: list[_Worker] = []
         try:

@@ -22,6 +22,7 @@ from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import filesystem, join, read_json
+from goldwash.pipeline.storage.parquet import read_whole
 from goldwash.text_output import printable
 
 COPY = re.compile(r"copy of (\d+):(\d+)")
@@ -107,11 +108,7 @@ def readable(folder: str, detail: str | None) -> str | None:
     fs, path = filesystem(join(folder, "keys", f"keys-{int(found[1]):05d}.parquet"))
     try:
         with fs.open(path, "rb") as opened:
-            row = (
-                pq.read_table(opened, columns=["id", "url"], use_threads=False, pre_buffer=False)
-                .slice(int(found[2]), 1)
-                .to_pylist()
-            )
+            row = read_whole(opened, ["id", "url"]).slice(int(found[2]), 1).to_pylist()
     except (OSError, pa.ArrowInvalid):
         return detail  # the keys were removed: shard and row are all that is known
     return f"copy of {row[0]['id']} {row[0]['url']}" if row else detail

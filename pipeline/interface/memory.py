@@ -20,7 +20,6 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from goldwash.pipeline import flow
 from goldwash.pipeline.interface.frames import Frame
@@ -32,7 +31,7 @@ from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import read_json
-from goldwash.pipeline.storage.parquet import ShardWriter
+from goldwash.pipeline.storage.parquet import ShardWriter, read_whole
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DROPPED
 from goldwash.pipeline.storage.tasks import Task, finished
@@ -176,7 +175,7 @@ def _written(table: pa.Table, folder: str, parts: int) -> list[Input]:
 
 
 def _read(out: str, files: Any) -> pa.Table:
-    tables = [pq.read_table(Path(out) / file, use_threads=False, memory_map=False) for file in sorted(files)]
+    tables = [read_whole(Path(out) / file) for file in sorted(files)]
     return pa.concat_tables(tables) if tables else DROPPED.empty_table()
 
 

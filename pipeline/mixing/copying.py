@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.mixing import draws, passes, schemas
@@ -19,6 +18,7 @@ from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import stage_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import join
+from goldwash.pipeline.storage.parquet import read_whole
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DROPPED, dropped_table, with_column
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -69,7 +69,7 @@ def events_of(task: Task, marker: Mapping[str, Any]) -> dict[int, tuple[Any, Any
     """The events of a task by bucket: rates and weights."""
     file = _events_file(task)
     with verified(join(task.out, file), facts_of(marker, file)) as opened_:
-        table = pq.read_table(opened_, page_checksum_verification=True, use_threads=False)
+        table = read_whole(opened_)
     bucket, rates, weights = (table[name].to_numpy() for name in EVENTS.names)
     return {n: (rates[bucket == n], weights[bucket == n]) for n in np.unique(bucket).tolist()}
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from goldwash.filters.jit import warm_up
 from goldwash.pipeline.mixing import buckets, passes, schemas
@@ -19,6 +18,7 @@ from goldwash.pipeline.stage import stage_of
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text, row_groups
 from goldwash.pipeline.storage.locations import join
+from goldwash.pipeline.storage.parquet import read_whole
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.storage.verified import verified
@@ -129,7 +129,7 @@ def _stored(file: Input, text: int) -> float:
 def read_keys(task: Task, keys: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a file of keys, verified."""
     with verified(join(task.out, keys["file"]), keys) as file:
-        table = pq.read_table(file, page_checksum_verification=True, use_threads=False)
+        table = read_whole(file)
     return {name: table[name].to_numpy() for name in table.column_names}
 
 

@@ -14,6 +14,9 @@ reaches ``fraction`` of the whole. By documents, ties at the threshold are kept 
 the same on every engine; by other weights, all ties are kept. A document whose score is nan or null is never kept.
 """
 
+import hashlib
+import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,12 +30,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from goldwash.classifiers.examples import examples
 from goldwash.classifiers.fasttext import Folded
 from goldwash.classifiers.scorers import Scorer, named_errors, scorer
-from goldwash.classifiers.train import Settings, train
+from goldwash.classifiers.train import FILES, Settings, train
+from goldwash.filters.cache import cache_home, in_cache, put
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.signals import SignalError
 from goldwash.filters.texts import Texts
@@ -40,12 +43,13 @@ from goldwash.pipeline.failing import scored
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
+from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for, versions_here
 from goldwash.pipeline.storage.atomic import atomic_write
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import is_local, join
 from goldwash.pipeline.storage.machine import return_memory_early
+from goldwash.pipeline.storage.parquet import read_whole
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DOCUMENT, dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -200,16 +204,15 @@ class Quality(Stage):
         return {"model": made.word(place), "place": place, "digest": digest}
 
     def _sample_model(self, kept: Path) -> Path:
-        """A little classifier, trained on the spot on the built-in examples; about two seconds."""
-        from goldwash.pipeline.sample.crawl import write_examples
-
-        with tempfile.TemporaryDirectory() as folder:
-            write_examples(folder)
-            sides = [
-                [replace(e, origin="built-in") for e in examples(Path(folder) / f"{side}.jsonl")]
-                for side in ("positive", "negative")
-            ]
-        train(sides[0], sides[1], kept, SAMPLE_SETTINGS)
+        """The built-in classifier, in the folder ``kept``. A machine trains it once per version, in half a second."""
+        decisive = json.dumps(versions_here(self), sort_keys=True).encode()
+        folder = f"sample-classifier-{hashlib.sha256(decisive).hexdigest()[:16]}"
+        if not all(in_cache(folder, name).is_file() for name in FILES):
+            _train_sample(cache_home() / folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            with put(kept / name) as half:
+                shutil.copyfile(in_cache(folder, name), half)
         return kept / "model.bin"
 
     def _kind(self, scoring: Sequence[Task], markers: Sequence[Mapping[str, Any]]) -> str:
@@ -323,6 +326,17 @@ def _histogram(bins: npt.NDArray[Any], sizes: npt.NDArray[np.int64]) -> dict[str
     return {str(b): [int(d), int(w)] for b, d, w in zip(found, documents, weights, strict=True)}
 
 
+def _train_sample(folder: Path) -> None:
+    """Train the built-in classifier into a folder, from examples that goldwash writes itself."""
+    from goldwash.pipeline.sample.crawl import write_examples
+
+    with tempfile.TemporaryDirectory() as spare:
+        write_examples(spare)
+        sides = [list(examples(Path(spare) / f"{side}.jsonl")) for side in ("positive", "negative")]
+        good, bad = ([replace(example, origin="built-in") for example in side] for side in sides)
+        train(good, bad, folder, SAMPLE_SETTINGS)
+
+
 def _table(histogram: Mapping[str, Sequence[int]]) -> dict[int, Sequence[int]]:
     return {int(b): weights for b, weights in histogram.items()}
 
@@ -408,7 +422,7 @@ def weights_in(table: pa.Table, by: str, location: str) -> npt.NDArray[np.int64]
 def _scores(task: Task) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     """The scores and weights of a shard, in its order; its file is verified first."""
     with verified(task.inputs[-1], task.extra["scores"]) as file:
-        table = pq.read_table(file, page_checksum_verification=True, use_threads=False, pre_buffer=False)
+        table = read_whole(file)
     scores = table.column(0).combine_chunks()
     return (scores if isinstance(scores, pa.Array) else pa.concat_arrays(scores.chunks)), table.column(2).to_numpy()
 

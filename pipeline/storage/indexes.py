@@ -35,6 +35,7 @@ from goldwash.pipeline.storage.atomic import anonymous_temp_file
 from goldwash.pipeline.storage.downloads import local_copy, worth_another_request
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
 from goldwash.pipeline.storage.locations import filesystem, is_local
+from goldwash.pipeline.storage.parquet import read_whole
 from goldwash.pipeline.storage.patience import patiently
 from goldwash.pipeline.storage.retry import answer_behind, status_of
 from goldwash.pipeline.storage.source import Input
@@ -146,13 +147,7 @@ def _read(location: str, path: str) -> Index:
     with open(path, "rb") as file:
         start = file.read(4)
     try:
-        table = (
-            pq.read_table(  # Arrow's threads may outlive the interpreter's end, which aborts the process
-                path, columns=_columns(pq.read_schema(path).names, location), use_threads=False, pre_buffer=False
-            )
-            if start == b"PAR1"
-            else _json(path, location)
-        )
+        table = read_whole(path, _columns(pq.read_schema(path).names, location)) if start == b"PAR1" else _json(path, location)
     except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise DataError(
             f"{location} is not an index: expected Parquet, JSON lines or CDXJ ({printable(str(error), 200)})"

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from goldwash.pipeline.engines import local as local_module
 from goldwash.pipeline.engines import settings as settings_module
 from goldwash.pipeline.engines.local import Local
 from goldwash.pipeline.engines.progress import Shown, silent
@@ -220,3 +221,15 @@ def test_a_time_needs_no_quotes(tmp_path):
     """YAML 1.2: a number of base 60 is a string."""
     (tmp_path / "engine.yaml").write_text("slurm: {time: 4:00:00}\n")
     assert settings_of("slurm", str(tmp_path / "engine.yaml")).time == "4:00:00"
+
+
+@pytest.mark.parametrize(
+    ("workers", "compiled", "expected"), [(2, True, ["server", "run"]), (2, False, ["run"]), (1, True, ["run"])]
+)
+def test_the_fork_server_starts_before_a_run_is_planned(monkeypatch, workers, compiled, expected):
+    seen = []
+    monkeypatch.setattr(local_module, "is_compiled", lambda name, fingerprint: compiled)
+    monkeypatch.setattr(local_module.forkserver, "ensure_running", lambda: seen.append("server"))
+    monkeypatch.setattr(Settings, "walk", lambda self, request, screen, detach: seen.append("run") or [])
+    Local(workers=workers).walk(Request(load("sample"), ["in"], "out"), Screen())
+    assert seen == expected
