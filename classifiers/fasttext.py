@@ -33,7 +33,17 @@ from goldwash.classifiers.model_file import (
     ModelError,
     Reader,
 )
-from goldwash.filters.bits import LEAD_C2, LEAD_E2, SEPARATORS, block, eight, first_eight, lowest, put_edges
+from goldwash.filters.bits import (
+    FASTTEXT_SPACES,
+    FILE_SEPARATORS,
+    LEAD_C2,
+    LEAD_E2,
+    block,
+    eight,
+    first_eight,
+    lowest,
+    put_edges,
+)
 from goldwash.filters.characters import classes
 from goldwash.filters.cut import Bytes, Rows, strip
 from goldwash.filters.jit import inline, kernel
@@ -514,7 +524,7 @@ def mean_weights(
         while whole:
             while i < last and n < 448:  # where words begin and end
                 wide, beyond = _wide_separators(utf8, i, last)
-                spaces = block(utf8, i, last, SEPARATORS) | wide | spill
+                spaces = block(utf8, i, last, FASTTEXT_SPACES) | block(utf8, i, last, FILE_SEPARATORS) | wide | spill
                 spill = (np.uint64(1) << beyond) - np.uint64(1)
                 if i + np.uint64(64) > last:
                     spaces |= ~np.uint64(0) << (last - i)

@@ -10,20 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.filters.jit import inline
+from goldwash.filters.jit import bare, inline, within
 
 Bytes = npt.NDArray[np.uint8]
 
-NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, SEPARATORS, DIGITS, CAPITALS, ASCII_ALPHANUMERICS = map(
-    np.int64, range(256, 264)
-)
+(
+    NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, CONTINUATIONS, FILE_SEPARATORS, DIGITS, CAPITALS, ASCII_LETTERS,
+    ASCII_ALPHANUMERICS,
+) = map(np.int64, range(256, 266))  # fmt: skip
 """Kinds of bytes, besides single byte values from 0 to 255: newlines; fastText's separators; ASCII white space
-(``str.isspace``); first bytes of characters beyond ASCII; ASCII separators of fastText or ``str.splitlines``; ASCII digits;
-ASCII capital letters; ASCII letters and digits.
+(``str.isspace``); first bytes of characters beyond ASCII; the bytes after those; the ASCII separators at which
+``str.splitlines`` cuts and fastText does not; ASCII digits; ASCII capital letters; ASCII letters; ASCII letters and digits.
 
 These and the bytes below are `np.int64`, since numba compiles `block` again for each value of a Python integer: a tenth of the
 time that heuristics' kernels take to compile (2026-11)."""
-HASH_SIGN, FULL_STOP, LESS_THAN, GREATER_THAN, AT_SIGN, LEAD_C2, LEAD_E2 = map(np.int64, (35, 46, 60, 62, 64, 0xC2, 0xE2))
+(
+    SPACE_BYTE, HASH_SIGN, FULL_STOP, SLASH, COLON, LESS_THAN, GREATER_THAN, AT_SIGN, SMALL_W, LEAD_C2, LEAD_E2,
+) = map(np.int64, (32, 35, 46, 47, 58, 60, 62, 64, 119, 0xC2, 0xE2))  # fmt: skip
 """Single bytes that kernels search for."""
 
 
@@ -70,72 +73,51 @@ def lowest(bits: Any) -> Any:
 
 
 @inline
-def _different(w: Any, pattern: Any) -> Any:
-    """Bit 7 of each byte that differs from the pattern's; the other bits are undefined."""
-    x = w ^ pattern
-    return ((x & np.uint64(0x7F7F7F7F7F7F7F7F)) + np.uint64(0x7F7F7F7F7F7F7F7F)) | x
-
-
-@inline
-def _marked(w: Any, kind: int) -> Any:
-    """For eight bytes, bit 7 of each that is of the kind."""
-    low = w & np.uint64(0x7F7F7F7F7F7F7F7F)
+def _ranges(kind: int) -> Any:
+    """The bytes of a kind, as three ranges, both ends inclusive; a range may be given twice."""
     if kind == NEWLINES:
-        found = ~_different(w, np.uint64(0x0A0A0A0A0A0A0A0A))
-    elif kind == FASTTEXT_SPACES:  # 9 to 13, space, NUL
-        ranged = ((low + np.uint64(0x7777777777777777)) ^ (low + np.uint64(0x7272727272727272))) & ~w
-        found = ranged | ~(_different(w, np.uint64(0x2020202020202020)) & _different(w, np.uint64(0)))
-    elif kind == ASCII_SPACES:  # 9 to 13, 28 to 32
-        ranged = (low + np.uint64(0x7777777777777777)) ^ (low + np.uint64(0x7272727272727272))
-        ranged ^= (low + np.uint64(0x6464646464646464)) ^ (low + np.uint64(0x5F5F5F5F5F5F5F5F))
-        found = ranged & ~w
-    elif kind == SEPARATORS:  # 9 to 13, 28 to 30, space, NUL
-        ranged = (low + np.uint64(0x7777777777777777)) ^ (low + np.uint64(0x7272727272727272))
-        ranged ^= (low + np.uint64(0x6464646464646464)) ^ (low + np.uint64(0x6161616161616161))
-        others = _different(w, np.uint64(0x2020202020202020)) & _different(w, np.uint64(0))
-        found = (ranged & ~w) | ~others
-    elif kind == LEADS:
-        found = w & (w << np.uint64(1))
-    elif kind == DIGITS:  # 48 to 57
-        found = ((low + np.uint64(0x5050505050505050)) ^ (low + np.uint64(0x4646464646464646))) & ~w
-    elif kind == ASCII_ALPHANUMERICS:  # 48 to 57, 65 to 90, and 97 to 122, which bit 5 maps to
-        found = (low + np.uint64(0x5050505050505050)) ^ (low + np.uint64(0x4646464646464646))
-        small = low | np.uint64(0x2020202020202020)
-        found = (found | ((small + np.uint64(0x1F1F1F1F1F1F1F1F)) ^ (small + np.uint64(0x0505050505050505)))) & ~w
-    elif kind == CAPITALS:  # 65 to 90
-        found = ((low + np.uint64(0x3F3F3F3F3F3F3F3F)) ^ (low + np.uint64(0x2525252525252525))) & ~w
-    else:
-        found = ~_different(w, np.uint64(kind) * np.uint64(0x0101010101010101))
-    return found & np.uint64(0x8080808080808080)
+        return 10, 10, 10, 10, 10, 10
+    if kind == FASTTEXT_SPACES:
+        return 9, 13, 32, 32, 0, 0
+    if kind == ASCII_SPACES:
+        return 9, 13, 28, 32, 28, 32
+    if kind == LEADS:
+        return 0xC0, 0xFF, 0xC0, 0xFF, 0xC0, 0xFF
+    if kind == CONTINUATIONS:
+        return 0x80, 0xBF, 0x80, 0xBF, 0x80, 0xBF
+    if kind == FILE_SEPARATORS:
+        return 28, 30, 28, 30, 28, 30
+    if kind == DIGITS:
+        return 48, 57, 48, 57, 48, 57
+    if kind == CAPITALS:
+        return 65, 90, 65, 90, 65, 90
+    if kind == ASCII_LETTERS:
+        return 65, 90, 97, 122, 97, 122
+    if kind == ASCII_ALPHANUMERICS:
+        return 48, 57, 65, 90, 97, 122
+    return kind, kind, kind, kind, kind, kind
 
 
-@inline
-def _kind(w: Any, kind: int) -> Any:
-    """For eight bytes, one bit each if it is of the kind, in the lowest eight bits."""
-    return ((_marked(w, kind) >> np.uint64(7)) * np.uint64(0x0102040810204080)) >> np.uint64(56)
+@bare
+def _bits_at_the_end(utf8: Bytes, i: Any, last: Any, kind: int) -> Any:
+    """`block` where fewer than 64 bytes are left in the buffer."""
+    a, b, c, d, e, f = _ranges(kind)
+    bits = np.uint64(0)
+    for k in range(last - i):
+        byte = np.int64(utf8[i + np.uint64(k)])
+        found = (a <= byte <= b) | (c <= byte <= d) | (e <= byte <= f)
+        bits |= np.uint64(found) << np.uint64(k)
+    return bits
 
 
 @inline
 def block(utf8: Bytes, i: Any, last: Any, kind: int) -> Any:
-    """The bytes of a kind among the 64 from ``i``, before ``last``: ``uint64``. Both indices are unsigned."""
-    bits = np.uint64(0)
-    if i + np.uint64(64) <= last:
-        for k in range(np.uint64(8)):
-            place = np.uint64(k) << np.uint64(3)
-            bits |= _kind(eight(utf8, i + place), kind) << place
-        return bits
-    place = np.uint64(0)
-    while i + np.uint64(8) <= last:
-        bits |= _kind(eight(utf8, i), kind) << place
-        i += np.uint64(8)
-        place += np.uint64(8)
-    if i < last:
-        w = np.uint64(0)
-        for k in range(last - i):
-            w |= np.uint64(utf8[i + np.uint64(k)]) << (np.uint64(k) << np.uint64(3))
-        inside = (np.uint64(1) << (last - i)) - np.uint64(1)
-        bits |= (_kind(w, kind) & inside) << place
-    return bits
+    """The bytes of a kind among the 64 from ``i``, before ``last``: ``uint64``. Both indices are unsigned; ``i <= last``."""
+    if i + np.uint64(64) <= np.uint64(len(utf8)):
+        a, b, c, d, e, f = _ranges(kind)
+        bits = within(utf8, i, a, b) | within(utf8, i, c, d) | within(utf8, i, e, f)
+        return bits if i + np.uint64(64) <= last else bits & ((np.uint64(1) << (last - i)) - np.uint64(1))
+    return _bits_at_the_end(utf8, i, last, kind)
 
 
 @inline
@@ -152,16 +134,13 @@ def find(utf8: Bytes, start: int, end: int, kind: int) -> Any:
 
 @inline
 def run_end(utf8: Bytes, start: int, end: int, kind: int) -> Any:
-    """The end of the run of bytes of a kind that begins at ``start``; for runs of a few bytes, such as words.
-
-    ``kind``: none that has the byte 0.
-    """
+    """The end of the run of bytes of a kind that begins at ``start``."""
     i, last = np.uint64(start), np.uint64(end)
     while i < last:
-        others = ~_marked(first_eight(utf8, i, last), kind) & np.uint64(0x8080808080808080)
+        others = ~block(utf8, i, last, kind)
         if others != np.uint64(0):
-            return np.int64(i) + (lowest(others) >> 3)
-        i += np.uint64(8)
+            return np.int64(i) + lowest(others)
+        i += np.uint64(64)
     return np.int64(end)
 
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from goldwash.filters import characters as c
 from goldwash.filters.bits import (
     ASCII_ALPHANUMERICS,
+    ASCII_LETTERS,
     ASCII_SPACES,
     FASTTEXT_SPACES,
     LEADS,
@@ -124,6 +125,39 @@ def lines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     return line_starts[:n], line_ends[:n], parents
 
 
+@inline
+def put_segments(
+    utf8: Bytes, start: int, end: int, classes: Bytes, newlines: int, out_starts: Rows, out_ends: Rows, n: int
+) -> Any:
+    """Write the `stripped_segments` of one row to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``."""
+    begin = start
+    i, last = np.uint64(start), np.uint64(end)
+    while i < last:
+        found = block(utf8, i, last, NEWLINES)
+        while found != np.uint64(0):
+            newline = np.int64(i) + lowest(found)
+            found &= found - np.uint64(1)
+            if newline < begin:
+                continue
+            after = newline + 1
+            if newlines == 2:
+                after += after + 1 < end and utf8[after] == RETURN
+                if after >= end or utf8[after] != NEWLINE:
+                    continue
+                after += 1
+            a, b = stripped(utf8, begin, newline, classes)
+            if b > a:
+                out_starts[n], out_ends[n] = a, b
+                n += 1
+            begin = after
+        i += np.uint64(64)
+    a, b = stripped(utf8, begin, end, classes)
+    if b > a:
+        out_starts[n], out_ends[n] = a, b
+        n += 1
+    return n
+
+
 @kernel
 def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, newlines: int) -> Any:
     """Rows between runs of ``newlines`` line ends (1: lines, 2: paragraphs), stripped, without empty ones.
@@ -133,46 +167,21 @@ def stripped_segments(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, new
     room = room_for(starts, ends, 1, 1)
     out_starts, out_ends = np.empty(room, np.int64), np.empty(room, np.int64)
     parents = np.zeros(len(starts) + 1, np.int64)
-    n = 0
+    n = np.int64(0)
     for row in range(len(starts)):
-        begin, end = starts[row], ends[row]
-        i, last = np.uint64(begin), np.uint64(end)
-        while begin <= end:
-            found = block(utf8, i, last, NEWLINES) if i < last else np.uint64(0)
-            while found != np.uint64(0):
-                newline = np.int64(i) + lowest(found)
-                found &= found - np.uint64(1)
-                if newline < begin:
-                    continue
-                after = newline + 1
-                if newlines == 2:
-                    after += after + 1 < end and utf8[after] == RETURN
-                    if after >= end or utf8[after] != NEWLINE:
-                        continue
-                    after += 1
-                a, b = stripped(utf8, begin, newline, classes)
-                if b > a:
-                    out_starts[n], out_ends[n] = a, b
-                    n += 1
-                begin = after
-            i += np.uint64(64)
-            if i >= last:
-                break
-        a, b = stripped(utf8, begin, end, classes)
-        if b > a:
-            out_starts[n], out_ends[n] = a, b
-            n += 1
+        n = put_segments(utf8, starts[row], ends[row], classes, newlines, out_starts, out_ends, n)
         parents[row + 1] = n
     return out_starts[:n], out_ends[:n], parents
 
 
 @inline
-def white_space(utf8: Bytes, i: Any, last: Any, spill: Any, classes: Bytes) -> Any:
-    """White space among the 64 bytes from ``i``, before ``last``: its bytes, those in the next 64, its number of characters.
+def spaces_and_letters(utf8: Bytes, i: Any, last: Any, spill: Any, classes: Bytes) -> Any:
+    """White space and letters among the 64 bytes from ``i``, before ``last``.
 
-    ``spill``: the second result for the 64 bytes before. What is beyond ``last`` is white space.
+    Returns the bytes of white space, those in the next 64, the number of white-space characters, and the first bytes of
+    letters. ``spill``: the second result for the 64 bytes before. What is beyond ``last`` is white space.
     """
-    spaces = block(utf8, i, last, ASCII_SPACES)
+    spaces, letters = block(utf8, i, last, ASCII_SPACES), block(utf8, i, last, ASCII_LETTERS)
     count = bit_count(spaces)
     spaces |= spill
     spill = np.uint64(0)
@@ -181,6 +190,7 @@ def white_space(utf8: Bytes, i: Any, last: Any, spill: Any, classes: Bytes) -> A
         k = np.uint64(lowest(leads))
         leads &= leads - np.uint64(1)
         point, after = code_point(utf8, np.int64(i + k))
+        letters |= np.uint64((classes[point] & c.ALPHABETIC) != 0) << k
         if classes[point] & SPACE:
             wide = (np.uint64(1) << (np.uint64(after) - i - k)) - np.uint64(1)
             spaces |= wide << k
@@ -190,6 +200,13 @@ def white_space(utf8: Bytes, i: Any, last: Any, spill: Any, classes: Bytes) -> A
                 spill = (np.uint64(1) << np.uint64(beyond)) - np.uint64(1)
     if i + np.uint64(64) > last:
         spaces |= ~np.uint64(0) << (last - i)
+    return spaces, spill, count, letters
+
+
+@inline
+def white_space(utf8: Bytes, i: Any, last: Any, spill: Any, classes: Bytes) -> Any:
+    """`spaces_and_letters` without the letters."""
+    spaces, spill, count, _ = spaces_and_letters(utf8, i, last, spill, classes)
     return spaces, spill, count
 
 
@@ -360,31 +377,40 @@ def _plain_end(utf8: Bytes, i: int, end: int, classes: Bytes, breaks: Bytes) -> 
     return stop, mid and stop + 1 < end and utf8[stop + 1] < 0x80 and (classes[utf8[stop + 1]] & ALNUM) == 0
 
 
+@inline
+def put_uax29(
+    utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, words_only: bool, out_starts: Rows, out_ends: Rows, n: int
+) -> Any:
+    """Write the `uax29` pieces of one row to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``."""
+    i = start
+    while i < end:
+        point = np.int64(utf8[i])
+        if point == 32 and i + 1 < end and utf8[i + 1] < 0x80 and utf8[i + 1] != 32:
+            i += 1  # by far the commonest piece: one space before an ASCII character
+            continue
+        stop, whole = _plain_end(utf8, i, end, classes, breaks)
+        if not whole:
+            point, _ = code_point(utf8, i)
+            stop = _word_end(utf8, max(i, stop - 1), end, breaks)
+        kept = (classes[point] & ALNUM) != 0
+        if not kept and not words_only:
+            a, b = stripped(utf8, i, stop, classes)
+            kept = a < b
+        if kept:
+            out_starts[n], out_ends[n] = i, stop
+            n += 1
+        i = stop
+    return n
+
+
 @kernel
 def uax29(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, words_only: bool) -> Any:
     """Pieces between word boundaries that begin alphanumeric (``words_only``), or all that are not white space."""
     room = room_for(starts, ends, 1, 0)
     out_starts, out_ends = np.empty(room, np.int64), np.empty(room, np.int64)
     parents = np.zeros(len(starts) + 1, np.int64)
-    n = 0
+    n = np.int64(0)
     for row in range(len(starts)):
-        i, end = starts[row], ends[row]
-        while i < end:
-            point = np.int64(utf8[i])
-            if point == 32 and i + 1 < end and utf8[i + 1] < 0x80 and utf8[i + 1] != 32:
-                i += 1  # by far the commonest piece: one space before an ASCII character
-                continue
-            stop, whole = _plain_end(utf8, i, end, classes, breaks)
-            if not whole:
-                point, _ = code_point(utf8, i)
-                stop = _word_end(utf8, max(i, stop - 1), end, breaks)
-            kept = (classes[point] & ALNUM) != 0
-            if not kept and not words_only:
-                a, b = stripped(utf8, i, stop, classes)
-                kept = a < b
-            if kept:
-                out_starts[n], out_ends[n] = i, stop
-                n += 1
-            i = stop
+        n = put_uax29(utf8, starts[row], ends[row], classes, breaks, words_only, out_starts, out_ends, n)
         parents[row + 1] = n
     return out_starts[:n], out_ends[:n], parents

@@ -12,6 +12,7 @@ from goldwash.filters import characters as c
 from goldwash.filters.cut import Bytes, Rows, code_point, code_point_before
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
+from goldwash.filters.segments import BULLETS, ELLIPSES, LINES, SEGMENTS, fraction
 from goldwash.filters.signals import SignalError, Values, signal
 from goldwash.filters.texts import Texts
 
@@ -25,13 +26,13 @@ COUNTER_NOUNS = (
 @signal
 def bullet_line_fraction(texts: Texts) -> Values:
     """Fraction of lines that begin with ``●``, ``•``, ``*`` or ``-``; 0 without lines. Gopher: up to 0.9 (2112.11446, A1)."""
-    return _line_fractions(texts)[:, 0]
+    return fraction(texts, LINES, BULLETS, SEGMENTS, 0.0)
 
 
 @signal
 def ellipsis_line_fraction(texts: Texts) -> Values:
     """Fraction of lines that end with ``...``, ``. . .`` or ``…``; 0 without lines. Gopher keeps up to 0.3 (2112.11446, A1)."""
-    return _line_fractions(texts)[:, 1]
+    return fraction(texts, LINES, ELLIPSES, SEGMENTS, 0.0)
 
 
 @signal
@@ -68,35 +69,6 @@ def counter_line_count(texts: Texts, nouns: tuple[str, ...] = COUNTER_NOUNS) -> 
     listed = Texts.of([noun.lower() for noun in nouns])
     wanted = hashes(listed.utf8, listed.starts, listed.ends)
     return np.asarray(counters(texts.utf8, texts.starts, texts.ends, c.classes(), wanted))
-
-
-def _line_fractions(texts: Texts) -> Values:
-    def make(texts: Texts) -> Values:
-        lines = texts.stripped_lines
-        return np.asarray(marked_line_fractions(lines.utf8, lines.starts, lines.ends, lines.parents))
-
-    return np.asarray(texts.remember("line_fractions", make))
-
-
-@kernel
-def marked_line_fractions(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows) -> Any:
-    """Fractions of a parent's lines that begin with a bullet, and that end with an ellipsis: ``float64[P, 2]``."""
-    out = np.zeros((len(parents) - 1, 2), np.float64)
-    for p in range(len(parents) - 1):
-        bullets, ellipses = np.int64(0), np.int64(0)
-        for line in range(parents[p], parents[p + 1]):
-            a, z = starts[line], ends[line]
-            first = code_point(utf8, a)[0]
-            bullets += first == 0x25CF or first == 0x2022 or first == 42 or first == 45
-            last = code_point_before(utf8, z)[0]
-            if last == 0x2026 or (last == 46 and z - a >= 3 and utf8[z - 2] == 46 and utf8[z - 3] == 46):
-                ellipses += 1
-            elif last == 46 and z - a >= 5 and utf8[z - 3] == 46 and utf8[z - 5] == 46:
-                ellipses += utf8[z - 2] == 32 and utf8[z - 4] == 32
-        count = parents[p + 1] - parents[p]
-        if count > 0:
-            out[p, 0], out[p, 1] = bullets / count, ellipses / count
-    return out
 
 
 @kernel

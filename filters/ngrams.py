@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.filters.bits import bit_count, eight, first_eight, four
-from goldwash.filters.cut import Bytes, Rows
+from goldwash.filters.bits import CONTINUATIONS, bit_count, block, eight, first_eight, four
+from goldwash.filters.cut import Bytes, Rows, put_uax29
 from goldwash.filters.jit import inline, kernel
 
 Hashes = npt.NDArray[np.uint64]
@@ -118,42 +118,13 @@ def run_hashes(hashes: Hashes, parents: Rows, n: int) -> Any:
 
 @inline
 def row_length(utf8: Bytes, start: int, end: int) -> Any:
-    """Number of code points of one row: the bytes that do not continue one.
-
-    The last bytes of a row, or all of a short one, are counted as eight of which those that are too many are masked: words are
-    short, and a loop whose number of steps cannot be predicted took two thirds of `hashes_and_lengths` (2026-11).
-    """
-    size, first = np.uint64(end - start), np.uint64(start)
-    last = first + size
-    count = np.int64(0)
-    while first + np.uint64(8) < last:
-        count += _begun(eight(utf8, first))
-        first += np.uint64(8)
-    if first < last:
-        count += _begun_in(first_eight(utf8, first, last), last - first)
+    """Number of code points of one row: the bytes that do not continue one."""
+    i, last = np.uint64(start), np.uint64(end)
+    count = np.int64(last - i)
+    while i < last:
+        count -= bit_count(block(utf8, i, last, CONTINUATIONS))
+        i += np.uint64(64)
     return count
-
-
-@inline
-def _begun_in(w: Any, size: Any) -> Any:
-    """How many of the first ``size`` of eight bytes, the others zero, begin a code point."""
-    return _begun(w) - np.int64(np.uint64(8) - size)
-
-
-@inline
-def _begun(w: Any) -> Any:
-    """How many of eight bytes begin a code point."""
-    return bit_count((~w | (w << np.uint64(1))) & np.uint64(0x8080808080808080))
-
-
-@kernel
-def hashes_and_lengths(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
-    """A hash of each row's bytes, ``uint64[N]``, and its number of code points, ``int64[N]``."""
-    out, lengths = np.empty(len(starts), np.uint64), np.empty(len(starts), np.int64)
-    for row in range(len(starts)):
-        out[row] = row_hash(utf8, starts[row], ends[row], False)
-        lengths[row] = row_length(utf8, starts[row], ends[row])
-    return out, lengths
 
 
 @kernel
@@ -194,106 +165,150 @@ def largest(parents: Rows) -> Any:
     return most
 
 
-@kernel
-def occurrences(row_hashes: Hashes, parents: Rows) -> Any:
-    """How often each row occurs in its parent, and which occurrence it is (0: the first): ``int64[M]``, ``int64[M]``."""
-    size = table_size(largest(parents))
-    table, counts = np.empty(size, np.uint64), np.zeros(size, np.int64)
-    total, copy = np.empty(len(row_hashes), np.int64), np.empty(len(row_hashes), np.int64)
-    for p in range(len(parents) - 1):
-        size = table_size(parents[p + 1] - parents[p])
-        counts[:size] = 0
-        for row in range(parents[p], parents[p + 1]):
-            slot = slot_of(table, counts, size, row_hashes[row])
-            table[slot] = row_hashes[row]
-            copy[row] = counts[slot]
-            counts[slot] += 1
-        for row in range(parents[p], parents[p + 1]):
-            total[row] = counts[slot_of(table, counts, size, row_hashes[row])]
-    return total, copy
+@inline
+def word_hash_and_length(utf8: Bytes, start: int, end: int) -> Any:
+    """A hash of a word's bytes and its number of code points; the word is not empty.
 
-
-@kernel
-def repeated_share(total: Rows, copy: Rows, weights: Rows, parents: Rows, beyond_first: bool) -> Any:
-    """Fraction of a parent's weight in rows that occur more than once: ``float64[P]``, nan for a parent without weight.
-
-    Every occurrence counts, or with ``beyond_first`` only those after the first.
+    The first eight bytes are read as one number of which those that are too many are masked. `row_hash` branches on the length,
+    which cannot be predicted: with it, hashes and lengths of words took twice as long (2026-11).
     """
-    out = np.empty(len(parents) - 1, np.float64)
-    for p in range(len(parents) - 1):
-        repeated, all_ = np.int64(0), np.int64(0)
-        for row in range(parents[p], parents[p + 1]):
-            all_ += weights[row]
-            if total[row] > 1 and (copy[row] > 0 or not beyond_first):
-                repeated += weights[row]
-        out[p] = repeated / all_ if all_ > 0 else np.nan
-    return out
+    first, last = np.uint64(start), np.uint64(end)
+    size = last - first
+    w = first_eight(utf8, first, last)
+    h = (w ^ (size * SEED)) * FACTOR
+    length = np.int64(size) - _continued(w)
+    if size > np.uint64(8):
+        first += np.uint64(8)
+        while first < last:
+            w = first_eight(utf8, first, last)
+            length -= _continued(w)
+            h = ((h ^ (h >> np.uint64(29))) + w) * FACTOR
+            first += np.uint64(8)
+    return mixed(h), length
+
+
+@inline
+def _continued(w: Any) -> Any:
+    """How many of eight bytes continue a code point."""
+    return bit_count(w & ~(w << np.uint64(1)) & np.uint64(0x8080808080808080))
+
+
+@inline
+def _repeats(places: Rows, grams: Hashes, count: int, marks: Bytes) -> Any:
+    """Reduce n-grams and their places to those that may occur twice; returns their number.
+
+    ``marks`` is a table of how often a hash's lower bits occur, up to twice. That is faster than the exact count, which is then
+    needed for a third of the n-grams at n = 2.
+    """
+    last = np.uint64(table_size(2 * count) - 1)
+    marks[: np.int64(last) + 1] = 0
+    for k in range(np.uint64(count)):
+        place = grams[k] & last
+        marks[place] = min(marks[place] + 1, 2)
+    left = np.uint64(0)
+    for k in range(np.uint64(count)):
+        places[left], grams[left] = places[k], grams[k]
+        left += np.uint64(marks[grams[k] & last] > 1)
+    return np.int64(left)
+
+
+@inline
+def _put_shares(
+    word_hashes: Hashes, lengths: Rows, words: int, longest: int, beyond_first: bool,
+    table: Hashes, counts: Rows, marks: Bytes, places: Rows, grams: Hashes, slots: Rows, top: Any, covered: Any,
+) -> Any:  # fmt: skip
+    """`ngram_shares` of one parent with this number of words, into zeroed ``top`` and ``covered``; the others are scratch."""
+    all_ = np.int64(0)
+    for word in range(words):
+        all_ += lengths[word]
+        places[word], grams[word] = word, word_hashes[word]
+    n_places = words
+    for n in range(2, longest + 1):
+        left = np.uint64(0)  # positions where this n-gram could occur twice
+        for k in range(np.uint64(max(n_places - 1, 0))):
+            following = places[k + np.uint64(1)] == places[k] + 1
+            places[left] = places[k]
+            grams[left] = mixed(grams[k] * FACTOR + word_hashes[np.uint64(places[k] + n - 1)])
+            left += np.uint64(following)
+        n_places = _repeats(places, grams, np.int64(left), marks)
+        if n_places == 0:
+            break
+        size = table_size(n_places)
+        counts[:size] = 0
+        for k in range(n_places):
+            slots[k] = slot_of(table, counts, size, grams[k])
+            table[slots[k]] = grams[k]
+            counts[slots[k]] += 1
+        most, most_length, until, cover, kept = np.int64(1), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+        for k in range(n_places):
+            count = counts[slots[k]]
+            if count == 1:
+                continue
+            seen = count < 0  # a negative count: its first occurrence has been passed
+            count = abs(count)
+            counts[slots[k]] = -count
+            if count >= most:
+                length = np.int64(0)
+                for word in range(places[k], places[k] + n):
+                    length += lengths[word]
+                most_length = length if count > most else max(length, most_length)
+                most = count
+            if seen or not beyond_first:
+                for word in range(max(until, places[k]), places[k] + n):
+                    cover += lengths[word]
+                until = places[k] + n
+            places[kept], grams[kept] = places[k], grams[k]
+            kept += 1
+        n_places = kept
+        if all_ > 0:
+            top[n] = most * most_length / all_
+            covered[n] = cover / all_
+        if n_places == 0:
+            break
 
 
 @kernel
-def ngram_shares(word_hashes: Hashes, lengths: Rows, parents: Rows, longest: int, beyond_first: bool) -> Any:
+def ngram_shares(
+    utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes, breaks: Bytes, cut: bool, longest: int,
+    beyond_first: bool,
+) -> Any:  # fmt: skip
     """Fractions of a parent's word characters in repeated word n-grams: two ``float64[P, longest + 1]``, column n for n-grams.
 
-    ``top``: characters of the most frequent n-gram times its count (of equally frequent ones, the longest).
-    ``covered``: characters of words inside any n-gram that occurs more than once, each word counted once; with
-    ``beyond_first``, only occurrences after an n-gram's first.
+    Rows are words, or with ``cut`` texts, whose words `cut.put_uax29` finds. ``top``: characters of the most frequent n-gram
+    times its count (of equally frequent ones, the longest). ``covered``: characters of words inside any n-gram that occurs more
+    than once, each word counted once; with ``beyond_first``, only occurrences after an n-gram's first.
 
     An n-gram can occur twice only where both its (n-1)-grams do, so each n visits only the positions that the previous n left:
     a tenth of the words at n = 3, with the same counts. A parent with fewer than n words, or without repeats, gets 0.
     """
-    rows = largest(parents)
-    size = table_size(rows)
-    table, counts = np.empty(size, np.uint64), np.zeros(size, np.int64)
-    places, grams, slots = np.empty(rows, np.int64), np.empty(rows, np.uint64), np.empty(rows, np.int64)
-    top = np.zeros((len(parents) - 1, longest + 1))
-    covered = np.zeros((len(parents) - 1, longest + 1))
+    top, covered = np.zeros((len(parents) - 1, longest + 1)), np.zeros((len(parents) - 1, longest + 1))
+    most = largest(parents)
+    if cut:
+        most = np.int64(0)
+        for row in range(len(starts)):
+            most = max(most, ends[row] - starts[row])
+    firsts, lasts = np.empty(most, np.int64), np.empty(most, np.int64)
+    room = np.int64(0)
+    table, counts, marks = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.uint8)
+    word_hashes, lengths = np.empty(room, np.uint64), np.empty(room, np.int64)
+    places, grams, slots = np.empty(room, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64)
     for p in range(len(parents) - 1):
-        first, last = parents[p], parents[p + 1]
-        all_ = np.int64(0)
-        for word in range(first, last):
-            all_ += lengths[word]
-            places[word - first], grams[word - first] = word, word_hashes[word]
-        n_places = last - first
-        for n in range(2, longest + 1):
-            left = np.int64(0)  # positions where this n-gram could occur twice
-            for k in range(n_places - 1):
-                if n == 2 or places[k + 1] == places[k] + 1:
-                    places[left] = places[k]
-                    grams[left] = mixed(grams[k] * FACTOR + word_hashes[places[k] + n - 1])
-                    left += 1
-            n_places = left
-            if n_places == 0:
-                break
-            size = table_size(n_places)
-            counts[:size] = 0
-            for k in range(n_places):
-                slots[k] = slot_of(table, counts, size, grams[k])
-                table[slots[k]] = grams[k]
-                counts[slots[k]] += 1
-            most, most_length, until, cover, left = np.int64(1), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-            for k in range(n_places):
-                count = counts[slots[k]]
-                if count == 1:
-                    continue
-                seen = count < 0  # a negative count: its first occurrence has been passed
-                count = abs(count)
-                counts[slots[k]] = -count
-                if count >= most:
-                    length = np.int64(0)
-                    for word in range(places[k], places[k] + n):
-                        length += lengths[word]
-                    most_length = length if count > most else max(length, most_length)
-                    most = count
-                if seen or not beyond_first:
-                    for word in range(max(until, places[k]), places[k] + n):
-                        cover += lengths[word]
-                    until = places[k] + n
-                places[left], grams[left] = places[k], grams[k]
-                left += 1
-            n_places = left
-            if all_ > 0:
-                top[p, n] = most * most_length / all_
-                covered[p, n] = cover / all_
-            if n_places == 0:
-                break
+        words = np.int64(0)
+        for row in range(parents[p], parents[p + 1]):
+            if cut:
+                words = put_uax29(utf8, starts[row], ends[row], classes, breaks, True, firsts, lasts, words)
+            else:
+                firsts[words], lasts[words] = starts[row], ends[row]
+                words += 1
+        if words > room:
+            room = 2 * words
+            size = table_size(room)
+            table, counts, marks = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(2 * size, np.uint8)
+            word_hashes, lengths = np.empty(room, np.uint64), np.empty(room, np.int64)
+            places, grams, slots = np.empty(room, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64)
+        for word in range(words):
+            word_hashes[word], lengths[word] = word_hash_and_length(utf8, firsts[word], lasts[word])
+        _put_shares(
+            word_hashes, lengths, words, longest, beyond_first, table, counts, marks, places, grams, slots, top[p], covered[p]
+        )
     return top, covered

@@ -8,8 +8,20 @@ the words of another cutter than spaces) and case-sensitive; their characters ar
 
 import numpy as np
 
-from goldwash.filters.ngrams import hashes_and_lengths, ngram_shares, occurrences, repeated_share
+from goldwash.filters import characters as c
+from goldwash.filters.ngrams import ngram_shares
 from goldwash.filters.segmentation import SPACES, UAX29
+from goldwash.filters.segments import (
+    CHARACTERS,
+    DUPLICATE_CHARACTERS,
+    DUPLICATE_SEGMENTS,
+    LINES,
+    PARAGRAPHS,
+    REPEATED_CHARACTERS,
+    REPEATED_SEGMENTS,
+    SEGMENTS,
+    fraction,
+)
 from goldwash.filters.signals import Signal, Values, signal
 from goldwash.filters.texts import Texts
 
@@ -19,59 +31,49 @@ LONGEST = 10
 @signal
 def repeated_line_fraction(texts: Texts) -> Values:
     """Fraction of lines that occur more than once; nan without lines (DCLM keeps up to 0.3)."""
-    return _segments(texts.stripped_lines, by_character=False, beyond_first=False)
+    return fraction(texts, LINES, REPEATED_SEGMENTS, SEGMENTS, np.nan)
 
 
 @signal
 def repeated_paragraph_fraction(texts: Texts) -> Values:
     """Fraction of paragraphs that occur more than once; nan without paragraphs (DCLM keeps up to 0.3)."""
-    return _segments(texts.paragraphs, by_character=False, beyond_first=False)
+    return fraction(texts, PARAGRAPHS, REPEATED_SEGMENTS, SEGMENTS, np.nan)
 
 
 @signal
 def repeated_line_character_fraction(texts: Texts) -> Values:
     """Fraction of characters in lines that occur more than once; nan without lines (DCLM keeps up to 0.2)."""
-    return _segments(texts.stripped_lines, by_character=True, beyond_first=False)
+    return fraction(texts, LINES, REPEATED_CHARACTERS, CHARACTERS, np.nan)
 
 
 @signal
 def repeated_paragraph_character_fraction(texts: Texts) -> Values:
     """Fraction of characters in paragraphs that occur more than once; nan without any (DCLM keeps up to 0.2)."""
-    return _segments(texts.paragraphs, by_character=True, beyond_first=False)
+    return fraction(texts, PARAGRAPHS, REPEATED_CHARACTERS, CHARACTERS, np.nan)
 
 
 @signal
 def duplicate_line_fraction(texts: Texts) -> Values:
     """Fraction of lines that occurred earlier; nan without lines (Gopher keeps up to 0.3: 2112.11446, A1)."""
-    return _segments(texts.stripped_lines, by_character=False, beyond_first=True)
+    return fraction(texts, LINES, DUPLICATE_SEGMENTS, SEGMENTS, np.nan)
 
 
 @signal
 def duplicate_paragraph_fraction(texts: Texts) -> Values:
     """Fraction of paragraphs that occurred earlier; nan without paragraphs (Gopher keeps up to 0.3: 2112.11446, A1)."""
-    return _segments(texts.paragraphs, by_character=False, beyond_first=True)
+    return fraction(texts, PARAGRAPHS, DUPLICATE_SEGMENTS, SEGMENTS, np.nan)
 
 
 @signal
 def duplicate_line_character_fraction(texts: Texts) -> Values:
     """Fraction of characters in lines that occurred earlier; nan without lines (Gopher keeps up to 0.2: 2112.11446, A1)."""
-    return _segments(texts.stripped_lines, by_character=True, beyond_first=True)
+    return fraction(texts, LINES, DUPLICATE_CHARACTERS, CHARACTERS, np.nan)
 
 
 @signal
 def duplicate_paragraph_character_fraction(texts: Texts) -> Values:
     """Fraction of characters in paragraphs that occurred earlier; nan without any (Gopher keeps up to 0.2: 2112.11446, A1)."""
-    return _segments(texts.paragraphs, by_character=True, beyond_first=True)
-
-
-def _segments(segments: Texts, by_character: bool, beyond_first: bool) -> Values:
-    def make(segments: Texts) -> Values:
-        found, lengths = hashes_and_lengths(segments.utf8, segments.starts, segments.ends)
-        return np.stack([*occurrences(found, segments.parents), lengths], axis=1)
-
-    total, copy, lengths = np.ascontiguousarray(segments.remember("occurrences", make).T)
-    weights = lengths if by_character else np.ones(len(segments), np.int64)
-    return np.asarray(repeated_share(total, copy, weights, segments.parents, beyond_first))
+    return fraction(texts, PARAGRAPHS, DUPLICATE_CHARACTERS, CHARACTERS, np.nan)
 
 
 def _cut_words(texts: Texts) -> Texts:
@@ -86,9 +88,11 @@ def _ngrams(texts: Texts, beyond_first: bool) -> Values:
     """Fractions for all n at once: ``float64[N, 2, LONGEST + 1]``, of the top n-gram and of covered words."""
 
     def make(texts: Texts) -> Values:
-        words = texts.uax29_words if texts.cutters is None else _cut_words(texts)
-        word_hashes, lengths = hashes_and_lengths(words.utf8, words.starts, words.ends)
-        return np.stack(ngram_shares(word_hashes, lengths, words.parents, LONGEST, beyond_first), axis=1)
+        cut = texts.cutters is None
+        rows = texts.whole if cut else _cut_words(texts)
+        tables = (c.classes(), c.word_breaks())
+        shares = ngram_shares(rows.utf8, rows.starts, rows.ends, rows.parents, *tables, cut, LONGEST, beyond_first)
+        return np.stack(shares, axis=1)
 
     return np.asarray(texts.remember(("ngram_shares", beyond_first), make))
 

@@ -149,6 +149,11 @@ class Texts:
         cutters = None if self.cutters is None else self.cutters[rows]
         return Texts(self.utf8, self.starts[rows], self.ends[rows], room=self.room, origin=(self, rows), cutters=cutters)
 
+    @property
+    def whole(self) -> "Texts":
+        """Each text as its own only piece."""
+        return Texts(self.utf8, self.starts, self.ends, np.arange(len(self) + 1), cutters=self.cutters)
+
     def cut_by(self, cutters: Cutters | None) -> "Texts":
         """The same texts with their words cut in other ways; memoised values are forgotten, as they may be of words.
 

@@ -10,11 +10,22 @@ from typing import Any
 import numpy as np
 
 from goldwash.filters import characters as c
-from goldwash.filters.bits import CAPITALS, DIGITS, FULL_STOP, HASH_SIGN, LEAD_E2, LEADS, bit_count, block, lowest
-from goldwash.filters.cut import Bytes, Rows, code_point, white_space
+from goldwash.filters.bits import (
+    CAPITALS,
+    CONTINUATIONS,
+    DIGITS,
+    FULL_STOP,
+    HASH_SIGN,
+    LEAD_E2,
+    LEADS,
+    bit_count,
+    block,
+    lowest,
+)
+from goldwash.filters.cut import Bytes, Rows, code_point, spaces_and_letters, white_space
 from goldwash.filters.cut import fasttext_word_count as count_fasttext_words
-from goldwash.filters.jit import inline, kernel
-from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash, row_length
+from goldwash.filters.jit import bare, inline, kernel
+from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
 from goldwash.filters.segmentation import SPACES
 from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
@@ -33,7 +44,7 @@ def fasttext_word_count(texts: Texts) -> Values:
 @signal
 def word_count(texts: Texts) -> Values:
     """White-space words; 0 for an empty text. Gopher's document length (2112.11446, A1)."""
-    return _word_counts(texts)[:, 0] if texts.cutters is None else np.diff(texts.words.parents)
+    return _word_counts(texts)[:, 0]
 
 
 @signal
@@ -58,12 +69,7 @@ def newline_word_ratio(texts: Texts) -> Values:
 @signal
 def mean_word_length(texts: Texts) -> Values:
     """Characters per white-space word; nan for a text without words. Gopher keeps 3 to 10 (2112.11446, A1)."""
-    characters = _word_counts(texts)[:, 1]
-    if texts.cutters is not None:  # marks between words are no part of them, as in datatrove
-        pieces = texts.words
-        sums = np.concatenate([[0], np.cumsum(character_counts(pieces.utf8, pieces.starts, pieces.ends))])
-        characters = np.where(texts.cutters != SPACES, np.diff(sums[pieces.parents]), characters)
-    return _ratio(characters, word_count(texts))
+    return _ratio(_word_counts(texts)[:, 1], word_count(texts))
 
 
 @signal
@@ -88,8 +94,7 @@ def ellipsis_word_ratio(texts: Texts) -> Values:
 @signal
 def nonalphabetic_word_fraction(texts: Texts) -> Values:
     """Fraction of white-space words without a letter; nan for a text without words. Gopher keeps up to 0.2 (2112.11446, A1)."""
-    words = texts.words
-    return _ratio(letterless_word_counts(words.utf8, words.starts, words.ends, words.parents, c.classes()), word_count(texts))
+    return _ratio(_word_counts(texts)[:, 2], word_count(texts))
 
 
 @signal
@@ -126,7 +131,17 @@ def _ratio(above: Values, below: Values) -> Values:
 
 
 def _word_counts(texts: Texts) -> Values:
-    return np.asarray(texts.remember("word_counts", lambda t: word_counts(t.utf8, t.starts, t.ends, c.classes())))
+    """Words, their characters, and words without a letter: ``int64[N, 3]``."""
+
+    def make(texts: Texts) -> Values:
+        if texts.cutters is None:
+            return np.asarray(word_counts(texts.utf8, texts.starts, texts.ends, c.classes()))
+        pieces = texts.words
+        sums = np.zeros((len(pieces) + 1, 3), np.int64)
+        np.cumsum(word_counts(pieces.utf8, pieces.starts, pieces.ends, c.classes()), axis=0, out=sums[1:])
+        return np.diff(sums[pieces.parents], axis=0)
+
+    return np.asarray(texts.remember("word_counts", make))
 
 
 def _symbols(texts: Texts) -> tuple[Values, Values]:
@@ -145,8 +160,9 @@ def _stop_words(texts: Texts, words: tuple[str, ...]) -> Values:
         sieve = np.uint64(0)
         for word in listed:
             sieve |= np.uint64(1) << sieve_bit(word.encode()[0], len(word.encode()))
-        pieces, longest = texts.words, int(listed.byte_counts.max(initial=0))
-        return np.asarray(matching_word_counts(pieces.utf8, pieces.starts, pieces.ends, pieces.parents, wanted, longest, sieve))
+        longest, rows = int(listed.byte_counts.max(initial=0)), texts.whole if texts.cutters is None else texts.words
+        found = (c.classes(), wanted, longest, sieve)
+        return np.asarray(matching_word_counts(rows.utf8, rows.starts, rows.ends, rows.parents, *found))
 
     return np.asarray(texts.remember(("stop_words", words), make))
 
@@ -163,18 +179,29 @@ def largest_of(values: Rows, parents: Rows) -> Any:
 
 @kernel
 def word_counts(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes) -> Any:
-    """White-space words, and code points that are not white space: ``int64[N, 2]``. No word is cut out for it."""
-    out = np.zeros((len(starts), 2), np.int64)
+    """White-space words, code points that are not white space, words without a letter: ``int64[N, 3]``. No word is cut out.
+
+    A word without a letter is a run of other bytes from its beginning to a space. Adding 1 at a word's beginning to the bits
+    of such bytes carries to the first byte after the run, also into the next 64: a letter or a space.
+    """
+    out = np.zeros((len(starts), 3), np.int64)
     for row in range(len(starts)):
         i, last = np.uint64(starts[row]), np.uint64(ends[row])
-        outside, spill, count, space = np.uint64(1), np.uint64(0), np.int64(0), np.int64(0)
+        outside, spill, carried = np.uint64(1), np.uint64(0), np.uint64(0)
+        words, others, letterless = np.int64(0), np.int64(0), np.int64(0)
         while i < last:
-            spaces, spill, here = white_space(utf8, i, last, spill, classes)
-            count += bit_count(~spaces & ((spaces << np.uint64(1)) | outside))
-            space += here
+            spaces, spill, here, letters = spaces_and_letters(utf8, i, last, spill, classes)
+            begins = ~spaces & ((spaces << np.uint64(1)) | outside)
+            words += bit_count(begins)
+            others += here + bit_count(block(utf8, i, last, CONTINUATIONS))
+            marks = ~(spaces | letters)
+            reached = marks + (begins & marks) + carried
+            letterless += bit_count(reached & ~marks & spaces)
+            carried = np.uint64(reached < marks)
             outside = spaces >> np.uint64(63)
             i += np.uint64(64)
-        out[row, 0], out[row, 1] = count, row_length(utf8, starts[row], ends[row]) - space
+        out[row, 0], out[row, 1] = words, ends[row] - starts[row] - others
+        out[row, 2] = letterless + np.int64(carried)
     return out
 
 
@@ -186,18 +213,19 @@ def class_fractions(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, bit: 
     """
     out = np.zeros(len(starts), np.float64)
     for row in range(len(starts)):
-        count = np.int64(0)
+        count, points = np.int64(0), ends[row] - starts[row]
         i, last = np.uint64(starts[row]), np.uint64(ends[row])
         while i < last:
             count += bit_count(block(utf8, i, last, kind))
             wide = block(utf8, i, last, LEADS)
+            points -= bit_count(block(utf8, i, last, CONTINUATIONS))
             while wide != np.uint64(0):
                 point, _ = code_point(utf8, np.int64(i) + lowest(wide))
                 count += (classes[point] & bit) != 0
                 wide &= wide - np.uint64(1)
             i += np.uint64(64)
         if ends[row] > starts[row]:
-            out[row] = count / row_length(utf8, starts[row], ends[row])
+            out[row] = count / points
     return out
 
 
@@ -210,37 +238,22 @@ def symbol_counts(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
         first, last = np.uint64(starts[row]), np.uint64(ends[row])
         while first < last:
             out[row, 0] += bit_count(block(utf8, first, last, HASH_SIGN))
-            rest = block(utf8, first, last, FULL_STOP) | block(utf8, first, last, LEAD_E2)
+            rest = block(utf8, first, last, FULL_STOP) & block(utf8, min(first + np.uint64(2), last), last, FULL_STOP)
+            rest |= block(utf8, first, last, LEAD_E2)
             while rest != np.uint64(0):
                 i = np.int64(first) + lowest(rest)
                 rest &= rest - np.uint64(1)
                 if utf8[i] == 46:
-                    if i >= dots_from and i + 2 < ends[row] and utf8[i + 1] == 46 and utf8[i + 2] == 46:
+                    if i >= dots_from and utf8[i + 1] == 46:
                         out[row, 1] += 1
                         dots_from = i + 3
                     elif i >= spaced_from and i + 4 < ends[row]:
-                        spaces = utf8[i + 1] == 32 and utf8[i + 3] == 32
-                        if spaces and utf8[i + 2] == 46 and utf8[i + 4] == 46:
+                        if utf8[i + 1] == 32 and utf8[i + 3] == 32 and utf8[i + 4] == 46:
                             out[row, 1] += 1
                             spaced_from = i + 5
                 elif utf8[i + 1] == 0x80 and utf8[i + 2] == 0xA6:
                     out[row, 1] += 1
             first += np.uint64(64)
-    return out
-
-
-@kernel
-def letterless_word_counts(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes) -> Any:
-    """Words without a letter, per parent: ``int64[P]``."""
-    out = np.zeros(len(parents) - 1, np.int64)
-    for p in range(len(parents) - 1):
-        for word in range(parents[p], parents[p + 1]):
-            letterless = True
-            i, end = starts[word], ends[word]
-            while i < end and letterless:
-                point, i = code_point(utf8, i)
-                letterless = (classes[point] & c.ALPHABETIC) == 0
-            out[p] += letterless
     return out
 
 
@@ -250,27 +263,69 @@ def sieve_bit(first: Any, size: Any) -> Any:
     return np.uint64(first) & np.uint64(31) | ((np.uint64(size) & np.uint64(1)) << np.uint64(5))
 
 
+@inline
+def _short_words(begins: Any, spaces: Any, following: Any, longest: int) -> Any:
+    """The beginnings, among ``begins``, of words of up to ``longest`` bytes; of all if that is 63 or more.
+
+    ``spaces``, ``following``: the white space of this block and the next.
+    """
+    if longest >= 63:
+        return begins
+    ended = np.uint64(0)
+    for size in range(np.uint64(1), np.uint64(longest) + np.uint64(1)):
+        ended |= (spaces >> size) | (following << (np.uint64(64) - size))
+    return begins & ended
+
+
+@bare
+def _word_size(utf8: Bytes, start: int, end: int, classes: Bytes) -> Any:
+    """Bytes of the white-space word that begins at ``start``."""
+    i = start
+    while i < end:
+        point, after = code_point(utf8, i)
+        if classes[point] & c.SPACE:
+            break
+        i = after
+    return i - start
+
+
 @kernel
 def matching_word_counts(
-    utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, wanted: Hashes, longest: int, sieve: Any
+    utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes, wanted: Hashes, longest: int, sieve: Any
 ) -> Any:  # fmt: skip
-    """Words whose lower-case hash is wanted, all and distinct, per parent: ``int64[P, 2]``. Skips words over ``longest``.
+    """White-space words of rows whose lower-case hash is wanted, all and distinct, per parent: ``int64[P, 2]``.
 
-    ``sieve``: the bits (`sieve_bit`) of the wanted words; other words are not hashed.
+    Only words of up to ``longest`` bytes are cut out. ``sieve``: the bits (`sieve_bit`) of the wanted words; other words are
+    not hashed.
     """
     out = np.zeros((len(parents) - 1, 2), np.int64)
     seen = np.zeros(len(wanted), np.int64)
     for p in range(len(parents) - 1):
-        for word in range(parents[p], parents[p + 1]):
-            size = ends[word] - starts[word]
-            listed = (sieve >> sieve_bit(utf8[starts[word]], size)) & np.uint64(1)
-            if (size > longest) | (listed == np.uint64(0)):
-                continue
-            h = row_hash(utf8, starts[word], ends[word], True)
-            for k in range(len(wanted)):
-                if wanted[k] == h:
-                    out[p, 0] += 1
-                    if seen[k] != p + 1:
-                        seen[k] = p + 1
-                        out[p, 1] += 1
+        for row in range(parents[p], parents[p + 1]):
+            i, last, outside = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(1)
+            following, spill, _ = white_space(utf8, i, last, np.uint64(0), classes)
+            while i < last:
+                spaces, after = following, min(i + np.uint64(64), last)
+                following, spill, _ = white_space(utf8, after, last, spill, classes)
+                begins = _short_words(~spaces & ((spaces << np.uint64(1)) | outside), spaces, following, longest)
+                outside = spaces >> np.uint64(63)
+                while begins != np.uint64(0):
+                    k = np.uint64(lowest(begins))
+                    begins &= begins - np.uint64(1)
+                    rest = spaces >> k
+                    if k > np.uint64(0):
+                        rest |= following << (np.uint64(64) - k)
+                    size = np.uint64(lowest(rest))
+                    if size == np.uint64(64):
+                        size = np.uint64(_word_size(utf8, np.int64(i + k), ends[row], classes))
+                    if size > np.uint64(longest) or (sieve >> sieve_bit(utf8[i + k], size)) & np.uint64(1) == np.uint64(0):
+                        continue
+                    h = row_hash(utf8, np.int64(i + k), np.int64(i + k + size), True)
+                    for word in range(len(wanted)):
+                        if wanted[word] == h:
+                            out[p, 0] += 1
+                            if seen[word] != p + 1:
+                                seen[word] = p + 1
+                                out[p, 1] += 1
+                i += np.uint64(64)
     return out

@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 
 from goldwash.filters.bits import (
     ASCII_ALPHANUMERICS,
+    ASCII_LETTERS,
     ASCII_SPACES,
     CAPITALS,
+    CONTINUATIONS,
     DIGITS,
     FASTTEXT_SPACES,
+    FILE_SEPARATORS,
     LEADS,
     NEWLINES,
     bit_count,
@@ -25,6 +28,9 @@ KINDS = {
     FASTTEXT_SPACES: lambda b: b in (0, 9, 10, 11, 12, 13, 32),
     ASCII_SPACES: lambda b: b < 128 and chr(b).isspace(),
     LEADS: lambda b: b >= 0xC0,
+    CONTINUATIONS: lambda b: 0x80 <= b < 0xC0,
+    FILE_SEPARATORS: lambda b: b in (28, 29, 30),
+    ASCII_LETTERS: lambda b: b < 128 and chr(b).isalpha(),
     DIGITS: lambda b: b < 128 and chr(b).isdigit(),
     CAPITALS: lambda b: b < 128 and chr(b).isupper(),
     ASCII_ALPHANUMERICS: lambda b: b < 128 and chr(b).isalnum(),
