@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from goldwash.classifiers.fasttext import PREFIX, Native, Probabilities, is_label, native, word_table
 from goldwash.classifiers.model_file import HIERARCHICAL, SOFTMAX, SUPERVISED, Floats, Reader
-from goldwash.filters.bits import FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
+from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
 from goldwash.filters.cut import Bytes, Rows, room_for
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.ngrams import Hashes, hashes, row_hash
@@ -25,6 +25,9 @@ from goldwash.filters.texts import Texts, copied
 KEPT_WORDS = 1 << 15
 """Words whose vectors are cached: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed on real pages is the same (2026-11)."""
 
+AT_ONCE = 224
+"""Words that are looked up together (`text_vectors`); below 256, since a byte of a cached word's key numbers them."""
+
 USUAL_BUCKETS = 2_000_000
 
 
@@ -32,17 +35,19 @@ USUAL_BUCKETS = 2_000_000
 class Subwords:
     """A supervised model with character n-grams and no word n-grams, and with hierarchical or plain softmax.
 
-    ``keys: uint64[slots]``, ``ids: int32[slots]``: the rows of known words. ``places: uint64[*]``: per 32 n-gram buckets, a bit
-    for each bucket that has a row (pruning removes most), and above the bits the row of the first one. An n-gram's row follows
-    from both, which fit into a near cache; a table of rows by bucket would not. ``rows: float32[*, dim]``: of the words, then
-    of the buckets in order, then one of zeros. ``output: float32[labels, dim]``: one row per inner node. ``children: int64[2 *
-    labels - 1, 2]``: the Huffman tree (-1: a leaf). ``memory``: the cached word vectors, which scoring changes.
+    ``keys: uint64[slots]``, ``ids: int32[slots]``: the rows of known words. ``present: uint64[*]``: a bit for each n-gram
+    bucket that has a row (pruning removes 98 of 100). ``firsts: int32[*]``: per 64 buckets, the row of the first. An n-gram's
+    row follows from both, which fit into a near cache; a table of rows by bucket would not. ``rows: float32[*, dim]``: of the
+    words, then of the buckets in order, then one of zeros. ``output: float32[labels, dim]``: one row per inner node.
+    ``children: int64[2 * labels - 1, 2]``: the Huffman tree (-1: a leaf). ``memory``: the cached words' keys, numbers of
+    features and vectors, which scoring changes.
     """
 
     labels: tuple[str, ...]
     keys: Hashes
     ids: npt.NDArray[np.int32]
-    places: Hashes
+    present: Hashes
+    firsts: npt.NDArray[np.int32]
     buckets: int
     rows: Floats
     output: Floats
@@ -51,7 +56,7 @@ class Subwords:
     """None for plain softmax."""
     minn: int
     maxn: int
-    memory: tuple[Any, Any] = field(repr=False)
+    memory: tuple[Any, Any, Any] = field(repr=False)
 
     def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """The index of each text's likeliest label and its probability: ``int64[N]``, ``float64[N]``.
@@ -59,7 +64,7 @@ class Subwords:
         -1 and 0 for a text without a feature. ``newline`` replaces each newline: "" or " ".
         """
         flat = Texts(*without_newlines(texts.utf8, texts.starts, texts.ends)) if newline == "" else texts
-        features = (self.keys, self.ids, self.places, self.buckets, self.rows, self.minn, self.maxn)
+        features = (self.keys, self.ids, self.present, self.firsts, self.buckets, self.rows, self.minn, self.maxn)
         vectors = text_vectors(flat.utf8, flat.starts, flat.ends, *features, *self.memory)
         if self.children is None:
             best, scores = softmax_best(vectors, self.output)
@@ -130,18 +135,20 @@ def read(head: Reader) -> Subwords | None:
         rows = in_lines(np.concatenate([head.unpacked_rows(begins, wanted), np.zeros((1, head.arguments["dim"]), np.float32)]))
     else:
         rows = _mapped_rows(head, begins)
-    padded = np.zeros(-(-buckets // 32) * 32, np.uint8)
+    padded = np.zeros(-(-buckets // 64) * 64, np.uint8)
     padded[held] = 1
-    present = np.packbits(padded, bitorder="little").view(np.uint32).astype(np.uint64)
-    before = np.cumsum(padded.reshape(-1, 32).sum(axis=1, dtype=np.int64))
-    places = present | ((np.concatenate([[0], before[:-1]]) + len(words)).astype(np.uint64) << np.uint64(32))
+    present = np.packbits(padded, bitorder="little").view(np.uint64)
+    before = np.cumsum(padded.reshape(-1, 64).sum(axis=1, dtype=np.int64))
+    firsts = (np.concatenate([[0], before[:-1]]) + len(words)).astype(np.int32)
     labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
-    memory = (np.zeros(KEPT_WORDS, np.uint64), in_lines(np.zeros((KEPT_WORDS, rows.shape[1]), np.float32)))
+    slots = KEPT_WORDS + AT_ONCE + 1
+    sums = in_lines(np.zeros((slots, rows.shape[1]), np.float32))
+    memory = (np.zeros(KEPT_WORDS, np.uint64), np.zeros(slots, np.int32), sums)
     tree = huffman_tree(np.array(counts, np.int64)) if head.arguments["loss"] == HIERARCHICAL else None
-    for array in (keys, ids, places, rows, output, *(() if tree is None else (tree,))):
+    for array in (keys, ids, present, firsts, rows, output, *(() if tree is None else (tree,))):
         array.flags.writeable = False
     sizes = (head.arguments["minn"], head.arguments["maxn"])
-    return Subwords(labels, keys, ids, places, buckets, rows, output, tree, *sizes, memory)
+    return Subwords(labels, keys, ids, present, firsts, buckets, rows, output, tree, *sizes, memory)
 
 
 def _bucket_rows(pruning: int, pruned: npt.NDArray[np.int32], buckets: int) -> Rows:
@@ -220,17 +227,26 @@ def short_hash(h: Any, b: Any) -> Any:
 
 
 @inline
-def _place(h: Any, buckets: int, places: Hashes) -> Any:
-    """The row of an n-gram's bucket, and 1 if the model has that row (0: the row means nothing).
-
-    The usual number of buckets is a constant, so that the compiler turns the division into a multiplication.
-    """
+def _bucket(h: Any, buckets: int) -> Any:
+    """An n-gram's bucket: the usual number is a constant, so that the compiler turns the division into a multiplication."""
     h = h & np.uint64(0xFFFFFFFF)
-    bucket = h % np.uint64(USUAL_BUCKETS) if buckets == USUAL_BUCKETS else h % np.uint64(buckets)
-    held = places[bucket >> np.uint64(5)]
-    bit = np.uint64(1) << (bucket & np.uint64(31))
-    row = (held >> np.uint64(32)) + np.uint64(bit_count(held & (bit - np.uint64(1))))
-    return np.int64(row), np.int64((held & bit) != np.uint64(0))
+    return h % np.uint64(USUAL_BUCKETS) if buckets == USUAL_BUCKETS else h % np.uint64(buckets)
+
+
+@inline
+def _put_if_present(h: Any, buckets: int, present: Hashes, found: Rows, held: Any) -> Any:
+    """Write an n-gram's bucket to ``found[held]``; returns the next ``held``, which is the same if the bucket has no row."""
+    bucket = _bucket(h, buckets)
+    found[held] = np.int64(bucket)
+    return held + np.int64((present[bucket >> np.uint64(6)] >> (bucket & np.uint64(63))) & np.uint64(1))
+
+
+@inline
+def _row_of(bucket: Any, present: Hashes, firsts: Any) -> Any:
+    """The row of a bucket that has one."""
+    place = np.uint64(bucket)
+    below = (np.uint64(1) << (place & np.uint64(63))) - np.uint64(1)
+    return np.int64(firsts[place >> np.uint64(6)]) + bit_count(present[place >> np.uint64(6)] & below)
 
 
 @inline
@@ -253,15 +269,23 @@ def _put(rows: Floats, row: Any, values: Floats) -> Any:
 
 
 @inline
+def _move(rows: Floats, source: Any, target: Any) -> Any:
+    for d in range(np.uint64(rows.shape[1])):
+        rows[target, d] = rows[source, d]
+
+
+@inline
 def _clear(values: Floats) -> Any:
     for d in range(np.uint64(len(values))):
         values[d] = 0
 
 
 @inline
-def _add_rows(total: Floats, rows: Floats, found: Rows, held: Any) -> Any:
-    """Add rows, four at a time, so that one sum does not wait for the one before it; the last row of all is zero."""
+def _add_rows(total: Floats, rows: Floats, present: Hashes, firsts: Any, found: Rows, held: Any) -> Any:
+    """Add the rows of buckets, four at a time, so that a sum does not wait for the one before; the last row is zero."""
     nothing = rows.shape[0] - 1
+    for k in range(held):
+        found[k] = _row_of(found[k], present, firsts)
     for k in range(4):
         found[held + k] = nothing
     for k in range(0, held, 4):
@@ -275,27 +299,50 @@ def _add_rows(total: Floats, rows: Floats, found: Rows, held: Any) -> Any:
 
 
 @inline
+def _add_ascii_ngrams(
+    word: Bytes, size: int, present: Hashes, firsts: Any, buckets: int, rows: Floats, found: Rows, total: Floats
+) -> Any:
+    """`_add_ngrams` of 2 to 4 characters of an ASCII word: nearly all words are such, and need no checks."""
+    features, held = np.int64(0), np.int64(0)
+    end = np.uint64(size)
+    for i in range(np.uint64(0), end - np.uint64(3)):
+        h = _next_hash(_next_hash(np.uint64(2166136261), word, i), word, i + np.uint64(1))
+        held = _put_if_present(h, buckets, present, found, held)
+        h = _next_hash(h, word, i + np.uint64(2))
+        held = _put_if_present(h, buckets, present, found, held)
+        h = _next_hash(h, word, i + np.uint64(3))
+        held = _put_if_present(h, buckets, present, found, held)
+        if held > 56:
+            features += held
+            _add_rows(total, rows, present, firsts, found, held)
+            held = np.int64(0)
+    h = _next_hash(_next_hash(np.uint64(2166136261), word, end - np.uint64(3)), word, end - np.uint64(2))
+    held = _put_if_present(h, buckets, present, found, held)
+    held = _put_if_present(_next_hash(h, word, end - np.uint64(1)), buckets, present, found, held)
+    h = _next_hash(_next_hash(np.uint64(2166136261), word, end - np.uint64(2)), word, end - np.uint64(1))
+    held = _put_if_present(h, buckets, present, found, held)
+    _add_rows(total, rows, present, firsts, found, held)
+    return features + held
+
+
+@inline
+def _next_hash(h: Any, word: Bytes, i: Any) -> Any:
+    """`short_hash` with an ASCII byte."""
+    return (h ^ np.uint64(word[i])) * np.uint64(16777619)
+
+
+@inline
 def _add_ngrams(
-    word: Bytes, size: int, ascii_: bool, places: Hashes, buckets: int, rows: Floats, minn: int, maxn: int,
+    word: Bytes, size: int, present: Hashes, firsts: Any, buckets: int, rows: Floats, minn: int, maxn: int,
     found: Rows, total: Floats,
 ) -> Any:  # fmt: skip
     """Add the rows of a word's character n-grams (``word`` has ``<`` and ``>`` around it); returns their number.
 
-    Whether the model has an n-gram cannot be predicted: rows are gathered without a branch and added afterwards.
+    Whether the model has an n-gram cannot be predicted: buckets are gathered without a branch and their rows added afterwards.
     """
-    features: Any = 0
-    held: Any = 0
-    i = 0
+    features, held, i = np.int64(0), np.int64(0), np.int64(0)
     while i < size:
         h, j, n = np.uint64(2166136261), i, 1
-        if ascii_ and minn == 2 and maxn == 4 and i + 4 <= size:  # nearly all words: the same without the checks
-            first = np.uint64(i)
-            h = (h ^ np.uint64(word[first])) * np.uint64(16777619)
-            for k in range(np.uint64(1), np.uint64(4)):
-                h = (h ^ np.uint64(word[first + k])) * np.uint64(16777619)
-                found[held], has = _place(h, buckets, places)
-                held += has
-            j, n = size, maxn + 1
         while j < size and n <= maxn:
             h = short_hash(h, np.uint64(word[j]))
             j += 1
@@ -303,17 +350,16 @@ def _add_ngrams(
                 h = short_hash(h, np.uint64(word[j]))
                 j += 1
             if n >= minn and (n > 1 or (i > 0 and j < size)):
-                found[held], has = _place(h, buckets, places)
-                held += has
+                held = _put_if_present(h, buckets, present, found, held)
             n += 1
         if held > 56:
             features += held
-            _add_rows(total, rows, found, held)
-            held = 0
+            _add_rows(total, rows, present, firsts, found, held)
+            held = np.int64(0)
         i += 1
         while i < size and (word[i] & 0xC0) == 0x80:
             i += 1
-    _add_rows(total, rows, found, held)
+    _add_rows(total, rows, present, firsts, found, held)
     return features + held
 
 
@@ -333,38 +379,110 @@ def _add_word(h: Any, keys: Hashes, ids: Rows, rows: Floats, total: Floats) -> A
 @inline
 def _bracketed(utf8: Bytes, begin: int, size: int, word: Bytes) -> Any:
     """Put a word's bytes and ``>`` into ``word``, which begins with ``<``; returns whether all are ASCII."""
-    bits = np.uint8(0)
     first = np.uint64(begin)
-    for k in range(np.uint64(size)):
-        word[k + np.uint64(1)] = utf8[first + k]
-        bits |= utf8[first + k]
-    word[size + 1] = 62
-    return bits < 128
+    if size <= 16 and first + np.uint64(16) <= np.uint64(len(utf8)):
+        for k in range(np.uint64(16)):  # a copy of constant size is one instruction
+            word[k + np.uint64(1)] = utf8[first + k]
+    else:
+        for k in range(np.uint64(size)):
+            word[k + np.uint64(1)] = utf8[first + k]
+    word[np.uint64(size) + np.uint64(1)] = 62
+    i, last, beyond = first, first + np.uint64(size), np.uint64(0)
+    while i < last:
+        beyond |= block(utf8, i, last, BEYOND_ASCII)
+        i += np.uint64(64)
+    return beyond == np.uint64(0)
+
+
+@inline
+def _hash_words(utf8: Bytes, edges: Rows, words: int, hashed: Hashes, end_hash: Any) -> Any:
+    """Write the hashes of words between edges to ``hashed``; returns how many come before a literal ``</s>``."""
+    for k in range(np.uint64(words)):
+        place = k << np.uint64(1)
+        hashed[k] = row_hash(utf8, edges[place], edges[place + np.uint64(1)], False)
+        if hashed[k] == end_hash:
+            return np.int64(k)
+    return words
+
+
+@inline
+def _look_up(hashed: Hashes, words: int, kept: Hashes, where: Rows, missed: Rows) -> Any:
+    """The slots of words' vectors: those cached, and for each other word a fresh one behind them; returns the others' number.
+
+    ``missed[k]`` is the word of the k-th fresh slot. Its key is entered at once with ``k + 1`` in its lowest byte, so that the
+    word is found if it comes again. There is no branch: whether a word is cached cannot be predicted.
+    """
+    fresh = np.uint64(0)
+    for k in range(np.uint64(words)):
+        h = hashed[k]
+        slot = (h >> np.uint64(40)) & np.uint64(len(kept) - 1)
+        held = kept[slot]
+        known = (held ^ h) >> np.uint64(8) == np.uint64(0)
+        waiting = held & np.uint64(255)
+        new = np.uint64(len(kept)) + fresh
+        at = (slot if waiting == np.uint64(0) else np.uint64(len(kept)) + waiting - np.uint64(1)) if known else new
+        kept[slot] = held if known else (h & ~np.uint64(255)) | (fresh + np.uint64(1))
+        where[k] = np.int64(at)
+        missed[fresh] = np.int64(k)
+        fresh += np.uint64(not known)
+    return np.int64(fresh)
+
+
+@inline
+def _add_words(total: Floats, sums: Floats, counts: Any, where: Rows, words: int) -> Any:
+    """Add words' vectors in their order; returns the number of their features. The last vector of all is zero.
+
+    Eight vectors are loaded for one load and store of the total, which would otherwise take longer than the additions.
+    """
+    features = np.int64(0)
+    for k in range(np.uint64(8)):
+        where[np.uint64(words) + k] = len(sums) - 1
+    for k in range(np.uint64(0), np.uint64(words), np.uint64(8)):
+        for j in range(np.uint64(8)):
+            features += np.int64(counts[np.uint64(where[k + j])])
+        a, b = np.uint64(where[k]), np.uint64(where[k + np.uint64(1)])
+        c, e = np.uint64(where[k + np.uint64(2)]), np.uint64(where[k + np.uint64(3)])
+        f, g = np.uint64(where[k + np.uint64(4)]), np.uint64(where[k + np.uint64(5)])
+        p, q = np.uint64(where[k + np.uint64(6)]), np.uint64(where[k + np.uint64(7)])
+        for d in range(np.uint64(16)) if len(total) == 16 else range(np.uint64(len(total))):
+            half = (((total[d] + sums[a, d]) + sums[b, d]) + sums[c, d]) + sums[e, d]
+            total[d] = (((half + sums[f, d]) + sums[g, d]) + sums[p, d]) + sums[q, d]
+    return features
 
 
 @kernel
 def text_vectors(
-    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Rows, places: Hashes, buckets: int,
-    rows: Floats, minn: int, maxn: int, kept: Hashes, kept_sums: Floats,
+    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Rows, present: Hashes, firsts: Any, buckets: int,
+    rows: Floats, minn: int, maxn: int, kept: Hashes, kept_counts: Any, kept_sums: Floats,
 ) -> Any:  # fmt: skip
-    """The mean of each text's feature rows, newlines as spaces: ``float32[N, dim]``; nan for a text without a feature."""
+    """The mean of each text's feature rows, newlines as spaces: ``float32[N, dim]``; nan for a text without a feature.
+
+    Words are cut, hashed, looked up in the cache and added, `AT_ONCE` at a time, so that memory accesses overlap. The vectors
+    of words that are not cached are made in between, behind those that are, and move to their slots at the end. Sums are in
+    the order of the text.
+    """
     dim = rows.shape[1]
     out = np.empty((len(starts), dim), np.float32)
-    longest = np.int64(4)
+    longest = np.int64(16)
     for row in range(len(starts)):
         longest = max(longest, ends[row] - starts[row])
     word = np.empty(longest + 2, np.uint8)
     word[0] = 60
-    fresh_sums, total = np.empty((1, dim), np.float32), np.empty(dim, np.float32)
-    fresh = fresh_sums[0]
+    fresh, total = np.empty(dim, np.float32), np.empty(dim, np.float32)
     end_hash = row_hash(np.array([60, 47, 115, 62], np.uint8), 0, 4, False)
-    found_rows, edges = np.empty(80, np.int64), np.empty(512, np.int64)
+    found, edges = np.empty(80, np.int64), np.empty(2 * AT_ONCE + 64, np.int64)
+    hashed, where, missed = (
+        np.empty(AT_ONCE + 32, np.uint64),
+        np.empty(AT_ONCE + 32, np.int64),
+        np.empty(AT_ONCE + 33, np.int64),
+    )
     for row in range(len(starts)):
         total[:] = 0
-        features, n, whole = np.int64(0), np.int64(0), True
+        features, n = np.int64(0), np.int64(0)
+        whole: Any = True
         i, last, outside = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(1)
         while whole:
-            while i < last and n < 448:  # where words begin and end, some hundreds at a time
+            while i < last and n < 2 * AT_ONCE - 64:  # where words begin and end
                 spaces = block(utf8, i, last, FASTTEXT_SPACES)
                 if i + np.uint64(64) > last:
                     spaces |= ~np.uint64(0) << (last - i)
@@ -374,36 +492,33 @@ def text_vectors(
             if i >= last and n & 1:
                 edges[n] = ends[row]
                 n += 1
-            for k in range(n >> 1):
-                begin, stop = edges[2 * k], edges[2 * k + 1]
-                h = row_hash(utf8, begin, stop, False)
-                slot = np.int64(h >> np.uint64(40)) & (len(kept) - 1)
-                if kept[slot] >> np.uint64(8) == h >> np.uint64(8):
-                    features += np.int64(kept[slot] & np.uint64(255))
-                    _add(total, kept_sums, slot)
-                    continue
-                if is_label(utf8, begin, stop):
-                    continue
+            words = _hash_words(utf8, edges, n >> 1, hashed, end_hash)
+            whole = i < last and words == n >> 1  # fastText takes a literal </s> for the end of the line
+            new = _look_up(hashed, words, kept, where, missed)
+            for k in range(new):
+                begin, stop = edges[2 * missed[k]], edges[2 * missed[k] + 1]
                 _clear(fresh)
-                count = _add_word(h, keys, ids, rows, fresh)
-                size = stop - begin
-                ascii_ = _bracketed(utf8, begin, size, word)
-                if size == 4 and h == end_hash:  # fastText takes a literal </s> for the end of the line
-                    features += count
-                    _add(total, fresh_sums, 0)
-                    whole = False
-                    break
-                count += _add_ngrams(word, size + 2, ascii_, places, buckets, rows, minn, maxn, found_rows, fresh)
-                features += count
-                _add(total, fresh_sums, 0)
-                if count < 256:
-                    kept[slot] = ((h >> np.uint64(8)) << np.uint64(8)) | np.uint64(count)
-                    _put(kept_sums, slot, fresh)
-            if i >= last:
-                break
-            edges[0], n = edges[n - 1], n & 1
-        if whole:  # the line ends with </s>, which has a row but no n-grams
-            features += _add_word(end_hash, keys, ids, rows, total)
+                count = np.int64(0)
+                if not is_label(utf8, begin, stop):
+                    count = _add_word(hashed[missed[k]], keys, ids, rows, fresh)
+                    size = stop - begin + 2
+                    if _bracketed(utf8, begin, stop - begin, word) and minn == 2 and maxn == 4:
+                        count += _add_ascii_ngrams(word, size, present, firsts, buckets, rows, found, fresh)
+                    else:
+                        count += _add_ngrams(word, size, present, firsts, buckets, rows, minn, maxn, found, fresh)
+                kept_counts[len(kept) + k] = count
+                _put(kept_sums, len(kept) + k, fresh)
+            features += _add_words(total, kept_sums, kept_counts, where, words)
+            for k in range(new):
+                slot = np.int64(hashed[missed[k]] >> np.uint64(40)) & (len(kept) - 1)
+                if kept[slot] & np.uint64(255) == np.uint64(k + 1):
+                    kept[slot] &= ~np.uint64(255)
+                    kept_counts[slot] = kept_counts[len(kept) + k]
+                    _move(kept_sums, np.uint64(len(kept) + k), np.uint64(slot))
+            if n > 0:
+                edges[0] = edges[n - 1]
+            n &= 1
+        features += _add_word(end_hash, keys, ids, rows, total)  # the line ends with </s>, which has a row but no n-grams
         for d in range(dim):
             out[row, d] = total[d] / np.float32(features) if features > 0 else np.float32(np.nan)
     return out

@@ -15,12 +15,12 @@ from goldwash.filters.jit import bare, inline, within
 Bytes = npt.NDArray[np.uint8]
 
 (
-    NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, LEADS, CONTINUATIONS, FILE_SEPARATORS, DIGITS, CAPITALS, ASCII_LETTERS,
-    ASCII_ALPHANUMERICS,
-) = map(np.int64, range(256, 266))  # fmt: skip
+    NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, BEYOND_ASCII, LEADS, CONTINUATIONS, FILE_SEPARATORS, DIGITS, CAPITALS,
+    ASCII_LETTERS, ASCII_ALPHANUMERICS,
+) = map(np.int64, range(256, 267))  # fmt: skip
 """Kinds of bytes, besides single byte values from 0 to 255: newlines; fastText's separators; ASCII white space
-(``str.isspace``); first bytes of characters beyond ASCII; the bytes after those; the ASCII separators at which
-``str.splitlines`` cuts and fastText does not; ASCII digits; ASCII capital letters; ASCII letters; ASCII letters and digits.
+(``str.isspace``); bytes of characters beyond ASCII, the first ones of such characters, and the others; the ASCII separators at
+which ``str.splitlines`` cuts and fastText does not; ASCII digits; ASCII capital letters; ASCII letters; ASCII letters and digits.
 
 These and the bytes below are `np.int64`, since numba compiles `block` again for each value of a Python integer: a tenth of the
 time that heuristics' kernels take to compile (2026-11)."""
@@ -81,6 +81,8 @@ def _ranges(kind: int) -> Any:
         return 9, 13, 32, 32, 0, 0
     if kind == ASCII_SPACES:
         return 9, 13, 28, 32, 28, 32
+    if kind == BEYOND_ASCII:
+        return 0x80, 0xFF, 0x80, 0xFF, 0x80, 0xFF
     if kind == LEADS:
         return 0xC0, 0xFF, 0xC0, 0xFF, 0xC0, 0xFF
     if kind == CONTINUATIONS:

@@ -222,7 +222,7 @@ def _put_shares(
     for word in range(words):
         all_ += lengths[word]
         places[word], grams[word] = word, word_hashes[word]
-    n_places = words
+    n_places: Any = words
     for n in range(2, longest + 1):
         left = np.uint64(0)  # positions where this n-gram could occur twice
         for k in range(np.uint64(max(n_places - 1, 0))):
