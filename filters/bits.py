@@ -20,7 +20,7 @@ Bytes = npt.NDArray[np.uint8]
 ) = map(np.int64, range(256, 267))  # fmt: skip
 """Kinds of bytes, besides single byte values from 0 to 255: newlines; fastText's separators; ASCII white space
 (``str.isspace``); bytes of characters beyond ASCII, the first ones of such characters, and the others; the ASCII separators at
-which ``str.splitlines`` cuts and fastText does not; ASCII digits; ASCII capital letters; ASCII letters; ASCII letters and digits.
+which ``str.splitlines`` cuts and fastText does not; ASCII digits; capital letters; letters; letters and digits.
 
 These and the bytes below are `np.int64`, since numba compiles `block` again for each value of a Python integer: a tenth of the
 time that heuristics' kernels take to compile (2026-11)."""
