@@ -36,8 +36,9 @@ from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import join, read_json
 from goldwash.pipeline.storage.source import Input
-from goldwash.pipeline.storage.tables import dropped_table, with_column, with_fields
+from goldwash.pipeline.storage.tables import DROPPED, dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
+from goldwash.pipeline.storage.unchanged import UnchangedShard
 
 RULE, COVERAGE = "benchmark_item_count", "benchmark_coverage"
 SHOWN = 300
@@ -220,14 +221,17 @@ def clean_shard(task: Task) -> None:
     schema = schema_of(task.source)
     if stage.action == "annotate":
         schema = with_fields(schema, **{RULE: pa.int64(), COVERAGE: pa.float64()})
-    with TaskOutput(task, schema) as output:
+    with TaskOutput(task, None, dropped=False) as output:
+        shard = UnchangedShard(join(task.out, f"{task.name}.parquet"), schema, task.source)
+        output.attach("kept", shard)
+        output.open("dropped", f"dropped/{task.name}.parquet", DROPPED)
         output.open("hits", f"hits/{task.name}.parquet", HITS)
         for whole, every in output.batches(task.source):
             sifted = without_large(whole, every, stage.max_text_bytes)
             table, texts = sifted.table, sifted.texts
             quotes = quotes_of(texts, needles, ignored)
             kept, gone, report = acted(stage, table, texts, quotes, items)
-            output.write("kept", kept)
+            shard.keep(kept) if kept is whole else shard.write(kept)
             for dropped in (gone, sifted.gone):
                 if dropped is not None:
                     output.write("dropped", dropped)
@@ -265,21 +269,21 @@ def acted(
         cover = np.array([max((q.coverage for q in quotes.get(row, ())), default=0.0) for row in range(len(texts))], np.float64)
         noted = with_column(with_column(table, RULE, pa.array(counts)), COVERAGE, pa.array(cover))
         return noted, None, Report(read, read, notes=notes)
+    if not quotes:
+        return table, None, Report(read, read)
     rows = np.array(sorted(quotes), np.int64)
     if stage.action == "delete":
         after = texts.replace(rows, Texts.of([_without(texts, int(row), quotes[int(row)]) for row in rows]))
         kept = Count(len(texts), after.bytes)
-        edited = {"benchmark_strings": Count(len(rows), texts.bytes - after.bytes)} if len(rows) else {}
+        edited = {"benchmark_strings": Count(len(rows), texts.bytes - after.bytes)}
         return with_column(table, "text", after.to_arrow()), None, Report(read, kept, edited=edited, notes=notes)
     left = np.setdiff1d(np.arange(len(texts)), rows)
     gone = Count(len(rows), int(texts.byte_counts[rows].sum()))
     kept = Count(len(left), int(texts.byte_counts[left].sum()))
-    dropped = None
-    if len(rows):
-        details = ["; ".join(items[quote.item].name for quote in quotes[int(row)]) for row in rows]
-        values = [len(quotes[int(row)]) for row in rows]
-        dropped = dropped_table(table["id"].take(rows), table["url"].take(rows), RULE, values, details)
-    return table.take(left), dropped, Report(read, kept, {RULE: gone} if len(rows) else {}, notes=notes)
+    details = ["; ".join(items[quote.item].name for quote in quotes[int(row)]) for row in rows]
+    values = [len(quotes[int(row)]) for row in rows]
+    dropped = dropped_table(table["id"].take(rows), table["url"].take(rows), RULE, values, details)
+    return table.take(left), dropped, Report(read, kept, {RULE: gone}, notes=notes)
 
 
 def _without(texts: Texts, row: int, quotes: Sequence[Quote]) -> str:

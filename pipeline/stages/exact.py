@@ -56,5 +56,5 @@ class Exact(Copies):
 
     def warm_up(self) -> None:
         """Compile the kernels."""
-        text_keys(Texts.of(["a  text"]))
+        text_keys(Texts.of(["A  text in É"]))
         super().warm_up()

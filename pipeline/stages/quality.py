@@ -33,7 +33,7 @@ import pyarrow.compute as pc
 
 from goldwash.classifiers.examples import examples
 from goldwash.classifiers.fasttext import Folded
-from goldwash.classifiers.scorers import Scorer, named_errors, scorer
+from goldwash.classifiers.scorers import ColumnScorer, ModelScorer, Scorer, SignalScorer, named_errors, scorer
 from goldwash.classifiers.train import FILES, Settings, train
 from goldwash.filters.cache import cache_home, in_cache, put
 from goldwash.filters.fetch import fetched, file_digest
@@ -379,7 +379,7 @@ def score_shard(task: Task) -> None:
         output.open("scores", _scores_file(task), schema)
         bins: list[Any] = [np.zeros(0, np.uint64)]
         sizes: list[Any] = [np.zeros(0, np.int64)]
-        for table, texts in output.batches(task.source):
+        for table, texts in output.batches(task.source, columns=_needed(made, stage.by)):
             scores = scored(made, texts, table, location)[name].cast(KINDS[kind])
             weights = _weights(table, texts, stage.by, location)
             output.write("scores", pa.table([scores, texts.byte_counts, weights], schema=schema))
@@ -388,6 +388,15 @@ def score_shard(task: Task) -> None:
             sizes.append(weights[known])
             output.count(texts)
         output.facts |= {"histogram": _histogram(np.concatenate(bins), np.concatenate(sizes)), "kind": kind}
+
+
+def _needed(made: Scorer, by: str) -> tuple[str, ...] | None:
+    """The columns besides id, URL and text that scores and weights are made of; None for all, where a scorer may use any."""
+    weight = () if by in ("documents", "bytes") else (by,)
+    if isinstance(made, ColumnScorer):
+        return (made.column, *weight)
+    plain = isinstance(made, ModelScorer) or (isinstance(made, SignalScorer) and made.signal.column in ("text", "url"))
+    return weight if plain else None
 
 
 def _scorer(task: Task, stage: Quality) -> Scorer:

@@ -23,8 +23,8 @@ from goldwash.pipeline.storage.retry import with_retries
 def atomic_write(location: str, sync: bool = True) -> Iterator[str]:
     """A local temporary path. Its content appears at the location when the block ends without an error, and only then.
 
-    ``sync=False``: for files that are read once and removed. The disk is not waited for, so that after a crash of the machine
-    such a file can have other bytes; its reader verifies it.
+    ``sync=False``: for hints, and for files that are read once and removed. The disk is not waited for, so that after a crash
+    of the machine such a file can have other bytes; its reader verifies it.
     """
     if not is_local(location):
         with anonymous_temp_file() as half:
@@ -38,8 +38,11 @@ def atomic_write(location: str, sync: bool = True) -> Iterator[str]:
     folder = os.path.dirname(path)
     half = os.path.join(folder, f".half-{os.getpid()}-{secrets.token_hex(6)}")
     with in_plain_words(location, writing=True):
-        os.makedirs(folder or ".", exist_ok=True)
-        os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            _create(half)
+        except FileNotFoundError:
+            os.makedirs(folder or ".", exist_ok=True)
+            _create(half)
     try:
         with in_plain_words(location, writing=True, disk_only=True):
             yield half
@@ -48,9 +51,14 @@ def atomic_write(location: str, sync: bool = True) -> Iterator[str]:
                 with open(half, "rb") as file:
                     os.fsync(file.fileno())
             os.replace(half, path)
-    finally:
+    except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(half)
+        raise
+
+
+def _create(half: str) -> None:
+    os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
 
 DESCRIPTORS = "/proc/self/fd"
@@ -78,9 +86,9 @@ def clear_halves(folder: str) -> None:
             half.unlink(missing_ok=True)
 
 
-def write_json(location: str, value: Any) -> None:
-    """Write a JSON file, whole."""
-    with atomic_write(location) as half:
+def write_json(location: str, value: Any, sync: bool = True) -> None:
+    """Write a JSON file, whole; ``sync``: as for `atomic_write`."""
+    with atomic_write(location, sync) as half:
         try:
             data = json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:  # a file's name whose bytes are not UTF-8

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import fsspec
@@ -31,6 +32,8 @@ def filesystem(location: str) -> tuple[Any, str]:
 
     Raises `DataError` where no installed package knows the protocol.
     """
+    if ":" not in location:  # a path: fsspec takes 30 microseconds to find that out, 800 times in a run of minhash
+        return _disk(), _disk()._strip_protocol(location)
     options: dict[str, Any] = {}
     if not is_local(location):
         # a cached listing of a store misses what another machine has written since
@@ -47,6 +50,11 @@ def filesystem(location: str) -> tuple[Any, str]:
     except ValueError as error:
         raise DataError(f"{shown(location)}: {error}") from error
     return fs, path
+
+
+@cache
+def _disk() -> Any:
+    return fsspec.filesystem("file")
 
 
 def is_local(location: str) -> bool:

@@ -43,6 +43,9 @@ class Task(Protocol):
 
 HEARTBEAT_SECONDS = 1.0
 
+_beats: dict[str, float] = {}
+"""When this process last wrote a task's state, by the task's marker."""
+
 
 def logs_of(task: Task) -> str:
     """The folder of a pass's logs and states, beside the output."""
@@ -65,13 +68,14 @@ def begun(task: Task) -> dict[str, Any]:
     state = {"task": task.name, "tries": int(earlier.get("tries", 0)) + 1, "host": socket.gethostname(), "pid": os.getpid()}
     state |= {"since": time.time()}
     write_state(task, state)
+    _beats[task.marker] = time.monotonic()
     return state
 
 
 def write_state(task: Task, state: Mapping[str, Any]) -> None:
     """Write a task's state. A full disk is ignored here: the task's own error reports it."""
     with suppress(OSError):
-        write_json(state_file(task), dict(state))
+        write_json(state_file(task), dict(state), sync=False)
 
 
 def read_state(task: Task) -> dict[str, Any]:
@@ -96,9 +100,6 @@ def forget_states(tasks: Sequence[Task]) -> None:
         for task in tasks:
             if f"{task.name}.json" in there:
                 forget_state(task)
-
-
-_beats: dict[str, float] = {}
 
 
 def heartbeat(task: Task, documents: int, bytes_: int, fraction: float | None = None) -> None:

@@ -1,10 +1,12 @@
 """Sources of which a stage took far more than of the others: counts, alarms, and the AUC of the source alone."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +15,11 @@ from goldwash.pipeline.by_source import (
     LEAST,
     auc_of_source,
     by_source,
+    counts_of,
     crawl_of,
     domain_of,
     host_of,
+    hosts_of,
     sentences,
 )
 from goldwash.pipeline.flow import run_stage
@@ -47,6 +51,36 @@ def sources(tmp_path: Path) -> dict[str, Any]:
     run_stage(STAGE, inputs, str(tmp_path / "out"), here)
     found: dict[str, Any] = report(tmp_path / "out")["by_source"]
     return found
+
+
+URLS = st.sampled_from(
+    [
+        None,
+        "",
+        "http://",
+        "https://a.b",
+        "http://a.b\n",
+        "http://a.b:80/",
+        "HTTP://A.b/",
+        "http://..a.b../x",
+        "http://.",
+        "http://é.b/",
+    ]
+) | st.text(st.sampled_from("htps:/.ab@?#[A\n é"), max_size=12).map("http".__add__)
+
+
+@given(st.lists(URLS, max_size=10), st.integers(0, 10))
+def test_hosts_of_a_column_are_those_of_each_url(urls, cut):
+    column = pa.chunked_array([pa.array(urls[:cut], pa.string()), pa.array(urls[cut:], pa.string())])
+    assert [host.strip(".") for host in hosts_of(column).to_pylist()] == [host_of(url or "") for url in urls]
+
+
+@given(st.lists(st.none() | st.text("ab", max_size=2), max_size=20))
+def test_values_are_counted_in_the_order_of_their_first_occurrence(values):
+    for column in (pa.array(values, pa.string()), pa.chunked_array([values[:7], values[7:]], pa.large_string())):
+        assert list(counts_of(column)) == list(Counter(values).items())
+    numbers = [len(value or "") for value in values]
+    assert list(counts_of(pa.array(numbers, pa.int8()))) == [(number, 1) for number in numbers]
 
 
 def test_shares_by_domain_crawl_and_source(sources: dict[str, Any]) -> None:

@@ -43,7 +43,8 @@ class ParquetRows:
         self._source = source
         self._parquet = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
         self.schema: pa.Schema = self._parquet.schema_arrow
-        metadata = self._parquet.metadata
+        self.metadata: Any = self._parquet.metadata
+        metadata = self.metadata
         first, last = source.groups or (0, metadata.num_row_groups)
         if last > metadata.num_row_groups:
             raise DataError(

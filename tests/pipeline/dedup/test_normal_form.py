@@ -62,6 +62,13 @@ def test_keys_of_texts_together_are_those_of_each_text(found):
     assert text_keys(Texts.of([])) == []
 
 
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65])
+@pytest.mark.parametrize("word", ["Z", "É", "ẞA", "ΑΣ", "İI", "中", "J\u030c"])
+def test_words_are_folded_one_by_one_wherever_they_begin(size, word):
+    texts = [f"{'A' * size}{word}{'B' * size}", f"{'A' * size} {word} {'B' * size}", f"{word}{' C' * size}", word * size]
+    assert text_keys(Texts.of(texts)) == list(map(text_key, texts))
+
+
 def test_a_long_text_has_the_same_key_together_with_others(monkeypatch):
     monkeypatch.setattr(normal_form, "PIECE", 20)
     texts = [f"{n}  É  \n" * n for n in range(20)]
