@@ -16,17 +16,18 @@ Bytes = npt.NDArray[np.uint8]
 
 (
     NEWLINES, FASTTEXT_SPACES, ASCII_SPACES, BEYOND_ASCII, LEADS, CONTINUATIONS, FILE_SEPARATORS, DIGITS, CAPITALS,
-    ASCII_LETTERS, ASCII_ALPHANUMERICS,
-) = map(np.int64, range(256, 267))  # fmt: skip
+    ASCII_LETTERS, ASCII_ALPHANUMERICS, MIDDLE_MARKS, DOMAIN_BEGINNINGS,
+) = map(np.int64, range(256, 269))  # fmt: skip
 """Kinds of bytes, besides single byte values from 0 to 255: newlines; fastText's separators; ASCII white space
 (``str.isspace``); bytes of characters beyond ASCII, the first ones of such characters, and the others; the ASCII separators at
-which ``str.splitlines`` cuts and fastText does not; ASCII digits; capital letters; letters; letters and digits.
+which ``str.splitlines`` cuts and fastText does not; ASCII digits; capital letters; letters; letters and digits;
+the marks that UAX 29 may join to what is beside them, but for the apostrophe; the first bytes of a top-level domain.
 
 These and the bytes below are `np.int64`, since numba compiles `block` again for each value of a Python integer: a tenth of the
 time that heuristics' kernels take to compile (2026-11)."""
 (
-    SPACE_BYTE, HASH_SIGN, FULL_STOP, SLASH, COLON, LESS_THAN, GREATER_THAN, AT_SIGN, SMALL_W, LEAD_C2, LEAD_E2,
-) = map(np.int64, (32, 35, 46, 47, 58, 60, 62, 64, 119, 0xC2, 0xE2))  # fmt: skip
+    HASH_SIGN, APOSTROPHE, FULL_STOP, SLASH, COLON, LESS_THAN, GREATER_THAN, AT_SIGN, UNDERSCORE, SMALL_W, LEAD_C2, LEAD_E2,
+) = map(np.int64, (35, 39, 46, 47, 58, 60, 62, 64, 95, 119, 0xC2, 0xE2))  # fmt: skip
 """Single bytes that kernels search for."""
 
 
@@ -97,6 +98,10 @@ def _ranges(kind: int) -> Any:
         return 65, 90, 97, 122, 97, 122
     if kind == ASCII_ALPHANUMERICS:
         return 48, 57, 65, 90, 97, 122
+    if kind == MIDDLE_MARKS:
+        return 44, 44, 46, 46, 58, 59
+    if kind == DOMAIN_BEGINNINGS:
+        return 97, 122, 0x80, 0xFF, 0x80, 0xFF
     return kind, kind, kind, kind, kind, kind
 
 

@@ -22,12 +22,16 @@ import numpy.typing as npt
 
 from goldwash.filters import characters as c
 from goldwash.filters.bits import (
+    APOSTROPHE,
     ASCII_ALPHANUMERICS,
     ASCII_LETTERS,
     ASCII_SPACES,
+    BEYOND_ASCII,
     FASTTEXT_SPACES,
     LEADS,
+    MIDDLE_MARKS,
     NEWLINES,
+    UNDERSCORE,
     bit_count,
     block,
     lowest,
@@ -378,10 +382,10 @@ def _plain_end(utf8: Bytes, i: int, end: int, classes: Bytes, breaks: Bytes) -> 
 
 
 @inline
-def put_uax29(
-    utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, words_only: bool, out_starts: Rows, out_ends: Rows, n: int
+def _put_tokens(
+    utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, out_starts: Rows, out_ends: Rows, n: int
 ) -> Any:
-    """Write the `uax29` pieces of one row to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``."""
+    """Write a row's UAX 29 pieces other than white space to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``."""
     i = start
     while i < end:
         point = np.int64(utf8[i])
@@ -393,13 +397,74 @@ def put_uax29(
             point, _ = code_point(utf8, i)
             stop = _word_end(utf8, max(i, stop - 1), end, breaks)
         kept = (classes[point] & ALNUM) != 0
-        if not kept and not words_only:
+        if not kept:
             a, b = stripped(utf8, i, stop, classes)
             kept = a < b
         if kept:
             out_starts[n], out_ends[n] = i, stop
             n += 1
         i = stop
+    return n
+
+
+@inline
+def put_uax29_words(
+    utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, out_starts: Rows, out_ends: Rows, n: int
+) -> Any:
+    """Write the UAX 29 words of a row to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``.
+
+    A run of ASCII letters and digits is a word, unless something beside it may join: a character beyond ASCII, an underscore,
+    or a mark between two such runs ("can't", "3.14"). Up to the first of these, 64 bytes are cut by their bits. There, one
+    piece is cut by the rules, and the bits are read again from its end. ``i`` is always a boundary or inside a run.
+    """
+    i, last, inside = np.uint64(start), np.uint64(end), np.uint64(0)
+    begun = n
+    while i < last:
+        runs: Any = block(utf8, i, last, ASCII_ALPHANUMERICS)
+        wide = block(utf8, i, last, BEYOND_ASCII)
+        after = min(i + np.uint64(1), last)
+        joined = block(utf8, after, last, ASCII_ALPHANUMERICS) | block(utf8, after, last, BEYOND_ASCII)
+        mids = block(utf8, i, last, MIDDLE_MARKS) | block(utf8, i, last, APOSTROPHE)
+        unsure = wide | block(utf8, i, last, UNDERSCORE) | (mids & joined & ((runs << np.uint64(1)) | inside))
+        before = ~unsure & (unsure - np.uint64(1))  # the bits below the first that is unsure; all if none is
+        runs &= before
+        edges = (runs << np.uint64(1)) | inside
+        begins, ends = runs & ~edges, edges & ~runs & before
+        while begins != np.uint64(0):
+            out_starts[begun] = np.int64(i) + lowest(begins)
+            begins &= begins - np.uint64(1)
+            begun += 1
+        while ends != np.uint64(0):
+            out_ends[n] = np.int64(i) + lowest(ends)
+            ends &= ends - np.uint64(1)
+            n += 1
+        inside = np.uint64(0)
+        if unsure == np.uint64(0):
+            inside = runs >> np.uint64(63)
+            i += np.uint64(64)
+            continue
+        at = np.int64(i) + lowest(unsure)
+        point, stop = code_point(utf8, at)
+        lone = breaks[point] == c.OTHER and (stop == end or utf8[stop] < 0x80)  # a quotation mark, a dash, an ideograph
+        if begun > n:  # inside a run
+            out_ends[n] = at if lone else _word_end(utf8, at - 1, end, breaks)
+            n += 1
+            i = np.uint64(stop if lone and (classes[point] & ALNUM) == 0 else out_ends[n - 1])
+            continue
+        first = at
+        if not lone:
+            if at > np.int64(i) and _ignored(np.int64(breaks[point])):  # it belongs to the character before
+                first = at - 1
+                point = np.int64(utf8[first])
+            stop = _word_end(utf8, first, end, breaks)
+        if classes[point] & ALNUM:
+            out_starts[n], out_ends[n] = first, stop
+            n += 1
+            begun = n
+        i = np.uint64(stop)
+    if begun > n:
+        out_ends[n] = end
+        n += 1
     return n
 
 
@@ -411,6 +476,9 @@ def uax29(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, 
     parents = np.zeros(len(starts) + 1, np.int64)
     n = np.int64(0)
     for row in range(len(starts)):
-        n = put_uax29(utf8, starts[row], ends[row], classes, breaks, words_only, out_starts, out_ends, n)
+        if words_only:
+            n = put_uax29_words(utf8, starts[row], ends[row], classes, breaks, out_starts, out_ends, n)
+        else:
+            n = _put_tokens(utf8, starts[row], ends[row], classes, breaks, out_starts, out_ends, n)
         parents[row + 1] = n
     return out_starts[:n], out_ends[:n], parents

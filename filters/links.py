@@ -1,7 +1,7 @@
 """URLs in texts: found as the reference's patterns find them, and removed.
 
 Invariants: the spans are those that the regular expressions of `remove_urls` match from left to right (`tests/reference.py`
-has the expressions). The kernels search for dots and digits, since nearly every word could begin a URL.
+has the expressions). The kernels search for dots beside letters or digits, since nearly every word could begin a URL.
 """
 
 from functools import cache
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from goldwash.filters import characters as c
-from goldwash.filters.bits import FULL_STOP, find
+from goldwash.filters.bits import COLON, DIGITS, DOMAIN_BEGINNINGS, FULL_STOP, SLASH, SMALL_W, block, lowest
 from goldwash.filters.cut import Bytes, Rows, code_point, code_point_before, room_for
 from goldwash.filters.edits import without_spans
 from goldwash.filters.jit import inline, kernel
@@ -36,7 +36,7 @@ def remove_urls(texts: Texts, bare_hosts: bool = True, only_after_tld: bool = Fa
     """
     known = tuple(tlds) if isinstance(tlds, tuple) and tlds else entries(tlds) if isinstance(tlds, str) else top_level_domains()
     table, longest = tld_table(known)
-    active = _begins_with_tld(texts, known) if only_after_tld else np.ones(len(texts), bool)
+    active = _begins_with_tld(texts, known, table, longest) if only_after_tld else np.ones(len(texts), bool)
     kinds, classes = _url_characters(), c.classes()
     spans = url_spans(texts.utf8, texts.starts, texts.ends, active, kinds, classes, table, longest, bare_hosts)
     texts = without_spans(texts, *spans)
@@ -80,24 +80,34 @@ def tld_table(tlds: tuple[str, ...]) -> tuple[Hashes, int]:
     return table, int(listed.byte_counts.max(initial=0))
 
 
-@cache
-def _by_beginning(tlds: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Top-level domains by their first two letters (or the only one)."""
-    known: dict[str, list[str]] = {}
-    for tld in tlds:
-        known.setdefault(tld[:2], []).append(tld)
-    return {beginning: tuple(some) for beginning, some in known.items()}
+def _begins_with_tld(texts: Texts, tlds: tuple[str, ...], table: Hashes, longest: int) -> Any:
+    """Whether each text begins with a top-level domain, ignoring case: ``bool[N]``."""
+    begins = tld_beginnings(texts.utf8, texts.starts, texts.ends, table, longest)
+    for row in np.flatnonzero(begins == UNSURE):
+        first, last = texts.starts[row], min(texts.ends[row], texts.starts[row] + 4 * longest)
+        begins[row] = texts.utf8[first:last].tobytes().decode("utf-8", "ignore").lower().startswith(tlds)
+    return begins == 1
 
 
-def _begins_with_tld(texts: Texts, tlds: tuple[str, ...]) -> Any:
-    known, longest = _by_beginning(tlds), max(map(len, tlds), default=0)
+UNSURE = np.int64(2)
 
-    def begins(row: int) -> bool:
-        a, b = texts.starts[row], min(texts.ends[row], texts.starts[row] + 4 * longest)
-        head = texts.utf8[a:b].tobytes().decode("utf-8", "ignore").lower()
-        return head.startswith(known.get(head[:2], ())) or head[:1] in known
 
-    return np.fromiter(map(begins, range(len(texts))), bool, len(texts))
+@kernel
+def tld_beginnings(utf8: Bytes, starts: Rows, ends: Rows, tlds: Hashes, longest: int) -> Any:
+    """1 for a row that begins with a top-level domain, ignoring ASCII case, 0 for one that does not: ``int64[N]``.
+
+    `UNSURE` where that depends on a character beyond ASCII, which may have a lower case of its own.
+    """
+    out = np.zeros(len(starts), np.int64)
+    for row in range(len(starts)):
+        i = starts[row]
+        while i < ends[row] and i - starts[row] < longest and out[row] == 0:
+            if utf8[i] >= 0x80:
+                out[row] = UNSURE
+            elif in_table(tlds, row_hash(utf8, starts[row], i + 1, True)):
+                out[row] = 1
+            i += 1
+    return out
 
 
 @cache
@@ -158,6 +168,45 @@ def _scheme_before(utf8: Bytes, i: int, floor: int) -> Any:
     return i
 
 
+@inline
+def _may_have_url(utf8: Bytes, start: int, end: int) -> Any:
+    """Whether a row has ``://`` or ``www.``: a URL with a scheme or "www." needs one of them."""
+    i, last = np.uint64(start), np.uint64(end)
+    while i < last:
+        b, c_, d = min(i + np.uint64(1), last), min(i + np.uint64(2), last), min(i + np.uint64(3), last)
+        found = block(utf8, i, last, COLON) & block(utf8, b, last, SLASH) & block(utf8, c_, last, SLASH)
+        www = block(utf8, i, last, SMALL_W) & block(utf8, b, last, SMALL_W) & block(utf8, c_, last, SMALL_W)
+        if (found | (www & block(utf8, d, last, FULL_STOP))) != np.uint64(0):
+            return True
+        i += np.uint64(64)
+    return False
+
+
+@inline
+def _next_host_dot(utf8: Bytes, start: int, end: int) -> Any:
+    """The first dot from ``start`` before a byte that may begin a top-level domain; ``end`` if there is none."""
+    i, last = np.uint64(start), np.uint64(end)
+    while i < last:
+        found = block(utf8, i, last, FULL_STOP) & block(utf8, min(i + np.uint64(1), last), last, DOMAIN_BEGINNINGS)
+        if found != np.uint64(0):
+            return np.int64(i) + lowest(found)
+        i += np.uint64(64)
+    return np.int64(end)
+
+
+@inline
+def _next_quad_dot(utf8: Bytes, start: int, end: int) -> Any:
+    """The first dot between two digits, both from ``start``; ``end`` if there is none."""
+    i, last = np.uint64(start), np.uint64(end)
+    while i < last:
+        found = block(utf8, i, last, DIGITS) & block(utf8, min(i + np.uint64(1), last), last, FULL_STOP)
+        found &= block(utf8, min(i + np.uint64(2), last), last, DIGITS)
+        if found != np.uint64(0):
+            return np.int64(i) + lowest(found) + 1
+        i += np.uint64(64)
+    return np.int64(end)
+
+
 @kernel
 def url_spans(
     utf8: Bytes, starts: Rows, ends: Rows, active: Bytes, kinds: Bytes, classes: Bytes, tlds: Hashes, longest: int, bare: bool
@@ -170,20 +219,20 @@ def url_spans(
     rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
     n = np.int64(0)
     for row in range(len(starts)):
-        if not active[row]:
+        if not active[row] or not (bare or _may_have_url(utf8, starts[row], ends[row])):
             continue
         floor = starts[row]
         end = ends[row]
-        i = find(utf8, floor, end, FULL_STOP)
+        i = _next_host_dot(utf8, floor, end)
         while i < end:
-            if utf8[i] != 46 or _domain_end(utf8, i, end, classes, tlds, longest) < 0:
-                i = find(utf8, i + 1, end, FULL_STOP)
+            if _domain_end(utf8, i, end, classes, tlds, longest) < 0:
+                i = _next_host_dot(utf8, i + 1, end)
                 continue
             run = i
             while run > floor and utf8[run - 1] < 0x80 and kinds[utf8[run - 1]] & 1:
                 run -= 1
             if run == i:
-                i += 1
+                i = _next_host_dot(utf8, i + 1, end)
                 continue
             first = max(run, i - 256)
             scheme = _scheme_before(utf8, first, floor) if first == run else first
@@ -192,7 +241,7 @@ def url_spans(
                 run_end += 1
             www = first + 4 < end and utf8[first] == 119 and utf8[first + 1] == 119 and utf8[first + 2] == 119
             if not bare and scheme == first and not (www and utf8[first + 3] == 46):
-                i = run_end
+                i = _next_host_dot(utf8, run_end, end)
                 continue
             stop = np.int64(-1)
             dot = min(run_end, first + 257)
@@ -204,7 +253,8 @@ def url_spans(
                 stop += 1
             rows[n], span_starts[n], span_ends[n] = row, _spaces_before(utf8, scheme, floor, classes), stop
             n += 1
-            floor = i = stop
+            floor = stop
+            i = _next_host_dot(utf8, stop, end)
     return rows[:n], span_starts[:n], span_ends[:n]
 
 
@@ -236,13 +286,15 @@ def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: 
     n = np.int64(0)
     for row in range(len(starts)):
         floor, end = starts[row], ends[row]
-        i = find(utf8, floor, end, FULL_STOP)
+        if not (bare or _may_have_url(utf8, floor, end)):
+            continue
+        i = _next_quad_dot(utf8, floor, end)
         while i < end:
             digits = i
             while digits > floor and 48 <= utf8[digits - 1] <= 57:
                 digits -= 1
-            dot, i = i, find(utf8, i + 1, end, FULL_STOP)
-            if digits == dot or (digits > floor and _word_before(utf8, digits, classes)):
+            i = _next_quad_dot(utf8, i + 1, end)
+            if digits > floor and _word_before(utf8, digits, classes):
                 continue
             stop = _quad_end(utf8, digits, end)
             first = _scheme_before(utf8, digits, floor)
@@ -255,7 +307,7 @@ def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: 
             rows[n], span_starts[n], span_ends[n] = row, _spaces_before(utf8, first, floor, classes), stop
             n += 1
             floor = stop
-            i = find(utf8, stop, end, FULL_STOP)
+            i = _next_quad_dot(utf8, stop, end)
     return rows[:n], span_starts[:n], span_ends[:n]
 
 

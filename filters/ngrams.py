@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldwash.filters.bits import CONTINUATIONS, bit_count, block, eight, first_eight, four
-from goldwash.filters.cut import Bytes, Rows, put_uax29
+from goldwash.filters.cut import Bytes, Rows, put_uax29_words
 from goldwash.filters.jit import inline, kernel
 
 Hashes = npt.NDArray[np.uint64]
@@ -274,9 +274,9 @@ def ngram_shares(
 ) -> Any:  # fmt: skip
     """Fractions of a parent's word characters in repeated word n-grams: two ``float64[P, longest + 1]``, column n for n-grams.
 
-    Rows are words, or with ``cut`` texts, whose words `cut.put_uax29` finds. ``top``: characters of the most frequent n-gram
-    times its count (of equally frequent ones, the longest). ``covered``: characters of words inside any n-gram that occurs more
-    than once, each word counted once; with ``beyond_first``, only occurrences after an n-gram's first.
+    Rows are words, or with ``cut`` texts, whose words `cut.put_uax29_words` finds. ``top``: characters of the most frequent
+    n-gram times its count (of equally frequent ones, the longest). ``covered``: characters of words inside any n-gram that
+    occurs more than once, each word counted once; with ``beyond_first``, only occurrences after an n-gram's first.
 
     An n-gram can occur twice only where both its (n-1)-grams do, so each n visits only the positions that the previous n left:
     a tenth of the words at n = 3, with the same counts. A parent with fewer than n words, or without repeats, gets 0.
@@ -296,7 +296,7 @@ def ngram_shares(
         words = np.int64(0)
         for row in range(parents[p], parents[p + 1]):
             if cut:
-                words = put_uax29(utf8, starts[row], ends[row], classes, breaks, True, firsts, lasts, words)
+                words = put_uax29_words(utf8, starts[row], ends[row], classes, breaks, firsts, lasts, words)
             else:
                 firsts[words], lasts[words] = starts[row], ends[row]
                 words += 1

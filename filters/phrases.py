@@ -29,12 +29,13 @@ def phrase_count(texts: Texts, phrases: tuple[str, ...]) -> Values:
 
 def having(texts: Texts, needle: bytes) -> npt.NDArray[np.bool_]:
     """Which texts contain a lower-case needle, ignoring ASCII case: ``bool[N]``. An empty needle is in every text."""
-    place = max(range(len(needle)), key=lambda k: FREQUENT.find(needle[k]) % 256, default=0)
-    return np.asarray(containing(texts.utf8, texts.starts, texts.ends, np.frombuffer(needle, np.uint8).copy(), place))
+    rarest = sorted(range(len(needle)), key=lambda k: FREQUENT.find(needle[k]) % 256, reverse=True)[:2] or [0]
+    searched = np.frombuffer(needle, np.uint8).copy()
+    return np.asarray(containing(texts.utf8, texts.starts, texts.ends, searched, rarest[0], rarest[-1]))
 
 
 FREQUENT = b" etaoinsrhldcumfpgwybvk"
-"""The commonest bytes of English, in order. A needle is looked for by its rarest byte, such as the hyphen of "sign-in"."""
+"""The commonest bytes of English, in order. A needle is looked for by its two rarest bytes, the hyphen and g of "sign-in"."""
 
 
 @signal
@@ -55,11 +56,18 @@ def _stands(utf8: Bytes, i: int, needle: Bytes) -> Any:
     return True
 
 
+@inline
+def _either_case(utf8: Bytes, i: Any, last: Any, small: int) -> Any:
+    """`block` of a byte, and of the capital if it is a small letter."""
+    found = block(utf8, i, last, small)
+    return found | block(utf8, i, last, small - 32) if 97 <= small <= 122 else found
+
+
 @kernel
-def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes, place: int) -> Any:
+def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes, place: int, other: int) -> Any:
     """Whether rows contain a lower-case needle, ignoring ASCII case: ``bool[N]``. An empty needle is in every row.
 
-    ``place``: the index of the byte of the needle that is looked for first.
+    ``place``, ``other``: the indices of the bytes of the needle that are looked for first.
     """
     out = np.zeros(len(starts), np.bool_)
     size = len(needle)
@@ -67,18 +75,16 @@ def containing(utf8: Bytes, starts: Rows, ends: Rows, needle: Bytes, place: int)
         if size == 0:
             out[row] = True
             continue
-        small = np.int64(needle[place])
-        large = small - 32 if 97 <= small <= 122 else small
-        last = np.uint64(max(starts[row], ends[row] - size + 1) + place)
-        first = np.uint64(starts[row] + place)
-        while first < last and not out[row]:
-            places = block(utf8, first, last, small)
-            if large != small:
-                places |= block(utf8, first, last, large)
-            while places != np.uint64(0) and not out[row]:
-                out[row] = _stands(utf8, np.int64(first) + lowest(places) - place, needle)
-                places &= places - np.uint64(1)
-            first += np.uint64(64)
+        i, last = np.uint64(starts[row]), np.uint64(max(starts[row], ends[row] - size + 1))
+        a, b = np.uint64(place), np.uint64(other)
+        while i < last and not out[row]:
+            found = _either_case(utf8, i + a, last + a, np.int64(needle[a])) & _either_case(
+                utf8, i + b, last + b, np.int64(needle[b])
+            )
+            while found != np.uint64(0) and not out[row]:
+                out[row] = _stands(utf8, np.int64(i) + lowest(found), needle)
+                found &= found - np.uint64(1)
+            i += np.uint64(64)
     return out
 
 

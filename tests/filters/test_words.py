@@ -82,13 +82,14 @@ def test_a_sample_is_of_its_class(name: str) -> None:
 
 
 def kernel_agrees(texts: list[str]) -> None:
-    cut = Texts.of(texts).uax29_tokens
-    assert cut.parents is not None
-    parents, got = cut.parents.tolist(), list(cut)
+    column = Texts.of(texts)
+    tokens, words = list(column.uax29_tokens), list(column.uax29_words)
+    begins, beginnings = column.uax29_tokens.parents.tolist(), column.uax29_words.parents.tolist()
     for row, text in enumerate(texts):
         pieces = reference.rule_pieces(text)
         assert pieces == list(reference.uax29_pieces(text)), text
-        assert got[parents[row] : parents[row + 1]] == [piece for piece in pieces if not piece.isspace()], ascii(text)
+        assert tokens[begins[row] : begins[row + 1]] == [piece for piece in pieces if not piece.isspace()], ascii(text)
+        assert words[beginnings[row] : beginnings[row + 1]] == [piece for piece in pieces if piece[0].isalnum()], ascii(text)
 
 
 def test_all_pairs_with_and_without_a_mark_between() -> None:
@@ -100,10 +101,10 @@ def test_all_triples() -> None:
 
 
 def test_runs_of_every_length_beside_every_class() -> None:
-    """Runs of ASCII letters and digits are read eight bytes at a time."""
+    """ASCII letters and digits are read 64 bytes at a time."""
     runs = [
-        run[:size]
-        for size in range(1, 19)
+        (run * 4)[:size]
+        for size in (1, 2, 3, 8, 15, 16, 17, 61, 62, 63, 64, 65, 66)
         for run in ("abcdefghijklmnopqrs", "1234567890123456789", "Zz09" * 5, "9" + "a" * 18)
     ]
     beside = ["", *SAMPLES.values()]
@@ -119,8 +120,25 @@ def test_all_mid_characters_between_marked_neighbours() -> None:
     )
 
 
+def test_every_class_at_the_border_of_a_block() -> None:
+    for size in range(61, 65):
+        for fill in ("a", ". "):
+            filler = (fill * size)[:size]
+            kernel_agrees([filler + a + b + "x" for a, b in product(SAMPLES.values(), repeat=2)])
+
+
 @given(texts=st.lists(st.text(st.sampled_from("".join(SAMPLES.values())), max_size=30), max_size=8))
 def test_long_mixtures(texts: list[str]) -> None:
+    kernel_agrees(texts)
+
+
+PROSE = st.lists(
+    st.sampled_from([*"abz09 ", *SAMPLES.values(), "can't", " the ", "3.14", "\u2014", "\u201c", "\u2019"]), max_size=150
+)
+
+
+@given(texts=st.lists(PROSE.map("".join), max_size=4))
+def test_prose_with_a_few_of_each_class(texts: list[str]) -> None:
     kernel_agrees(texts)
 
 
