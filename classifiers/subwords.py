@@ -19,11 +19,17 @@ from goldwash.classifiers.model_file import HIERARCHICAL, SOFTMAX, SUPERVISED, F
 from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, NEWLINES, bit_count, block, lowest, put_edges
 from goldwash.filters.cut import Bytes, Rows, room_for
 from goldwash.filters.jit import inline, kernel
-from goldwash.filters.ngrams import Hashes, hashes, row_hash
+from goldwash.filters.ngrams import Hashes, word_hash_and_length, word_hashes
 from goldwash.filters.texts import Texts, copied
 
 KEPT_WORDS = 1 << 15
 """Words whose vectors are cached: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed on real pages is the same (2026-11)."""
+
+LONGEST_PLAIN = 64
+"""Bytes of the longest ASCII word, with ``<`` and ``>``, whose n-grams are gathered with those of other words."""
+
+FLUSHED = 56
+"""A word's rows are added when there are more than these, so that sums do not depend on how they are gathered."""
 
 AT_ONCE = 224
 """Words that are looked up together (`text_vectors`); below 256, since a byte of a cached word's key numbers them."""
@@ -63,14 +69,17 @@ class Subwords:
 
         -1 and 0 for a text without a feature. ``newline`` replaces each newline: "" or " ".
         """
-        flat = Texts(*without_newlines(texts.utf8, texts.starts, texts.ends)) if newline == "" else texts
-        features = (self.keys, self.ids, self.present, self.firsts, self.buckets, self.rows, self.minn, self.maxn)
-        vectors = text_vectors(flat.utf8, flat.starts, flat.ends, *features, *self.memory)
+        vectors = self.vectors(Texts(*without_newlines(texts.utf8, texts.starts, texts.ends)) if newline == "" else texts)
         if self.children is None:
             best, scores = softmax_best(vectors, self.output)
         else:
             best, scores = huffman_best(vectors, self.output, self.children)
         return np.asarray(best), np.asarray(scores)
+
+    def vectors(self, texts: Texts) -> Floats:
+        """The mean of each text's feature rows, newlines as spaces: ``float32[N, dim]``; nan for a text without a feature."""
+        features = (self.keys, self.ids, self.present, self.firsts, self.buckets, self.rows, self.minn, self.maxn)
+        return np.asarray(text_vectors(texts.utf8, texts.starts, texts.ends, *features, *self.memory))
 
 
 def can_read(head: Reader) -> bool:
@@ -126,7 +135,7 @@ def read(head: Reader) -> Subwords | None:
         return None
     words = Texts.of([entry for entry, kind, _ in entries if kind == 0])
     counts = [count for _, kind, count in entries if kind == 1]
-    keys, ids = word_table(hashes(words.utf8, words.starts, words.ends), np.arange(len(words), dtype=np.int32))
+    keys, ids = word_table(word_hashes(words.utf8, words.starts, words.ends), np.arange(len(words), dtype=np.int32))
     buckets = head.arguments["bucket"]
     bucket_rows = _bucket_rows(head.pruned, pruned, buckets)
     held = np.flatnonzero(bucket_rows >= 0)
@@ -234,11 +243,9 @@ def _bucket(h: Any, buckets: int) -> Any:
 
 
 @inline
-def _put_if_present(h: Any, buckets: int, present: Hashes, found: Rows, held: Any) -> Any:
-    """Write an n-gram's bucket to ``found[held]``; returns the next ``held``, which is the same if the bucket has no row."""
-    bucket = _bucket(h, buckets)
-    found[held] = np.int64(bucket)
-    return held + np.int64((present[bucket >> np.uint64(6)] >> (bucket & np.uint64(63))) & np.uint64(1))
+def _is_present(bucket: Any, present: Hashes) -> Any:
+    """1 if a bucket has a row, else 0."""
+    return np.int64((present[np.uint64(bucket) >> np.uint64(6)] >> (np.uint64(bucket) & np.uint64(63))) & np.uint64(1))
 
 
 @inline
@@ -281,15 +288,15 @@ def _clear(values: Floats) -> Any:
 
 
 @inline
-def _add_rows(total: Floats, rows: Floats, present: Hashes, firsts: Any, found: Rows, held: Any) -> Any:
-    """Add the rows of buckets, four at a time, so that a sum does not wait for the one before; the last row is zero."""
+def _add_rows(total: Floats, rows: Floats, found: Rows, first: int, end: int) -> Any:
+    """Add the rows ``found[first:end]``, four at a time, so that a sum does not wait for the one before.
+
+    The last row of all is zero, and fills up the last four.
+    """
     nothing = rows.shape[0] - 1
-    for k in range(held):
-        found[k] = _row_of(found[k], present, firsts)
-    for k in range(4):
-        found[held + k] = nothing
-    for k in range(0, held, 4):
-        a, b, c, e = np.uint64(found[k]), np.uint64(found[k + 1]), np.uint64(found[k + 2]), np.uint64(found[k + 3])
+    for k in range(first, end, 4):
+        a, b = np.uint64(found[k]), np.uint64(found[k + 1] if k + 1 < end else nothing)
+        c, e = np.uint64(found[k + 2] if k + 2 < end else nothing), np.uint64(found[k + 3] if k + 3 < end else nothing)
         if len(total) == 16:
             for d in range(np.uint64(16)):
                 total[d] += (rows[a, d] + rows[b, d]) + (rows[c, d] + rows[e, d])
@@ -299,36 +306,50 @@ def _add_rows(total: Floats, rows: Floats, present: Hashes, firsts: Any, found: 
 
 
 @inline
-def _add_ascii_ngrams(
-    word: Bytes, size: int, present: Hashes, firsts: Any, buckets: int, rows: Floats, found: Rows, total: Floats
-) -> Any:
-    """`_add_ngrams` of 2 to 4 characters of an ASCII word: nearly all words are such, and need no checks."""
-    features, held = np.int64(0), np.int64(0)
-    end = np.uint64(size)
-    for i in range(np.uint64(0), end - np.uint64(3)):
-        h = _next_hash(_next_hash(np.uint64(2166136261), word, i), word, i + np.uint64(1))
-        held = _put_if_present(h, buckets, present, found, held)
-        h = _next_hash(h, word, i + np.uint64(2))
-        held = _put_if_present(h, buckets, present, found, held)
-        h = _next_hash(h, word, i + np.uint64(3))
-        held = _put_if_present(h, buckets, present, found, held)
-        if held > 56:
-            features += held
-            _add_rows(total, rows, present, firsts, found, held)
-            held = np.int64(0)
-    h = _next_hash(_next_hash(np.uint64(2166136261), word, end - np.uint64(3)), word, end - np.uint64(2))
-    held = _put_if_present(h, buckets, present, found, held)
-    held = _put_if_present(_next_hash(h, word, end - np.uint64(1)), buckets, present, found, held)
-    h = _next_hash(_next_hash(np.uint64(2166136261), word, end - np.uint64(2)), word, end - np.uint64(1))
-    held = _put_if_present(h, buckets, present, found, held)
-    _add_rows(total, rows, present, firsts, found, held)
-    return features + held
-
-
-@inline
 def _next_hash(h: Any, word: Bytes, i: Any) -> Any:
     """`short_hash` with an ASCII byte."""
     return (h ^ np.uint64(word[i])) * np.uint64(16777619)
+
+
+@inline
+def _put_ascii_grams(word: Bytes, size: int, buckets: int, grams: Rows, n: int) -> Any:
+    """Write the buckets of an ASCII word's n-grams of 2 to 4 characters to ``grams[n:]``; returns the next ``n``."""
+    end, at = np.uint64(size), np.uint64(n)
+    for i in range(np.uint64(0), end - np.uint64(3)):
+        h = _next_hash(_next_hash(np.uint64(2166136261), word, i), word, i + np.uint64(1))
+        grams[at] = np.int64(_bucket(h, buckets))
+        h = _next_hash(h, word, i + np.uint64(2))
+        grams[at + np.uint64(1)] = np.int64(_bucket(h, buckets))
+        grams[at + np.uint64(2)] = np.int64(_bucket(_next_hash(h, word, i + np.uint64(3)), buckets))
+        at += np.uint64(3)
+    h = _next_hash(_next_hash(np.uint64(2166136261), word, end - np.uint64(3)), word, end - np.uint64(2))
+    grams[at] = np.int64(_bucket(h, buckets))
+    grams[at + np.uint64(1)] = np.int64(_bucket(_next_hash(h, word, end - np.uint64(1)), buckets))
+    h = _next_hash(_next_hash(np.uint64(2166136261), word, end - np.uint64(2)), word, end - np.uint64(1))
+    grams[at + np.uint64(2)] = np.int64(_bucket(h, buckets))
+    return np.int64(at) + 3
+
+
+@inline
+def _put_present_rows(grams: Rows, n: int, present: Hashes, firsts: Any, before: Rows, found: Rows) -> Any:
+    """Write the rows of the first ``n`` buckets that have one to ``found``, and how many come before each to ``before``."""
+    held = np.uint64(0)
+    for k in range(np.uint64(n)):
+        before[k] = np.int64(held)
+        found[held] = grams[k]
+        held += np.uint64(_is_present(grams[k], present))
+    before[n] = np.int64(held)
+    for k in range(held):
+        found[k] = _row_of(found[k], present, firsts)
+
+
+@inline
+def _add_buckets(total: Floats, rows: Floats, present: Hashes, firsts: Any, found: Rows, held: Any) -> Any:
+    """Add the rows of the first buckets of ``found``; returns their number."""
+    for k in range(held):
+        found[k] = _row_of(found[k], present, firsts)
+    _add_rows(total, rows, found, 0, held)
+    return held
 
 
 @inline
@@ -350,17 +371,16 @@ def _add_ngrams(
                 h = short_hash(h, np.uint64(word[j]))
                 j += 1
             if n >= minn and (n > 1 or (i > 0 and j < size)):
-                held = _put_if_present(h, buckets, present, found, held)
+                found[held] = np.int64(_bucket(h, buckets))
+                held += _is_present(found[held], present)
             n += 1
-        if held > 56:
-            features += held
-            _add_rows(total, rows, present, firsts, found, held)
+        if held > FLUSHED:
+            features += _add_buckets(total, rows, present, firsts, found, held)
             held = np.int64(0)
         i += 1
         while i < size and (word[i] & 0xC0) == 0x80:
             i += 1
-    _add_rows(total, rows, present, firsts, found, held)
-    return features + held
+    return features + _add_buckets(total, rows, present, firsts, found, held)
 
 
 @inline
@@ -399,7 +419,7 @@ def _hash_words(utf8: Bytes, edges: Rows, words: int, hashed: Hashes, end_hash: 
     """Write the hashes of words between edges to ``hashed``; returns how many come before a literal ``</s>``."""
     for k in range(np.uint64(words)):
         place = k << np.uint64(1)
-        hashed[k] = row_hash(utf8, edges[place], edges[place + np.uint64(1)], False)
+        hashed[k], _ = word_hash_and_length(utf8, edges[place], edges[place + np.uint64(1)], False)
         if hashed[k] == end_hash:
             return np.int64(k)
     return words
@@ -469,8 +489,10 @@ def text_vectors(
     word = np.empty(longest + 2, np.uint8)
     word[0] = 60
     fresh, total = np.empty(dim, np.float32), np.empty(dim, np.float32)
-    end_hash = row_hash(np.array([60, 47, 115, 62], np.uint8), 0, 4, False)
-    found, edges = np.empty(80, np.int64), np.empty(2 * AT_ONCE + 64, np.int64)
+    end_hash, _ = word_hash_and_length(np.array([60, 47, 115, 62], np.uint8), 0, 4, False)
+    plain = minn == 2 and maxn == 4
+    edges, bounds, some = np.empty(2 * AT_ONCE + 64, np.int64), np.empty((2, AT_ONCE), np.int64), np.empty(80, np.int64)
+    grams, before, found = np.empty(2048, np.int64), np.empty(2049, np.int64), np.empty(2049, np.int64)
     hashed, where, missed = (
         np.empty(AT_ONCE + 32, np.uint64),
         np.empty(AT_ONCE + 32, np.int64),
@@ -495,19 +517,35 @@ def text_vectors(
             words = _hash_words(utf8, edges, n >> 1, hashed, end_hash)
             whole = i < last and words == n >> 1  # fastText takes a literal </s> for the end of the line
             new = _look_up(hashed, words, kept, where, missed)
-            for k in range(new):
-                begin, stop = edges[2 * missed[k]], edges[2 * missed[k] + 1]
-                _clear(fresh)
-                count = np.int64(0)
-                if not is_label(utf8, begin, stop):
-                    count = _add_word(hashed[missed[k]], keys, ids, rows, fresh)
-                    size = stop - begin + 2
-                    if _bracketed(utf8, begin, stop - begin, word) and minn == 2 and maxn == 4:
-                        count += _add_ascii_ngrams(word, size, present, firsts, buckets, rows, found, fresh)
-                    else:
-                        count += _add_ngrams(word, size, present, firsts, buckets, rows, minn, maxn, found, fresh)
-                kept_counts[len(kept) + k] = count
-                _put(kept_sums, len(kept) + k, fresh)
+            done: Any = np.int64(0)
+            while done < new:  # the vectors of the others
+                used, end = np.int64(0), done
+                while end < new and used + 3 * LONGEST_PLAIN <= len(grams):
+                    begin, stop = edges[2 * missed[end]], edges[2 * missed[end] + 1]
+                    bounds[0, end] = used
+                    if plain and stop - begin <= LONGEST_PLAIN - 2 and _bracketed(utf8, begin, stop - begin, word):
+                        used = _put_ascii_grams(word, stop - begin + 2, buckets, grams, used)
+                    bounds[1, end] = used
+                    end += 1
+                _put_present_rows(grams, used, present, firsts, before, found)
+                for k in range(done, end):
+                    begin, stop = edges[2 * missed[k]], edges[2 * missed[k] + 1]
+                    _clear(fresh)
+                    count = np.int64(0)
+                    if not is_label(utf8, begin, stop):
+                        count += _add_word(hashed[missed[k]], keys, ids, rows, fresh)
+                        first, beyond = before[bounds[0, k]], before[bounds[1, k]]
+                        if bounds[1, k] > bounds[0, k] and beyond - first <= FLUSHED:
+                            _add_rows(fresh, rows, found, first, beyond)
+                            count += beyond - first
+                        else:
+                            _bracketed(utf8, begin, stop - begin, word)
+                            count += _add_ngrams(
+                                word, stop - begin + 2, present, firsts, buckets, rows, minn, maxn, some, fresh
+                            )
+                    kept_counts[len(kept) + k] = count
+                    _put(kept_sums, len(kept) + k, fresh)
+                done = end
             features += _add_words(total, kept_sums, kept_counts, where, words)
             for k in range(new):
                 slot = np.int64(hashed[missed[k]] >> np.uint64(40)) & (len(kept) - 1)

@@ -166,8 +166,8 @@ def largest(parents: Rows) -> Any:
 
 
 @inline
-def word_hash_and_length(utf8: Bytes, start: int, end: int) -> Any:
-    """A hash of a word's bytes and its number of code points; the word is not empty.
+def word_hash_and_length(utf8: Bytes, start: int, end: int, lowered: bool) -> Any:
+    """A hash of a word's bytes and its number of code points; ``lowered``: with ASCII letters in lower case.
 
     The first eight bytes are read as one number of which those that are too many are masked. `row_hash` branches on the length,
     which cannot be predicted: with it, hashes and lengths of words took twice as long (2026-11).
@@ -175,16 +175,26 @@ def word_hash_and_length(utf8: Bytes, start: int, end: int) -> Any:
     first, last = np.uint64(start), np.uint64(end)
     size = last - first
     w = first_eight(utf8, first, last)
-    h = (w ^ (size * SEED)) * FACTOR
     length = np.int64(size) - _continued(w)
+    h = ((_lowered(w) if lowered else w) ^ (size * SEED)) * FACTOR
     if size > np.uint64(8):
         first += np.uint64(8)
         while first < last:
             w = first_eight(utf8, first, last)
             length -= _continued(w)
+            w = _lowered(w) if lowered else w
             h = ((h ^ (h >> np.uint64(29))) + w) * FACTOR
             first += np.uint64(8)
     return mixed(h), length
+
+
+@kernel
+def word_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """The hashes of rows by `word_hash_and_length`: ``uint64[N]``."""
+    out = np.empty(len(starts), np.uint64)
+    for row in range(len(starts)):
+        out[row], _ = word_hash_and_length(utf8, starts[row], ends[row], False)
+    return out
 
 
 @inline
@@ -307,7 +317,7 @@ def ngram_shares(
             word_hashes, lengths = np.empty(room, np.uint64), np.empty(room, np.int64)
             places, grams, slots = np.empty(room, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64)
         for word in range(words):
-            word_hashes[word], lengths[word] = word_hash_and_length(utf8, firsts[word], lasts[word])
+            word_hashes[word], lengths[word] = word_hash_and_length(utf8, firsts[word], lasts[word], False)
         _put_shares(
             word_hashes, lengths, words, longest, beyond_first, table, counts, marks, places, grams, slots, top[p], covered[p]
         )

@@ -25,7 +25,7 @@ from goldwash.filters.bits import (
 from goldwash.filters.cut import Bytes, Rows, code_point, spaces_and_letters, white_space
 from goldwash.filters.cut import fasttext_word_count as count_fasttext_words
 from goldwash.filters.jit import bare, inline, kernel
-from goldwash.filters.ngrams import Hashes, character_counts, hashes, row_hash
+from goldwash.filters.ngrams import Hashes, character_counts, word_hash_and_length, word_hashes
 from goldwash.filters.segmentation import SPACES
 from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
@@ -156,7 +156,7 @@ def _class_fraction(texts: Texts, bit: int, kind: Any) -> Values:
 def _stop_words(texts: Texts, words: tuple[str, ...]) -> Values:
     def make(texts: Texts) -> Values:
         listed = Texts.of(list(dict.fromkeys(word.lower() for word in words if word)))
-        wanted = hashes(listed.utf8, listed.starts, listed.ends)
+        wanted = word_hashes(listed.utf8, listed.starts, listed.ends)
         sieve = np.uint64(0)
         for word in listed:
             sieve |= np.uint64(1) << sieve_bit(word.encode()[0], len(word.encode()))
@@ -299,8 +299,9 @@ def matching_word_counts(
     not hashed.
     """
     out = np.zeros((len(parents) - 1, 2), np.int64)
-    seen = np.zeros(len(wanted), np.int64)
+    seen, places, sizes = np.zeros(len(wanted) + 1, np.int64), np.empty(65, np.int64), np.empty(65, np.int64)
     for p in range(len(parents) - 1):
+        seen[0] = p + 1
         for row in range(parents[p], parents[p + 1]):
             i, last, outside = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(1)
             following, spill, _ = white_space(utf8, i, last, np.uint64(0), classes)
@@ -309,23 +310,22 @@ def matching_word_counts(
                 following, spill, _ = white_space(utf8, after, last, spill, classes)
                 begins = _short_words(~spaces & ((spaces << np.uint64(1)) | outside), spaces, following, longest)
                 outside = spaces >> np.uint64(63)
-                while begins != np.uint64(0):
+                n = np.uint64(0)
+                while begins != np.uint64(0):  # whether a word passes the sieve cannot be predicted
                     k = np.uint64(lowest(begins))
                     begins &= begins - np.uint64(1)
-                    rest = spaces >> k
-                    if k > np.uint64(0):
-                        rest |= following << (np.uint64(64) - k)
-                    size = np.uint64(lowest(rest))
+                    size = np.uint64(lowest((spaces >> k) | ((following << (np.uint64(63) - k)) << np.uint64(1))))
                     if size == np.uint64(64):
                         size = np.uint64(_word_size(utf8, np.int64(i + k), ends[row], classes))
-                    if size > np.uint64(longest) or (sieve >> sieve_bit(utf8[i + k], size)) & np.uint64(1) == np.uint64(0):
-                        continue
-                    h = row_hash(utf8, np.int64(i + k), np.int64(i + k + size), True)
-                    for word in range(len(wanted)):
-                        if wanted[word] == h:
-                            out[p, 0] += 1
-                            if seen[word] != p + 1:
-                                seen[word] = p + 1
-                                out[p, 1] += 1
+                    places[n], sizes[n] = np.int64(i + k), np.int64(size)
+                    n += (sieve >> sieve_bit(utf8[i + k], size)) & np.uint64(size <= np.uint64(longest))
+                for k in range(n):
+                    h, _ = word_hash_and_length(utf8, places[k], places[k] + sizes[k], True)
+                    word = np.int64(0)
+                    for known in range(len(wanted)):
+                        word += (known + 1) * np.int64(wanted[known] == h)
+                    out[p, 0] += word > 0
+                    out[p, 1] += seen[word] != p + 1
+                    seen[word] = p + 1
                 i += np.uint64(64)
     return out

@@ -1,6 +1,8 @@
 """Languages of sentences that nobody would doubt, and of texts that say nothing."""
 
+import re
 import string
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from hypothesis import example, given
 
 from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError
+from goldwash.classifiers.loader import load
+from goldwash.classifiers.subwords import AT_ONCE, KEPT_WORDS, in_lines
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.texts import Texts
 from tests.support.strategies import HOSTILE_BATTERY, TEXTS
@@ -133,6 +137,47 @@ def test_as_fasttext_says(newlines: str, strings: list[str]) -> None:
 @pytest.mark.parametrize("text", ["the river</s> </s> den Fluss hinunter und weiter", "gold </s> das Gold aus den Bergen"])
 def test_a_written_end_of_line(text: str) -> None:
     assert_agrees([text], " ")
+
+
+def twin_vector(text: str) -> Any:
+    """The vector of a text, of fastText's own rows: words in their order, and a word's rows four at a time."""
+    total, features = np.zeros(16, np.float32), 0
+    for word in [*filter(None, re.split(r"[ \t\n\v\f\r\0]", text.partition("</s>")[0])), "</s>"]:
+        if word.startswith("__label__"):
+            continue
+        own = native().get_word_id(word)
+        rows = [native().get_input_vector(k) for k in native().get_subwords(word)[1]] if word != "</s>" else []
+        rows = rows[own >= 0 :]
+        features += len(rows) + (own >= 0)
+        vector = native().get_input_vector(own) if own >= 0 else np.zeros(16, np.float32)
+        rows += [np.zeros(16, np.float32)] * (-len(rows) % 4)
+        for a, b, c, d in zip(*[iter(rows)] * 4, strict=True):
+            vector = vector + ((a + b) + (c + d))
+        total = total + vector
+    return total / np.float32(features)
+
+
+NUMBERED = " ".join(f"{word}{n % 97} {word}" for n in range(300) for word in ("gold", "washed", "Пески"))
+SURE = [
+    *SENTENCES.values(),
+    NUMBERED,
+    "gold " * 500,
+    "__label__en gold " * 150,
+    "gold </s> sand",
+    " ".join(["sand"] * 224),
+    "x" * 61,
+]
+
+
+@pytest.mark.parametrize("slots", [1, 4, 1024, KEPT_WORDS])
+def test_vectors_are_the_same_to_the_last_bit_whatever_is_cached(slots: int) -> None:
+    """With one slot every word puts out another, also among those that are looked up together."""
+    kernels = load(language.located(language.DEFAULT)).kernels
+    sums = in_lines(np.zeros((slots + AT_ONCE + 1, 16), np.float32))
+    small = replace(kernels, memory=(np.zeros(slots, np.uint64), np.zeros(slots + AT_ONCE + 1, np.int32), sums))
+    wanted = [twin_vector(text) for text in SURE]
+    for _ in range(2):
+        assert np.array_equal(small.vectors(Texts.of(SURE)), wanted)
 
 
 @pytest.mark.real
