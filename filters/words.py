@@ -319,8 +319,9 @@ def matching_word_counts(
                         size = np.uint64(_word_size(utf8, np.int64(i + k), ends[row], classes))
                     places[n], sizes[n] = np.int64(i + k), np.int64(size)
                     n += (sieve >> sieve_bit(utf8[i + k], size)) & np.uint64(size <= np.uint64(longest))
-                for k in range(n):
-                    h, _ = word_hash_and_length(utf8, places[k], places[k] + sizes[k], True)
+                for candidate in range(n):
+                    begin = places[candidate]
+                    h, _ = word_hash_and_length(utf8, begin, begin + sizes[candidate], True)
                     word = np.int64(0)
                     for known in range(len(wanted)):
                         word += (known + 1) * np.int64(wanted[known] == h)
