@@ -211,7 +211,8 @@ def once(inputs: Sequence[Input], out: str, slices: int) -> tuple[Spent, Spent, 
         found.update({key: sum(f[key] for f in facts) for key, value in facts[0].items() if isinstance(value, int)})
         return Report()
 
-    with patch.object(copies, "DOCUMENTS_A_TASK", -(-sum(i.rows or 0 for i in inputs) // slices)), suppress(EnoughError):
+    a_slice = -(-sum(i.rows or 0 for i in inputs) // slices)
+    with patch.multiple(copies, DOCUMENTS_A_TASK=a_slice, KEYS_A_TASK=1), suppress(EnoughError):
         minhash()(inputs, out, run)
     return spent["pair_band"], spent["join_components"], found
 

@@ -181,6 +181,7 @@ def test_opened_files_grow_with_the_shards_and_not_with_their_square(tmp_path):
 def test_tasks_open_the_files_that_the_simulation_counts(roots, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "GROUPS", 2)
     monkeypatch.setattr(passes, "DOCUMENTS_A_TASK", 4)
+    monkeypatch.setattr(passes, "KEYS_A_TASK", 1)
     monkeypatch.setattr(survivors, "MERGED_DOCUMENTS", 1)
     monkeypatch.setattr(passes, "ROOTS", roots)
     monkeypatch.setattr(minhash, "DOCUMENTS_A_PART", 2)

@@ -284,6 +284,7 @@ def test_what_is_whole(whole):
 @pytest.mark.parametrize("name", STAGES)
 def test_slices_parts_groups_and_ranges_of_roots_change_nothing(name, roots, crawl, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(copies, "DOCUMENTS_A_TASK", 3)
+    monkeypatch.setattr(copies, "KEYS_A_TASK", 1)
     monkeypatch.setattr(plan, "GROUPS", 2)
     monkeypatch.setattr(minhash, "DOCUMENTS_A_PART", 2)
     monkeypatch.setattr(survivors, "MERGED_DOCUMENTS", 1)
@@ -303,6 +304,15 @@ def test_slices_parts_groups_and_ranges_of_roots_change_nothing(name, roots, cra
     assert {k: v for k, v in digests(tmp_path).items() if "part-" in k} == {
         k: v for k, v in digests(whole[name]).items() if "part-" in k
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("keys", "tasks"), [(1, 6), (27, 6), (28, 3), (56, 2), (83, 2), (84, 1), (1000, 1)])
+def test_bands_of_a_small_run_are_paired_together(keys, tasks, crawl, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(copies, "KEYS_A_TASK", keys)
+    assert sum(map(len, MANY)) == 14
+    STAGES["minhash"](crawl, str(tmp_path), here)
+    assert len(list((tmp_path / "tasks").glob("pairs-*"))) == tasks
+    assert rows(tmp_path) == rows(whole["minhash"])
 
 
 def test_a_document_is_compared_with_so_many_and_no_more(on, monkeypatch):
@@ -430,7 +440,7 @@ def cut_off(file: Path) -> None:
 MISSING = [
     ("pair_band", "bands/bands-00001.slices", "a pass has not run"),
     ("join_components", "bands/bands-00001.slices", "a pass has not run"),
-    ("join_components", "pairs/pairs-00002.parquet", "a pass has not run"),
+    ("join_components", "pairs/pairs-00000.parquet", "a pass has not run"),
     ("collect_sets", "components/components-00001.slices", "a pass has not run"),
     ("judge_part", "sets/sets-00001.slices", "a pass has not run"),
     ("merge_survivors", "judged/judged-00000.slices", "a pass has not run"),
