@@ -224,13 +224,15 @@ def _repeats(places: Rows, grams: Hashes, count: int, marks: Bytes) -> Any:
 
 @inline
 def _put_shares(
-    word_hashes: Hashes, lengths: Rows, words: int, longest: int, beyond_first: bool,
+    word_hashes: Hashes, sums: Rows, words: int, longest: int, beyond_first: bool,
     table: Hashes, counts: Rows, marks: Bytes, places: Rows, grams: Hashes, slots: Rows, top: Any, covered: Any,
 ) -> Any:  # fmt: skip
-    """`ngram_shares` of one parent with this number of words, into zeroed ``top`` and ``covered``; the others are scratch."""
-    all_ = np.int64(0)
+    """`ngram_shares` of one parent with this number of words, into zeroed ``top`` and ``covered``.
+
+    ``sums``: the characters of the words before each word, and of all. What follows ``beyond_first`` is scratch.
+    """
+    all_ = sums[words]
     for word in range(words):
-        all_ += lengths[word]
         places[word], grams[word] = word, word_hashes[word]
     n_places: Any = words
     for n in range(2, longest + 1):
@@ -258,14 +260,11 @@ def _put_shares(
             count = abs(count)
             counts[slots[k]] = -count
             if count >= most:
-                length = np.int64(0)
-                for word in range(places[k], places[k] + n):
-                    length += lengths[word]
+                length = sums[places[k] + n] - sums[places[k]]
                 most_length = length if count > most else max(length, most_length)
                 most = count
             if seen or not beyond_first:
-                for word in range(max(until, places[k]), places[k] + n):
-                    cover += lengths[word]
+                cover += sums[places[k] + n] - sums[max(until, places[k])]
                 until = places[k] + n
             places[kept], grams[kept] = places[k], grams[k]
             kept += 1
@@ -300,7 +299,7 @@ def ngram_shares(
     firsts, lasts = np.empty(most, np.int64), np.empty(most, np.int64)
     room = np.int64(0)
     table, counts, marks = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.uint8)
-    word_hashes, lengths = np.empty(room, np.uint64), np.empty(room, np.int64)
+    word_hashes, sums = np.empty(room, np.uint64), np.zeros(room + 1, np.int64)
     places, grams, slots = np.empty(room, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64)
     for p in range(len(parents) - 1):
         words = np.int64(0)
@@ -314,11 +313,13 @@ def ngram_shares(
             room = 2 * words
             size = table_size(room)
             table, counts, marks = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(2 * size, np.uint8)
-            word_hashes, lengths = np.empty(room, np.uint64), np.empty(room, np.int64)
+            word_hashes, sums = np.empty(room, np.uint64), np.empty(room + 1, np.int64)
+            sums[0] = 0
             places, grams, slots = np.empty(room, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64)
         for word in range(words):
-            word_hashes[word], lengths[word] = word_hash_and_length(utf8, firsts[word], lasts[word], False)
+            word_hashes[word], length = word_hash_and_length(utf8, firsts[word], lasts[word], False)
+            sums[word + 1] = sums[word] + length
         _put_shares(
-            word_hashes, lengths, words, longest, beyond_first, table, counts, marks, places, grams, slots, top[p], covered[p]
+            word_hashes, sums, words, longest, beyond_first, table, counts, marks, places, grams, slots, top[p], covered[p]
         )
     return top, covered

@@ -25,7 +25,9 @@ class TextError(GoldwashError, ValueError):
 
 
 def _frozen(array: npt.ArrayLike, dtype: type) -> npt.NDArray[Any]:
-    """A read-only, contiguous view, so that kernels see one array type."""
+    """A read-only, contiguous view, so that kernels see one array type; an array that is one is returned."""
+    if type(array) is np.ndarray and array.dtype == dtype and not array.flags.writeable and array.flags.c_contiguous:
+        return array
     view: npt.NDArray[Any] = np.ascontiguousarray(array, dtype).view()
     view.flags.writeable = False
     return view
@@ -104,7 +106,7 @@ class Texts:
 
     def to_arrow(self) -> pa.Array:
         """A ``large_string`` column with its own copy of the bytes."""
-        utf8, offsets = gather_bytes(self.utf8, self.starts, self.ends)
+        utf8, offsets = gather_bytes(self.utf8, self.starts, self.ends, 0)
         return pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(utf8))
 
     @cached_property
@@ -177,10 +179,8 @@ class Texts:
         new = len(texts.utf8)
         utf8, starts, ends, room = self.utf8, self.starts.copy(), self.ends.copy(), self.room
         if room is None or room[0] + new > len(utf8):
-            held, offsets = gather_bytes(self.utf8, self.starts, self.ends)
-            utf8 = np.empty(2 * (len(held) + new), np.uint8)
-            utf8[: len(held)] = held
-            starts, ends, room = offsets[:-1].copy(), offsets[1:].copy(), [len(held)]
+            utf8, offsets = gather_bytes(self.utf8, self.starts, self.ends, self.bytes + 2 * new)
+            starts, ends, room = offsets[:-1].copy(), offsets[1:].copy(), [self.bytes]
         at, room[0] = room[0], room[0] + new
         writable(utf8)[at : at + new] = texts.utf8
         starts[rows], ends[rows] = texts.starts + at, texts.ends + at
@@ -287,12 +287,12 @@ def copied(utf8: cut.Bytes, start: int, end: int, out: cut.Bytes, at: int) -> An
 
 
 @kernel
-def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows) -> Any:
-    """The rows' bytes, concatenated, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
+def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows, spare: int) -> Any:
+    """The rows' bytes, concatenated, with ``spare`` unused bytes after them, and their offsets: ``uint8[*]``, ``int64[N + 1]``."""
     offsets = np.zeros(len(starts) + 1, np.int64)
     for row in range(len(starts)):
         offsets[row + 1] = offsets[row] + ends[row] - starts[row]
-    out = np.empty(offsets[len(starts)], np.uint8)
+    out = np.empty(offsets[len(starts)] + spare, np.uint8)
     for row in range(len(starts)):
         copied(utf8, starts[row], ends[row], out, offsets[row])
     return out, offsets

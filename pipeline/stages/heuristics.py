@@ -8,13 +8,14 @@ at its place among the edits (as RedPajama-V2 does, arXiv 2411.12372). `pipeline
 """
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import regex
 import tldextract
@@ -37,7 +38,7 @@ from goldwash.pipeline.steps import LABELS, Documents, Step, clean, columns_of, 
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.source import Input
-from goldwash.pipeline.storage.tables import dropped_table, texts_of, with_column, with_fields
+from goldwash.pipeline.storage.tables import dropped_table, is_input, texts_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 TOO_LARGE = "too_large"
@@ -186,10 +187,10 @@ def cleaned(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> 
     if len(large):
         table, texts = table.take(small), texts.take(small)
     documents = _run(stage, table, texts, location)
-    kept = with_column(table.take(documents.rows), "text", documents.texts.to_arrow())
+    kept = _with_texts(table, documents.rows, documents.texts)
     for name, kind in stage.columns().items():
         kept = with_column(kept, name, pa.array(documents.columns[name], kind))
-    drops, dropped = list(_dropped(table, documents)), dict(documents.dropped)
+    drops, dropped = _dropped(table, documents), dict(documents.dropped)
     if len(large):
         drops.append(dropped_table(whole["id"].take(large), whole["url"].take(large), TOO_LARGE, sizes, [None] * len(large)))
         dropped[TOO_LARGE] = Count(len(large), int(sizes.sum()))
@@ -198,6 +199,14 @@ def cleaned(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> 
         drops,
         Report(read, Count(len(documents.rows), documents.texts.bytes), dropped, documents.edited, documents.notes),
     )
+
+
+def _with_texts(table: pa.Table, rows: npt.NDArray[np.int64], texts: Texts) -> pa.Table:
+    """Some rows of a table with other texts; their own are not copied first."""
+    place = table.column_names.index("text")
+    if is_input(table.schema.field(place)):
+        return with_column(table.take(rows), "text", texts.to_arrow())
+    return table.remove_column(place).take(rows).add_column(place, "text", texts.to_arrow())
 
 
 def annotated(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> Outcome:
@@ -226,6 +235,11 @@ def _run(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> Doc
         raise DataError(f"{location}: {error}") from error
 
 
-def _dropped(table: pa.Table, documents: Documents) -> Iterator[pa.Table]:
-    for rule, rows, values, details in documents.drops:
-        yield dropped_table(table["id"].take(rows), table["url"].take(rows), rule, values, details)
+def _dropped(table: pa.Table, documents: Documents) -> list[pa.Table]:
+    """One table of all dropped documents, by rule: a table per rule took 0.1 ms each. Empty if there are none."""
+    if not documents.drops:
+        return []
+    rules = [rule for rule, gone, _, _ in documents.drops for _ in gone]
+    rows, values = (np.concatenate([drop[part] for drop in documents.drops]) for part in (1, 2))
+    details = [detail for _, _, _, some in documents.drops for detail in some]
+    return [dropped_table(table["id"].take(rows), table["url"].take(rows), rules, values, details)]

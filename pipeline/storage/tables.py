@@ -39,14 +39,16 @@ INPUT_COLUMN = {b"goldwash": b"input"}
 """The metadata of a field that came with the user's files."""
 
 
-def dropped_table(ids: pa.Array, urls: pa.Array, rule: str, values: npt.ArrayLike, details: Sequence[str | None]) -> pa.Table:
-    """Rows for the shard of dropped documents."""
+def dropped_table(
+    ids: pa.Array, urls: pa.Array, rule: str | Sequence[str], values: npt.ArrayLike, details: Sequence[str | None]
+) -> pa.Table:
+    """Rows for the shard of dropped documents. ``rule``: that of all, or of each."""
     n = len(ids)
     return pa.table(
         [
             ids.cast(pa.string()),
             urls.cast(pa.string()),
-            pa.array([rule] * n, pa.string()),
+            pa.array([rule] * n if isinstance(rule, str) else rule, pa.string()),
             pa.array(np.asarray(values, np.float64), from_pandas=True),
             pa.array(details, pa.string()),
         ],
