@@ -288,7 +288,7 @@ def copied(utf8: cut.Bytes, start: int, end: int, out: cut.Bytes, at: int) -> An
 
 @kernel
 def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows, spare: int) -> Any:
-    """The rows' bytes, concatenated, with ``spare`` unused bytes after them, and their offsets: ``uint8[*]``, ``int64[N + 1]``."""
+    """The rows' bytes, concatenated, with ``spare`` unused bytes after them, and their offsets: ``uint8[*]``, ``int64[*]``."""
     offsets = np.zeros(len(starts) + 1, np.int64)
     for row in range(len(starts)):
         offsets[row + 1] = offsets[row] + ends[row] - starts[row]

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from goldwash.filters.ngrams import hashes, lowered_hashes
+from goldwash.filters.ngrams import hashes, lowered_hashes, word_hashes
 from goldwash.filters.texts import Texts
 
 
@@ -16,6 +16,7 @@ def test_no_two_short_rows_share_a_hash() -> None:
     rows = list(dict.fromkeys(rows))
     texts = Texts.of(rows)
     assert len(np.unique(hashes(texts.utf8, texts.starts, texts.ends))) == len(rows)
+    assert len(np.unique(word_hashes(texts.utf8, texts.starts, texts.ends))) == len(rows)
 
 
 def test_a_lowered_hash_is_the_hash_of_the_lowered_row() -> None:
