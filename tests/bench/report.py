@@ -128,7 +128,7 @@ def keep_dump(kept: Kept, section: str, date: str) -> None:
     """Put what `tests.bench.growth` says of a dump into ``kept``."""
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| ")]
     hours = {row[0]: row[3] for row in cells if len(row) == 10}
-    tasks = [float(row[6]) for row in cells if len(row) == 10 and re.fullmatch(r"[\d.]+", row[6])]
+    tasks = [float(row[6]) for row in cells if len(row) == 10 and re.fullmatch(r"\w+\.\w+", row[0])]  # stage.pass
     old = kept.get("dump")
     kept["dump"] = {
         "date": date, "cpu_hours": hours.get("in all", "?"), "extract_cpu_hours": hours.get("extract.part", "?"),
