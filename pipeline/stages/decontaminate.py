@@ -231,7 +231,10 @@ def clean_shard(task: Task) -> None:
             table, texts = sifted.table, sifted.texts
             quotes = quotes_of(texts, needles, ignored)
             kept, gone, report = acted(stage, table, texts, quotes, items)
-            shard.keep(kept) if kept is whole else shard.write(kept)
+            if kept is whole:
+                shard.keep(kept)
+            else:
+                shard.write(kept)
             for dropped in (gone, sifted.gone):
                 if dropped is not None:
                     output.write("dropped", dropped)

@@ -3,8 +3,8 @@
 Each measurement is a process of its own (`measures.MEASURES`), so that its peak memory is its own; what it prepares is not
 timed. Rounds go through all measurements in turn, so that a slow spell of the machine affects all of them; medians are quoted.
 Without arguments everything is measured, `CHAPTERS` last, and docs/benchmarks.json and the pages made of it are written. With
-words, only the measurements whose names contain one of them, and the chapters of these names, are made and printed; ``--keep``
-writes these to the pages, and leaves all others as they are.
+words, only the chapters of these names are made and printed, and the measurements whose names contain one of the other words;
+``--keep`` writes these to the pages, and leaves all others as they are.
 """
 
 import json
@@ -33,7 +33,8 @@ def main() -> None:
     keep, date = not words or "--keep" in sys.argv, f"{datetime.now(UTC):%Y-%m-%d}"
     kept = json.loads(KEPT.read_text("utf-8"))
     report.describe(kept)
-    names = [name for name in MEASURES if not words or any(word in name for word in words)]
+    parts = [word for word in words if word not in CHAPTERS]
+    names = [name for name in MEASURES if not words or any(part in name for part in parts)]
     results, missing = measured(names)
     report.keep(kept, results, missing, date)
     sys.stdout.write(report.rows_of(kept, names))

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -47,7 +48,7 @@ def rewritten(source: Input, place: Path) -> dict:
     return writer.commit()
 
 
-def kept(source: Input, place: Path, lose: int | None = None) -> tuple[dict, bool]:
+def kept(source: Input, place: Path | str, lose: int | None = None) -> tuple[dict, bool]:
     """The facts of a shard by `UnchangedShard`, of which the row ``lose`` goes; and whether it is a copy."""
     shard, row = UnchangedShard(str(place), schema_of(source), source), 0
     for table in read_batches(source):
@@ -66,6 +67,16 @@ def small_groups(monkeypatch):
     """Row groups of 2 kB, and batches of one text."""
     monkeypatch.setattr(unchanged, "ROW_GROUP_BYTES", 1 << 11)
     monkeypatch.setattr(parquet.ShardWriter.__init__, "__defaults__", (True, None, 1 << 11, False, "zstd"))
+
+
+def test_a_shard_in_a_store_is_copied_to_a_store(tmp_path):
+    local = written(tmp_path / "a.parquet", TABLE)
+    store = fsspec.filesystem("memory")
+    store.pipe("/shards/a.parquet", (tmp_path / "a.parquet").read_bytes())
+    facts, copied = kept(replace(local, path="memory://shards/a.parquet"), "memory://shards/c.parquet")
+    assert copied
+    assert store.cat("/shards/c.parquet") == (tmp_path / "a.parquet").read_bytes()
+    assert (facts["sha256"], facts["bytes"]) == (local.sha256, local.bytes)
 
 
 def test_a_shard_of_which_all_rows_stay_is_a_copy_of_the_bytes_that_it_would_get(tmp_path):
