@@ -28,8 +28,8 @@ from goldwash.filters.bits import lowest
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.ngrams import table_size
 from goldwash.pipeline.html.containers import COMMENTS, SHARE_TABLE, chosen, spans_of
-from goldwash.pipeline.html.decoding import unescaped
 from goldwash.pipeline.html.forms import HEADING_LEVELS, places_of, written
+from goldwash.pipeline.html.references import replaced
 from goldwash.pipeline.html.segments import (
     BEFORE,
     BITS,
@@ -212,6 +212,7 @@ def measure_blocks(blocks: Any, elements: Any, sums: Any, group: Any, like: Any,
     measure_called(blocks, elements, np.empty((2, len(elements)), np.int64), out)
     places = np.empty((2, len(elements)), np.int64)
     measure_others(blocks, elements, sums, group, like, bits, places, out)
+    measure_near(blocks, elements, np.empty(len(blocks), np.int64), out)
     measure_repeated(blocks, elements, sums, like_siblings(elements, sums), bits, places[0], out)
     return out
 
@@ -219,6 +220,7 @@ def measure_blocks(blocks: Any, elements: Any, sums: Any, group: Any, like: Any,
 WITHIN_AT = 13
 CALLED_AT = WITHIN_AT + len(WITHIN)
 ANCESTORS_AT = CALLED_AT + len(KEYWORDS)
+NEAR_AT = MEASURES.index(f"characters of {NEAR[0]:+}")
 REPEATED_AT = MEASURES.index("siblings like ancestor 0")
 """Rows of `MEASURES` at which groups of features begin."""
 
@@ -313,16 +315,7 @@ def measure_others(
         f[k] = up[e]
         f[k + 1] = down[e]
         k += 2
-        for step in NEAR:
-            j = i + step
-            if 0 <= j < count:
-                f[k] = blocks[j, CHARACTERS]
-                f[k + 1] = share(blocks[j, LINKED], blocks[j, CHARACTERS])
-                f[k + 2] = blocks[j, STOPS]
-                f[k + 3] = elements[blocks[j, ELEMENT], PARENT] == elements[e, PARENT]
-            else:
-                f[k : k + 4] = -1
-            k += 4
+        k += 4 * len(NEAR)
         near, linked = -row[CHARACTERS], -row[LINKED]
         for j in range(max(0, i - AROUND), min(count, i + AROUND + 1)):
             near += blocks[j, CHARACTERS]
@@ -348,6 +341,27 @@ def measure_others(
         f[k + 2] = share(like[group[i], 1], like[group[i], 0])
         f[k + 3] = share(like[group[i], 2], like[group[i], 1])
         passed += row[CHARACTERS]
+
+
+@inline
+def measure_near(blocks: Any, elements: Any, parents: Any, out: Any) -> None:
+    """Write the features of the neighbours, a row at a time, from the blocks' own. ``parents: int64[B]`` is room."""
+    count = len(blocks)
+    for i in range(count):
+        parents[i] = elements[blocks[i, ELEMENT], PARENT]
+    k = NEAR_AT
+    for step in NEAR:
+        first, last = min(max(0, -step), count), max(0, min(count, count - step))
+        for row in range(k, k + 4):
+            out[row, :first] = -1
+            out[row, last:] = -1
+        for i in range(first, last):
+            j = i + step
+            out[k, i] = out[1, j]
+            out[k + 1, i] = out[2, j]
+            out[k + 2, i] = blocks[j, STOPS]
+            out[k + 3, i] = parents[j] == parents[i]
+        k += 4
 
 
 @inline
@@ -387,44 +401,60 @@ def measure_repeated(blocks: Any, elements: Any, sums: Any, alike: Any, bits: An
 
 
 TILE = 64
-"""Blocks that `odds` works on at a time: their features are in the processor's nearest cache, and no loop has a remainder."""
+"""Blocks that `odds` works on at a time: their features are in the processor's nearest cache."""
+LANES = 16
+"""The loops over a tile's blocks run to a multiple of this, so that they have no remainder."""
+NODES = 6
+"""Nodes of a tree that are tested in one loop over the blocks."""
 
 
 @kernel
-def odds(measured: Any, firsts: Any, column: Any, bound: Any, leaves: Any, values: Any, start: float) -> Any:
+def odds(
+    measured: Any, firsts: Any, column: Any, bound: Any, leaves: Any, value_firsts: Any, values: Any, start: float
+) -> Any:  # fmt: skip
     """The log odds of each block, ``float64[B]``: the sum of its trees' values."""
     count = measured.shape[1]
     out = np.full(count, start, np.float64)
     tile = np.zeros((len(measured), TILE), np.float32)
     left = np.empty(TILE, np.uint32)
     for at in range(0, count, TILE):
-        add_odds(measured, at, min(TILE, count - at), tile, left, firsts, column, bound, leaves, values, out)
+        size = min(TILE, count - at)
+        add_odds(measured, at, size, tile, left, firsts, column, bound, leaves, value_firsts, values, out)
     return out
 
 
 @inline
 def add_odds(
-    measured: Any, at: int, size: int, tile: Any, left: Any, firsts: Any, column: Any, bound: Any, leaves: Any, values: Any,
-    out: Any,
+    measured: Any, at: int, size: int, tile: Any, left: Any, firsts: Any, column: Any, bound: Any, leaves: Any,
+    value_firsts: Any, values: Any, out: Any,
 ) -> None:  # fmt: skip
     """Add the trees' values of ``size`` blocks. ``tile: float32[measures, TILE]`` and ``left: uint32[TILE]`` are room.
 
     ``leaves[node]`` is a mask of the leaves that can still be reached if the node's feature is over its bound. The block's leaf
     is the lowest bit in the conjunction of a tree's masks (QuickScorer: Lucchese et al., SIGIR 2015,
     https://doi.org/10.1145/2766462.2767733). The inner loops have no branches and run over blocks, so they are vectorized:
-    twelve times as fast as walking from node to node (2026-11).
+    twelve times as fast as walking from node to node (2026-11). Each reads `NODES` features, so that ``left`` is loaded and
+    stored once for all of them.
     """
     for row in range(len(measured)):
         for i in range(size):
             tile[row, i] = measured[row, np.uint64(at + i)]  # unsigned: no test for an index from the end, so one move
+    width = np.uint64((size + LANES - 1) // LANES) * np.uint64(LANES)
+    every = np.uint32(0xFFFFFFFF)
     for tree in range(len(firsts) - 1):
-        for i in range(TILE):
-            left[i] = np.uint32(0xFFFFFFFF)
-        for node in range(firsts[tree], firsts[tree + 1]):
-            row, over, some = tile[column[node]], bound[node], leaves[node]
-            for i in range(TILE):
-                left[i] &= some if row[i] > over else np.uint32(0xFFFFFFFF)
-        first = firsts[tree] + tree  # a tree has one more leaf than nodes
+        for i in range(width):
+            left[i] = every
+        for n in range(firsts[tree], firsts[tree + 1], NODES):
+            f0, f1, f2 = tile[column[n]], tile[column[n + 1]], tile[column[n + 2]]
+            f3, f4, f5 = tile[column[n + 3]], tile[column[n + 4]], tile[column[n + 5]]
+            b0, b1, b2, b3, b4, b5 = bound[n], bound[n + 1], bound[n + 2], bound[n + 3], bound[n + 4], bound[n + 5]
+            m0, m1, m2, m3, m4, m5 = leaves[n], leaves[n + 1], leaves[n + 2], leaves[n + 3], leaves[n + 4], leaves[n + 5]
+            for i in range(width):
+                some = (m0 if f0[i] > b0 else every) & (m1 if f1[i] > b1 else every)
+                more = (m2 if f2[i] > b2 else every) & (m3 if f3[i] > b3 else every)
+                others = (m4 if f4[i] > b4 else every) & (m5 if f5[i] > b5 else every)
+                left[i] &= some & more & others
+        first = value_firsts[tree]
         for i in range(size):
             out[np.uint64(at + i)] += values[np.uint64(first + lowest(np.uint64(left[i])))]
 
@@ -454,17 +484,20 @@ def forest(told: Mapping[str, Any]) -> tuple[Any, ...]:
         nodes[mine] = (columns[name], value, 0xFFFFFFFF ^ ((1 << middle) - (1 << leaf)))
         return walk(tree, ways[1], middle)
 
+    value_firsts = []
     for tree in told["trees"]:
+        value_firsts.append(len(values))
         walk(tree, 0, 0)
+        nodes += [(0, np.inf, 0xFFFFFFFF)] * (-len(nodes) % NODES)  # nothing is over their bound
         firsts.append(len(nodes))
     column, bound, leaves = zip(*nodes, strict=True)
     arrays = np.array(column), np.array(bound, np.float32), np.array(leaves, np.uint32)
-    return np.array(firsts), *arrays, np.array(values), told["start"]
+    return np.array(firsts), *arrays, np.array(value_firsts), np.array(values), told["start"]
 
 
 def model_id() -> str:
     """The extractor's version: twelve digits of a hash of the model and of the code that uses it."""
-    code = ("segments.py", "formulas.py", "containers.py", "forms.py", "main_content.py", "visible_text.py")
+    code = ("segments.py", "formulas.py", "containers.py", "forms.py", "main_content.py", "references.py", "visible_text.py")
     files = (MODEL, *(MODEL.with_name(name) for name in code))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
@@ -502,13 +535,17 @@ class Page:
         policy = COMMENTS[comments]
         return chosen(self.blocks, self.elements, self.spans, odds, bound, SHARE_TABLE, DOES, policy, captions)
 
-    def shown(self, kept: Any, markdown: bool = False) -> str:
-        """The text of the kept blocks, with character references decoded."""
+    def utf8(self, kept: Any, markdown: bool = False) -> bytes:
+        """The text of the kept blocks in UTF-8, with character references replaced."""
         places = places_of(self.html, self.elements, self.spans, DOES, HEADING_LEVELS)
         links = self.links if markdown else self.links[:0]
         found = written(self.html, self.text, self.blocks, self.elements, links, self.spans, places, kept, DOES, markdown)
-        decoded = found.tobytes().decode()
-        return unescaped(decoded) if "&" in decoded else decoded
+        plain: bytes = found.tobytes()
+        return replaced(found) if b"&" in plain else plain
+
+    def shown(self, kept: Any, markdown: bool = False) -> str:
+        """The same as characters."""
+        return self.utf8(kept, markdown).decode()
 
 
 @dataclass(frozen=True)
@@ -543,19 +580,28 @@ class Content:
         >>> Content().read("<div>" * 600 + "<p>The river bent here and slowed, and gold lay there.")[1]
         ['depth']
         """
-        utf8 = html.encode("utf-8", "replace") if isinstance(html, str) else html
+        utf8, limits = self.utf8(html.encode("utf-8", "replace") if isinstance(html, str) else html)
+        return utf8.decode(), limits
+
+    def utf8(self, html: bytes | memoryview) -> tuple[bytes, list[str]]:
+        """The main content of a page in UTF-8, as UTF-8, and the limits: `read` without decoding."""
         markdown = self.form == "markdown"
-        page = Page.of(utf8, self.addresses and markdown, self.formulas == "dollars")
+        page = Page.of(html, self.addresses and markdown, self.formulas == "dollars")
         limits = [name for n, name in enumerate(LIMITS) if page.limits >> n & 1] if page.limits else []
         bound, trees = model()
         found = odds(page.measures(), *trees)
         kept = page.kept(found, bound, self.comments, self.captions)
-        if not kept.any() and self.fallback != "none" and len(found):
+        if self.fallback != "none" and len(found) and not np.count_nonzero(kept):
             if self.fallback == "resiliparse":
-                return str(extract_plain_text(bytes(utf8).decode("utf-8", "replace"), main_content=True)), limits
+                text = str(extract_plain_text(bytes(html).decode("utf-8", "replace"), main_content=True))
+                return text.encode("utf-8", "replace"), limits
             kept = page.kept(found, float(found.max()) - BEST, self.comments, self.captions)
-        return page.shown(kept, markdown), limits
+        return page.utf8(kept, markdown), limits
 
 
+A_PAGE = (
+    "<article>" + 3 * "<p>The river bent here &amp; slowed, and gold lay there. Nobody had looked for it before, in the bend."
+)
+"""A page with main content, from which a text is made by all kernels."""
 content = Content()
 """The extractor ``blocks`` with its default options."""

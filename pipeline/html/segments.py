@@ -767,23 +767,36 @@ def read_blocks(
             row[WORDS] += 0 if word else 1
             word, blank = True, False
             continue
-        row[CAPITALS] += 65 <= c <= 90 and not word
         stop = min(end, at + RUN)
-        counts = np.int64(0)
-        while True:  # a run of text; its first byte may be any
-            counts += COUNTS[c]
-            if c >= 0xD8:
-                stop_mark, comma_mark = marks(html, at, end)
-                row[STOPS] += stop_mark
-                row[COMMAS] += comma_mark
-            out[np.uint64(n)] = c
+        counts, words = ZERO, ZERO
+        while True:  # words with single spaces between them
+            row[CAPITALS] += 65 <= c <= 90 and not word
+            begun = counts
+            while True:  # a run of text; its first byte may be any
+                counts += COUNTS[c]
+                if c >= 0xD8:
+                    stop_mark, comma_mark = marks(html, at, end)
+                    row[STOPS] += stop_mark
+                    row[COMMAS] += comma_mark
+                out[np.uint64(n)] = c
+                n += 1
+                at += 1
+                if at == stop:
+                    break
+                c = html[np.uint64(at)]
+                if ENDS[c]:
+                    break
+            run = counts - begun
+            others = run & FIELD > 2 * (run >> 4 * FIELD_BITS)
+            words += others and not word
+            word = word or others
+            if c != 32 or pre or at + 1 >= stop or ENDS[html[np.uint64(at + 1)]]:
+                break
+            out[np.uint64(n)] = 32
             n += 1
             at += 1
-            if at == stop:
-                break
             c = html[np.uint64(at)]
-            if ENDS[c]:
-                break
+            word = False
         characters, unspaced = counts & FIELD, counts >> 4 * FIELD_BITS
         row[END] = n
         row[CHARACTERS] += characters
@@ -791,9 +804,7 @@ def read_blocks(
         row[STOPS] += counts >> FIELD_BITS & FIELD
         row[COMMAS] += counts >> 2 * FIELD_BITS & FIELD
         row[DIGITS] += counts >> 3 * FIELD_BITS & FIELD
-        others = characters > 2 * unspaced
-        row[WORDS] += unspaced + (others and not word)
-        word = word or others
+        row[WORDS] += unspaced + words
         blank = False
     if with_links and link and linked < len(links):
         links[linked, LINK_END] = n

@@ -55,17 +55,33 @@ def byte_at(html: Bytes, at: int, end: int, byte: Any) -> Any:
 
 @inline
 def tag_end(html: Bytes, at: int, end: int) -> Any:
-    """The position after the ``>`` that ends a tag, ignoring those in quoted values; ``end`` if there is none."""
-    before = 0
-    while at < end:
-        c = html[np.uint64(at)]
+    """The position after the ``>`` that ends a tag, ignoring those in quoted values; ``end`` if there is none.
+
+    A quote begins a value only after ``=``, possibly with white space between.
+    """
+    if at < end and html[at] == 62:  # without attributes
+        return at + 1
+    low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+    i, last = at, end
+    while i < last:
+        if i + 8 <= last:
+            w = eight(html, np.uint64(i))
+            x, y, z = w ^ np.uint64(0x3E3E3E3E3E3E3E3E), w ^ np.uint64(0x2222222222222222), w ^ np.uint64(0x2727272727272727)
+            marks = ((x - low) & ~x | (y - low) & ~y | (z - low) & ~z) & high  # its lowest bit is that of the first >, " or '
+            if marks == np.uint64(0):
+                i += 8
+                continue
+            i += lowest(marks) >> 3
+        c = html[np.uint64(i)]
         if c == 62:
-            return at + 1
-        if (c == 34 or c == 39) and before == 61:
-            at = byte_at(html, at + 1, end, c)
-        if c > 32:
-            before = c
-        at += 1
+            return i + 1
+        if c == 34 or c == 39:
+            before = i - 1
+            while before >= at and html[before] <= 32:
+                before -= 1
+            if before >= at and html[before] == 61:
+                i = byte_at(html, i + 1, end, c)
+        i += 1
     return end
 
 

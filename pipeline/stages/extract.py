@@ -59,7 +59,7 @@ from goldwash.pipeline.html.decoding import (
     title_and_language,
 )
 from goldwash.pipeline.html.extractors import OF_UTF8, ExtractorError, extractor_of, version_of
-from goldwash.pipeline.html.main_content import Content
+from goldwash.pipeline.html.main_content import A_PAGE, Content
 from goldwash.pipeline.html.out_links import out_links
 from goldwash.pipeline.html.visible_text import visible
 from goldwash.pipeline.optouts.pages import COLUMNS, FLAGS, PageOptOuts, columns_of, of_page
@@ -215,7 +215,7 @@ class Extract(Stage):
     def warm_up(self) -> None:
         """Compile the kernels of the extractor and of the early steps, and load what pages need before a process is forked."""
         pa.array([""])  # imports pandas where it is installed: 0.2 s, which the process of each archive would take again
-        self.extract("<p>gold")
+        self.extract(A_PAGE)
         title_and_language(b"<p>gold")
         if self.early:
             self.rules.warm_up()
@@ -631,12 +631,13 @@ class _Batch:
     def _extract_html(self, page: _Page, html: str | bytes | memoryview) -> None:
         try:
             if isinstance(self.stage.extract, Content):
-                text, limits = self.stage.extract.read(html)
+                page.text, limits = self.stage.extract.utf8(
+                    html if not isinstance(html, str) else html.encode("utf-8", "replace")
+                )
                 for name in limits:
                     self._note(f"limits.{name}")
             else:
-                text = self.stage.extract(html)
-            page.text = text.encode("utf-8", "replace")
+                page.text = self.stage.extract(html).encode("utf-8", "replace")
             if self.stage.links and (page.text or self.stage.keep_empty):
                 page.links = out_links(html if isinstance(html, str) else bytes(html), page.record.url)
         except ExtractorError:
