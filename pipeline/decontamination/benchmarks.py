@@ -147,17 +147,18 @@ def _joined(files: Sequence[tuple[Path, list[Item]]]) -> list[Item]:
     hub's MMLU has every question in ``all/`` and in its subject's folder. Of a further file of a subject, numbers count on.
     """
     out: list[Item] = []
-    known: set[tuple[str, Item]] = set()
+    known: set[tuple[str, str, str, tuple[str, ...]]] = set()
     following: dict[str, int] = {}
     for path, items in files:
         split, names = _split(path), {item.subject for item in items}
         begin = {subject: following.get(subject, 0) for subject in names}
         fresh = []
         for item in items:
-            if (split, replace(item, number=0)) not in known:
+            same = (split, item.subject, item.question, item.options)
+            if same not in known:
                 out.append(replace(item, number=item.number + begin[item.subject]))
                 following[item.subject] = out[-1].number + 1
-            fresh.append((split, replace(item, number=0)))
+            fresh.append(same)
         known.update(fresh)
     return out
 

@@ -25,6 +25,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from goldwash.filters.cut import Rows
 from goldwash.filters.texts import Texts
@@ -77,17 +78,15 @@ def needles_of(items: Sequence[Item], rule: Rule) -> Needles:
     """The needles of these items by a rule."""
     segments = Texts.of([text for item in items for text in (item.question, *item.options)])
     parents, hashes = segments.uax29_words.parents, normal_words(segments)
-    _, which, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    bits = np.log2((len(hashes) + UNSEEN) / (counts + 1))[which]
+    which = pa.array(hashes).dictionary_encode().indices.to_numpy()  # np.unique sorts: 70 ms for a fourth of MMLU, this 6
+    bits = np.log2((len(hashes) + UNSEEN) / (np.bincount(which) + 1))[which]
     told = np.concatenate([[0.0], np.cumsum(bits)])
     first_segment = np.concatenate([[0], np.cumsum([1 + len(item.options) for item in items], dtype=np.int64)])
     begins = parents[first_segment]
     if rule.name == "dclm":
-        ends = parents[first_segment[:-1] + 1]
-        firsts = np.array(
-            [_last_sentence(i, int(a), int(b), rule) for i, a, b in zip(items, begins, ends, strict=False)], np.int64
-        )
-        lasts = ends
+        lasts = parents[first_segment[:-1] + 1]
+        sentences = np.diff(Texts.of([item.last_sentence for item in items]).uax29_words.parents)
+        firsts = np.maximum(begins[:-1], lasts - np.maximum(sentences, rule.min_words))
     else:
         firsts, lasts = _runs(parents, rule)
     least = rule.min_words if rule.name == "dclm" else 1  # the runs of `ngram` are long enough already
@@ -107,12 +106,6 @@ def needles_of(items: Sequence[Item], rule: Rule) -> Needles:
     index = index_of_runs(hashes, firsts, lasts)
     unsearched = len(items) - len(np.unique(owners))
     return Needles(rule, index, owners, firsts - begins[owners], np.diff(begins), words, options, unsearched)
-
-
-def _last_sentence(item: Item, a: int, b: int, rule: Rule) -> int:
-    """The first word of a question's needle, counted over the words of all items."""
-    length = max(len(Texts.of([item.last_sentence]).uax29_words), min(rule.min_words, b - a))
-    return max(a, b - length)
 
 
 def _runs(parents: Rows, rule: Rule) -> tuple[Rows, Rows]:

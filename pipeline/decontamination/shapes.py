@@ -14,6 +14,7 @@ lm-evaluation-harness and llm-foundry.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 QUESTIONS = (
@@ -56,7 +57,7 @@ def question_of(row: Mapping[str, Any], one_based: bool = False) -> tuple[str, t
 
     ``one_based``: the file's answers are numbers that begin with 1.
     """
-    columns = {str(key).strip().lower(): key for key in row}
+    columns = columns_of(tuple(row))
     key = next((columns[name] for name in QUESTIONS if name in columns and not _blank(row[columns[name]])), None)
     if key is None:
         raise ShapeError(f"found columns {', '.join(map(str, row))}; expected `question` (or {', '.join(QUESTIONS[1:])})")
@@ -64,6 +65,12 @@ def question_of(row: Mapping[str, Any], one_based: bool = False) -> tuple[str, t
     options, from_one = _options(row, columns, key)
     _check_answer(row, options, one_based or from_one)
     return question, tuple(option for option in options if option.strip())
+
+
+@lru_cache
+def columns_of(keys: tuple[Any, ...]) -> Mapping[str, Any]:
+    """A row's keys by their names in lower case; of two with one name, the last. Found once per file: its rows have the same."""
+    return {str(key).strip().lower(): key for key in keys}
 
 
 def named(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -144,26 +151,33 @@ def _options(row: Mapping[str, Any], columns: Mapping[str, Any], question: Any) 
 
 
 def _numbered(row: Mapping[str, Any], columns: Mapping[str, Any]) -> tuple[list[str], bool]:
-    """Options in columns of one each: of those of one stem that count on from 0, 1 or A, the most."""
-    stems: dict[str, dict[int, Any]] = {}
-    for name, key in columns.items():
+    """Options in columns of one each."""
+    chosen, one_based = numbered_columns(tuple(columns))
+    return [text_of(row[columns[name]], columns[name]) for name in chosen], one_based
+
+
+@lru_cache
+def numbered_columns(names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """Columns of one option each: of those of one stem that count on from 0, 1 or A, the most."""
+    stems: dict[str, dict[int, str]] = {}
+    for name in names:
         if found := NUMBERED.fullmatch(name):
             number = int(found[2]) if found[2].isdigit() else ord(found[2]) - ord("a")
-            stems.setdefault(found[1] + ("0" if found[2].isdigit() else "a"), {})[number] = key
-    best: list[int] = []
-    chosen: dict[int, Any] = {}
+            stems.setdefault(found[1] + ("0" if found[2].isdigit() else "a"), {})[number] = name
+    best: tuple[str, ...] = ()
     one_based = False
     for stem, numbers in stems.items():
         first = min(numbers)
         run = list(range(first, first + len(numbers)))
         if stem != "0" and first in (0, 1) and sorted(numbers) == run and len(run) >= 2 and len(run) > len(best):
-            best, chosen, one_based = run, numbers, first == 1 or stem.endswith("a")  # SIQA numbers answerA to answerC from 1
-    return [text_of(row[chosen[n]], chosen[n]) for n in best], one_based
+            best = tuple(numbers[n] for n in run)
+            one_based = first == 1 or stem.endswith("a")  # SIQA numbers answerA to answerC from 1
+    return best, one_based
 
 
 def answer_of(row: Mapping[str, Any]) -> tuple[Any, Any] | None:
     """The column that says which option is right, and its value; None where there is none."""
-    columns = {str(key).strip().lower(): key for key in row}
+    columns = columns_of(tuple(row))
     found = next((columns[name] for name in ANSWERS if name in columns and not _blank(row[columns[name]])), None)
     return None if found is None else (found, row[found])
 
