@@ -69,7 +69,7 @@ def question_of(row: Mapping[str, Any], one_based: bool = False) -> tuple[str, t
 
 @lru_cache
 def columns_of(keys: tuple[Any, ...]) -> Mapping[str, Any]:
-    """A row's keys by their names in lower case; of two with one name, the last. Found once per file: its rows have the same."""
+    """A row's keys by their names in lower case; of two with one name, the last."""
     return {str(key).strip().lower(): key for key in keys}
 
 
