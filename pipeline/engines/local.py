@@ -9,16 +9,17 @@ ends. With one worker, or one task, the work is done in this process.
 import multiprocessing
 import multiprocessing.util
 import os
+import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datatrove.executor.local import LocalPipelineExecutor
 
-from goldwash.credentials import VARIABLE as CREDENTIALS
 from goldwash.filters.jit import is_compiled
 from goldwash.pipeline.code import forget_sources
 from goldwash.pipeline.engines.lifeline import die_with
@@ -73,7 +74,6 @@ class Local(Settings):
 
         if (self.workers or processors()) > 1 and is_compiled(Quality.name, Quality().fingerprint(())):
             fork_context()
-            forkserver.ensure_running()
         return super().walk(request, screen, detach)
 
 
@@ -94,13 +94,32 @@ def local(workers: int = 0, progress: Shown = silent) -> Run:
 
 
 def fork_context() -> Any:
-    """What makes workers: they are forked from a server process, which has the packages and kernels of `preload`."""
+    """What makes workers: they are forked from a server process, which has the packages and kernels of `preload`.
+
+    The server is running when this returns; it may still be loading them.
+    """
     for name, value in MEMORY.items():
         os.environ.setdefault(name, value)
     short_socket_folder()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["goldwash.pipeline.engines.preload"])
+    resource_tracker.ensure_running()  # it ends with Ctrl-C unblocked, so it comes first
+    with _ctrl_c_blocked():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Hold back Ctrl-C, for this thread and for processes that start meanwhile, until they ignore it (`preload`).
+
+    Python's fork server ignores it only after it has loaded its packages, and printed a traceback before (CPython 3.11).
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 LONGEST_FOLDER = 60
@@ -175,7 +194,7 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
     def _hire(self, context: Any) -> _Worker:
         ours, theirs = context.Pipe()
         end, lifeline = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(self, theirs, end, os.environ.get(CREDENTIALS, "")), daemon=True)
+        process = context.Process(target=_work, args=(self, theirs, end, dict(os.environ)), daemon=True)
         process.start()
         theirs.close()
         end.close()
@@ -226,11 +245,14 @@ def _end(workers: Sequence[_Worker]) -> None:
         worker.lifeline.close()
 
 
-def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection, credentials: str) -> None:
-    """A worker's loop: receive a rank, send why it failed (or None), until the driver has ended."""
+def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection, environment: Mapping[str, str]) -> None:
+    """A worker's loop: receive a rank, send why it failed (or None), until the driver has ended.
+
+    ``environment``: the driver's; the worker has that of an earlier moment, when the fork server started.
+    """
     die_with(lifeline)
-    if credentials:  # the fork server may have started before they were known
-        os.environ[CREDENTIALS] = credentials
+    os.environ.clear()
+    os.environ.update(environment)
     capture_output()
     forget_sources()  # those that the fork server has read may be older than the code that this worker imports
     try:

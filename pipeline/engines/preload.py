@@ -3,13 +3,19 @@
 Invariants: modules and kernels that workers need are loaded here. That is numba above all: when it loads its first kernel,
 LLVM reads 50 MB of its own code and leaves 25 MB behind, and each further kernel that a worker loads itself would cost it 10
 MB of LLVM's code. Hence the kernels of scoring, of which as many workers run as there are processors, are loaded here too.
+
+Ctrl-C is left to the driver (`lifeline`). It started this process with Ctrl-C blocked (`local`); from here on it is ignored.
 """
 
 import gc
+import signal
 
-import goldwash.pipeline.engines.local  # noqa: F401
-from goldwash.pipeline.stage import compile_kernels
-from goldwash.pipeline.stages.quality import Quality
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+import goldwash.pipeline.engines.local  # noqa: E402, F401
+from goldwash.pipeline.stage import compile_kernels  # noqa: E402
+from goldwash.pipeline.stages.quality import Quality  # noqa: E402
 
 compile_kernels(Quality())
 Quality().warm_up()

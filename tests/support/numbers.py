@@ -67,6 +67,8 @@ def act(task: Task) -> None:  # noqa: C901, PLR0912 - a table of things that hap
             print("a title: \x1b[31m")  # noqa: T201
             logging.getLogger("warcio").warning("warcio says \x1b[31m")
             os.write(2, b"by a C library\n")
+        case "environment":
+            (Path(task.out) / f"environment-{task.index}").write_text(os.environ.get("GOLDWASH_TEST", "none"))
         case "never":
             re.match(r"(a+)+$", "a" * 60 + "b")
         case "eat":

@@ -64,3 +64,32 @@ def test_workers_end_with_their_driver(tmp_path, act, number):
     finally:
         with suppress(ProcessLookupError):
             os.killpg(driver.pid, signal.SIGKILL)
+
+
+INTERRUPTED = """
+import os, signal, sys, time
+from multiprocessing import forkserver
+from pathlib import Path
+from goldwash.pipeline.engines.local import fork_context, local
+from tests.pipeline.engines.test_local import tasks_in
+from tests.support.numbers import write_number
+if __name__ == "__main__":
+    fork_context()
+    server = forkserver._forkserver._forkserver_pid
+    for _ in range(20):
+        os.kill(server, signal.SIGINT)
+        time.sleep(0.02)
+    local(2)(write_number, tasks_in(Path(sys.argv[1]), 2))
+    print(forkserver._forkserver._forkserver_pid == server, signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+def test_ctrl_c_does_not_reach_the_fork_server_while_it_loads(tmp_path):
+    """A terminal sends it to all processes: the server printed a traceback into what the driver says."""
+    script = tmp_path / "driver.py"
+    script.write_text(INTERRUPTED)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "out"], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("True set()\n", "")

@@ -46,6 +46,16 @@ def test_any_number_of_workers_makes_the_same_bytes(tmp_path):
     assert len(found[0]) == 15
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_has_the_environment_that_its_run_has(tmp_path, monkeypatch, workers):
+    """Not that of an earlier run in this process, in which the fork server started."""
+    for value in ("first", "second", None):
+        monkeypatch.setenv("GOLDWASH_TEST", value) if value else monkeypatch.delenv("GOLDWASH_TEST")
+        folder = tmp_path / str(value)
+        local(workers)(write_number, tasks_in(folder, 2, t0="environment", t1="environment"))
+        assert [(folder / f"environment-{n}").read_text() for n in range(2)] == [value or "none"] * 2
+
+
 def test_work_is_shared_by_processes(tmp_path):
     tasks = tasks_in(tmp_path / "a", 4, **{f"t{n}": "wait" for n in range(4)})
     local(2)(write_number, tasks)
