@@ -14,9 +14,6 @@ reaches ``fraction`` of the whole. By documents, ties at the threshold are kept 
 the same on every engine; by other weights, all ties are kept. A document whose score is nan or null is never kept.
 """
 
-import hashlib
-import json
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,11 +28,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from goldwash.classifiers.examples import examples
 from goldwash.classifiers.fasttext import Folded
 from goldwash.classifiers.scorers import ColumnScorer, ModelScorer, Scorer, SignalScorer, named_errors, scorer
-from goldwash.classifiers.train import FILES, Settings, train
-from goldwash.filters.cache import cache_home, in_cache, put
 from goldwash.filters.fetch import fetched, file_digest
 from goldwash.filters.signals import SignalError
 from goldwash.filters.texts import Texts
@@ -43,6 +37,7 @@ from goldwash.pipeline.failing import scored
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
+from goldwash.pipeline.sample.classifier import sample_classifier
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for, versions_here
 from goldwash.pipeline.storage.atomic import atomic_write
 from goldwash.pipeline.storage.batches import schema_of
@@ -56,7 +51,6 @@ from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.storage.verified import verified
 
 SAMPLE = "sample"
-SAMPLE_SETTINGS = Settings(dim=16, bucket=100_000, epoch=25)
 PUBLISHED = "hf://mlfoundations/fasttext-oh-eli5/openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train.bin"
 """DCLM's own classifier."""
 
@@ -193,7 +187,8 @@ class Quality(Stage):
         """The scorer's word for workers, and the digest of its file, which is written where workers find it."""
         with tempfile.TemporaryDirectory(prefix="goldwash-") as spare:
             kept = Path(join(out, "model") if is_local(out) else spare)
-            made = scorer(str(self._sample_model(kept))) if self.model == SAMPLE else self.named
+            sample = self.model == SAMPLE
+            made = scorer(str(sample_classifier(kept, versions_here(self)))) if sample else self.named
             made = made.ranking()
             if made.file_name is None:
                 return {"model": self.model, "digest": None}
@@ -202,18 +197,6 @@ class Quality(Stage):
                 made.save(half)
                 digest = file_digest(half)
         return {"model": made.word(place), "place": place, "digest": digest}
-
-    def _sample_model(self, kept: Path) -> Path:
-        """The built-in classifier, in the folder ``kept``. A machine trains it once per version, in half a second."""
-        decisive = json.dumps(versions_here(self), sort_keys=True).encode()
-        folder = f"sample-classifier-{hashlib.sha256(decisive).hexdigest()[:16]}"
-        if not all(in_cache(folder, name).is_file() for name in FILES):
-            _train_sample(cache_home() / folder)
-        kept.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            with put(kept / name) as half:
-                shutil.copyfile(in_cache(folder, name), half)
-        return kept / "model.bin"
 
     def _kind(self, scoring: Sequence[Task], markers: Sequence[Mapping[str, Any]]) -> str:
         """The kind in which all shards' scores are compared; `DataError` if shards differ."""
@@ -324,17 +307,6 @@ def _histogram(bins: npt.NDArray[Any], sizes: npt.NDArray[np.int64]) -> dict[str
     weights = np.zeros(len(found), np.int64)
     np.add.at(weights, inverse, sizes)
     return {str(b): [int(d), int(w)] for b, d, w in zip(found, documents, weights, strict=True)}
-
-
-def _train_sample(folder: Path) -> None:
-    """Train the built-in classifier into a folder, from examples that goldwash writes itself."""
-    from goldwash.pipeline.sample.crawl import write_examples
-
-    with tempfile.TemporaryDirectory() as spare:
-        write_examples(spare)
-        sides = [list(examples(Path(spare) / f"{side}.jsonl")) for side in ("positive", "negative")]
-        good, bad = ([replace(example, origin="built-in") for example in side] for side in sides)
-        train(good, bad, folder, SAMPLE_SETTINGS)
 
 
 def _table(histogram: Mapping[str, Sequence[int]]) -> dict[int, Sequence[int]]:

@@ -12,12 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from goldwash.classifiers import scorers
-from goldwash.classifiers import train as training
 from goldwash.classifiers.fasttext import ModelError
 from goldwash.filters.signals import SignalError
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Report
-from goldwash.pipeline.stages import quality
 from goldwash.pipeline.stages.quality import KINDS, Quality, _bin_of, _histogram, _merged, ordered_keys, value_of
 from goldwash.pipeline.storage.failures import DataError
 from tests.pipeline.conftest import here, rows, shard
@@ -391,27 +389,3 @@ def test_the_built_in_model_is_the_same_bytes_wherever_it_is_trained(tmp_path, m
     files = [{p.name: p.read_bytes() for p in sorted((tmp_path / name / "model").iterdir())} for name in ("a", "b")]
     assert files[0] == files[1]
     assert len(files[0]) >= 3
-
-
-def test_the_built_in_classifier_is_trained_once_per_machine(tmp_path, monkeypatch):
-    monkeypatch.setenv("GOLDWASH_CACHE", str(tmp_path / "cache"))
-    trained = []
-
-    def train(*given):
-        trained.append(given)
-        return training.train(*given)
-
-    monkeypatch.setattr(quality, "train", train)
-    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
-    Quality()._sample_model(first)
-    Quality(fraction=0.5)._sample_model(second)
-    assert len(trained) == 1
-    (folder,) = (tmp_path / "cache").glob("sample-classifier-*")
-    (folder / "model.fold").unlink()  # as a cache that was cleared in part
-    Quality()._sample_model(third)
-    assert len(trained) == 2
-    assert len({digest_of(folder) for folder in (first, second, third)}) == 1
-
-
-def digest_of(folder: Path) -> tuple[tuple[str, bytes], ...]:
-    return tuple((path.name, path.read_bytes()) for path in sorted(folder.iterdir()))
