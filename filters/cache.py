@@ -8,10 +8,14 @@ Invariants:
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 
 def _configured() -> Path | None:
@@ -86,3 +90,22 @@ def put(place: Path) -> Iterator[Path]:
         os.replace(half, place)
     finally:
         half.unlink(missing_ok=True)
+
+
+def kept_array(place: Path, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """An array that is made once, written to ``place`` and mapped from there, so that processes share it; read-only.
+
+    A file that is cut off or empty (a crash, a full disk) is made again. Where the file cannot be written, the array stays in
+    memory.
+    """
+    with suppress(OSError, ValueError, EOFError):
+        return np.asarray(np.load(place, mmap_mode="r"))
+    array = make()
+    with suppress(OSError):
+        with put(place) as half, half.open("wb") as out:
+            np.save(out, array)
+            out.flush()
+            os.fsync(out.fileno())
+        return np.asarray(np.load(place, mmap_mode="r"))
+    array.flags.writeable = False
+    return array

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from goldwash.filters.cache import put
+from goldwash.filters.cache import kept_array
 from goldwash.filters.jit import cache_folder
 
 Table = npt.NDArray[Any]
@@ -102,14 +102,9 @@ def _joins(character: str) -> bool:
 
 
 def _kept(name: str, make: Callable[[], Table]) -> Table:
-    """The table, mapped from disk; made and written there first if it is missing."""
+    """The table, mapped from disk; made and written there first if it is missing or damaged."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}-{regex.__version__}"
-    file = cache_folder() / f"{name}-{version}.npy"
-    if not file.exists():
-        table = make()
-        with put(file) as half, half.open("wb") as out:
-            np.save(out, table)
-    return np.asarray(np.load(file, mmap_mode="r"))
+    return kept_array(cache_folder() / f"{name}-{version}.npy", make)
 
 
 @cache

@@ -27,7 +27,7 @@ import ada_url
 import numpy as np
 
 from goldwash.errors import GoldwashError
-from goldwash.filters.cache import in_cache, put
+from goldwash.filters.cache import in_cache, kept_array
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.fetch import fetched
 from goldwash.filters.jit import inline, kernel
@@ -182,11 +182,7 @@ def host_table(name: str | tuple[str, ...]) -> Hashes:
         :16
     ]
     kept = in_cache("lists", f"hosts-{digest}.npy")
-    if not kept.exists():
-        table = hash_table(_host_hashes(_content(name)))
-        with put(kept) as half, half.open("wb") as out:
-            np.save(out, table)
-    return np.asarray(np.load(kept, mmap_mode="r"))
+    return kept_array(kept, lambda: np.asarray(hash_table(_host_hashes(_content(name)))))
 
 
 @cache

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from goldwash.filters import cache
-from goldwash.filters.cache import cache_home, in_cache, put
+from goldwash.filters.cache import cache_home, in_cache, kept_array, put
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +99,36 @@ def test_a_file_that_breaks_off_does_not_appear(tmp_path: Path) -> None:
         broken()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+NUMBERS = np.arange(1000, dtype=np.uint64)
+
+
+def test_an_array_is_made_once(tmp_path: Path) -> None:
+    made = kept_array(tmp_path / "lists" / "a.npy", NUMBERS.copy)
+    again = kept_array(tmp_path / "lists" / "a.npy", lambda: pytest.fail("made again"))
+    for array in (made, again):
+        assert array.tolist() == NUMBERS.tolist()
+        assert not array.flags.writeable
+
+
+@pytest.mark.parametrize("size", [0, 5, 100, 128, 1000, -1])
+@pytest.mark.parametrize("filler", [b"", bytes(8128)])
+def test_a_damaged_array_is_made_again(tmp_path: Path, size: int, filler: bytes) -> None:
+    """Cut off anywhere, or with zeros in place of what a crash lost."""
+    place = tmp_path / "a.npy"
+    kept_array(place, NUMBERS.copy)
+    whole = place.read_bytes()
+    place.write_bytes((whole[:size] if not filler else b"") + filler)
+    assert kept_array(place, NUMBERS.copy).tolist() == NUMBERS.tolist()
+    assert place.read_bytes() == whole
+
+
+def test_an_array_that_cannot_be_written_stays_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "a.npy").mkdir()
+    for place in (tmp_path / "file" / "a.npy", tmp_path / "a.npy"):
+        made = kept_array(place, NUMBERS.copy)
+        assert made.tolist() == NUMBERS.tolist()
+        assert not made.flags.writeable
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "file"]
