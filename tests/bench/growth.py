@@ -1,9 +1,11 @@
 """``python -m tests.bench.growth``: how each stage's time, memory and disk grow with the pages, and what a dump would take.
 
-The pages are the real ones (the sample crawl where they are not there), once, twice and four times; `copied` says what a copy
-is. Each stage of sample.yaml runs through the command line in a process of its own, one worker, on the folder of the one before
-it. What a size takes beyond what a few pages take, start-up and models, is its growth; slopes are those between a few and all.
-The runs' folder is printed to stderr while it lasts: some hundred megabytes in the place for temporary files.
+The pages are the real ones (the sample crawl where they are missing), once, twice and four times, in one archive, since an
+archive of a dump has two to nine times as many; `copied` says what a copy is. What a task costs beyond its pages is measured
+apart, on a few pages in one archive and in `PIECES`. Each stage of sample.yaml runs through the command line in a process of
+its own, one worker, on the folder of the one before it. What a size takes beyond what a few pages take, start-up and models,
+is its growth; slopes are those between a few and all. The runs' folder, some hundred megabytes among the temporary files, is
+deleted.
 """
 
 import gzip
@@ -12,6 +14,7 @@ import io
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,9 +33,12 @@ from goldwash.pipeline.warc.http import Response, response
 from goldwash.pipeline.warc.records import MOST, Record, records
 
 SIZES = (0, 1, 2, 4)
-"""How many times the pages; 0 is every `FEW`th of them, and tells what there is to pay before the first page."""
+"""How many times the pages; 0 is every `FEW`th of them, which shows the fixed costs."""
 FEW = 100
-ROUNDS = {0: 3, 1: 2}
+CUT = -1
+"""The size whose pages are those of 0, in `PIECES` archives."""
+PIECES = 12
+ROUNDS = {CUT: 3, 0: 4, 1: 2}
 """How often a size is run, if more than once; of several rounds the least CPU time is taken, since noise only adds."""
 COMPILING = "0x-0"
 """The round in which kernels are compiled; it does not count."""
@@ -132,18 +138,38 @@ def archives(folder: Path) -> list[Path]:
 
 
 def write_crawl(folder: Path) -> None:
-    """The pages of every size: ``few/``, one archive, and ``copy0/`` and on, of which a size takes the first."""
-    (folder / "few").mkdir(parents=True)
+    """A folder for each size, with one archive; `CUT` has `PIECES`."""
+    for size in (CUT, *SIZES):
+        pages_of(folder, size).mkdir(parents=True)
+    few = pages_of(folder, 0) / "pages.warc.gz"
     for archive in archives(folder / "sample"):
         for number in range(max(SIZES)):
-            (folder / f"copy{number}").mkdir(exist_ok=True)
-            copy_archive(archive, number, folder / f"copy{number}" / f"copy{number}-{archive.name}")
-        copy_archive(archive, 0, folder / "few" / "few.warc.gz", FEW)
+            copy = folder / "copy.warc.gz"
+            copy_archive(archive, number, copy)
+            for size in SIZES[number + 1 :] if number < 2 else SIZES[-1:]:
+                append(copy, pages_of(folder, size) / "pages.warc.gz")
+            copy.unlink()
+        copy_archive(archive, 0, few, FEW)
+    cut(few, pages_of(folder, CUT))
 
 
-def pages_of(crawl: Path, size: int) -> list[str]:
-    """The folders that make up a size."""
-    return [str(crawl / f"copy{number}") for number in range(size)] or [str(crawl / "few")]
+def append(part: Path, whole: Path) -> None:
+    """Add an archive to another: gzip members may follow one another."""
+    with part.open("rb") as source, whole.open("ab") as target:
+        shutil.copyfileobj(source, target)
+
+
+def cut(archive: Path, folder: Path) -> None:
+    """An archive's pages in `PIECES` archives, in turns."""
+    with archive.open("rb") as stream:
+        for place, record in enumerate(r for r in records(stream, archive.stat().st_size) if isinstance(r, Record)):
+            with (folder / f"pages-{place % PIECES:02d}.warc.gz").open("ab") as target:
+                target.write(_member(_record(record, response(record.block, MOST))))
+
+
+def pages_of(crawl: Path, size: int) -> Path:
+    """The folder with the archives of a size."""
+    return crawl / ("cut" if size == CUT else f"size{size}")
 
 
 # ---- one process
@@ -262,9 +288,9 @@ def on_disk(folder: Path) -> tuple[int, int, dict[str, int], int]:
     return shards, dropped, passing, notes
 
 
-def measure_stage(stage: str, size: int, inputs: Sequence[str], out: Path) -> Measured:
+def measure_stage(stage: str, size: int, source: Path, out: Path) -> Measured:
     """A stage through the command line."""
-    words = ["stage", stage, "--recipe", RECIPE, "--workers", "1", "--input", *inputs, "--out", str(out)]
+    words = ["stage", stage, "--recipe", RECIPE, "--workers", "1", "--input", str(source), "--out", str(out)]
     told = in_process("command", *words)
     held = json.loads((out / "report.json").read_text("utf-8"))
     read, kept = held["report"]["read"], held["report"]["kept"]
@@ -275,10 +301,10 @@ def measure_stage(stage: str, size: int, inputs: Sequence[str], out: Path) -> Me
 def measure(crawl: Path, out: Path) -> dict[tuple[str, int], Measured]:
     """Every stage on every size; kernels are compiled in the first round on a few pages, so that the second counts."""
     found: dict[tuple[str, int], Measured] = {}
-    for size, name in [(times, f"{times}x-{n}") for times in SIZES for n in range(ROUNDS.get(times, 1))]:
+    for size, name in [(times, f"{times}x-{n}") for times in (*SIZES, CUT) for n in range(ROUNDS.get(times, 1))]:
         for stage, before in zip(STAGES, ("", *STAGES), strict=False):
-            inputs = [str(out / name / ATTEMPTS.get(stage, before))] if before else pages_of(crawl, size)
-            made = measure_stage(stage, size, inputs, out / name / stage)
+            source = out / name / ATTEMPTS.get(stage, before) if before else pages_of(crawl, size)
+            made = measure_stage(stage, size, source, out / name / stage)
             best = found.get((stage, size))
             if name == COMPILING:
                 continue  # kernels that were just compiled need not be loaded in the passes
@@ -296,7 +322,7 @@ def drivers(crawl: Path, out: Path) -> dict[int, int]:
     peaks, model = {}, f"quality.model={out}/{SIZES[0]}x-0/quality/model/model.fold"
     for size in (SIZES[0], SIZES[1], SIZES[-1]):
         words = ["run", RECIPE, "--set", model, "--workers", "2", "--out", str(out / f"driven-{size}x")]
-        peaks[size] = in_process("drive", *words, "--input", *pages_of(crawl, size))["peak"]
+        peaks[size] = in_process("drive", *words, "--input", str(pages_of(crawl, size)))["peak"]
         sys.stderr.write(f"{size}x, two workers: the driver took {peaks[size] / 1e6:,.0f} MB\n")
     return peaks
 
@@ -354,6 +380,8 @@ class Rate:
 
     seconds: float
     """CPU time for each GB that it reads."""
+    archive: float = 0
+    """CPU time for each archive, however small."""
     passing: float = 0
     """Bytes a document that only later passes read."""
     shards: float = 0
@@ -370,15 +398,16 @@ def rates_of(found: Found) -> dict[str, Rate]:
     """Rates by pass, as ``minhash.keys``; the last pass of a stage writes the shards."""
     made = {}
     for stage in STAGES:
-        few, most = found[stage, SIZES[0]], found[stage, SIZES[-1]]
+        cut, few, most = found[stage, CUT], found[stage, SIZES[0]], found[stage, SIZES[-1]]
         gone = most.documents - most.kept
         ends = {"shards": most.shards / max(most.kept_bytes, 1), "dropped": most.dropped / gone if gone else 0.0}
         passes = [name for name in most.seconds if name != AROUND]
         for name in passes:
             seconds = slope(few.seconds.get(name, 0), most.seconds[name], few.bytes / 1e9, most.bytes / 1e9)
+            archive = (cut.seconds.get(name, 0) - few.seconds.get(name, 0)) / (PIECES - 1)
             folders = [f for f in most.passing if f == name or (f not in passes and name == passes[-1])]
             passing = sum(slope(few.passing.get(f, 0), most.passing[f], few.documents, most.documents) for f in folders)
-            rate = Rate(max(seconds, 0), max(passing, 0), memory=most.peak)
+            rate = Rate(max(seconds, 0), max(archive, 0), max(passing, 0), memory=most.peak)
             made[f"{stage}.{name}"] = replace(rate, **ends) if name == passes[-1] else rate
     return made
 
@@ -455,15 +484,16 @@ class Cost:
 
 
 def cost(
-    rates: Mapping[str, Rate], shares: Mapping[str, Share], shapes: Mapping[str, Shape], read: Reading, pages: float, cores: int
-) -> list[Cost]:
-    """What each pass takes for so many pages on so many cores."""
+    rates: Mapping[str, Rate], shares: Mapping[str, Share], shapes: Mapping[str, Shape], read: Reading, archives_: int,
+    pages: float, cores: int,
+) -> list[Cost]:  # fmt: skip
+    """What each pass takes for so many archives and pages on so many cores."""
     rows = []
     for name, rate in rates.items():
         share, shape = shares[name.partition(".")[0]], shapes.get(name, Shape())
         documents, kept = pages * share.documents, pages * share.kept
         again = (shape.opened * read.opened + shape.reread * read.byte) / 3600
-        cpu = again + documents * share.bytes / 1e9 * rate.seconds / 3600
+        cpu = again + (archives_ * rate.archive + documents * share.bytes / 1e9 * rate.seconds) / 3600
         disk = documents * rate.passing + kept * share.kept_bytes * rate.shards + (documents - kept) * rate.dropped
         wall, memory = cpu / min(cores, shape.at_once), rate.memory + shape.memory
         rows.append(Cost(name, documents, documents * share.bytes, cpu, again, wall, memory, shape.reread, shape.opened, disk))
@@ -568,7 +598,7 @@ def stage_rows(found: Found) -> list[list[str]]:
     """A row a stage and size."""
     return [
         [
-            f"{m.stage}, {m.size}x" if m.size else f"{m.stage}, a few",
+            f"{m.stage}, {named(m.size)}",
             f"{m.documents:,}",
             f"{m.bytes / 1e6:.1f}",
             f"{m.kept / max(m.documents, 1):.1%}",
@@ -580,8 +610,13 @@ def stage_rows(found: Found) -> list[list[str]]:
             f"{m.notes / 1e3:,.0f}",
         ]
         for stage in STAGES
-        for m in (found[stage, size] for size in SIZES)
+        for m in (found[stage, size] for size in (CUT, *SIZES))
     ]
+
+
+def named(size: int) -> str:
+    """A size in a table."""
+    return f"{size}x" if size > 0 else "a few" if size == 0 else f"a few in {PIECES} archives"
 
 
 def growth_rows(found: Found) -> list[list[str]]:
@@ -593,11 +628,13 @@ def growth_rows(found: Found) -> list[list[str]]:
         bigger = slope(one.peak, most.peak, one.documents, most.documents)
         passing = slope(few.temporary, most.temporary, few.documents, most.documents)
         grown = growth(few, one, most, lambda m: m.temporary)
+        task = 1e3 * (found[stage, CUT].cpu - few.cpu) / (PIECES - 1)
         rows.append(
             [
                 stage,
                 f"{seconds:.1f}",
                 f"{growth(few, one, most, lambda m: m.cpu):.2f}",
+                f"{task:.0f}",
                 f"{few.peak / 1e6:,.0f}",
                 f"{bigger / 1e3:,.1f}",
                 f"{passing:,.0f}",
@@ -610,14 +647,15 @@ def growth_rows(found: Found) -> list[list[str]]:
 def pass_rows(found: Found) -> list[list[str]]:
     """A row a pass: CPU time by size."""
     names = [(stage, name) for stage in STAGES for name in found[stage, SIZES[-1]].seconds if name != AROUND]
-    return [[f"{stage}.{name}", *(f"{found[stage, size].seconds.get(name, 0):.2f}" for size in SIZES)] for stage, name in names]
+    sizes = (CUT, *SIZES)
+    return [[f"{stage}.{name}", *(f"{found[stage, size].seconds.get(name, 0):.2f}" for size in sizes)] for stage, name in names]
 
 
 def dump(found: Found, read: Reading) -> list[str]:
     """What one dump takes, as Markdown."""
     pages, cores = ARCHIVES * PAGES_AN_ARCHIVE, NODES * CORES
     rates, shares = supposing(found, rates_of(found)), shares_of(found)
-    costs = cost(rates, shares, shapes_of(found, rates, pages, ARCHIVES), read, pages, cores)
+    costs = cost(rates, shares, shapes_of(found, rates, pages, ARCHIVES), read, ARCHIVES, pages, cores)
     rows = [
         [
             c.name,
@@ -645,8 +683,8 @@ def dump(found: Found, read: Reading) -> list[str]:
         f"(arXiv 2406.11794, figure 4: {paper}; kept at the end {LEFT:.1%}); bytes per document are those of "
         f"pipeline/inspect/estimate.py: {sizes}; {IN_COMPONENTS:.0%} of minhash's documents have a near copy; Bloom runs in "
         f"{BLOOM_GROUPS} groups. Tasks of pairs and judging open one file per group of archives and read what earlier passes "
-        f"wrote (measured: {read.opened * 1e3:.2f} ms per file, {read.byte * 1e9:.2f} ns per byte). The fixed cost of a task "
-        "is in the slopes; the tasks measured have a fortieth of an archive's pages.",
+        f"wrote (measured: {read.opened * 1e3:.2f} ms per file, {read.byte * 1e9:.2f} ns per byte). Each archive costs what "
+        "a further archive of a few pages did. Not in it: the start of Python, imports and kernels, once per worker.",
         "",
         *table(
             "pass | documents, millions | TB read | CPU-h | of it for files of earlier passes | wall h | GB per task "
@@ -675,28 +713,31 @@ def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
             "",
             "## How the stages grow",
             "",
-            f"Each stage runs on {one:,} pages, on 2 and {SIZES[-1]} times as many, and on every {FEW}th page, which shows the "
-            "fixed costs. In a copy of a page, each word of five or more letters is replaced by another word of the page, "
-            "everywhere in it: the copy keeps its language and its repetitions, but is no near copy of the original. Its ids "
-            f"and hosts are new. Each stage runs in a process with one worker under {RECIPE}.yaml; decontaminate reads bloom's "
-            'output, since quality keeps too few documents to measure. CPU-s is the time of the passes; "around" is that of '
-            "imports, planning, markers and, in quality, training the built-in model. Temporary files are for later passes of "
-            "the stage; notes are markers, logs and reports.",
+            f"Each stage runs on {one:,} pages, on 2 and {SIZES[-1]} times as many, and on every {FEW}th page, which shows "
+            f"the fixed costs, each in one archive; and on those few pages in {PIECES} archives: the cost of a task. "
+            "In a copy of a page, each word of five or more letters is replaced by another word of the page, everywhere in it: "
+            "the copy keeps its language and its repetitions, but is no near copy of the original. Its ids and hosts are new. "
+            f"Each stage runs in a process with one worker under {RECIPE}.yaml; decontaminate reads bloom's output, since "
+            'quality keeps too few documents to measure. CPU-s is the time of the passes; "around" is that of imports, '
+            "planning, markers and, in quality, training the built-in model. Temporary files are for later passes; "
+            "notes are markers, logs and reports.",
             "",
             *table(
                 "stage | documents | MB read | kept | CPU-s | around | peak MB | shards MB | temporary MB | notes kB",
                 stage_rows(found),
             ),
-            f'The slope per MB read between the smallest and the {SIZES[-1]}x input; "growth" is its ratio to the slope up '
-            "to 1x, so that 1.00 is linear. Memory at the start, and what each document beyond 1x adds.",
+            f'The slope per GB read between the smallest and the {SIZES[-1]}x input; "growth" is its ratio to the slope up '
+            "to 1x, so that 1.00 is linear. CPU milliseconds per further archive. Memory at the start, and what each document "
+            "beyond 1x adds.",
             "",
             *table(
-                "stage | CPU-s per GB | growth | MB at first | kB per further document | temporary bytes per document | growth",
+                "stage | CPU-s per GB | growth | ms per archive | MB at first | kB per further document "
+                "| temporary bytes per document | growth",
                 growth_rows(found),
             ),
             "CPU-seconds by pass.",
             "",
-            *table(f"pass | {' | '.join(f'{size}x' if size else 'a few' for size in SIZES)}", pass_rows(found)),
+            *table(f"pass | {' | '.join(named(size) for size in (CUT, *SIZES))}", pass_rows(found)),
             f"Peak memory of the driver of the whole recipe, with two workers and a trained model: {driven}.",
             "",
             *dump(found, read),

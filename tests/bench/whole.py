@@ -48,6 +48,21 @@ def floor() -> dict[str, float]:
     return {"inflate and one lexbor parse": cpu_seconds() - began}
 
 
+def ceiling() -> dict[str, float]:
+    """Seconds of one process of `floor`, and of two side by side: what two cores of this machine do beside one."""
+    spent = {}
+    for count in (1, 2):
+        began = time.monotonic()
+        side_by_side = [
+            subprocess.Popen([sys.executable, "-m", "tests.bench.whole", "floor"], stdout=subprocess.DEVNULL)
+            for _ in range(count)
+        ]
+        if any([process.wait() for process in side_by_side]):
+            raise SystemExit("floor failed")
+        spent[str(count)] = time.monotonic() - began
+    return spent
+
+
 def is_utf8(body: bytes) -> bool:
     """Whether a body decodes as UTF-8, which spares most pages the detector."""
     try:
@@ -154,7 +169,13 @@ def peak_of(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-KINDS: Mapping[str, Callable[[], dict[str, float]]] = {"floor": floor, "stages": stages, "wall": wall, "memory": memory}
+KINDS: Mapping[str, Callable[[], dict[str, float]]] = {
+    "floor": floor,
+    "ceiling": ceiling,
+    "stages": stages,
+    "wall": wall,
+    "memory": memory,
+}
 
 
 def measured() -> dict[str, dict[str, float]]:
@@ -172,6 +193,7 @@ def rows(found: Mapping[str, Mapping[str, float]]) -> list[str]:
     """The table of CPU time, and sentences about wall time and memory, as Markdown."""
     least, spent = sum(found["floor"].values()), found["stages"]
     whole, times = sum(spent.values()), found["wall"]
+    alone, both = found["ceiling"]["1"], found["ceiling"]["2"]
     by_size = sorted(spent.items(), key=lambda row: -row[1])
     return [
         "| what | CPU-s | in terms of the first row |",
@@ -182,7 +204,8 @@ def rows(found: Mapping[str, Mapping[str, float]]) -> list[str]:
         "",
         f"`goldwash run {RECIPE}` on {COPIES} copies, start to end: "
         + "; ".join(_speedup(what, times) for what in ("many archives", "one archive"))
-        + ".",
+        + f". Two processes of the first row, side by side, do {2 * alone / both:.2f} times the work of one in the same time: "
+        "more cannot be expected of two workers on this machine.",
         "",
         "Peak memory of a stage's largest worker, two workers: "
         + ", ".join(f"{name} {peak:.0f} MB" for name, peak in found["memory"].items())
