@@ -35,7 +35,6 @@ from goldwash.filters.bits import (
     bit_count,
     block,
     lowest,
-    run_end,
 )
 from goldwash.filters.jit import inline, kernel
 
@@ -356,69 +355,33 @@ def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
 
 
 @inline
-def _plain_end(utf8: Bytes, i: int, end: int, classes: Bytes, breaks: Bytes) -> Any:
-    """The end of the ASCII letters and digits, or of the mark, with which a piece begins, and whether the piece ends there.
+def _begin(utf8: Bytes, at: int, least: int, b: int) -> Any:
+    """Where the piece of a character beyond ASCII begins; ``b``: its break property, ``least``: the boundary before it.
 
-    Nine of ten pieces do: a run of letters and digits that nothing after it can join, or a mark before another ASCII character.
-    For the others, the rules of `_word_end` begin at the run's last character, since they look back no further.
+    It may belong to the ASCII character just before (WB4), which is then no letter or digit, or continue spaces (WB3d).
     """
-    b = np.int64(utf8[i])
-    if b >= 0x80:
-        return i, False
-    if (classes[b] & ALNUM) == 0:
-        return i + 1, not (b == 95 or b == 32 or b == 13 or (i + 1 < end and utf8[i + 1] >= 0x80))
-    stop = run_end(utf8, i, end, ASCII_ALPHANUMERICS)
-    if stop == end:
-        return stop, True
-    if utf8[stop] >= 0x80:
-        return stop, False
-    after = breaks[utf8[stop]]
-    if after == c.OTHER or after == c.W_SEG_SPACE or after == c.LF:
-        return stop, True
-    if after == c.MID_NUM and breaks[utf8[stop - 1]] == c.A_LETTER:
-        return stop, True
-    mid = after == c.MID_NUM_LET or after == c.SINGLE_QUOTE or after == c.MID_LETTER or after == c.MID_NUM
-    return stop, mid and stop + 1 < end and utf8[stop + 1] < 0x80 and (classes[utf8[stop + 1]] & ALNUM) == 0
+    first = at
+    if first > least and (_ignored(b) or (b == c.W_SEG_SPACE and utf8[first - 1] == 32)):
+        first -= 1
+        while utf8[first] == 32 and first > least and utf8[first - 1] == 32:
+            first -= 1
+    return first
 
 
 @inline
-def _put_tokens(
-    utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, out_starts: Rows, out_ends: Rows, n: int
+def _put_pieces(
+    utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, words_only: bool, out_starts: Rows, out_ends: Rows, n: int
 ) -> Any:
-    """Write a row's UAX 29 pieces other than white space to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``."""
-    i = start
-    while i < end:
-        point = np.int64(utf8[i])
-        if point == 32 and i + 1 < end and utf8[i + 1] < 0x80 and utf8[i + 1] != 32:
-            i += 1  # by far the commonest piece: one space before an ASCII character
-            continue
-        stop, whole = _plain_end(utf8, i, end, classes, breaks)
-        if not whole:
-            point, _ = code_point(utf8, i)
-            stop = _word_end(utf8, max(i, stop - 1), end, breaks)
-        kept = (classes[point] & ALNUM) != 0
-        if not kept:
-            a, b = stripped(utf8, i, stop, classes)
-            kept = a < b
-        if kept:
-            out_starts[n], out_ends[n] = i, stop
-            n += 1
-        i = stop
-    return n
+    """Write a row's UAX 29 words, or all its pieces other than white space, to ``out_starts[n:]`` and ``out_ends[n:]``.
 
-
-@inline
-def put_uax29_words(
-    utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, out_starts: Rows, out_ends: Rows, n: int
-) -> Any:
-    """Write the UAX 29 words of a row to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``.
-
-    A run of ASCII letters and digits is a word, unless something beside it may join: a character beyond ASCII, an underscore,
-    or a mark between two such runs ("can't", "3.14"). Up to the first of these, 64 bytes are cut by their bits. There, one
-    piece is cut by the rules, and the bits are read again from its end. ``i`` is always a boundary or inside a run.
+    Returns the next ``n``. A run of ASCII letters and digits is a piece, and so is each ASCII mark, unless something beside it
+    may join: a character beyond ASCII, an underscore, or a mark between two such runs ("can't", "3.14"). Up to the first of
+    these, 64 bytes are cut by their bits. There, pieces are cut by the rules as long as they begin beyond ASCII, and the bits
+    are read again from there. ``i`` is always a boundary, inside a run, or behind a mark or a space.
     """
-    i, last, inside = np.uint64(start), np.uint64(end), np.uint64(0)
-    begun = n
+    i, last = np.uint64(start), np.uint64(end)
+    inside, marked = np.uint64(0), np.uint64(0)  # 1 if the byte before belongs to a run, or is a mark
+    least, none, begun, marks = start, n, n, np.uint64(0)
     while i < last:
         runs: Any = block(utf8, i, last, ASCII_ALPHANUMERICS)
         wide = block(utf8, i, last, BEYOND_ASCII)
@@ -427,9 +390,14 @@ def put_uax29_words(
         mids = block(utf8, i, last, MIDDLE_MARKS) | block(utf8, i, last, APOSTROPHE)
         unsure = wide | block(utf8, i, last, UNDERSCORE) | (mids & joined & ((runs << np.uint64(1)) | inside))
         before = ~unsure & (unsure - np.uint64(1))  # the bits below the first that is unsure; all if none is
+        if not words_only:
+            marks = before & ~(runs | block(utf8, i, last, ASCII_SPACES))
+            if i + np.uint64(64) > last:
+                marks &= (np.uint64(1) << (last - i)) - np.uint64(1)
         runs &= before
-        edges = (runs << np.uint64(1)) | inside
-        begins, ends = runs & ~edges, edges & ~runs & before
+        edges, ended = (runs << np.uint64(1)) | inside, (marks << np.uint64(1)) | marked
+        begins = (runs & ~edges) | marks
+        ends = (edges & ~runs & before) | (ended & (unsure ^ (unsure - np.uint64(1))))
         while begins != np.uint64(0):
             out_starts[begun] = np.int64(i) + lowest(begins)
             begins &= begins - np.uint64(1)
@@ -438,34 +406,56 @@ def put_uax29_words(
             out_ends[n] = np.int64(i) + lowest(ends)
             ends &= ends - np.uint64(1)
             n += 1
-        inside = np.uint64(0)
+        inside, marked = runs >> np.uint64(63), marks >> np.uint64(63)
         if unsure == np.uint64(0):
-            inside = runs >> np.uint64(63)
             i += np.uint64(64)
             continue
-        at = np.int64(i) + lowest(unsure)
-        point, stop = code_point(utf8, at)
+        inside, marked = np.uint64(0), np.uint64(0)
+        first = np.int64(i) + lowest(unsure)
+        point, stop = code_point(utf8, first)
         lone = breaks[point] == c.OTHER and (stop == end or utf8[stop] < 0x80)  # a quotation mark, a dash, an ideograph
         if begun > n:  # inside a run
-            out_ends[n] = at if lone else _word_end(utf8, at - 1, end, breaks)
+            out_ends[n] = first if lone else _word_end(utf8, first - 1, end, breaks)
             n += 1
-            i = np.uint64(stop if lone and (classes[point] & ALNUM) == 0 else out_ends[n - 1])
-            continue
-        first = at
-        if not lone:
-            if at > np.int64(i) and _ignored(np.int64(breaks[point])):  # it belongs to the character before
-                first = at - 1
+            least = out_ends[n - 1]
+            i = np.uint64(least)
+            if not lone:
+                continue
+        elif not lone:
+            at = first
+            first = _begin(utf8, at, least, np.int64(breaks[point]))
+            if first < at:
                 point = np.int64(utf8[first])
+                n -= n > none and out_ends[n - 1] == at  # the mark alone
             stop = _word_end(utf8, first, end, breaks)
-        if classes[point] & ALNUM:
-            out_starts[n], out_ends[n] = first, stop
-            n += 1
-            begun = n
-        i = np.uint64(stop)
+        while True:
+            kept = (classes[point] & ALNUM) != 0
+            if not (kept or words_only):
+                a, b = stripped(utf8, first, stop, classes)
+                kept = a < b
+            if kept:
+                out_starts[n], out_ends[n] = first, stop
+                n += 1
+            first = stop + (stop + 1 < end and utf8[stop] == 32)
+            if first >= end or utf8[first] < 0x80:
+                break
+            point, _ = code_point(utf8, first)
+            if first > stop and (_ignored(np.int64(breaks[point])) or breaks[point] == c.W_SEG_SPACE):
+                break
+            stop = _word_end(utf8, first, end, breaks)
+        begun, least, i = n, stop, np.uint64(stop)
     if begun > n:
         out_ends[n] = end
         n += 1
     return n
+
+
+@inline
+def put_uax29_words(
+    utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, out_starts: Rows, out_ends: Rows, n: int
+) -> Any:
+    """Write the UAX 29 words of a row to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``."""
+    return _put_pieces(utf8, start, end, classes, breaks, True, out_starts, out_ends, n)
 
 
 @kernel
@@ -479,6 +469,6 @@ def uax29(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, 
         if words_only:
             n = put_uax29_words(utf8, starts[row], ends[row], classes, breaks, out_starts, out_ends, n)
         else:
-            n = _put_tokens(utf8, starts[row], ends[row], classes, breaks, out_starts, out_ends, n)
+            n = _put_pieces(utf8, starts[row], ends[row], classes, breaks, False, out_starts, out_ends, n)
         parents[row + 1] = n
     return out_starts[:n], out_ends[:n], parents

@@ -29,6 +29,7 @@ NO_OUTPUT = (
 ROOMS = ("filters", "classifiers", "pipeline")
 
 
+@cache
 def code_digest(module: str) -> str:
     """A digest of a goldwash module and of what it imports, 16 hexadecimal digits; "" for a module outside goldwash.
 
@@ -49,6 +50,7 @@ def code_digest(module: str) -> str:
 def forget_sources() -> None:
     """Read the sources again at the next digest, in a process forked from one that had read them."""
     _sources.cache_clear()
+    code_digest.cache_clear()
 
 
 @cache

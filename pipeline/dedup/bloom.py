@@ -52,8 +52,13 @@ class Sizing:
         return self.blocks * BLOCK_BITS // 8
 
     def empty(self) -> Hashes:
-        """An empty filter: ``uint64[blocks * 8]``."""
-        return np.zeros(self.blocks * WORDS, np.uint64)
+        """An empty filter: ``uint64[blocks * 8]``, each block in one cache line.
+
+        Without that, a block is in two lines and the walk takes 10% longer, with a large filter 25% (2026-11).
+        """
+        room = np.zeros((self.blocks + 1) * WORDS, np.uint64)
+        first = -(room.ctypes.data // 8) % WORDS
+        return room[first : first + self.blocks * WORDS]
 
 
 def sizing(ngrams: int, false_positive_rate: float) -> Sizing:

@@ -201,11 +201,17 @@ def _divided(table: pa.Table, before: Texts, outcome: Outcome) -> tuple[pa.Table
             gone.append(dropped_table(table["id"].take(rows), table["url"].take(rows), rule, share[rows], [None] * len(rows)))
             dropped[rule] = Count(len(rows), int(before.byte_counts[rows].sum()))
     kept = np.flatnonzero(~outcome.dropped & ~blank)
-    result = with_column(table.take(kept), "text", texts.take(kept).to_arrow())
+    result = _taken(table, kept, texts)
     columns = (outcome.total, outcome.contained, outcome.removed_lines)
     for name, values in zip(COLUMNS, columns, strict=True):
         result = with_column(result, name, pa.array(values[kept]))
     return result, gone, _report(before, texts, kept, dropped, outcome.removed_lines)
+
+
+def _taken(table: pa.Table, rows: npt.NDArray[np.int64], texts: Texts) -> pa.Table:
+    """Some rows of a table, with these texts as their texts: the table's own are not copied first."""
+    others = table.drop_columns(["text"]).take(rows)
+    return others.add_column(table.schema.get_field_index("text"), "text", texts.take(rows).to_arrow())
 
 
 def _report(

@@ -82,17 +82,22 @@ def anonymous_temp_file() -> Iterator[str]:
 def clear_halves(folder: str) -> None:
     """Remove the temporary files of killed writers; call it only when nobody writes here any more."""
     if is_local(folder):
-        for half in Path(filesystem(folder)[1]).rglob(".half-*"):
-            half.unlink(missing_ok=True)
+        for path, _, names in os.walk(filesystem(folder)[1]):  # a third of the time of Path.rglob
+            for name in names:
+                if name.startswith(".half-"):
+                    Path(path, name).unlink(missing_ok=True)
 
 
-def write_json(location: str, value: Any, sync: bool = True) -> None:
-    """Write a JSON file, whole; ``sync``: as for `atomic_write`."""
+def write_json(location: str, value: Any, sync: bool = True, indent: int | None = 1) -> None:
+    """Write a JSON file, whole; ``sync``: as for `atomic_write`.
+
+    ``indent=None``: for files that only programs read. With an indent, json has no encoder in C and takes four times as long.
+    """
     with atomic_write(location, sync) as half:
         try:
-            data = json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8")
+            data = json.dumps(value, indent=indent, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:  # a file's name whose bytes are not UTF-8
-            data = json.dumps(value, indent=1).encode("ascii")
+            data = json.dumps(value, indent=indent).encode("ascii")
         Path(half).write_bytes(data + b"\n")
 
 

@@ -33,7 +33,7 @@ def filesystem(location: str) -> tuple[Any, str]:
     Raises `DataError` where no installed package knows the protocol.
     """
     if ":" not in location:  # a path: fsspec takes 30 microseconds to find that out, 800 times in a run of minhash
-        return _disk(), _disk()._strip_protocol(location)
+        return _disk(), (location.rstrip("/") or "/") if location.startswith("/") else _disk()._strip_protocol(location)
     options: dict[str, Any] = {}
     if not is_local(location):
         # a cached listing of a store misses what another machine has written since
@@ -78,8 +78,7 @@ def read_json(location: str) -> Any:
     """A JSON file's value; None where there is no file; `DataError` where it is broken."""
 
     def content() -> Any:
-        fs, path = filesystem(location)
-        with fs.open(path, "rb") as file:
+        with _opened(location) as file:
             return json.load(file)
 
     try:
@@ -95,12 +94,17 @@ def read_text(location: str) -> str:
     """A text file's content."""
 
     def content() -> str:
-        fs, path = filesystem(location)
-        with fs.open(path, "rb") as file:
+        with _opened(location) as file:
             return str(file.read(), "utf-8")
 
     with in_plain_words(location):
         return with_retries(content)
+
+
+def _opened(location: str) -> Any:
+    """A file opened for reading bytes."""
+    fs, path = filesystem(location)
+    return open(path, "rb") if is_local(location) else fs.open(path, "rb")
 
 
 def size_of(location: str) -> int | None:
@@ -108,6 +112,8 @@ def size_of(location: str) -> int | None:
     try:
         with in_plain_words(location):
             fs, path = filesystem(location)
+            if is_local(location):
+                return os.path.getsize(path)
             return int(with_retries(lambda: fs.size(path)))
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -77,7 +77,7 @@ def unpack_markers(out: str) -> None:
 
 
 def _write(out: str, held: dict[str, Any]) -> None:
-    write_json(join(out, FOLDER, f"{held['task']}.json"), held["marker"])
+    write_json(join(out, FOLDER, f"{held['task']}.json"), held["marker"], indent=None)
 
 
 def _read(out: str, names: Sequence[str]) -> list[bytes | None]:

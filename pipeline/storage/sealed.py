@@ -16,9 +16,9 @@ from goldwash.pipeline.storage.locations import read_json
 DIGEST = "digest"
 
 
-def write_sealed(location: str, value: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole, with a digest of it."""
-    write_json(location, {**value, DIGEST: _digest(value)})
+def write_sealed(location: str, value: Mapping[str, Any], indent: int | None = 1) -> None:
+    """Write a JSON object, whole, with a digest of it; ``indent``: as for `write_json`."""
+    write_json(location, {**value, DIGEST: _digest(value)}, indent=indent)
 
 
 def read_sealed(location: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from goldwash.pipeline.storage.locations import join, read_json
 
 def write_shared(out: str, name: str, value: Any) -> str:
     """Write a JSON value to the file ``name`` in ``out``; returns the digest by which `read_shared` checks it."""
-    write_json(join(out, name), value)
+    write_json(join(out, name), value, indent=None)
     return _digest(value)
 
 

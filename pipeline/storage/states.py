@@ -75,7 +75,7 @@ def begun(task: Task) -> dict[str, Any]:
 def write_state(task: Task, state: Mapping[str, Any]) -> None:
     """Write a task's state. A full disk is ignored here: the task's own error reports it."""
     with suppress(OSError):
-        write_json(state_file(task), dict(state), sync=False)
+        write_json(state_file(task), dict(state), sync=False, indent=None)
 
 
 def read_state(task: Task) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class TaskOutput:
             "report": self.report.to_dict(),
             "facts": self.facts,
         }
-        write_sealed(self.task.marker, marker)
+        write_sealed(self.task.marker, marker, indent=None)
 
     def _abandon(self) -> None:
         for writer in self._writers.values():

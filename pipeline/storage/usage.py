@@ -51,9 +51,9 @@ def measured(task: Task) -> Iterator[None]:
     line = {"task": task.name, "since": began, "seconds": time.time() - began}
     line |= {"cpu_seconds": _cpu_seconds() - cpu, "peak_bytes": _peak_bytes()}
     with suppress(OSError):
-        folder = Path(filesystem(join(logs_of(task), "usage"))[1])
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{socket.gethostname()}-{os.getpid()}.jsonl").open("a") as file:
+        folder = filesystem(join(logs_of(task), "usage"))[1]
+        os.makedirs(folder, exist_ok=True)
+        with open(f"{folder}/{socket.gethostname()}-{os.getpid()}.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
 
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -374,10 +375,10 @@ def crash(monkeypatch: pytest.MonkeyPatch, part: str, moment: str, act: Callable
         if moment == "writing" and self.location.endswith(f"/{part}/{part}-{index:05d}.slices"):
             act()
 
-    def marking(location: str, value: object) -> None:
+    def marking(location: str, value: object, **options: Any) -> None:
         if moment == "marking" and location.endswith(f"tasks/{part}-{index:05d}.json"):
             act()
-        write_sealed(location, value)
+        write_sealed(location, value, **options)
 
     monkeypatch.setattr(TaskOutput, "write", writing)
     monkeypatch.setattr(SliceWriter, "end", ending)

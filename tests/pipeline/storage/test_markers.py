@@ -26,7 +26,7 @@ def written(out: str, *tasks: str, folder: str = "") -> dict[str, dict[str, obje
         for task in tasks
     }
     for task, marker in made.items():
-        write_sealed(f"{out}/tasks/{task}.json", marker)
+        write_sealed(f"{out}/tasks/{task}.json", marker, indent=None)
     return made
 
 
