@@ -56,9 +56,9 @@ class Asked:
         self.since = time.perf_counter()
 
     def _counted(self, name: str, plain: Any) -> Any:
-        def counted(*words: Any) -> Any:
+        def counted(*words: Any, **options: Any) -> Any:
             self.count[name] += 1
-            return plain(*words)
+            return plain(*words, **options)
 
         return counted
 
