@@ -31,7 +31,7 @@ import numba.core.config as settings
 import numpy as np
 from filelock import FileLock
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from goldwash.filters.cache import cache_home
@@ -159,6 +159,33 @@ All 64 bytes must be in the array. ``i`` is unsigned. numba has no such function
 seven times as long (2026-11). The instructions are LLVM's own for any processor, and compare integers: the result is the same
 on each.
 """
+
+
+def _emit_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The LLVM instruction of `prefetch`."""
+    table, row = arguments
+    array = context.make_array(signature.args[0])(context, builder, table)
+    size = builder.extract_value(array.strides, 0)
+    address = builder.add(builder.ptrtoint(array.data, row.type), builder.mul(row, size))
+    pointer, number = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")  # type: ignore[no-untyped-call]
+    builder.call(fetch, [builder.inttoptr(address, pointer), number(0), number(3), number(1)])
+    return context.get_dummy_value()
+
+
+def _prefetch(_: Any, table: Any, row: Any) -> Any:
+    """Declares `prefetch` to numba."""
+    return types.void(table, types.uint64), _emit_prefetch
+
+
+def _plain_prefetch(table: Any, row: Any) -> None:
+    """`prefetch` in Python."""
+
+
+prefetch: Any = _plain_prefetch if INTERPRETED else intrinsic(_prefetch)
+"""``prefetch(table, row)``: ask the processor for the first 64 bytes of a row that will be needed soon. ``row`` is unsigned. It
+changes no value; a kernel that looks up rows of a large table waits less."""
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:

@@ -51,6 +51,9 @@ LABELS: dict[str, pa.DataType] = {"language": pa.string(), "language_probability
 Trace = Callable[[str, Any, str, bool], None]
 """Called with each rule's name, value, bounds and whether the document passed."""
 
+Drop = tuple[str, npt.NDArray[np.int64], Values, list[str | None]]
+"""Documents that a rule drops: its name, their rows in the batch, the rule's values, and further details."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -250,7 +253,7 @@ class Documents:
     table: pa.Table | None = None
     annotate: bool = False
     annotations: dict[str, Values] = field(default_factory=dict)
-    drops: list[tuple[str, npt.NDArray[np.int64], Values, list[str | None]]] = field(default_factory=list)
+    drops: list[Drop] = field(default_factory=list)
     dropped: dict[str, Count] = field(default_factory=dict)
     edited: dict[str, Count] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)

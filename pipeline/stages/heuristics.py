@@ -34,7 +34,7 @@ from goldwash.pipeline.recipes.fineweb2 import expanded
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, finish, stage_of, tasks_for
-from goldwash.pipeline.steps import LABELS, Documents, Step, clean, columns_of, plan_of, sees_row
+from goldwash.pipeline.steps import LABELS, Documents, Drop, Step, clean, columns_of, plan_of, sees_row
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.source import Input
@@ -42,6 +42,10 @@ from goldwash.pipeline.storage.tables import dropped_table, is_input, texts_of, 
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 
 TOO_LARGE = "too_large"
+
+BATCH_BYTES = 4 << 20
+"""Bytes of text per batch. Each of some thirty steps takes 0.1 ms per batch whatever its size: with batches of 1 MB, of which
+kernels find more in the cache, the stage takes 7 to 10% more (2026-11)."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ def clean_shard(task: Task) -> None:
     location = task.inputs[0]
     schema = with_fields(schema_of(task.source), **stage.columns())
     with TaskOutput(task, schema) as output:
-        for table, texts in output.batches(task.source):
+        for table, texts in output.batches(task.source, batch_bytes=BATCH_BYTES):
             kept, drops, report = (annotated if stage.annotate else cleaned)(stage, table, texts, location)
             for gone in drops:
                 output.write("dropped", gone)
@@ -190,15 +194,13 @@ def cleaned(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> 
     kept = _with_texts(table, documents.rows, documents.texts)
     for name, kind in stage.columns().items():
         kept = with_column(kept, name, pa.array(documents.columns[name], kind))
-    drops, dropped = _dropped(table, documents), dict(documents.dropped)
+    drops = [(rule, small[rows], values, details) for rule, rows, values, details in documents.drops]
+    dropped = dict(documents.dropped)
     if len(large):
-        drops.append(dropped_table(whole["id"].take(large), whole["url"].take(large), TOO_LARGE, sizes, [None] * len(large)))
+        drops.append((TOO_LARGE, large, sizes, [None] * len(large)))
         dropped[TOO_LARGE] = Count(len(large), int(sizes.sum()))
-    return (
-        kept,
-        drops,
-        Report(read, Count(len(documents.rows), documents.texts.bytes), dropped, documents.edited, documents.notes),
-    )
+    report = Report(read, Count(len(documents.rows), documents.texts.bytes), dropped, documents.edited, documents.notes)
+    return kept, _dropped(whole, drops), report
 
 
 def _with_texts(table: pa.Table, rows: npt.NDArray[np.int64], texts: Texts) -> pa.Table:
@@ -235,11 +237,14 @@ def _run(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> Doc
         raise DataError(f"{location}: {error}") from error
 
 
-def _dropped(table: pa.Table, documents: Documents) -> list[pa.Table]:
-    """One table of all dropped documents, by rule: a table per rule took 0.1 ms each. Empty if there are none."""
-    if not documents.drops:
+def _dropped(table: pa.Table, drops: Sequence[Drop]) -> list[pa.Table]:
+    """One table of all dropped documents, in their order: a table per rule took 0.1 ms each. Empty if there are none."""
+    if not drops:
         return []
-    rules = [rule for rule, gone, _, _ in documents.drops for _ in gone]
-    rows, values = (np.concatenate([drop[part] for drop in documents.drops]) for part in (1, 2))
-    details = [detail for _, _, _, some in documents.drops for detail in some]
+    rows, values = (np.concatenate([drop[part] for drop in drops]) for part in (1, 2))
+    order = np.argsort(rows)
+    rules = [rule for rule, gone, _, _ in drops for _ in gone]
+    details = [detail for _, _, _, some in drops for detail in some]
+    rules, details = [rules[n] for n in order], [details[n] for n in order]
+    rows, values = rows[order], values[order]
     return [dropped_table(table["id"].take(rows), table["url"].take(rows), rules, values, details)]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.storage.batches import NULL_TEXT, read_batches
+from goldwash.pipeline.storage.batches import BATCH_BYTES, NULL_TEXT, read_batches
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import is_local, join, size_of, sizes_in
 from goldwash.pipeline.storage.markers import FOLDER, TRANSFERS
@@ -130,16 +130,20 @@ class TaskOutput:
         return self
 
     def batches(
-        self, source: str | Input, dropped: str = "dropped", columns: Sequence[str] | None = None
+        self,
+        source: str | Input,
+        dropped: str = "dropped",
+        columns: Sequence[str] | None = None,
+        batch_bytes: int = BATCH_BYTES,
     ) -> Iterator[tuple[pa.Table, Texts]]:
         """The documents of a shard, as tables with their texts, in order; records progress after each batch.
 
         The caller adds to `report` what became of a batch before it takes the next one. Documents whose text is null, and that
         the user wants dropped, go to the shard ``dropped`` here, in a pass that has one. ``columns``: those that are wanted
-        besides ``id``, ``url`` and ``text``; None is all (`read_batches`).
+        besides ``id``, ``url`` and ``text``; None is all (`read_batches`). ``batch_bytes``: bytes of text per batch.
         """
         location = source if isinstance(source, str) else source.path
-        for table in read_batches(source, on_dropped=partial(self._drop_nulls, dropped), columns=columns):
+        for table in read_batches(source, batch_bytes, partial(self._drop_nulls, dropped), columns):
             yield table, texts_of(table, "text", location)
             heartbeat(self.task, self.report.read.documents, self.report.read.bytes)
 

@@ -16,7 +16,8 @@ from hypothesis import example, given
 from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError
 from goldwash.classifiers.loader import load
-from goldwash.classifiers.subwords import AT_ONCE, KEPT_WORDS, in_lines
+from goldwash.classifiers.subword_vectors import AT_ONCE, FLUSHED, KEPT_WORDS
+from goldwash.classifiers.subwords import in_lines
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.texts import Texts
 from tests.support.strategies import HOSTILE_BATTERY, TEXTS
@@ -139,6 +140,30 @@ def test_a_written_end_of_line(text: str) -> None:
     assert_agrees([text], " ")
 
 
+def bucket_of(ngram: str) -> int:
+    """fastText's bucket of an n-gram: 32-bit FNV-1a over its bytes, as signed ones."""
+    h = 2166136261
+    for byte in ngram.encode():
+        h = (h ^ (byte | 0xFFFFFF00 if byte >= 128 else byte)) * 16777619 & 0xFFFFFFFF
+    return h % 2_000_000
+
+
+def rows_added(word: str) -> list[list[Any]]:
+    """The rows of a word's n-grams as they are added together: more than `FLUSHED` are added before the next letter's."""
+    ids = native().get_subwords(word)[1][int(native().get_word_id(word) >= 0) :].tolist()
+    present = load(language.located(language.DEFAULT)).kernels.present
+    marked, together = f"<{word}>", [list[Any]()]
+    for i in range(len(marked)):
+        for size in (2, 3, 4):
+            bucket = bucket_of(marked[i : i + size])
+            if i + size <= len(marked) and int(present[bucket // 64]) >> bucket % 64 & 1:
+                together[-1].append(native().get_input_vector(ids.pop(0)))
+        if len(together[-1]) > FLUSHED:
+            together.append([])
+    assert not ids
+    return together
+
+
 def twin_vector(text: str) -> Any:
     """The vector of a text, of fastText's own rows: words in their order, and a word's rows four at a time."""
     total, features = np.zeros(16, np.float32), 0
@@ -146,13 +171,13 @@ def twin_vector(text: str) -> Any:
         if word.startswith("__label__"):
             continue
         own = native().get_word_id(word)
-        rows = [native().get_input_vector(k) for k in native().get_subwords(word)[1]] if word != "</s>" else []
-        rows = rows[own >= 0 :]
-        features += len(rows) + (own >= 0)
         vector = native().get_input_vector(own) if own >= 0 else np.zeros(16, np.float32)
-        rows += [np.zeros(16, np.float32)] * (-len(rows) % 4)
-        for a, b, c, d in zip(*[iter(rows)] * 4, strict=True):
-            vector = vector + ((a + b) + (c + d))
+        features += own >= 0
+        for rows in rows_added(word) if word != "</s>" else []:
+            features += len(rows)
+            rows += [np.zeros(16, np.float32)] * (-len(rows) % 4)
+            for a, b, c, d in zip(*[iter(rows)] * 4, strict=True):
+                vector = vector + ((a + b) + (c + d))
         total = total + vector
     return total / np.float32(features)
 
@@ -166,6 +191,12 @@ SURE = [
     "gold </s> sand",
     " ".join(["sand"] * 224),
     "x" * 61,
+    *(letter * size for letter in ("x", "ж", "金") for size in (1, 2, 3, 30, 31, 32, 33, 62, 63)),
+    "q" * 507,
+    "q" * 508,  # with "<" and ">", the longest that is gathered with others
+    "q" * 509,
+    " ".join(f"{n}" + "jk" * 250 for n in range(9)),  # as many as four lines of words
+    " ".join(["été", "__label__x", "a", "über-größe", "naïve", "𝄞𝄞", "x<y>", "<", ">", "<<>>", "é"]),
 ]
 
 

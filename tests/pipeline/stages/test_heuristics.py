@@ -67,3 +67,21 @@ def test_a_keep_on_a_column_of_the_shard_runs_as_a_stage(tmp_path):
     stage = Heuristics.of({"steps": [{"keep": "column", "name": "worth", "min": 0.5}]})
     run_stage(stage, [source], str(tmp_path / "out"), here)
     assert [row["text"] for row in rows(tmp_path / "out")] == ["two"]
+
+
+def test_dropped_documents_are_in_the_order_of_the_shard_whatever_the_batches(tmp_path, monkeypatch):
+    from goldwash.pipeline.stages import heuristics
+    from tests.pipeline.conftest import here, rows, shard
+
+    texts = ["one two", "1 2", "one", "x" * 99, "1 2", "two", "three four", "y" * 99]
+    steps = [{"keep": "word_count", "min": 2}, {"keep": "digit_fraction", "max": 0}]
+    stage = heuristics.Heuristics.of({"steps": steps, "max_text_bytes": 50})
+    source = shard(tmp_path / "in" / "a.parquet", texts)
+    for size in (1, 10, 1 << 20):
+        monkeypatch.setattr(heuristics, "BATCH_BYTES", size)
+        stage([source], str(tmp_path / str(size)), here)
+        gone = [(row["id"], row["dropped_by"], row["value"]) for row in rows(tmp_path / str(size) / "dropped")]
+        rules = ["digit_fraction", "word_count", "too_large", "digit_fraction", "word_count", "too_large"]
+        assert [rule for _, rule, _ in gone] == rules
+        assert [value for *_, value in gone] == [2 / 3, 1, 99, 2 / 3, 1, 99]
+        assert [id_ for id_, *_ in gone] == sorted(id_ for id_, *_ in gone)

@@ -1,0 +1,461 @@
+"""The vectors of texts by a model with character n-grams: kernels that cut, hash, look up and add.
+
+Invariants: a text's vector is the mean of the rows of its words and their n-grams, as fastText adds them up (``dictionary.cc``,
+0.9.2). The vectors of words are cached, since web text repeats its words; caching and gathering never change a bit of a result.
+Words are treated many at a time, in passes without unpredictable branches, so that accesses to memory overlap.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from goldwash.classifiers.fasttext import is_label
+from goldwash.classifiers.model_file import Floats
+from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, bit_count, block, put_edges
+from goldwash.filters.cut import Bytes, Rows
+from goldwash.filters.jit import inline, kernel, prefetch
+from goldwash.filters.ngrams import Hashes, word_hash_and_length
+
+KEPT_WORDS = 1 << 15
+"""Words whose vectors are cached: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed on real pages is the same (2026-11)."""
+
+AT_ONCE = 224
+"""Words that are looked up together (`text_vectors`); below 256, since a byte of a cached word's key numbers them."""
+
+LINE = np.int64(2048)
+"""Bytes of the words, each in ``<`` and ``>``, whose n-grams are gathered together."""
+
+LONGEST = np.int64(510)
+"""Bytes of the longest word, with ``<`` and ``>``, that is gathered with others."""
+
+FLUSHED = 56
+"""A word's rows are added when there are more than these, so that sums do not depend on how they are gathered."""
+
+USUAL_BUCKETS = 2_000_000
+
+
+@inline
+def short_hash(h: Any, b: Any) -> Any:
+    """One byte more in fastText's 32-bit hash (FNV-1a over signed chars); the lower half of the result is that hash."""
+    wide = b | np.uint64(0xFFFFFF00) if b >= np.uint64(128) else b
+    return (h ^ wide) * np.uint64(16777619)
+
+
+@inline
+def _bucket(h: Any, buckets: int) -> Any:
+    """An n-gram's bucket: the usual number is a constant, so that the compiler turns the division into a multiplication."""
+    h = h & np.uint64(0xFFFFFFFF)
+    return h % np.uint64(USUAL_BUCKETS) if buckets == USUAL_BUCKETS else h % np.uint64(buckets)
+
+
+@inline
+def _is_present(bucket: Any, present: Hashes) -> Any:
+    """1 if a bucket has a row, else 0."""
+    return np.int64((present[np.uint64(bucket) >> np.uint64(6)] >> (np.uint64(bucket) & np.uint64(63))) & np.uint64(1))
+
+
+@inline
+def _row_of(bucket: Any, present: Hashes, firsts: Any) -> Any:
+    """The row of a bucket that has one."""
+    place = np.uint64(bucket)
+    below = (np.uint64(1) << (place & np.uint64(63))) - np.uint64(1)
+    return np.int64(firsts[place >> np.uint64(6)]) + bit_count(present[place >> np.uint64(6)] & below)
+
+
+@inline
+def _add(total: Floats, rows: Floats, row: Any) -> Any:
+    """Add a row; the 16 dimensions of lid.176 are one vector instruction if the compiler knows the number."""
+    place = np.uint64(row)
+    if len(total) == 16:
+        for d in range(np.uint64(16)):
+            total[d] += rows[place, d]
+    else:
+        for d in range(np.uint64(len(total))):
+            total[d] += rows[place, d]
+
+
+@inline
+def _put(rows: Floats, row: Any, values: Floats) -> Any:
+    place = np.uint64(row)
+    for d in range(np.uint64(len(values))):
+        rows[place, d] = values[d]
+
+
+@inline
+def _move(rows: Floats, source: Any, target: Any) -> Any:
+    for d in range(np.uint64(rows.shape[1])):
+        rows[target, d] = rows[source, d]
+
+
+@inline
+def _clear(values: Floats) -> Any:
+    for d in range(np.uint64(len(values))):
+        values[d] = 0
+
+
+@inline
+def _four_rows(rows: Floats, found: Any, k: Any, end: Any) -> Any:
+    """The four numbers from ``found[k]``, with that of the last row, which is zero, in place of those from ``end``."""
+    nothing, one, two, three = np.uint64(rows.shape[0] - 1), np.uint64(1), np.uint64(2), np.uint64(3)
+    a, b = np.uint64(found[k]) if k < end else nothing, np.uint64(found[k + one]) if k + one < end else nothing
+    c, e = np.uint64(found[k + two]) if k + two < end else nothing, np.uint64(found[k + three]) if k + three < end else nothing
+    return a, b, c, e
+
+
+@inline
+def _add_rows(total: Floats, rows: Floats, found: Any, first: Any, end: Any) -> Any:
+    """Add the rows ``found[first:end]``, four at a time, so that a sum does not wait for the one before.
+
+    The last row of all is zero, and fills up the last four.
+    """
+    for k in range(first, end, np.uint64(4)):
+        a, b, c, e = _four_rows(rows, found, k, end)
+        for d in range(np.uint64(16)) if len(total) == 16 else range(np.uint64(len(total))):
+            total[d] += (rows[a, d] + rows[b, d]) + (rows[c, d] + rows[e, d])
+
+
+@inline
+def _add_buckets(total: Floats, rows: Floats, present: Hashes, firsts: Any, found: Rows, held: Any) -> Any:
+    """Add the rows of the first buckets of ``found``; returns their number."""
+    for k in range(held):
+        found[k] = _row_of(found[k], present, firsts)
+    _add_rows(total, rows, found, np.uint64(0), np.uint64(held))
+    return held
+
+
+@inline
+def _add_ngrams(
+    word: Bytes, size: int, present: Hashes, firsts: Any, buckets: int, rows: Floats, minn: int, maxn: int,
+    found: Rows, total: Floats,
+) -> Any:  # fmt: skip
+    """Add the rows of a word's character n-grams (``word`` has ``<`` and ``>`` around it); returns their number.
+
+    Whether the model has an n-gram cannot be predicted: buckets are gathered without a branch and their rows added afterwards.
+    """
+    features, held, i = np.int64(0), np.int64(0), np.int64(0)
+    while i < size:
+        h, j, n = np.uint64(2166136261), i, 1
+        while j < size and n <= maxn:
+            h = short_hash(h, np.uint64(word[j]))
+            j += 1
+            while j < size and (word[j] & 0xC0) == 0x80:
+                h = short_hash(h, np.uint64(word[j]))
+                j += 1
+            if n >= minn and (n > 1 or (i > 0 and j < size)):
+                found[held] = np.int64(_bucket(h, buckets))
+                held += _is_present(found[held], present)
+            n += 1
+        if held > FLUSHED:
+            features += _add_buckets(total, rows, present, firsts, found, held)
+            held = np.int64(0)
+        i += 1
+        while i < size and (word[i] & 0xC0) == 0x80:
+            i += 1
+    return features + _add_buckets(total, rows, present, firsts, found, held)
+
+
+@inline
+def _add_word(h: Any, keys: Hashes, ids: Rows, rows: Floats, total: Floats) -> Any:
+    """Add a known word's own row; returns the number of rows added."""
+    key = max(h, np.uint64(1))
+    slot = np.int64(key & np.uint64(len(keys) - 1))
+    while keys[slot] != 0:
+        if keys[slot] == key:
+            _add(total, rows, np.int64(ids[slot]))
+            return 1
+        slot = (slot + 1) & (len(keys) - 1)
+    return 0
+
+
+@inline
+def _put_word(utf8: Bytes, begin: int, size: int, line: Bytes, at: int) -> Any:
+    """Write a word in ``<`` and ``>`` to ``line[at:]``; returns whether it is ASCII."""
+    first, target = np.uint64(begin), np.uint64(at)
+    line[target] = 60
+    target += np.uint64(1)
+    if size <= 32 and first + np.uint64(32) <= np.uint64(len(utf8)):
+        for k in range(np.uint64(32)):  # a copy of constant size is one instruction
+            line[target + k] = utf8[first + k]
+    else:
+        for k in range(np.uint64(size)):
+            line[target + k] = utf8[first + k]
+    line[target + np.uint64(size)] = 62
+    i, last, beyond = first, first + np.uint64(size), np.uint64(0)
+    while i < last:
+        beyond |= block(utf8, i, last, BEYOND_ASCII)
+        i += np.uint64(64)
+    return beyond == np.uint64(0)
+
+
+@inline
+def _put_ascii_grams(line: Bytes, used: int, buckets: int, grams: Any) -> Any:
+    """Write the buckets of the n-grams of 2, 3 and 4 bytes that begin at each place of a line, also across words.
+
+    Four loops, which become vector instructions: the hashes of each length, from those of one byte less, and their buckets.
+    """
+    last, three, four = np.uint64(used), np.uint64(LINE), np.uint64(2 * LINE)
+    for i in range(last):
+        h = ((np.uint64(2166136261) ^ np.uint64(line[i])) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
+        grams[i] = ((h ^ np.uint64(line[i + np.uint64(1)])) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
+    for i in range(last):
+        h = np.uint64(grams[i]) ^ np.uint64(line[i + np.uint64(2)])
+        grams[three + i] = (h * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
+    for i in range(last):
+        h = np.uint64(grams[three + i]) ^ np.uint64(line[i + np.uint64(3)])
+        grams[four + i] = (h * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
+    for n in range(3):
+        first = np.uint64(n * LINE)
+        if buckets == USUAL_BUCKETS:
+            for i in range(first, first + last):  # the quotient is exact for 32 bits
+                h = np.uint64(grams[i])
+                grams[i] = h - (((h >> np.uint64(7)) * np.uint64(35184373)) >> np.uint64(39)) * np.uint64(2_000_000)
+        else:
+            for i in range(first, first + last):
+                grams[i] = np.uint64(grams[i]) % np.uint64(buckets)
+
+
+@inline
+def _put_wide_grams(line: Bytes, begin: int, end: int, buckets: int, grams: Any) -> Any:
+    """The same for a word with characters beyond ASCII; ``buckets`` where no n-gram begins."""
+    for i in range(begin, end):
+        for n in range(3):
+            grams[np.uint64(n * LINE + i)] = buckets
+        if (line[i] & 0xC0) == 0x80:
+            continue
+        h, j, n = np.uint64(2166136261), i, 0
+        while j < end and n < 4:
+            h = short_hash(h, np.uint64(line[j]))
+            j += 1
+            while j < end and (line[j] & 0xC0) == 0x80:
+                h = short_hash(h, np.uint64(line[j]))
+                j += 1
+            if n > 0:
+                grams[np.uint64((n - 1) * LINE + i)] = _bucket(h, buckets)
+            n += 1
+
+
+@inline
+def _close_word(end: int, buckets: int, grams: Any) -> Any:
+    """Replace the n-grams that begin in an ASCII word and end beyond it by ``buckets``."""
+    for n in range(3):
+        for back in range(1, n + 2):
+            grams[np.uint64(n * LINE + end - back)] = buckets
+
+
+@inline
+def _put_present_rows(grams: Any, used: int, present: Hashes, firsts: Any, before: Any, found: Any, rows: Floats) -> Any:
+    """Write the rows of the n-grams of a line that have one to ``found``, and how many come before each place to ``before``."""
+    held = np.uint64(0)
+    for i in range(np.uint64(used)):
+        before[i] = held
+        for n in range(np.uint64(3)):
+            gram = np.uint64(grams[n * np.uint64(LINE) + i])
+            found[held] = gram
+            held += np.uint64(_is_present(gram, present))
+    before[np.uint64(used)] = held
+    for k in range(held):
+        row = _row_of(found[k], present, firsts)
+        prefetch(rows, np.uint64(row))
+        found[k] = row
+
+
+@inline
+def _own_row(h: Any, keys: Hashes, ids: Rows, nothing: int) -> Any:
+    """The row of a known word; ``nothing`` for any other."""
+    key = max(h, np.uint64(1))
+    slot = key & np.uint64(len(keys) - 1)
+    while keys[slot] != key and keys[slot] != np.uint64(0):
+        slot = (slot + np.uint64(1)) & np.uint64(len(keys) - 1)
+    return np.int64(ids[slot]) if keys[slot] == key else nothing
+
+
+@inline
+def _put_sum(sums: Floats, target: Any, rows: Floats, own: Any, found: Any, first: Any, beyond: Any) -> Any:
+    """Write a word's vector: its own row, and then those of its n-grams, four at a time.
+
+    Most words have up to four, so that the first four need no branch.
+    """
+    a, b, c, e = _four_rows(rows, found, first, beyond)
+    for d in range(np.uint64(16)) if rows.shape[1] == 16 else range(np.uint64(rows.shape[1])):
+        sums[target, d] = (np.float32(0) + rows[own, d]) + ((rows[a, d] + rows[b, d]) + (rows[c, d] + rows[e, d]))
+    if first + np.uint64(4) < beyond:
+        _add_rows(sums[target], rows, found, first + np.uint64(4), beyond)
+
+
+@inline
+def _hash_words(utf8: Bytes, edges: Rows, words: int, hashed: Hashes, end_hash: Any) -> Any:
+    """Write the hashes of words between edges to ``hashed``; returns how many come before a literal ``</s>``."""
+    for k in range(np.uint64(words)):
+        place = k << np.uint64(1)
+        hashed[k], _ = word_hash_and_length(utf8, edges[place], edges[place + np.uint64(1)], False)
+        if hashed[k] == end_hash:
+            return np.int64(k)
+    return words
+
+
+@inline
+def _look_up(hashed: Hashes, words: int, kept: Hashes, where: Rows, missed: Rows) -> Any:
+    """The slots of words' vectors: those cached, and for each other word a fresh one behind them; returns the others' number.
+
+    ``missed[k]`` is the word of the k-th fresh slot. Its key is entered at once with ``k + 1`` in its lowest byte, so that the
+    word is found if it comes again. There is no branch: whether a word is cached cannot be predicted.
+    """
+    fresh = np.uint64(0)
+    for k in range(np.uint64(words)):
+        h = hashed[k]
+        slot = (h >> np.uint64(40)) & np.uint64(len(kept) - 1)
+        held = kept[slot]
+        known = (held ^ h) >> np.uint64(8) == np.uint64(0)
+        waiting = held & np.uint64(255)
+        new = np.uint64(len(kept)) + fresh
+        at = (slot if waiting == np.uint64(0) else np.uint64(len(kept)) + waiting - np.uint64(1)) if known else new
+        kept[slot] = held if known else (h & ~np.uint64(255)) | (fresh + np.uint64(1))
+        where[k] = np.int64(at)
+        missed[fresh] = np.int64(k)
+        fresh += np.uint64(not known)
+    return np.int64(fresh)
+
+
+@inline
+def _add_words(total: Floats, sums: Floats, counts: Any, where: Rows, words: int) -> Any:
+    """Add words' vectors in their order; returns the number of their features. The last vector of all is zero.
+
+    Eight vectors are loaded for one load and store of the total, which would otherwise take longer than the additions.
+    """
+    features = np.int64(0)
+    for k in range(np.uint64(8)):
+        where[np.uint64(words) + k] = len(sums) - 1
+    for k in range(np.uint64(0), np.uint64(words), np.uint64(8)):
+        for j in range(np.uint64(8)):
+            features += np.int64(counts[np.uint64(where[k + j])])
+        a, b = np.uint64(where[k]), np.uint64(where[k + np.uint64(1)])
+        c, e = np.uint64(where[k + np.uint64(2)]), np.uint64(where[k + np.uint64(3)])
+        f, g = np.uint64(where[k + np.uint64(4)]), np.uint64(where[k + np.uint64(5)])
+        p, q = np.uint64(where[k + np.uint64(6)]), np.uint64(where[k + np.uint64(7)])
+        for d in range(np.uint64(16)) if len(total) == 16 else range(np.uint64(len(total))):
+            half = (((total[d] + sums[a, d]) + sums[b, d]) + sums[c, d]) + sums[e, d]
+            total[d] = (((half + sums[f, d]) + sums[g, d]) + sums[p, d]) + sums[q, d]
+    return features
+
+
+@inline
+def _gather(
+    utf8: Bytes, edges: Rows, missed: Rows, hashed: Hashes, done: int, new: int, keys: Hashes, ids: Rows, present: Hashes,
+    firsts: Any, buckets: int, rows: Floats, plain: bool,
+    line: Bytes, places: Rows, own: Rows, wide: Rows, grams: Any, before: Any, found: Any,
+) -> Any:  # fmt: skip
+    """Find the rows of as many of the words ``missed[done:new]`` as a line holds; returns the first that is left.
+
+    Word ``k`` has the line's bytes from ``places[k]`` to before ``places[k + 1]``, none if it cannot be gathered. ``own[k]`` is
+    its own row; those of its n-grams are in ``found``, between the numbers that ``before`` has for these two places.
+    """
+    used, end, others, nothing = np.int64(0), np.int64(done), np.int64(0), rows.shape[0] - 1
+    while end < new:
+        begin, stop = edges[2 * missed[end]], edges[2 * missed[end] + 1]
+        size = stop - begin + 2
+        places[end], own[end] = used, nothing
+        if plain and size <= LONGEST and not is_label(utf8, begin, stop):
+            if used + size > LINE:
+                break
+            if not _put_word(utf8, begin, stop - begin, line, used):
+                wide[others] = end
+                others += 1
+            own[end] = _own_row(hashed[missed[end]], keys, ids, nothing)
+            prefetch(rows, np.uint64(own[end]))
+            used += size
+        end += 1
+    places[end] = used
+    _put_ascii_grams(line, used, buckets, grams)
+    for k in range(done, end):
+        if places[k + 1] > places[k]:
+            _close_word(places[k + 1], buckets, grams)
+    for k in range(others):
+        _put_wide_grams(line, places[wide[k]], places[wide[k] + 1], buckets, grams)
+    _put_present_rows(grams, used, present, firsts, before, found, rows)
+    return end
+
+
+@kernel
+def text_vectors(
+    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Rows, present: Hashes, firsts: Any, buckets: int,
+    rows: Floats, minn: int, maxn: int, kept: Hashes, kept_counts: Any, kept_sums: Floats,
+) -> Any:  # fmt: skip
+    """The mean of each text's feature rows, newlines as spaces: ``float32[N, dim]``; nan for a text without a feature.
+
+    Words are cut, hashed, looked up in the cache and added, `AT_ONCE` at a time, so that memory accesses overlap. The vectors
+    of words that are not cached are made in between, behind those that are, and move to their slots at the end. Sums are in
+    the order of the text.
+    """
+    dim = rows.shape[1]
+    out = np.empty((len(starts), dim), np.float32)
+    longest = np.int64(16)
+    for row in range(len(starts)):
+        longest = max(longest, ends[row] - starts[row])
+    word, line = np.empty(longest + 66, np.uint8), np.zeros(LINE + 64, np.uint8)
+    fresh, total = np.empty(dim, np.float32), np.empty(dim, np.float32)
+    end_hash, _ = word_hash_and_length(np.array([60, 47, 115, 62], np.uint8), 0, 4, False)
+    plain = minn == 2 and maxn == 4
+    edges, some = np.empty(2 * AT_ONCE + 64, np.int64), np.empty(80, np.uint32)
+    places, own, wide = np.empty(AT_ONCE + 1, np.int64), np.empty(AT_ONCE, np.int64), np.empty(AT_ONCE, np.int64)
+    grams, before, found = np.empty(3 * LINE, np.uint32), np.empty(LINE + 1, np.uint32), np.empty(3 * LINE + 1, np.uint32)
+    hashed, where, missed = (
+        np.empty(AT_ONCE + 32, np.uint64),
+        np.empty(AT_ONCE + 32, np.int64),
+        np.empty(AT_ONCE + 33, np.int64),
+    )
+    for row in range(len(starts)):
+        total[:] = 0
+        features, n = np.int64(0), np.int64(0)
+        whole: Any = True
+        i, last, outside = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(1)
+        while whole:
+            while i < last and n < 2 * AT_ONCE - 64:  # where words begin and end
+                spaces = block(utf8, i, last, FASTTEXT_SPACES)
+                if i + np.uint64(64) > last:
+                    spaces |= ~np.uint64(0) << (last - i)
+                n = put_edges(spaces, outside, i, edges, n)
+                outside = spaces >> np.uint64(63)
+                i += np.uint64(64)
+            if i >= last and n & 1:
+                edges[n] = ends[row]
+                n += 1
+            words = _hash_words(utf8, edges, n >> 1, hashed, end_hash)
+            whole = i < last and words == n >> 1  # fastText takes a literal </s> for the end of the line
+            new = _look_up(hashed, words, kept, where, missed)
+            done: Any = np.int64(0)
+            while done < new:  # the vectors of the others
+                end = _gather(
+                    utf8, edges, missed, hashed, done, new, keys, ids, present, firsts, buckets, rows, plain,
+                    line, places, own, wide, grams, before, found,
+                )  # fmt: skip
+                for k in range(done, end):
+                    first, beyond = np.uint64(before[places[k]]), np.uint64(before[places[k + 1]])
+                    if places[k + 1] > places[k] and beyond - first <= np.uint64(FLUSHED):
+                        kept_counts[len(kept) + k] = np.int64(beyond - first) + (own[k] < rows.shape[0] - 1)
+                        _put_sum(kept_sums, np.uint64(len(kept) + k), rows, np.uint64(own[k]), found, first, beyond)
+                        continue
+                    begin, stop = edges[2 * missed[k]], edges[2 * missed[k] + 1]
+                    _clear(fresh)
+                    count = np.int64(0)
+                    if not is_label(utf8, begin, stop):
+                        count += _add_word(hashed[missed[k]], keys, ids, rows, fresh)
+                        _put_word(utf8, begin, stop - begin, word, np.int64(0))
+                        size = stop - begin + 2
+                        count += _add_ngrams(word, size, present, firsts, buckets, rows, minn, maxn, some, fresh)
+                    kept_counts[len(kept) + k] = count
+                    _put(kept_sums, len(kept) + k, fresh)
+                done = end
+            features += _add_words(total, kept_sums, kept_counts, where, words)
+            for k in range(new):
+                slot = np.int64(hashed[missed[k]] >> np.uint64(40)) & (len(kept) - 1)
+                if kept[slot] & np.uint64(255) == np.uint64(k + 1):
+                    kept[slot] &= ~np.uint64(255)
+                    kept_counts[slot] = kept_counts[len(kept) + k]
+                    _move(kept_sums, np.uint64(len(kept) + k), np.uint64(slot))
+            if n > 0:
+                edges[0] = edges[n - 1]
+            n &= 1
+        features += _add_word(end_hash, keys, ids, rows, total)  # the line ends with </s>, which has a row but no n-grams
+        for d in range(dim):
+            out[row, d] = total[d] / np.float32(features) if features > 0 else np.float32(np.nan)
+    return out
