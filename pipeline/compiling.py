@@ -1,8 +1,9 @@
 """Compile the kernels of a recipe's stages at once, in processes of their own, before its first stage.
 
 Invariants: two processes must not write numba's cache at once (`filters.jit`). So each process compiles one stage into a folder
-of its own; afterwards its files move into the shared folder, unless that has the same function already. `compile_kernels` runs
-last and compiles what is missing, so a process that fails costs time and nothing else.
+of its own, which begins with what the processes that have ended have compiled; afterwards its files move into the shared folder,
+unless that has the same function already. `compile_kernels` runs last and compiles what is missing, so a process that fails costs
+time and nothing else.
 """
 
 import gc
@@ -55,7 +56,7 @@ def compile_together(stages: Sequence[Stage], notify: Callable[[str], None] = la
                 ends.callback(lifeline.close)
                 ends.callback(held.close)  # ends the process, if this one stops early, before the pool waits for it
                 part = Path(parts) / str(n)
-                running[pool.submit(_in_process, stage, part, lifeline)] = stage, part
+                running[pool.submit(_in_process, stage, part, shared, lifeline)] = stage, part
             ends.callback(pool.shutdown, wait=False, cancel_futures=True)
             for count, done in enumerate(as_completed(running), 1):
                 stage, part = running[done]
@@ -76,8 +77,9 @@ def _missing(stages: Sequence[Stage]) -> list[Stage]:
     ]
 
 
-def _in_process(stage: Stage, part: Path, lifeline: Connection) -> bool:
+def _in_process(stage: Stage, part: Path, shared: Path, lifeline: Connection) -> bool:
     """Compile a stage in a process of its own, with ``part`` as numba's folder; whether it succeeded."""
+    copy_kernels(shared, part)
     command = [sys.executable, "-P", "-c", START, json.dumps(sys.path), json.dumps(stage_values(stage)), str(lifeline.fileno())]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(part)}
     done = subprocess.run(
@@ -92,6 +94,14 @@ def compile_one(values: str, lifeline: int) -> None:
     die_with(Connection(lifeline, writable=False))
     gc.disable()  # as `compiling` does
     stage_from(json.loads(values)).warm_up()
+
+
+def copy_kernels(shared: Path, part: Path) -> None:
+    """Copy numba's files into a new folder, so that a stage does not compile again what it shares with an earlier one.
+
+    Other threads may move files into ``shared`` meanwhile. numba compiles again whatever is missing here.
+    """
+    shutil.copytree(shared, part, ignore=lambda _, names: [name for name in names if name.startswith("parts-")])
 
 
 def move_kernels(part: Path, shared: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from goldwash.filters.jit import INTERPRETED
-from goldwash.pipeline.compiling import move_kernels
+from goldwash.pipeline.compiling import copy_kernels, move_kernels
 from tests.support.clusters import until
 
 COMPILE = """
@@ -128,3 +128,11 @@ def test_a_function_that_is_in_the_shared_folder_stays_as_it_is(tmp_path: Path) 
         "other/c.nbi": "new", "other/c.1.nbc": "new",
     }  # fmt: skip
     assert not (tmp_path / "part").exists()
+
+
+def test_a_process_begins_with_the_kernels_that_are_compiled(tmp_path: Path) -> None:
+    write(tmp_path / "room", a_nbi="code", a_1_nbc="code")
+    write(tmp_path / "parts-x" / "0" / "room", b_nbi="half")
+    copy_kernels(tmp_path, tmp_path / "parts-x" / "1")
+    copied = [f for f in (tmp_path / "parts-x" / "1").rglob("*") if f.is_file()]
+    assert sorted((f.name, f.read_text()) for f in copied) == [("a.1.nbc", "code"), ("a.nbi", "code")]
