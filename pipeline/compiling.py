@@ -1,9 +1,9 @@
 """Compile the kernels of a recipe's stages at once, in processes of their own, before its first stage.
 
 Invariants: two processes must not write numba's cache at once (`filters.jit`). So each process compiles one stage into a folder
-of its own, which begins with what the processes that have ended have compiled; afterwards its files move into the shared folder,
-unless that has the same function already. `compile_kernels` runs last and compiles what is missing, so a process that fails costs
-time and nothing else.
+of its own, which begins with all kernels compiled so far; afterwards its files move into the shared folder, unless that has the
+same function already. `compile_kernels` runs last and compiles what is missing, so a process that fails costs time and nothing
+else.
 """
 
 import gc
