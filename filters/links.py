@@ -12,6 +12,7 @@ import numpy as np
 from goldwash.filters import characters as c
 from goldwash.filters.bits import COLON, DIGITS, DOMAIN_BEGINNINGS, FULL_STOP, SLASH, SMALL_W, block, lowest
 from goldwash.filters.cut import Bytes, Rows, code_point, code_point_before, room_for
+from goldwash.filters.domains import public_suffixes
 from goldwash.filters.edits import without_spans
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.lines import word_character
@@ -65,10 +66,7 @@ WITHDRAWN = [
 @cache
 def top_level_domains() -> tuple[str, ...]:
     """Top-level domains in lower case: those of the Public Suffix List, and those withdrawn since 2014."""
-    import tldextract
-
-    suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None).tlds
-    return tuple(sorted({suffix.rsplit(".", 1)[-1] for suffix in suffixes} | set(WITHDRAWN)))
+    return tuple(sorted({suffix.rsplit(".", 1)[-1] for suffix in public_suffixes()} | set(WITHDRAWN)))
 
 
 @cache

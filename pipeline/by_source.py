@@ -12,7 +12,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from goldwash.filters.domains import registered_domain
 from goldwash.pipeline.storage.locations import filesystem, join
 from goldwash.pipeline.storage.source import Input
 from goldwash.text_output import printable
@@ -60,7 +60,7 @@ def by_source(out: str, files: Mapping[str, Any], inputs: Sequence[Input], score
                 if host := host.strip("."):
                     for counter in counters:
                         counter["host"][host] += count
-                        counter["domain"][domain_of(host)] += count
+                        counter["domain"][registered_domain(host)] += count
             if score and column in table.column_names:
                 spread.take(hosts, table[column])
         if len(inputs) == len(parts):
@@ -158,19 +158,6 @@ def host_of(url: str) -> str:
         return ""
 
 
-@cache
-def domain_of(host: str) -> str:
-    """The registered domain of a host, by the Public Suffix List of tldextract's snapshot; the host where it has none."""
-    return _extract()(host).top_domain_under_public_suffix or host
-
-
-@cache
-def _extract() -> Any:
-    import tldextract
-
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-
-
 def crawl_of(archive: object) -> str:
     """The crawl that an archive is of, from its path; "" where the path has none, and for what is no path.
 
@@ -260,7 +247,7 @@ class _Spread:
         for host, score in zip(hosts.to_pylist(), scores.to_pylist(), strict=True):
             if score is None or math.isnan(score):
                 continue
-            held = self.sums.setdefault(domain_of(host.strip(".")), [0.0, 0.0, 0.0])
+            held = self.sums.setdefault(registered_domain(host.strip(".")), [0.0, 0.0, 0.0])
             held[0] += 1
             held[1] += score
             held[2] += score * score

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from goldwash import __version__
+from goldwash.filters.domains import registered_domain
 from goldwash.filters.signals import EDITS, SIGNALS
-from goldwash.pipeline.by_source import crawl_of, domain_of, host_of
+from goldwash.pipeline.by_source import crawl_of, host_of
 from goldwash.pipeline.flow import held_run, resumed, run_folders
 from goldwash.pipeline.optouts.pages import FLAGS
 from goldwash.pipeline.storage.atomic import write_json, write_text
@@ -95,7 +96,7 @@ class _Counted:
         sizes = [size or 0 for size in pc.binary_length(table["text"]).to_pylist()]
         self.documents, self.bytes = self.documents + len(sizes), self.bytes + sum(sizes)
         for counts, column, name_of in (
-            (self.domains, "url", lambda url: domain_of(host_of(url)) if host_of(url) else "(none)"),
+            (self.domains, "url", lambda url: registered_domain(host_of(url)) if host_of(url) else "(none)"),
             (self.languages, "language", str),
         ):
             for value, size in zip(table[column].to_pylist() if column in table.column_names else (), sizes, strict=False):

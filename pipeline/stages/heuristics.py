@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import regex
-import tldextract
 
 from goldwash.classifiers import language
 from goldwash.classifiers.labels import has_script
@@ -101,7 +100,7 @@ class Heuristics(Stage):
                 if key == "table":
                     found |= {f"table {value}": table_digest(value), "protego": version("protego")}
             if _function_of(step).startswith(KNOWING_DOMAINS):
-                found["tldextract"] = tldextract.__version__
+                found["tldextract"] = version("tldextract")
         return found
 
     def columns(self) -> dict[str, pa.DataType]:

@@ -8,11 +8,11 @@ line before each document, left out of the loss, and a last tenth of the trainin
 """
 
 from collections.abc import Sequence
-from functools import cache
 from string import Formatter
 
 import pyarrow as pa
 
+from goldwash.filters.domains import registered_domain
 from goldwash.filters.texts import Texts
 from goldwash.filters.url import url_hosts
 from goldwash.pipeline.parameters import RecipeError, nearest
@@ -59,13 +59,4 @@ def _values(table: pa.Table, name: str, place: str) -> list[str]:
                 f"{place}, column {name}, which the tag names: expected strings or numbers, found {table[name].type}"
             ) from error
     hosts = list(url_hosts(Texts.of(table["url"])))
-    return hosts if name == "host" else list(map(_domain, hosts))
-
-
-@cache
-def _domain(host: str) -> str:
-    """The registered domain of a host, by the Public Suffix List; the host where it has none, such as an address."""
-    import tldextract
-
-    found = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)(host)
-    return found.top_domain_under_public_suffix or host
+    return hosts if name == "host" else list(map(registered_domain, hosts))

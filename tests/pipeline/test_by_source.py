@@ -17,7 +17,6 @@ from goldwash.pipeline.by_source import (
     by_source,
     counts_of,
     crawl_of,
-    domain_of,
     host_of,
     hosts_of,
     sentences,
@@ -157,8 +156,6 @@ def test_hosts_that_need_no_parser_are_the_parsers(url):
     except ValueError:
         expected = ""
     assert host_of(url) == expected
-    assert domain_of("a.b.co.uk") == "b.co.uk"
-    assert domain_of("127.0.0.1") == "127.0.0.1"
     assert crawl_of("https://x.org/crawl-data/CC-SUPPLEMENTAL-2026-22/a.gz") == "CC-SUPPLEMENTAL-2026-22"
     assert crawl_of("CC-MAIN-20240101.warc.gz") == ""
     assert crawl_of(None) == ""
