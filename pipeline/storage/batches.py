@@ -186,7 +186,7 @@ class _Columns:
             if to in ("text", "id", "url"):
                 columns[to] = self._string_of(column, to, row)
             else:
-                columns[to] = _plain(column)
+                columns[to] = self._checked(_plain(column), name, row)
         columns["url"] = pc.fill_null(columns["url"], "") if "url" in columns else pa.array([""] * table.num_rows, STRING)
         if "id" not in columns or columns["id"].null_count:
             made = pa.array([f"{self._source.label}#{row + k}" for k in range(table.num_rows)], STRING)
@@ -213,7 +213,7 @@ class _Columns:
         if pa.types.is_integer(kind) and role == "id":
             return column.cast(to)
         if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-            return column.cast(to)
+            return self._checked(column.cast(to), name, row)
         if isinstance(kind, pa.BaseExtensionType) and not isinstance(column, pa.DictionaryArray):
             stored = pa.chunked_array([chunk.storage for chunk in _chunks(column)], kind.storage_type)
             return self._string_of(stored, role, row)
@@ -223,6 +223,15 @@ class _Columns:
             f"{self._source.path}, column {name}: expected a column of strings, found {column.type}: cast it to string first, "
             f"or name another column with --{role}-column"
         )
+
+    def _checked(self, column: Any, name: str, row: int) -> Any:
+        """A column, if its strings are UTF-8: Arrow reads any bytes of Parquet as strings. goldwash's own shards have none other."""
+        if self._marks and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid:
+                return self._decoded(column.cast(pa.large_binary()), column.type, name, row)
+        return column
 
     def _decoded(self, column: Any, to: pa.DataType, name: str, row: int) -> Any:
         try:
@@ -234,7 +243,7 @@ class _Columns:
                 except UnicodeDecodeError as error:
                     raise DataError(
                         f"{self._source.path}, column {name}, row {row + k}: bytes that are not UTF-8 ({error.reason} at byte "
-                        f"{error.start}): decode the column to strings first"
+                        f"{error.start}): write the column again, decoded with errors='replace'"
                     ) from error
             raise
 

@@ -19,6 +19,7 @@ from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import read_json
 from goldwash.pipeline.storage.parquet import ShardWriter
+from goldwash.pipeline.storage.source import Input, Reading
 from goldwash.pipeline.storage.tables import texts_of, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput, finished
 from tests.pipeline.conftest import shard
@@ -281,7 +282,7 @@ def test_texts_come_in_many_arrow_types(tmp_path, kind):
             pa.Array.from_buffers(
                 pa.string(), 2, [None, pa.py_buffer(np.array([0, 1, 3], np.int32)), pa.py_buffer(b"a\xff\xfe")]
             ),
-            "invalid UTF-8",
+            r"row 1: bytes that are not UTF-8 \(invalid start byte at byte 0\): write the column again",
         ),
     ],
 )
@@ -291,6 +292,33 @@ def test_columns_that_are_no_text(tmp_path, column, why):
     with pytest.raises(DataError, match=rf"a\.parquet.*{why}"):  # noqa: PT012
         for table in read_batches(str(path)):
             texts_of(table, "text", str(path))
+
+
+def with_bytes(kind: pa.DataType, row: int) -> pa.Array:
+    """300 strings, of which one is not UTF-8, as Arrow reads it from Parquet."""
+    values = [b"gold %d" % n for n in range(300)]
+    values[row] = b"gold \xe9 of Latin-1"
+    offsets = np.cumsum([0, *map(len, values)])
+    width = np.int64 if kind == pa.large_string() else np.int32
+    buffers = [None, pa.py_buffer(offsets.astype(width).tobytes()), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+@pytest.mark.parametrize("name", ["id", "url", "text", "source"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
+@pytest.mark.parametrize("row", [0, 217, 299])
+@pytest.mark.parametrize("chosen", [True, False])
+def test_strings_that_are_not_utf8_are_refused_with_their_row(tmp_path, name, kind, row, chosen):
+    """A broken url or source passed, and failed at the stage's end without a file; a broken id was kept."""
+    columns = {each: pa.array([f"{each} {n}" for n in range(300)]) for each in ("id", "url", "text", "source")}
+    columns[name] = with_bytes(kind, row)
+    held = {("my_" if chosen else "") + each: column for each, column in columns.items()}
+    pq.write_table(pa.table(held), tmp_path / "a.parquet", row_group_size=100)
+    reading = Reading(text="my_text", id="my_id", url="my_url") if chosen else Reading()
+    source = Input(str(tmp_path / "a.parquet"), 0, "", reading=reading)
+    shown = ("my_" if chosen else "") + name
+    with pytest.raises(DataError, match=rf"a\.parquet, column {shown}, row {row}: bytes that are not UTF-8 \(.* at byte 5\)"):
+        list(read_batches(source))
 
 
 def whole_shard(path: Path) -> bytes:
