@@ -7,6 +7,7 @@ share one copy (GlotLID has 1.7 GB of them).
 fastText's own code for this is in ``dictionary.cc`` and ``loss.cc`` (0.9.2).
 """
 
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,18 @@ from goldwash.filters.ngrams import Hashes, word_hashes
 from goldwash.filters.texts import Texts, copied
 
 
+class WordMemory(threading.local):
+    """The cached words' keys, numbers of features and vectors, which scoring changes: each thread has its own.
+
+    Kernels run without the GIL: with one memory for all, threads got each other's words.
+    """
+
+    def __init__(self, words: int, dim: int) -> None:
+        slots = words + AT_ONCE + 1
+        sums = in_lines(np.zeros((slots, dim), np.float32))
+        self.arrays = (np.zeros(words, np.uint64), np.zeros(slots, np.int32), sums)
+
+
 @dataclass(frozen=True, eq=False)
 class Subwords:
     """A supervised model with character n-grams and no word n-grams, and with hierarchical or plain softmax.
@@ -34,8 +47,7 @@ class Subwords:
     the row of the first. An n-gram's row follows from both, which fit into a near cache; a table of rows by bucket would not.
     ``rows: float32[*, dim]``: of the words, then of the buckets in order, then one of zeros. ``output: float32[labels, dim]``:
     one row per inner node.
-    ``children: int64[2 * labels - 1, 2]``: the Huffman tree (-1: a leaf). ``memory``: the cached words' keys, numbers of
-    features and vectors, which scoring changes.
+    ``children: int64[2 * labels - 1, 2]``: the Huffman tree (-1: a leaf).
     """
 
     labels: tuple[str, ...]
@@ -51,7 +63,7 @@ class Subwords:
     """None for plain softmax."""
     minn: int
     maxn: int
-    memory: tuple[Any, Any, Any] = field(repr=False)
+    memory: "WordMemory" = field(repr=False)
 
     def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """The index of each text's likeliest label and its probability: ``int64[N]``, ``float64[N]``.
@@ -68,7 +80,7 @@ class Subwords:
     def vectors(self, texts: Texts) -> Floats:
         """The mean of each text's feature rows, newlines as spaces: ``float32[N, dim]``; nan for a text without a feature."""
         features = (self.keys, self.ids, self.present, self.firsts, self.buckets, self.rows, self.minn, self.maxn)
-        return np.asarray(text_vectors(texts.utf8, texts.starts, texts.ends, *features, *self.memory))
+        return np.asarray(text_vectors(texts.utf8, texts.starts, texts.ends, *features, *self.memory.arrays))
 
 
 def can_read(head: Reader) -> bool:
@@ -139,9 +151,7 @@ def read(head: Reader) -> Subwords | None:
     before = np.cumsum(padded.reshape(-1, 64).sum(axis=1, dtype=np.int64))
     firsts = (np.concatenate([[0], before[:-1]]) + len(words)).astype(np.int32)
     labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
-    slots = KEPT_WORDS + AT_ONCE + 1
-    sums = in_lines(np.zeros((slots, rows.shape[1]), np.float32))
-    memory = (np.zeros(KEPT_WORDS, np.uint64), np.zeros(slots, np.int32), sums)
+    memory = WordMemory(KEPT_WORDS, rows.shape[1])
     tree = huffman_tree(np.array(counts, np.int64)) if head.arguments["loss"] == HIERARCHICAL else None
     for array in (keys, ids, present, firsts, rows, output, *(() if tree is None else (tree,))):
         array.flags.writeable = False

@@ -225,7 +225,7 @@ class _Columns:
         )
 
     def _checked(self, column: Any, name: str, row: int) -> Any:
-        """A column, if its strings are UTF-8: Arrow reads any bytes of Parquet as strings. goldwash's own shards have none other."""
+        """A column, if its strings are UTF-8: Arrow reads any bytes of a user's Parquet as strings."""
         if self._marks and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             try:
                 column.validate(full=True)

@@ -2,6 +2,7 @@
 
 import re
 import string
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,8 @@ from hypothesis import example, given
 from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError
 from goldwash.classifiers.loader import load
-from goldwash.classifiers.subword_vectors import AT_ONCE, FLUSHED, KEPT_WORDS
-from goldwash.classifiers.subwords import in_lines
+from goldwash.classifiers.subword_vectors import FLUSHED, KEPT_WORDS
+from goldwash.classifiers.subwords import WordMemory
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.texts import Texts
 from tests.support.strategies import HOSTILE_BATTERY, TEXTS
@@ -204,11 +205,21 @@ SURE = [
 def test_vectors_are_the_same_to_the_last_bit_whatever_is_cached(slots: int) -> None:
     """With one slot every word puts out another, also among those that are looked up together."""
     kernels = load(language.located(language.DEFAULT)).kernels
-    sums = in_lines(np.zeros((slots + AT_ONCE + 1, 16), np.float32))
-    small = replace(kernels, memory=(np.zeros(slots, np.uint64), np.zeros(slots + AT_ONCE + 1, np.int32), sums))
+    small = replace(kernels, memory=WordMemory(slots, 16))
     wanted = [twin_vector(text) for text in SURE]
     for _ in range(2):
         assert np.array_equal(small.vectors(Texts.of(SURE)), wanted)
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    """Kernels run without the GIL, and write the words that they have seen."""
+    batches = [
+        Texts.of([" ".join(f"{word}{n % k}" for n in range(300) for word in ("gold", "Пески"))] * 20) for k in (97, 150, 211)
+    ]
+    wanted = [language.likeliest(batch)[1].tolist() for batch in batches]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda n: language.likeliest(batches[n % 3])[1].tolist() == wanted[n % 3], range(60)))
+    assert all(found)
 
 
 @pytest.mark.real
