@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from goldwash.pipeline.storage.machine import processors
 
 MOST_PROCESSES = 4
 """Beyond this the longest stage, extract, decides the time; each process takes 300 MB."""
+
+ENDINGS = (".nbi", ".nbc")
+"""Of numba's files: a module's indexes, and the machine code."""
 
 START = """import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -99,9 +102,19 @@ def compile_one(values: str, lifeline: int) -> None:
 def copy_kernels(shared: Path, part: Path) -> None:
     """Copy numba's files into a new folder, so that a stage does not compile again what it shares with an earlier one.
 
-    Other threads may move files into ``shared`` meanwhile. numba compiles again whatever is missing here.
+    Others write there meanwhile: threads move files in, processes make tables under temporary names. What cannot be copied is
+    left out, and numba compiles it again.
     """
-    shutil.copytree(shared, part, ignore=lambda _, names: [name for name in names if name.startswith("parts-")])
+
+    def others(folder: str, names: Sequence[str]) -> list[str]:
+        return [
+            name
+            for name in names
+            if name.startswith("parts-") or not (name.endswith(ENDINGS) or os.path.isdir(f"{folder}/{name}"))
+        ]
+
+    with suppress(OSError):
+        shutil.copytree(shared, part, ignore=others)
 
 
 def move_kernels(part: Path, shared: Path) -> None:

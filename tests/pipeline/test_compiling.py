@@ -136,3 +136,22 @@ def test_a_process_begins_with_the_kernels_that_are_compiled(tmp_path: Path) -> 
     copy_kernels(tmp_path, tmp_path / "parts-x" / "1")
     copied = [f for f in (tmp_path / "parts-x" / "1").rglob("*") if f.is_file()]
     assert sorted((f.name, f.read_text()) for f in copied) == [("a.1.nbc", "code"), ("a.nbi", "code")]
+
+
+def test_files_of_others_and_files_that_are_gone_do_not_stop_a_process(tmp_path: Path) -> None:
+    """They failed the run: between listing a folder and copying it, a temporary file gets its name."""
+    shared, part = tmp_path / "shared", tmp_path / "shared" / "parts-x" / "1"
+    (shared / "room").mkdir(parents=True)
+    part.parent.mkdir()
+    (shared / "room" / "words.nbc").write_bytes(b"code")
+    (shared / "room" / "gone.nbc").symlink_to("nowhere")
+    for name in (".half-1", "classes.npy", "room/words.nbi.tmp.1", "heuristics-1.compiled"):
+        (shared / name).write_bytes(b"")
+    copy_kernels(shared, part)
+    assert [str(path.relative_to(part)) for path in part.rglob("*") if path.is_file()] == ["room/words.nbc"]
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_a_process(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    copy_kernels(tmp_path / "shared", tmp_path / "file" / "1")
