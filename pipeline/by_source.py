@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -240,24 +241,27 @@ class _Spread:
     """Scores within sources: their number, sum and sum of squares by domain."""
 
     def __init__(self) -> None:
-        self.sums: dict[str, list[float]] = {}
+        self._places: dict[str, int] = {}
+        self._sums = np.zeros((0, 3))
 
     def take(self, hosts: pa.Array, scores: pa.ChunkedArray) -> None:
-        """Add the scores of documents, by the domains of their hosts."""
-        for host, score in zip(hosts.to_pylist(), scores.to_pylist(), strict=True):
-            if score is None or math.isnan(score):
-                continue
-            held = self.sums.setdefault(registered_domain(host.strip(".")), [0.0, 0.0, 0.0])
-            held[0] += 1
-            held[1] += score
-            held[2] += score * score
+        """Add the scores of documents, by the domains of their hosts, one after the other."""
+        values = np.asarray(pc.fill_null(scores.cast(pa.float64(), safe=False), np.nan))
+        known = ~np.isnan(values)
+        coded = hosts.filter(pa.array(known)).dictionary_encode()
+        domains = [registered_domain(host.strip(".")) for host in coded.dictionary.to_pylist()]
+        places = np.array([self._places.setdefault(domain, len(self._places)) for domain in domains], np.int64)
+        self._sums = np.vstack([self._sums, np.zeros((len(self._places) - len(self._sums), 3))])
+        added = np.column_stack([np.ones(known.sum()), values[known], values[known] ** 2])
+        np.add.at(self._sums, places[np.asarray(coded.indices)], added)
 
     def facts(self) -> dict[str, Any]:
         """The mean standard deviation within sources, that over all, and the sources whose scores hardly differ."""
-        large = [held for held in self.sums.values() if held[0] >= LEAST]
+        sums = self._sums.tolist()
+        large = [held for held in sums if held[0] >= LEAST]
         if not large:
             return {"sources": 0}
-        whole = [sum(held[n] for held in self.sums.values()) for n in range(3)]
+        whole = [sum(held[n] for held in sums) for n in range(3)]
         deviations = [_deviation(held) for held in large]
         return {
             "sources": len(large),

@@ -952,3 +952,26 @@ def witten_bell(documents: Sequence[Sequence[int]], vocab: int, order: int) -> C
         return p
 
     return probability
+
+
+# --- the Bloom filter
+
+U64 = (1 << 64) - 1
+
+
+def mixed_hash(h: int) -> int:
+    """The finaliser of MurmurHash3."""
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        h = ((h ^ (h >> 33)) * factor) & U64
+    return h ^ (h >> 33)
+
+
+def bloom_mask(token_hash: int, blocks: int, bits: int) -> dict[int, int]:
+    """The bits of an n-gram of one token in a filter, by word: places in one block of 512 bits, drawn one after the other."""
+    h = mixed_hash(token_hash)
+    block, state, mask = ((h >> 32) * blocks) >> 32, mixed_hash(h), dict[int, int]()
+    for _ in range(bits):
+        state = (state * 0x9E3779B97F4A7C15 + 1) & U64
+        word, bit = divmod(state >> 55, 64)
+        mask[8 * block + word] = mask.get(8 * block + word, 0) | 1 << bit
+    return mask

@@ -35,6 +35,11 @@ LEAST_RATE = 1e-9
 MOST_BLOCKS = (1 << 32) - 1
 """The most blocks that `block_of` can address: 275 GB."""
 
+AT_ONCE = 256
+"""N-grams that are looked up together: their bits take 16 kB."""
+
+Places = npt.NDArray[np.uint16]
+
 LINES, DOCUMENTS, BOTH = 0, 1, 2
 MODES = {"lines": LINES, "documents": DOCUMENTS, "both": BOTH}
 
@@ -207,40 +212,62 @@ def hashed_ngrams(token_hashes: Hashes, first: int, last: int, min_n: int, max_n
 
 @inline
 def block_of(h: int, blocks: int) -> Any:
-    """The first word of an n-gram's block: the hash's upper half scaled to the number of blocks (below 2^32)."""
-    return np.int64(((np.uint64(h) >> np.uint64(32)) * np.uint64(blocks)) >> np.uint64(32)) * WORDS
+    """The first word of an n-gram's block: the hash's upper half scaled to the number of blocks (below 2^32). Unsigned."""
+    return (((np.uint64(h) >> np.uint64(32)) * np.uint64(blocks)) >> np.uint64(32)) * np.uint64(WORDS)
 
 
 @inline
-def seen(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
-    """Whether all bits of an n-gram are set; without an early exit, so that look-ups overlap."""
-    block = block_of(h, blocks)
-    all_ = np.uint64(1)
-    state = mixed(h)
-    for _ in range(bits):
-        state = state * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
-        place = state >> np.uint64(55)
-        all_ &= filter_[block + np.int64(place >> np.uint64(6))] >> (place & np.uint64(63))
-    return all_ & np.uint64(1)
+def _put_masks(grams: Hashes, first: int, count: int, bits: int, masks: Hashes, places: Places) -> Any:
+    """Write the bits that each n-gram has in its block, `WORDS` words each, to ``masks``; ``places`` is scratch.
+
+    The places of all n-grams are drawn together, by vector instructions.
+    """
+    n, begin = np.uint64(count), np.uint64(first)
+    for k in range(n):
+        masks[k] = mixed(grams[begin + k])
+    for bit in range(np.uint64(bits)):
+        for k in range(n):
+            masks[k] = masks[k] * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+            places[bit * n + k] = np.uint16(masks[k] >> np.uint64(55))
+    for word in range(n * np.uint64(WORDS)):
+        masks[word] = np.uint64(0)
+    for k in range(n):
+        own = k * np.uint64(WORDS)
+        for bit in range(np.uint64(bits)):
+            place = np.uint64(places[bit * n + k])
+            masks[own + (place >> np.uint64(6))] |= np.uint64(1) << (place & np.uint64(63))
 
 
 @inline
-def learn(filter_: Hashes, blocks: int, h: int, bits: int) -> Any:
-    """Set all bits of an n-gram."""
-    block = block_of(h, blocks)
-    state = mixed(h)
-    for _ in range(bits):
-        state = state * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
-        place = state >> np.uint64(55)
-        filter_[block + np.int64(place >> np.uint64(6))] |= np.uint64(1) << (place & np.uint64(63))
+def _seen(filter_: Hashes, grams: Hashes, count: int, bits: int, masks: Hashes, places: Places) -> Any:
+    """How many n-grams have all of their bits set. If they are at most `AT_ONCE`, their masks are in ``masks`` afterwards.
 
-
-@inline
-def _look(filter_: Hashes, blocks: int, bits: int, grams: Hashes, count: int) -> Any:
-    found = np.int64(0)
-    for k in range(count):
-        found += np.int64(seen(filter_, blocks, grams[k], bits))
+    A look-up is so short that the processor waits for several blocks of a large filter at once.
+    """
+    blocks, found = len(filter_) // WORDS, np.int64(0)
+    for first in range(0, count, AT_ONCE):
+        some = min(AT_ONCE, count - first)
+        _put_masks(grams, first, some, bits, masks, places)
+        for k in range(np.uint64(some)):
+            place, own, missing = block_of(grams[np.uint64(first) + k], blocks), k * np.uint64(WORDS), np.uint64(0)
+            for word in range(np.uint64(WORDS)):
+                missing |= masks[own + word] & ~filter_[place + word]
+            found += np.int64(missing == np.uint64(0))
     return found
+
+
+@inline
+def _learn(filter_: Hashes, grams: Hashes, count: int, bits: int, masks: Hashes, places: Places) -> Any:
+    """Set all bits of n-grams, directly after `_seen` of them."""
+    blocks = len(filter_) // WORDS
+    for first in range(0, count, AT_ONCE):
+        some = min(AT_ONCE, count - first)
+        if count > AT_ONCE:
+            _put_masks(grams, first, some, bits, masks, places)
+        for k in range(np.uint64(some)):
+            place, own = block_of(grams[np.uint64(first) + k], blocks), k * np.uint64(WORDS)
+            for word in range(np.uint64(WORDS)):
+                filter_[place + word] |= masks[own + word]
 
 
 @kernel
@@ -250,34 +277,32 @@ def walk(
 ) -> Any:  # fmt: skip
     """Pass documents through the filter: removed units, dropped documents, and per document n-grams seen before and all."""
     documents = len(units) - 1
-    blocks = len(filter_) // WORDS
     removed, dropped = np.zeros(len(unit_tokens) - 1, np.bool_), np.zeros(documents, np.bool_)
     contained, total = np.zeros(documents, np.int64), np.zeros(documents, np.int64)
     longest = np.int64(0)
     for p in range(documents):
         longest = max(longest, document_tokens[p + 1] - document_tokens[p])
     grams = np.empty(longest + 1, np.uint64)
+    masks, places = np.empty(AT_ONCE * WORDS, np.uint64), np.empty(AT_ONCE * bits, np.uint16)
     for p in range(documents):
         for unit in range(units[p], units[p + 1]):
             count = hashed_ngrams(token_hashes, unit_tokens[unit], unit_tokens[unit + 1], min_n, max_n, grams)
             if count == 0:
                 continue
-            found = _look(filter_, blocks, bits, grams, count)
+            found = _seen(filter_, grams, count, bits, masks, places)
             contained[p] += found
             total[p] += count
             if found / count > threshold:
                 removed[unit] = True
             else:
-                for k in range(count):
-                    learn(filter_, blocks, grams[k], bits)
+                _learn(filter_, grams, count, bits, masks, places)
         if total[p] == 0 and short_documents and mode != DOCUMENTS:
             count = hashed_ngrams(token_hashes, document_tokens[p], document_tokens[p + 1], 1, max_n, grams)
-            found = _look(filter_, blocks, bits, grams, count)
+            found = _seen(filter_, grams, count, bits, masks, places)
             contained[p], total[p] = found, count
             dropped[p] = count > 0 and found / count > threshold
             if not dropped[p]:
-                for k in range(count):
-                    learn(filter_, blocks, grams[k], bits)
+                _learn(filter_, grams, count, bits, masks, places)
         elif mode != LINES and total[p] > 0:
             dropped[p] = contained[p] / total[p] > threshold
     return removed, dropped, contained, total

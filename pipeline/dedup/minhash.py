@@ -10,6 +10,7 @@ Invariants:
 """
 
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,18 @@ def shingle_hashes(texts: Texts, n: int) -> tuple[Hashes, Rows]:
     words = texts.uax29_words
     hashes, parents = run_hashes(lowered_hashes(words.utf8, words.starts, words.ends), words.parents, n)
     return np.asarray(hashes), np.asarray(parents)
+
+
+def shingle_sets(texts: Texts, n: int) -> list[Hashes]:
+    """Each text's shingles as a set: their hashes, sorted and without repeats."""
+    found, bounds = shingle_hashes(texts, n)
+    pieces = [found[a:b] for a, b in pairwise(bounds.tolist())]
+    for piece in pieces:
+        piece.sort()
+    once = np.ones(len(found), np.bool_)
+    once[1:] = found[1:] != found[:-1]
+    once[bounds[:-1][np.diff(bounds) > 0]] = True  # two texts may have a shingle in common
+    return [piece[once[a:b]] for piece, (a, b) in zip(pieces, pairwise(bounds.tolist()), strict=True)]
 
 
 def signatures(texts: Texts, n: int, permutations: Signatures) -> tuple[Signatures, Rows]:

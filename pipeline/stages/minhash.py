@@ -238,9 +238,8 @@ def collect_sets(task: Task) -> None:
                 rows = document[first:last] - row
                 if len(rows):
                     weights[first:last] = stage.weights(table.take(rows), texts.take(rows))
-                    shingles, parents = kernels.shingle_hashes(texts.take(rows), stage.ngram)
-                    for a, b in pairwise(parents.tolist()):
-                        spill.append(np.unique(shingles[a:b]))
+                    for shingles in kernels.shingle_sets(texts.take(rows), stage.ngram):
+                        spill.append(shingles)
                 row += len(texts)
                 output.count(texts)
             check_count(source.path, row - start, end - start)

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.dedup.bloom import Pass, Sizing, false_positives, learn, ngram_count, run_pass, seen, sizing
+from goldwash.pipeline.dedup.bloom import Pass, Sizing, false_positives, ngram_count, run_pass, sizing, walk
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages import bloom
 from goldwash.pipeline.stages.bloom import Bloom
 from goldwash.pipeline.storage.failures import DataError
+from tests import reference
 from tests.pipeline.conftest import here, rows, shard
 from tests.support import perfect_set
 
@@ -85,16 +86,44 @@ def test_the_filter_is_sized_for_every_ngram_that_is_looked_at(documents, parame
 # --- the filter
 
 
+def walked(hashes, sizes, filter_, size, threshold):
+    """How many n-grams of one token each unit has seen before; a unit is a document of one line."""
+    tokens, units = np.concatenate([[0], np.cumsum(sizes)]), np.arange(len(sizes) + 1)
+    return walk(units, tokens, tokens, hashes, filter_, size.bits_per_ngram, 1, 1, threshold, 0, False)[2]
+
+
+@pytest.mark.parametrize("promise", [0.5, 0.01, 1e-9])
+@pytest.mark.parametrize("blocks", [1, 3, 1000])
+def test_the_filters_bits_are_those_of_its_definition(promise, blocks):
+    bits = sizing(1000, promise).bits_per_ngram
+    sizes = np.array([0, 1, 255, 256, 257, 3, 511, 512, 513, 2])
+    hashes = np.random.default_rng(blocks).integers(0, 2**64, int(sizes.sum()), np.uint64)
+    hashes[-40:] = hashes[:40]
+    size = Sizing(blocks, bits)
+    filter_, expected, had, at = size.empty(), np.zeros(blocks * 8, np.uint64), [], 0
+    assert filter_.ctypes.data % 64 == 0
+    found = walked(hashes, sizes, filter_, size, 1.0)
+    for n in sizes.tolist():
+        masks = [reference.bloom_mask(int(h), blocks, bits) for h in hashes[at : at + n]]
+        had.append(sum(all(int(expected[word]) & mask == mask for word, mask in own.items()) for own in masks))
+        for own in masks:
+            for word, mask in own.items():
+                expected[word] |= np.uint64(mask)
+        at += n
+    assert found.tolist() == had
+    assert np.array_equal(filter_, expected)
+
+
 @pytest.mark.parametrize("promise", [0.1, 0.01, 0.001])
 def test_the_false_positive_rate_is_the_promised_one(promise):
     count, looks = 20_000, 50_000
     size = sizing(count, promise)
-    filter_, blocks = size.empty(), size.blocks
+    filter_ = size.empty()
     hashes = np.random.default_rng(7).integers(0, 2**64, count + looks, np.uint64)
-    for h in hashes[:count]:
-        learn(filter_, blocks, h, size.bits_per_ngram)
-    assert all(seen(filter_, blocks, h, size.bits_per_ngram) for h in hashes[:2000])
-    found = sum(int(seen(filter_, blocks, h, size.bits_per_ngram)) for h in hashes[count:])
+    learn, look = 1.0, -1.0  # thresholds by which nothing is removed, and everything
+    walked(hashes[:count], np.ones(count, np.int64), filter_, size, learn)
+    assert walked(hashes[:2000], np.ones(2000, np.int64), filter_, size, look).all()
+    found = int(walked(hashes[count:], np.ones(looks, np.int64), filter_, size, look).sum())
     expected = promise * looks
     assert found <= expected + 4 * expected**0.5
     assert found >= expected / 3, "the filter is far larger than its promise asks for"
