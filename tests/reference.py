@@ -798,6 +798,22 @@ def blocks(page: str) -> list[tuple[str, int, int, int, int, int, int, int]]:
     return found
 
 
+def tag_end(page: bytes, at: int) -> int:
+    """The position after the ``>`` that ends a tag, byte by byte; the page's end without one."""
+    before = 0
+    while at < len(page):
+        if page[at : at + 1] == b">":
+            return at + 1
+        if page[at] in b"\"'" and before == ord("="):
+            found = page.find(page[at : at + 1], at + 1)
+            if found < 0:
+                return len(page)
+            at = found
+        before = page[at] if page[at] > ord(" ") else before
+        at += 1
+    return len(page)
+
+
 def of(part_: float, whole: float) -> float:
     return part_ / whole if whole else 0.0
 

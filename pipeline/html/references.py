@@ -121,7 +121,7 @@ def put_character(out: Bytes, n: int, point: int) -> Any:
 def replace(text: Bytes, keys: Any, points: Any, out: Bytes) -> Any:
     """Write the text with its references replaced and no-break spaces as spaces: its bytes; -1 for one that is not known.
 
-    No reference is shorter than its character.
+    No reference that is known here is shorter than its character, so ``out`` has room if it is as long as the text.
     """
     n, at, end = np.int64(0), np.int64(0), len(text)
     while at < end:
