@@ -80,10 +80,11 @@ def tld_table(tlds: tuple[str, ...]) -> tuple[Hashes, int]:
 
 def _begins_with_tld(texts: Texts, tlds: tuple[str, ...], table: Hashes, longest: int) -> Any:
     """Whether each text begins with a top-level domain, ignoring case: ``bool[N]``."""
-    begins = tld_beginnings(texts.utf8, texts.starts, texts.ends, table, longest)
+    begins, known = tld_beginnings(texts.utf8, texts.starts, texts.ends, table, longest), frozenset(tlds)
     for row in np.flatnonzero(begins == UNSURE):
         first, last = texts.starts[row], min(texts.ends[row], texts.starts[row] + 4 * longest)
-        begins[row] = texts.utf8[first:last].tobytes().decode("utf-8", "ignore").lower().startswith(tlds)
+        begin = texts.utf8[first:last].tobytes().decode("utf-8", "ignore").lower()
+        begins[row] = any(begin[:size] in known for size in range(longest + 1))
     return begins == 1
 
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import ada_url
 import numpy as np
+import numpy.typing as npt
 
 from goldwash.errors import GoldwashError
 from goldwash.filters.cache import in_cache, kept_array
@@ -186,9 +187,10 @@ def host_table(name: str | tuple[str, ...]) -> Hashes:
 
 
 @cache
-def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, Bytes]:
-    """The phrases of a list: hashes by slot, index + 1 by slot (0: empty), the lengths that occur, and for each pair of bytes
-    whether a phrase begins with them (``uint8[256, 256]``; every second byte for a phrase of one byte)."""
+def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, npt.NDArray[np.uint16]]:
+    """The phrases of a list: hashes by slot, index + 1 by slot (0: empty), the lengths that occur, in order, and for each pair
+    of bytes the number of lengths up to that of the longest phrase that begins with them: ``uint16[256, 256]``. A phrase of one
+    byte counts for every second byte."""
     listed = Texts.of(entries(name) if isinstance(name, str) else [phrase.lower() for phrase in dict.fromkeys(name)])
     size = int(table_size(len(listed)))
     keys, index = np.zeros(size, np.uint64), np.zeros(size, np.int64)
@@ -198,10 +200,10 @@ def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, Bytes
         while index[slot]:
             slot = (slot + 1) % size
         keys[slot], index[slot] = h, row + 1
-    begins = np.zeros((256, 256), np.uint8)
+    begins, lengths = np.zeros((256, 256), np.uint16), np.unique(listed.byte_counts)
     for start, length in zip(listed.starts, listed.byte_counts, strict=True):
-        begins[listed.utf8[start], listed.utf8[start + 1] if length > 1 else slice(None)] = 1
-    lengths = np.unique(listed.byte_counts)
+        pair = (listed.utf8[start], listed.utf8[start + 1] if length > 1 else slice(None))
+        begins[pair] = np.maximum(begins[pair], np.searchsorted(lengths, length) + 1)
     for array in (keys, index, lengths, begins):
         array.flags.writeable = False
     return keys, index, lengths, begins

@@ -210,10 +210,12 @@ def phrase_counts(
                 i += 1
         inside[end + 1] = False
         for i in range(end):
-            if not begins[text[i], text[i + 1]] or (whole and inside[i] == inside[i + 1]):
+            tried = np.int64(begins[text[i], text[i + 1]])
+            if tried == 0 or (whole and inside[i] == inside[i + 1]):
                 continue
             h, done = np.uint64(0), i
-            for length in lengths:
+            for k in range(tried):
+                length = lengths[k]
                 if i + length > end:
                     break
                 while done < i + length:

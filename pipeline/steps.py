@@ -269,16 +269,14 @@ class Documents:
         if passed.all():
             return
         gone = np.flatnonzero(~passed)
-        details = [self._detail(rule, row) for row in gone]
+        labelled = rule.startswith("language") and "language" in self.columns
+        details = self.columns["language"][gone].tolist() if labelled else [None] * len(gone)
         self.drops.append((rule, self.rows[gone], np.asarray(values, np.float64)[gone], details))
         lost = Count(len(gone), int(self.texts.byte_counts[gone].sum()))
         self.dropped[rule] = self.dropped.get(rule, Count()) + lost
         left = np.flatnonzero(passed)
         self.texts, self.urls, self.rows = self.texts.take(left), self.urls.take(left), self.rows[left]
         self.columns = {name: values[left] for name, values in self.columns.items()}
-
-    def _detail(self, rule: str, row: Any) -> str | None:
-        return str(self.columns["language"][row]) if rule.startswith("language") and "language" in self.columns else None
 
     def edit(self, rule: str, edit: Callable[[Texts], Texts]) -> None:
         """Change the texts; drop the documents whose text is empty afterwards."""
