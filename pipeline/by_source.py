@@ -252,8 +252,9 @@ class _Spread:
         domains = [registered_domain(host.strip(".")) for host in coded.dictionary.to_pylist()]
         places = np.array([self._places.setdefault(domain, len(self._places)) for domain in domains], np.int64)
         self._sums = np.vstack([self._sums, np.zeros((len(self._places) - len(self._sums), 3))])
-        added = np.column_stack([np.ones(known.sum()), values[known], values[known] ** 2])
-        np.add.at(self._sums, places[np.asarray(coded.indices)], added)
+        with np.errstate(over="ignore", invalid="ignore"):  # scores of a user's column may be infinite, or their squares
+            added = np.column_stack([np.ones(known.sum()), values[known], values[known] ** 2])
+            np.add.at(self._sums, places[np.asarray(coded.indices)], added)
 
     def facts(self) -> dict[str, Any]:
         """The mean standard deviation within sources, that over all, and the sources whose scores hardly differ."""

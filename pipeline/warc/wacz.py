@@ -34,6 +34,10 @@ def wacz_records(stream: BinaryIO, most: int = MOST) -> Iterator[Record | Damage
         stream.seek(member.header_offset + 26)
         sizes = stream.read(4)
         start = member.header_offset + 30 + int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little")
+        if start > size:
+            reason = f"{member.filename}: its header in the zip is damaged"
+            yield Damage(min(member.header_offset, size), reason, member.compress_size)
+            continue
         try:
             yield from _member_records(stream, packed, member, start, size, most)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError, OSError) as error:
@@ -44,7 +48,7 @@ def _member_records(
     stream: BinaryIO, packed: zipfile.ZipFile, member: zipfile.ZipInfo, start: int, size: int, most: int
 ) -> Iterator[Record | Damage]:
     if member.compress_type == zipfile.ZIP_STORED:
-        stop = max(start, min(start + member.file_size, size))
+        stop = min(start + max(member.file_size, member.compress_size), size)  # equal, unless one of them is damaged
         inner: Any = io.BufferedReader(Part(Raw(stream, size), start, stop), CHUNK)
         for found in records(inner, stop - start, most):
             yield replace(found, offset=start + found.offset)

@@ -465,6 +465,29 @@ def test_an_arc_packed_as_one_is_not_held_as_one(pack):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("name", ["a.wacz", "b.wacz"])
+@pytest.mark.parametrize("field", [26, 28])  # the lengths of a member's name and of its extra field
+def test_a_header_that_points_beyond_the_zip_is_damage(name, field):
+    data = bytearray(KINDS[name])
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        (member,) = [m for m in packed.infolist() if m.filename.startswith("archive/")]
+    data[member.header_offset + field : member.header_offset + field + 2] = b"\xff\xff"
+    (found,) = wacz_records(io.BytesIO(data))
+    assert isinstance(found, Damage)
+    assert found.reason == f"{member.filename}: its header in the zip is damaged"
+    assert (found.offset, found.bytes) == (member.header_offset, member.compress_size)
+
+
+@pytest.mark.parametrize("field", [20, 24])  # the sizes in the zip's directory
+def test_a_stored_archive_is_read_although_one_of_its_sizes_is_lost(field):
+    data = bytearray(KINDS["a.wacz"])
+    place = data.index(b"PK\x01\x02")
+    while b"archive/" not in data[place + 46 : place + 54]:
+        place = data.index(b"PK\x01\x02", place + 1)
+    data[place + field : place + field + 4] = bytes(4)
+    assert [f.id for f in wacz_records(io.BytesIO(data))] == [f.id for f in wacz_records(io.BytesIO(KINDS["a.wacz"]))]
+
+
 def test_a_zip_that_is_no_wacz():
     for data in (b"PK\x03\x04 nonsense", b"", wacz(gzipped(FOUR), zipfile.ZIP_STORED)[:-30]):
         assert [type(f) for f in wacz_records(io.BytesIO(data))] == [Damage]
