@@ -4,18 +4,20 @@ Invariants: modules and kernels that workers need are loaded here. That is numba
 LLVM reads 50 MB of its own code and leaves 25 MB behind, and each further kernel that a worker loads itself would cost it 10
 MB of LLVM's code. Hence the kernels of scoring, of which as many workers run as there are processors, are loaded here too.
 
-Ctrl-C is left to the driver (`lifeline`). It started this process with Ctrl-C blocked (`local`); from here on it is ignored.
+Ctrl-C is left to the driver (`lifeline`). The driver starts the server with Ctrl-C blocked (`local`); from here on the server
+ignores it. Any other process that imports this module keeps its own handling of Ctrl-C.
 """
 
 import gc
 import signal
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
-import goldwash.pipeline.engines.local  # noqa: E402, F401
-from goldwash.pipeline.stage import compile_kernels  # noqa: E402
-from goldwash.pipeline.stages.quality import Quality  # noqa: E402
+import goldwash.pipeline.engines.local  # noqa: F401
+from goldwash.pipeline.stage import compile_kernels
+from goldwash.pipeline.stages.quality import Quality
 
 compile_kernels(Quality())
 Quality().warm_up()

@@ -93,3 +93,11 @@ def test_ctrl_c_does_not_reach_the_fork_server_while_it_loads(tmp_path):
         [sys.executable, script, tmp_path / "out"], env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.stdout, done.stderr) == ("True set()\n", "")
+
+
+def test_a_process_that_imports_what_the_server_preloads_keeps_ctrl_c():
+    code = (
+        "import signal, goldwash.pipeline.engines.preload; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
