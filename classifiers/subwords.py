@@ -63,7 +63,7 @@ class Subwords:
     """None for plain softmax."""
     minn: int
     maxn: int
-    memory: "WordMemory" = field(repr=False)
+    memory: WordMemory = field(repr=False)
 
     def likeliest(self, texts: Texts, newline: str = " ") -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """The index of each text's likeliest label and its probability: ``int64[N]``, ``float64[N]``.

@@ -315,7 +315,7 @@ def measure_others(
         f[k] = up[e]
         f[k + 1] = down[e]
         k += 2
-        k += 4 * len(NEAR)
+        k += 4 * len(NEAR)  # `measure_near` writes these
         near, linked = -row[CHARACTERS], -row[LINKED]
         for j in range(max(0, i - AROUND), min(count, i + AROUND + 1)):
             near += blocks[j, CHARACTERS]

@@ -626,7 +626,7 @@ def growth_rows(found: Found) -> list[list[str]]:
         few, one, most = (found[stage, size] for size in (SIZES[0], 1, SIZES[-1]))
         seconds = slope(few.cpu, most.cpu, few.bytes / 1e9, most.bytes / 1e9)
         bigger = slope(one.peak, most.peak, one.documents, most.documents)
-        passing = slope(few.temporary, most.temporary, few.documents, most.documents)
+        passing = round(max(0.0, slope(few.temporary, most.temporary, few.documents, most.documents)))
         grown = growth(few, one, most, lambda m: m.temporary)
         task = 1e3 * (found[stage, CUT].cpu - few.cpu) / (PIECES - 1)
         rows.append(
@@ -637,7 +637,7 @@ def growth_rows(found: Found) -> list[list[str]]:
                 f"{task:.0f}",
                 f"{few.peak / 1e6:,.0f}",
                 f"{bigger / 1e3:,.1f}",
-                f"{passing:,.0f}",
+                f"{passing:,}",
                 f"{grown:.2f}" if passing else "",
             ]
         )
