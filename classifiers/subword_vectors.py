@@ -260,6 +260,16 @@ def _put_present_rows(grams: Any, used: int, present: Hashes, firsts: Any, befor
 
 
 @inline
+def may_be_known(h: Any, sieve: Hashes) -> Any:
+    """1 if the model may have a word of this hash, 0 if it has none. Looking for each word's row is an unpredictable branch.
+
+    Other bits of the hash choose the slot of a word's row.
+    """
+    place = (h >> np.uint64(20)) & np.uint64((len(sieve) << 6) - 1)
+    return np.int64((sieve[place >> np.uint64(6)] >> (place & np.uint64(63))) & np.uint64(1))
+
+
+@inline
 def _own_row(h: Any, keys: Hashes, ids: Rows, nothing: int) -> Any:
     """The row of a known word; ``nothing`` for any other."""
     key = max(h, np.uint64(1))
@@ -340,9 +350,9 @@ def _add_words(total: Floats, sums: Floats, counts: Any, where: Rows, words: int
 
 @inline
 def _gather(
-    utf8: Bytes, edges: Rows, missed: Rows, hashed: Hashes, done: int, new: int, keys: Hashes, ids: Rows, present: Hashes,
-    firsts: Any, buckets: int, rows: Floats, plain: bool,
-    line: Bytes, places: Rows, own: Rows, wide: Rows, grams: Any, before: Any, found: Any,
+    utf8: Bytes, edges: Rows, missed: Rows, hashed: Hashes, done: int, new: int, keys: Hashes, ids: Rows, sieve: Hashes,
+    present: Hashes, firsts: Any, buckets: int, rows: Floats, plain: bool,
+    line: Bytes, places: Rows, own: Rows, known: Rows, wide: Rows, grams: Any, before: Any, found: Any,
 ) -> Any:  # fmt: skip
     """Find the rows of as many of the words ``missed[done:new]`` as a line holds; returns the first that is left.
 
@@ -350,6 +360,7 @@ def _gather(
     its own row; those of its n-grams are in ``found``, between the numbers that ``before`` has for these two places.
     """
     used, end, others, nothing = np.int64(0), np.int64(done), np.int64(0), rows.shape[0] - 1
+    maybe = np.uint64(0)
     while end < new:
         begin, stop = edges[2 * missed[end]], edges[2 * missed[end] + 1]
         size = stop - begin + 2
@@ -360,11 +371,15 @@ def _gather(
             if not _put_word(utf8, begin, stop - begin, line, used):
                 wide[others] = end
                 others += 1
-            own[end] = _own_row(hashed[missed[end]], keys, ids, nothing)
-            prefetch(rows, np.uint64(own[end]))
+            known[maybe] = end
+            maybe += np.uint64(may_be_known(hashed[missed[end]], sieve))
             used += size
         end += 1
     places[end] = used
+    for k in range(maybe):
+        word = known[k]
+        own[word] = _own_row(hashed[missed[word]], keys, ids, nothing)
+        prefetch(rows, np.uint64(own[word]))
     _put_ascii_grams(line, used, buckets, grams)
     for k in range(done, end):
         if places[k + 1] > places[k]:
@@ -377,7 +392,7 @@ def _gather(
 
 @kernel
 def text_vectors(
-    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Rows, present: Hashes, firsts: Any, buckets: int,
+    utf8: Bytes, starts: Rows, ends: Rows, keys: Hashes, ids: Rows, sieve: Hashes, present: Hashes, firsts: Any, buckets: int,
     rows: Floats, minn: int, maxn: int, kept: Hashes, kept_counts: Any, kept_sums: Floats,
 ) -> Any:  # fmt: skip
     """The mean of each text's feature rows, newlines as spaces: ``float32[N, dim]``; nan for a text without a feature.
@@ -397,6 +412,7 @@ def text_vectors(
     plain = minn == 2 and maxn == 4
     edges, some = np.empty(2 * AT_ONCE + 64, np.int64), np.empty(80, np.uint32)
     places, own, wide = np.empty(AT_ONCE + 1, np.int64), np.empty(AT_ONCE, np.int64), np.empty(AT_ONCE, np.int64)
+    known = np.empty(AT_ONCE + 1, np.int64)
     grams, before, found = np.empty(3 * LINE, np.uint32), np.empty(LINE + 1, np.uint32), np.empty(3 * LINE + 1, np.uint32)
     hashed, where, missed = (
         np.empty(AT_ONCE + 32, np.uint64),
@@ -425,8 +441,8 @@ def text_vectors(
             done: Any = np.int64(0)
             while done < new:  # the vectors of the others
                 end = _gather(
-                    utf8, edges, missed, hashed, done, new, keys, ids, present, firsts, buckets, rows, plain,
-                    line, places, own, wide, grams, before, found,
+                    utf8, edges, missed, hashed, done, new, keys, ids, sieve, present, firsts, buckets, rows, plain,
+                    line, places, own, known, wide, grams, before, found,
                 )  # fmt: skip
                 for k in range(done, end):
                     first, beyond = np.uint64(before[places[k]]), np.uint64(before[places[k + 1]])

@@ -42,8 +42,9 @@ class WordMemory(threading.local):
 class Subwords:
     """A supervised model with character n-grams and no word n-grams, and with hierarchical or plain softmax.
 
-    ``keys: uint64[slots]``, ``ids: int32[slots]``: the rows of known words. ``present: uint64[*]``: a bit for each n-gram
-    bucket that has a row (pruning removes 98 of 100), and at least one more, which is 0. ``firsts: int32[*]``: per 64 buckets,
+    ``keys: uint64[slots]``, ``ids: int32[slots]``: the rows of known words; ``sieve: uint64[slots // 8]``: a bit for each of
+    them, since few of the words whose vectors are not cached are known. ``present: uint64[*]``: a bit for each n-gram bucket
+    that has a row (pruning removes 98 of 100), and at least one more, which is 0. ``firsts: int32[*]``: per 64 buckets,
     the row of the first. An n-gram's row follows from both, which fit into a near cache; a table of rows by bucket would not.
     ``rows: float32[*, dim]``: of the words, then of the buckets in order, then one of zeros. ``output: float32[labels, dim]``:
     one row per inner node.
@@ -53,6 +54,7 @@ class Subwords:
     labels: tuple[str, ...]
     keys: Hashes
     ids: npt.NDArray[np.int32]
+    sieve: Hashes
     present: Hashes
     firsts: npt.NDArray[np.int32]
     buckets: int
@@ -79,7 +81,7 @@ class Subwords:
 
     def vectors(self, texts: Texts) -> Floats:
         """The mean of each text's feature rows, newlines as spaces: ``float32[N, dim]``; nan for a text without a feature."""
-        features = (self.keys, self.ids, self.present, self.firsts, self.buckets, self.rows, self.minn, self.maxn)
+        features = (self.keys, self.ids, self.sieve, self.present, self.firsts, self.buckets, self.rows, self.minn, self.maxn)
         return np.asarray(text_vectors(texts.utf8, texts.starts, texts.ends, *features, *self.memory.arrays))
 
 
@@ -136,7 +138,9 @@ def read(head: Reader) -> Subwords | None:
         return None
     words = Texts.of([entry for entry, kind, _ in entries if kind == 0])
     counts = [count for _, kind, count in entries if kind == 1]
-    keys, ids = word_table(word_hashes(words.utf8, words.starts, words.ends), np.arange(len(words), dtype=np.int32))
+    hashed = word_hashes(words.utf8, words.starts, words.ends)
+    keys, ids = word_table(hashed, np.arange(len(words), dtype=np.int32))
+    sieve = word_sieve(hashed, len(keys))
     buckets = head.arguments["bucket"]
     bucket_rows = _bucket_rows(head.pruned, pruned, buckets)
     held = np.flatnonzero(bucket_rows >= 0)
@@ -153,10 +157,18 @@ def read(head: Reader) -> Subwords | None:
     labels = tuple(entry.removeprefix(PREFIX) for entry, kind, _ in entries if kind == 1)
     memory = WordMemory(KEPT_WORDS, rows.shape[1])
     tree = huffman_tree(np.array(counts, np.int64)) if head.arguments["loss"] == HIERARCHICAL else None
-    for array in (keys, ids, present, firsts, rows, output, *(() if tree is None else (tree,))):
+    for array in (keys, ids, sieve, present, firsts, rows, output, *(() if tree is None else (tree,))):
         array.flags.writeable = False
     sizes = (head.arguments["minn"], head.arguments["maxn"])
-    return Subwords(labels, keys, ids, present, firsts, buckets, rows, output, tree, *sizes, memory)
+    return Subwords(labels, keys, ids, sieve, present, firsts, buckets, rows, output, tree, *sizes, memory)
+
+
+def word_sieve(hashed: Hashes, slots: int) -> Hashes:
+    """A bit for each known word (`subword_vectors.may_be_known`), of eight per slot: ``uint64[slots // 8]``."""
+    sieve = np.zeros(slots // 8, np.uint64)
+    place = (hashed >> np.uint64(20)) & np.uint64(slots * 8 - 1)
+    np.bitwise_or.at(sieve, place >> np.uint64(6), np.uint64(1) << (place & np.uint64(63)))
+    return sieve
 
 
 def _bucket_rows(pruning: int, pruned: npt.NDArray[np.int32], buckets: int) -> Rows:

@@ -17,9 +17,10 @@ from hypothesis import example, given
 from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError
 from goldwash.classifiers.loader import load
-from goldwash.classifiers.subword_vectors import FLUSHED, KEPT_WORDS
+from goldwash.classifiers.subword_vectors import FLUSHED, KEPT_WORDS, may_be_known
 from goldwash.classifiers.subwords import WordMemory
 from goldwash.filters.fetch import file_digest
+from goldwash.filters.ngrams import word_hashes
 from goldwash.filters.texts import Texts
 from tests.support.strategies import HOSTILE_BATTERY, TEXTS
 
@@ -209,6 +210,14 @@ def test_vectors_are_the_same_to_the_last_bit_whatever_is_cached(slots: int) -> 
     wanted = [twin_vector(text) for text in SURE]
     for _ in range(2):
         assert np.array_equal(small.vectors(Texts.of(SURE)), wanted)
+
+
+def test_the_sieve_lets_every_known_word_pass_and_few_others() -> None:
+    kernels = load(language.located(language.DEFAULT)).kernels
+    known, others = Texts.of(native().get_words()), Texts.of([f"{n}jk{n}" for n in range(10_000)])
+    for texts, least, most in ((known, 1.0, 1.0), (others, 0.0, 0.1)):
+        passed = [may_be_known(h, kernels.sieve) for h in word_hashes(texts.utf8, texts.starts, texts.ends)]
+        assert least <= np.mean(passed) <= most
 
 
 def test_threads_do_not_disturb_each_other() -> None:
