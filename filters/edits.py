@@ -183,17 +183,26 @@ def rejoined(utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, passed: Bytes
 def _long_run(utf8: Bytes, start: int, end: int, most: int) -> Any:
     """The place after the first ``most`` line ends of a run that has more; ``end`` if there is no such run."""
     i, last = np.uint64(start), np.uint64(end)
-    run, expected = np.int64(0), np.int64(start)
+    run, expected, open_ = np.int64(0), np.int64(start), False
     while i < last:
         found = block(utf8, i, last, NEWLINES)
-        while found != np.uint64(0):
-            newline = np.int64(i) + lowest(found)
-            found &= found - np.uint64(1)
-            follows = newline == expected or (newline == expected + 1 and utf8[expected] == RETURN)
-            run = run + 1 if follows else np.int64(1)
-            if run > most:
-                return expected
-            expected = newline + 1
+        close = found  # the third of three newlines with up to a byte between two, or the second if a run has more than one
+        for _ in range(min(most, 2)):
+            close &= (close << np.uint64(1)) | (close << np.uint64(2))
+        at_the_end = found >> np.uint64(60) != np.uint64(0)  # a run may go on in the next 64 bytes
+        if open_ or at_the_end or close != np.uint64(0):
+            rest = found
+            while rest != np.uint64(0):
+                newline = np.int64(i) + lowest(rest)
+                rest &= rest - np.uint64(1)
+                follows = newline == expected or (newline == expected + 1 and utf8[expected] == RETURN)
+                run = run + 1 if follows else np.int64(1)
+                if run > most:
+                    return expected
+                expected = newline + 1
+        else:
+            run = np.int64(0)
+        open_ = at_the_end
         i += np.uint64(64)
     return np.int64(end)
 

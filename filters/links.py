@@ -37,11 +37,12 @@ def remove_urls(texts: Texts, bare_hosts: bool = True, only_after_tld: bool = Fa
     """
     known = tuple(tlds) if isinstance(tlds, tuple) and tlds else entries(tlds) if isinstance(tlds, str) else top_level_domains()
     table, longest = tld_table(known)
-    active = _begins_with_tld(texts, known, table, longest) if only_after_tld else np.ones(len(texts), bool)
+    may_have = np.ones(len(texts), bool) if bare_hosts else url_beginnings(texts.utf8, texts.starts, texts.ends)
+    active = may_have & _begins_with_tld(texts, known, table, longest) if only_after_tld else may_have
     kinds, classes = _url_characters(), c.classes()
     spans = url_spans(texts.utf8, texts.starts, texts.ends, active, kinds, classes, table, longest, bare_hosts)
     texts = without_spans(texts, *spans)
-    spans = address_spans(texts.utf8, texts.starts, texts.ends, kinds, classes, bare_hosts)
+    spans = address_spans(texts.utf8, texts.starts, texts.ends, may_have, kinds, classes, bare_hosts)
     return without_spans(texts, *spans)
 
 
@@ -81,11 +82,18 @@ def tld_table(tlds: tuple[str, ...]) -> tuple[Hashes, int]:
 def _begins_with_tld(texts: Texts, tlds: tuple[str, ...], table: Hashes, longest: int) -> Any:
     """Whether each text begins with a top-level domain, ignoring case: ``bool[N]``."""
     begins, known = tld_beginnings(texts.utf8, texts.starts, texts.ends, table, longest), frozenset(tlds)
+    pairs = _first_two(tlds)
     for row in np.flatnonzero(begins == UNSURE):
         first, last = texts.starts[row], min(texts.ends[row], texts.starts[row] + 4 * longest)
         begin = texts.utf8[first:last].tobytes().decode("utf-8", "ignore").lower()
-        begins[row] = any(begin[:size] in known for size in range(longest + 1))
+        begins[row] = (begin[:2] in pairs or begin[:1] in pairs) and any(begin[:size] in known for size in range(longest + 1))
     return begins == 1
+
+
+@cache
+def _first_two(tlds: tuple[str, ...]) -> frozenset[str]:
+    """The first two characters of each, or its only one: most texts beyond ASCII begin otherwise."""
+    return frozenset(tld[:2] for tld in tlds)
 
 
 UNSURE = np.int64(2)
@@ -167,18 +175,30 @@ def _scheme_before(utf8: Bytes, i: int, floor: int) -> Any:
     return i
 
 
-@inline
-def _may_have_url(utf8: Bytes, start: int, end: int) -> Any:
-    """Whether a row has ``://`` or ``www.``: a URL with a scheme or "www." needs one of them."""
-    i, last = np.uint64(start), np.uint64(end)
-    while i < last:
-        b, c_, d = min(i + np.uint64(1), last), min(i + np.uint64(2), last), min(i + np.uint64(3), last)
-        found = block(utf8, i, last, COLON) & block(utf8, b, last, SLASH) & block(utf8, c_, last, SLASH)
-        www = block(utf8, i, last, SMALL_W) & block(utf8, b, last, SMALL_W) & block(utf8, c_, last, SMALL_W)
-        if (found | (www & block(utf8, d, last, FULL_STOP))) != np.uint64(0):
-            return True
-        i += np.uint64(64)
-    return False
+@kernel
+def url_beginnings(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
+    """Whether each row has ``://`` or ``www.``: ``bool[N]``. A URL with a scheme or "www." has one of them.
+
+    The search is for two equal bytes, slashes or w's, side by side.
+    """
+    out = np.zeros(len(starts), np.bool_)
+    for row in range(len(starts)):
+        first, last = starts[row], ends[row]
+        i, stop = np.uint64(first), np.uint64(last)
+        slash_before, w_before = np.uint64(0), np.uint64(0)
+        while i < stop and not out[row]:
+            slashes, ws = block(utf8, i, stop, SLASH), block(utf8, i, stop, SMALL_W)
+            pairs = (slashes & ((slashes << np.uint64(1)) | slash_before)) | (ws & ((ws << np.uint64(1)) | w_before))
+            slash_before, w_before = slashes >> np.uint64(63), ws >> np.uint64(63)
+            while pairs != np.uint64(0):
+                at = np.int64(i) + lowest(pairs)  # the second of two
+                pairs &= pairs - np.uint64(1)
+                if utf8[at] == SLASH:
+                    out[row] |= at - 2 >= first and utf8[at - 2] == COLON
+                else:
+                    out[row] |= at + 2 < last and utf8[at + 1] == SMALL_W and utf8[at + 2] == FULL_STOP
+            i += np.uint64(64)
+    return out
 
 
 @inline
@@ -196,12 +216,16 @@ def _next_host_dot(utf8: Bytes, start: int, end: int) -> Any:
 @inline
 def _next_quad_dot(utf8: Bytes, start: int, end: int) -> Any:
     """The first dot between two digits, both from ``start``; ``end`` if there is none."""
-    i, last = np.uint64(start), np.uint64(end)
+    i, last, digit_before = np.uint64(start), np.uint64(end), np.uint64(0)
     while i < last:
-        found = block(utf8, i, last, DIGITS) & block(utf8, min(i + np.uint64(1), last), last, FULL_STOP)
-        found &= block(utf8, min(i + np.uint64(2), last), last, DIGITS)
-        if found != np.uint64(0):
-            return np.int64(i) + lowest(found) + 1
+        digits = block(utf8, i, last, DIGITS)
+        found = block(utf8, i, last, FULL_STOP) & ((digits << np.uint64(1)) | digit_before)
+        digit_before = digits >> np.uint64(63)
+        while found != np.uint64(0):
+            dot = np.int64(i) + lowest(found)
+            found &= found - np.uint64(1)
+            if dot + 1 < end and 48 <= utf8[dot + 1] <= 57:
+                return dot
         i += np.uint64(64)
     return np.int64(end)
 
@@ -218,7 +242,7 @@ def url_spans(
     rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
     n = np.int64(0)
     for row in range(len(starts)):
-        if not active[row] or not (bare or _may_have_url(utf8, starts[row], ends[row])):
+        if not active[row]:
             continue
         floor = starts[row]
         end = ends[row]
@@ -275,17 +299,17 @@ def _quad_end(utf8: Bytes, i: int, end: int) -> Any:
 
 
 @kernel
-def address_spans(utf8: Bytes, starts: Rows, ends: Rows, kinds: Bytes, classes: Bytes, bare: bool) -> Any:
-    """IPv4 addresses with the URL characters after them and an optional scheme and spaces before: ``(rows, starts, ends)``.
+def address_spans(utf8: Bytes, starts: Rows, ends: Rows, active: Bytes, kinds: Bytes, classes: Bytes, bare: bool) -> Any:
+    """IPv4 addresses in active texts, with the URL characters after them and an optional scheme and spaces before.
 
-    A group is one or two digits, or three digits up to 299; the address begins at a word boundary.
+    Returns ``(rows, starts, ends)``. A group is one or two digits, or three up to 299; the address begins at a word boundary.
     """
     room = room_for(starts, ends, 7, 0)
     rows, span_starts, span_ends = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int64)
     n = np.int64(0)
     for row in range(len(starts)):
         floor, end = starts[row], ends[row]
-        if not (bare or _may_have_url(utf8, floor, end)):
+        if not active[row]:
             continue
         i = _next_quad_dot(utf8, floor, end)
         while i < end:

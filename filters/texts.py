@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from goldwash.errors import GoldwashError
 from goldwash.filters import characters, cut
+from goldwash.filters.buffers import buffer
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.segmentation import SPACES, UAX29, Cutters, icu_words
 
@@ -106,8 +107,16 @@ class Texts:
 
     def to_arrow(self) -> pa.Array:
         """A ``large_string`` column with its own copy of the bytes."""
-        utf8, offsets = gather_bytes(self.utf8, self.starts, self.ends, 0)
+        offsets = self._packed_offsets()
+        utf8 = np.empty(offsets[-1], np.uint8)
+        gather_bytes(self.utf8, self.starts, self.ends, offsets, utf8)
         return pa.LargeStringArray.from_buffers(len(self), pa.py_buffer(offsets), pa.py_buffer(utf8))
+
+    def _packed_offsets(self) -> cut.Rows:
+        """Where each text begins, and the last ends, if they follow each other: ``int64[N + 1]``."""
+        offsets = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(self.byte_counts, out=offsets[1:])
+        return offsets
 
     @cached_property
     def byte_counts(self) -> cut.Rows:
@@ -179,7 +188,9 @@ class Texts:
         new = len(texts.utf8)
         utf8, starts, ends, room = self.utf8, self.starts.copy(), self.ends.copy(), self.room
         if room is None or room[0] + new > len(utf8):
-            utf8, offsets = gather_bytes(self.utf8, self.starts, self.ends, self.bytes + 2 * new)
+            offsets = self._packed_offsets()
+            utf8 = buffer(2 * self.bytes + 2 * new)
+            gather_bytes(self.utf8, self.starts, self.ends, offsets, utf8)
             starts, ends, room = offsets[:-1].copy(), offsets[1:].copy(), [self.bytes]
         at, room[0] = room[0], room[0] + new
         writable(utf8)[at : at + new] = texts.utf8
@@ -287,15 +298,10 @@ def copied(utf8: cut.Bytes, start: int, end: int, out: cut.Bytes, at: int) -> An
 
 
 @kernel
-def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows, spare: int) -> Any:
-    """The rows' bytes, concatenated, with ``spare`` unused bytes after them, and their offsets: ``uint8[*]``, ``int64[*]``."""
-    offsets = np.zeros(len(starts) + 1, np.int64)
-    for row in range(len(starts)):
-        offsets[row + 1] = offsets[row] + ends[row] - starts[row]
-    out = np.empty(offsets[len(starts)] + spare, np.uint8)
+def gather_bytes(utf8: cut.Bytes, starts: cut.Rows, ends: cut.Rows, offsets: cut.Rows, out: cut.Bytes) -> Any:
+    """Copy each row's bytes to ``out``, from its offset on."""
     for row in range(len(starts)):
         copied(utf8, starts[row], ends[row], out, offsets[row])
-    return out, offsets
 
 
 @kernel

@@ -13,7 +13,7 @@ from hypothesis import example, given
 
 from goldwash.filters import edits, lines, personal_data, repetition, url, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.edits import KeepLines
-from goldwash.filters.links import top_level_domains
+from goldwash.filters.links import top_level_domains, url_beginnings
 from goldwash.filters.lists import entries, plain_host
 from goldwash.filters.signals import EDITS, SIGNALS, Keep, Signal
 from goldwash.filters.texts import Texts
@@ -164,6 +164,36 @@ def test_url_hosts(host_list: str, exact: bool, urls: list[str]) -> None:
 @example(strings=HOSTILE_BATTERY)
 def test_edits(name: str, parameters: dict[str, Any], strings: list[str]) -> None:
     edits_agree(*edit_pair(name, parameters), strings)
+
+
+PIECES = (
+    *(
+        "\n" * 2,
+        "\n" * 3,
+        "\n" * 7,
+        "\r\n" * 3,
+        "\n\r\n\r\n",
+        "\n \n\n",
+        "http://a.com/b",
+        "ftp://c.org",
+        "www.b.org",
+        "wwww.d.com",
+    ),
+    *("1.2.3.4", "https://1.2.3.4/x", "2.5", "://", "read more...\n", "[12]"),
+)
+
+
+@pytest.mark.parametrize(("name", "parameters"), EDIT_CASES)
+@pytest.mark.parametrize("after", ["", " y", "y" * 70])
+def test_edits_at_the_edges_of_blocks(name: str, parameters: dict[str, Any], after: str) -> None:
+    edits_agree(*edit_pair(name, parameters), [" " * 51 + "x" * k + p + after for k in range(1, 16) for p in PIECES])
+
+
+def test_texts_that_have_a_url_at_the_edges_of_blocks() -> None:
+    strings = ["x" * k + piece + "y" * after for k in range(56, 66) for after in (0, 1, 70) for piece in PIECES]
+    texts = Texts.of(strings)
+    found = url_beginnings(texts.utf8, texts.starts, texts.ends)
+    assert found.tolist() == ["://" in text or "www." in text for text in strings]
 
 
 @pytest.mark.parametrize(("name", "bounds", "strip", "empty"), LINE_CASES)
