@@ -1,9 +1,9 @@
 """Compile the kernels of a recipe's stages at once, in processes of their own, before its first stage.
 
-Invariants: two processes must not write numba's cache at once (`filters.jit`). So each process compiles one stage into a folder
-of its own, which begins with all kernels compiled so far; afterwards its files move into the shared folder, unless that has the
-same function already. `compile_kernels` runs last and compiles what is missing, so a process that fails costs time and nothing
-else.
+Invariants: two processes must not write numba's cache at once (`filters.jit`). So each process compiles into a folder of its
+own. It gets all kernels that the others have compiled before each stage, or part of one (`Stage.warm_ups`). Then its files move
+into the shared folder, unless that has the same function already. `compile_kernels` runs last and compiles what is missing, so
+a process that fails costs time and nothing else.
 """
 
 import gc
@@ -14,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
@@ -26,48 +28,48 @@ from goldwash.pipeline.stage import Stage, compile_kernels, stage_from, stage_va
 from goldwash.pipeline.storage.machine import processors
 
 MOST_PROCESSES = 4
-"""Beyond this the longest stage, extract, decides the time; each process takes 300 MB."""
+"""Beyond this the longest part, reading pages, decides the time; each process takes 300 MB."""
 
 ENDINGS = (".nbi", ".nbc")
 """Of numba's files: a module's indexes, and the machine code."""
 
 START = """import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from goldwash.pipeline.compiling import compile_one
-compile_one(sys.argv[2], int(sys.argv[3]))"""
+from goldwash.pipeline.compiling import compile_parts
+compile_parts(int(sys.argv[2]), int(sys.argv[3]))"""
 
 
 def compile_together(stages: Sequence[Stage], notify: Callable[[str], None] = lambda _: None, processes: int = 0) -> None:
     """Compile the kernels of these stages in ``processes`` processes (0: one per processor, at most `MOST_PROCESSES`).
 
-    Does nothing for fewer than two stages or processes, and where ``NUMBA_CACHE_DIR`` names numba's cache.
+    Does nothing for fewer than two parts or processes, and where ``NUMBA_CACHE_DIR`` names numba's cache.
     """
     processes = processes or min(processors(), MOST_PROCESSES)
-    if INTERPRETED or "NUMBA_CACHE_DIR" in os.environ or processes < 2 or len(_missing(stages)) < 2:
+    if INTERPRETED or "NUMBA_CACHE_DIR" in os.environ or processes < 2 or _part_count(_missing(stages)) < 2:
         return
     with compiling() as shared:
         missing = _missing(stages)  # another process may have compiled them while this one waited
-        if len(missing) < 2:
+        if _part_count(missing) < 2:
             return
         for left in shared.glob("parts-*"):  # of a process that was killed; nobody else compiles now
             shutil.rmtree(left, ignore_errors=True)
         notify(f"compiling kernels for {', '.join(stage.name for stage in missing)}, once on this machine (up to a minute)")
-        with tempfile.TemporaryDirectory(prefix="parts-", dir=shared) as parts, ExitStack() as ends:
-            pool, running = ends.enter_context(ThreadPoolExecutor(processes)), {}
-            for n, stage in enumerate(missing):
-                lifeline, held = multiprocessing.Pipe(duplex=False)  # one each: the kernel signals one reader of a pipe
-                ends.callback(lifeline.close)
-                ends.callback(held.close)  # ends the process, if this one stops early, before the pool waits for it
-                part = Path(parts) / str(n)
-                running[pool.submit(_in_process, stage, part, shared, lifeline)] = stage, part
+        parts = [(number, part) for number, stage in enumerate(missing) for part in range(len(stage.warm_ups()))]
+        waiting, failed = Counter(number for number, _ in parts), set[int]()
+        with tempfile.TemporaryDirectory(prefix="parts-", dir=shared) as folder, ExitStack() as ends:
+            pool, compilers = ends.enter_context(ThreadPoolExecutor(processes)), _Compilers(shared, Path(folder))
+            ends.callback(compilers.close)  # ends the processes, if this one stops early, before the pool waits for them
+            running = {pool.submit(compilers.compile, missing[number], part): number for number, part in parts}
             ends.callback(pool.shutdown, wait=False, cancel_futures=True)
-            for count, done in enumerate(as_completed(running), 1):
-                stage, part = running[done]
-                move_kernels(part, shared)
-                if done.result():
-                    notify(f"compiled {stage.name} ({count} of {len(missing)})")
-                else:
-                    notify(f"{stage.name} is compiled last, since its process failed ({count} of {len(missing)})")
+            for done in as_completed(running):
+                number = running[done]
+                if not done.result():
+                    failed.add(number)
+                waiting[number] -= 1
+                if not waiting[number]:
+                    name, count = missing[number].name, sum(not parts_left for parts_left in waiting.values())
+                    what = f"{name} is compiled last, since its process failed" if number in failed else f"compiled {name}"
+                    notify(f"{what} ({count} of {len(missing)})")
     for stage in missing:
         compile_kernels(stage)  # what two stages share in different forms, and what a process failed to compile
 
@@ -80,54 +82,116 @@ def _missing(stages: Sequence[Stage]) -> list[Stage]:
     ]
 
 
-def _in_process(stage: Stage, part: Path, shared: Path, lifeline: Connection) -> bool:
-    """Compile a stage in a process of its own, with ``part`` as numba's folder; whether it succeeded."""
-    copy_kernels(shared, part)
-    command = [sys.executable, "-P", "-c", START, json.dumps(sys.path), json.dumps(stage_values(stage)), str(lifeline.fileno())]
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(part)}
-    done = subprocess.run(
-        command, env=environment, pass_fds=[lifeline.fileno()], check=False,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    return done.returncode == 0
+def _part_count(stages: Sequence[Stage]) -> int:
+    return sum(len(stage.warm_ups()) for stage in stages)
 
 
-def compile_one(values: str, lifeline: int) -> None:
-    """Compile the stage with these values, as JSON. Runs in a process of `compile_together`, and dies with its parent."""
-    die_with(Connection(lifeline, writable=False))
+class _Compilers:
+    """Processes that compile: each takes one part of a stage after the other."""
+
+    def __init__(self, shared: Path, folder: Path) -> None:
+        self.shared, self.folder = shared, folder
+        self.processes: list[_Process] = []
+        self.idle: list[_Process] = []
+        self.closed, self.lock = False, threading.Lock()
+
+    def compile(self, stage: Stage, part: int) -> bool:
+        """Compile a part of a stage; whether that succeeded."""
+        with self.lock:
+            if self.closed:
+                return False
+            if not self.idle:
+                self.idle.append(_Process(self.folder / str(len(self.processes))))
+                self.processes.append(self.idle[-1])
+            process = self.idle.pop()
+            copy_kernels(self.shared, process.folder)
+        succeeded = process.compile(stage, part)
+        with self.lock:
+            move_kernels(process.folder, self.shared)
+            if succeeded:
+                self.idle.append(process)
+        return succeeded
+
+    def close(self) -> None:
+        """End all processes, also those at work."""
+        with self.lock:
+            self.closed = True
+            for process in self.processes:
+                process.close()
+
+
+class _Process:
+    """A process of its own, with ``folder`` as numba's folder. It ends when a part fails."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        lifeline, self.held = multiprocessing.Pipe(duplex=False)  # one each: the kernel signals one reader of a pipe
+        self.work, theirs = multiprocessing.Pipe()
+        numbers = [theirs.fileno(), lifeline.fileno()]
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", START, json.dumps(sys.path), *map(str, numbers)],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(folder)}, pass_fds=numbers,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        theirs.close()
+        lifeline.close()
+
+    def compile(self, stage: Stage, part: int) -> bool:
+        """Send it a part of a stage, and wait until that is compiled."""
+        try:
+            self.work.send((json.dumps(stage_values(stage)), part))
+            return bool(self.work.recv())
+        except (EOFError, OSError):
+            return False
+
+    def close(self) -> None:
+        """End it."""
+        self.held.close()
+        self.work.close()
+        self.process.wait()
+
+
+def compile_parts(work: int, lifeline: int) -> None:
+    """Compile the parts of stages that arrive. Runs in a process of `compile_together`, and dies with its parent."""
+    held = Connection(lifeline, writable=False)  # closed, if nothing refers to it
+    die_with(held)
     gc.disable()  # as `compiling` does
-    stage_from(json.loads(values)).warm_up()
+    parts = Connection(work)
+    with suppress(EOFError):
+        while True:
+            values, part = parts.recv()
+            stage_from(json.loads(values)).warm_ups()[part]()
+            parts.send(True)
 
 
-def copy_kernels(shared: Path, part: Path) -> None:
-    """Copy numba's files into a new folder, so that a stage does not compile again what it shares with an earlier one.
+def copy_kernels(shared: Path, folder: Path) -> None:
+    """Copy numba's files into a process's folder, so that it does not compile again what others have compiled.
 
-    Others write there meanwhile: threads move files in, processes make tables under temporary names. What cannot be copied is
-    left out, and numba compiles it again.
+    Processes make tables there meanwhile, under temporary names. What cannot be copied is left out: numba compiles it again.
     """
 
-    def others(folder: str, names: Sequence[str]) -> list[str]:
+    def others(within: str, names: Sequence[str]) -> list[str]:
         return [
             name
             for name in names
-            if name.startswith("parts-") or not (name.endswith(ENDINGS) or os.path.isdir(f"{folder}/{name}"))
+            if name.startswith("parts-") or not (name.endswith(ENDINGS) or os.path.isdir(f"{within}/{name}"))
         ]
 
     with suppress(OSError):
-        shutil.copytree(shared, part, ignore=others)
+        shutil.copytree(shared, folder, ignore=others, dirs_exist_ok=True)
 
 
-def move_kernels(part: Path, shared: Path) -> None:
+def move_kernels(folder: Path, shared: Path) -> None:
     """Move numba's files into a folder of the same layout; a function that it has already stays as it is.
 
     An index (``.nbi``) is moved after the machine code (``.nbc``) that it names, so that a reader finds all of it.
     """
-    for index in sorted(part.rglob("*.nbi")):
-        to = shared / index.relative_to(part)
+    for index in sorted(folder.rglob("*.nbi")):
+        to = shared / index.relative_to(folder)
         if to.exists():
             continue
         to.parent.mkdir(parents=True, exist_ok=True)
         for code in index.parent.glob(f"{index.stem}.*.nbc"):
             os.replace(code, to.parent / code.name)
         os.replace(index, to)
-    shutil.rmtree(part, ignore_errors=True)

@@ -82,6 +82,8 @@ def run_stage(
     check_apart(out, names, [source.path for source in inputs])
     check_ours(out, ("stage.json",))
     with run_lock(out):
+        if done(stage, inputs, out, options.any_code) is None:
+            compile_together([stage], notify)
         step = _run_stage(stage, inputs, out, run, notify, options)
         _check_read(step, read_sealed(join(out, "report.json")) or {}, options)
         return step

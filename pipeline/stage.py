@@ -105,6 +105,10 @@ class Stage(ABC):
     def warm_up(self) -> None:  # noqa: B027  (a stage without kernels has nothing to warm_up)
         """Run the kernels on a short text, so that they are compiled before workers need them."""
 
+    def warm_ups(self) -> list[Callable[[], object]]:
+        """`warm_up` in parts that have few kernels in common: each may be compiled in a process of its own."""
+        return [self.warm_up]
+
     def ranks_by(self) -> str:
         """The column of kept documents by which it ranks, for the report by source; "" if it does not rank."""
         return ""

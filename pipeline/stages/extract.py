@@ -31,7 +31,7 @@ that they fail only pages which later rules drop anyway. ``extractor``: a name i
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -214,12 +214,21 @@ class Extract(Stage):
 
     def warm_up(self) -> None:
         """Compile the kernels of the extractor and of the early steps, and load what pages need before a process is forked."""
+        for part in self.warm_ups():
+            part()
+
+    def warm_ups(self) -> list[Callable[[], object]]:
+        """Reading a page, and the early steps: the kernels of the one take as long to compile as those of the others."""
+        return [self._read_a_page, self._look_at_a_page] if self.early else [self._read_a_page]
+
+    def _read_a_page(self) -> None:
         pa.array([""])  # imports pandas where it is installed: 0.2 s, which the process of each archive would take again
         self.extract(A_PAGE)
         title_and_language(b"<p>gold")
-        if self.early:
-            self.rules.warm_up()
-            visible(Texts.of(["<p>gold"]), LOOK_BYTES)
+
+    def _look_at_a_page(self) -> None:
+        self.rules.warm_up()
+        visible(Texts.of(["<p>gold"]), LOOK_BYTES)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Run one task per archive, or per range of a large one."""

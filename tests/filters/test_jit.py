@@ -67,3 +67,47 @@ def test_scipy_linalg_is_imported_only_by_kernels_that_need_it() -> None:
         "assert 'dgemm' in __pyx_capi__"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+def test_built_in_operations_are_resolved_once_for_the_types_of_their_arguments(tmp_path: Path) -> None:
+    """An operation that numba compiles from Python, or that fails, is resolved each time."""
+    code = """
+import operator
+import numpy as np
+from goldwash.filters.jit import kernel
+from numba import types
+from numba.core.registry import cpu_target
+from numba.core.typing import templates
+
+tried = []
+apply = templates.AbstractTemplate.apply
+templates.AbstractTemplate.apply = lambda self, args, kws: tried.append(self.key) or apply(self, args, kws)
+
+def sums(a, b):
+    return a + b + a + b + (a + b)
+
+def wrong(a):
+    return a + "x"
+
+compiled = kernel(sums)
+assert compiled(1, 2) == 9 and compiled(1.5, 2.0) == 10.5
+once = tried.count(operator.add)
+assert kernel(lambda a, b: a + b - a + b)(3, 4) == 8
+assert tried.count(operator.add) == once, (tried.count(operator.add), once)
+for _ in range(2):
+    try:
+        kernel(wrong)(1)
+    except Exception as error:
+        assert "No implementation of function" in str(error)
+    else:
+        raise SystemExit("a sum of a number and a text compiled")
+empty = cpu_target.typing_context.resolve_value_type(np.empty)
+assert kernel(lambda n: np.empty(n).size)(3) == 3
+assert not empty.__dict__.get("_known_calls"), "what an implementation in Python compiles to depends on its caller"
+add = cpu_target.typing_context.resolve_value_type(operator.add)
+assert (types.int64, types.int64) in add._known_calls
+"""
+    file = tmp_path / "sums.py"
+    file.write_text(code)  # numba caches functions of files
+    subprocess.run([sys.executable, file], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, check=True)

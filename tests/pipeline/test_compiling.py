@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,8 +64,24 @@ def test_all_kernels_are_compiled_side_by_side_and_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
 def test_no_two_stages_share_a_kernel_in_different_forms(tmp_path: Path) -> None:
     """The second form would be compiled last, by one process."""
-    stages = ("extract", "heuristics", "minhash", "bloom", "exact", "quality", "decontaminate")
-    assert compiled(tmp_path, *stages)["compiled"] == []
+    script = COMPILE.replace(
+        "stages = [", "from goldwash.pipeline.recipes.recipe import load\nstages = [*load('sample').stages] + ["
+    )
+    assert compiled(tmp_path, "exact", script=script)["compiled"] == []
+    assert compiled(tmp_path, "extract", "heuristics", "minhash", "bloom", "quality")["compiled"] == [], (
+        "by their defaults, too"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
+def test_extract_alone_is_compiled_in_two_parts(tmp_path: Path) -> None:
+    script = COMPILE.replace(
+        "stages = [", "from goldwash.pipeline.recipes.recipe import load\nstages = [load('sample').stages[0]] + ["
+    )
+    found = compiled(tmp_path, script=script)
+    assert found["compiled"] == []
+    assert found["told"][1:] == ["compiled extract (1 of 1)"], "told once, when both parts are done"
 
 
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
@@ -78,25 +95,59 @@ def test_what_a_process_fails_to_compile_is_compiled_last(tmp_path: Path) -> Non
     assert compiled(tmp_path, "bloom", "decontaminate") == {"told": [], "compiled": []}
 
 
+ENDLESS = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from goldwash.pipeline.stage import Stage
+
+@dataclass(frozen=True)
+class Endless(Stage):
+    name: ClassVar[str] = "endless"
+    number: int = 0
+
+    def warm_up(self):
+        Path(f"at-work-{self.number}").touch()
+        time.sleep(3600)
+
+    def cost(self, load):
+        raise NotImplementedError
+
+    def __call__(self, inputs, out, run):
+        raise NotImplementedError
+"""
+
+
 @pytest.mark.skipif(INTERPRETED or sys.platform != "linux", reason="nothing is compiled, or there is no /proc")
-def test_the_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_processes_at_work_end_with_the_one_that_started_them(tmp_path: Path, sign: signal.Signals) -> None:
     """Two share the machine: of two readers of one pipe, only one would be told that its writer is gone."""
-    script = COMPILE.replace("told.append", "lambda line: print(line, flush=True)")
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    script = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from endless import Endless\nfrom goldwash.pipeline.compiling import compile_together\n"
+        "compile_together([Endless(0), Endless(1)], lambda line: print(line, flush=True), processes=2)\n"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-c", script, "bloom", "minhash"], env={**ENVIRONMENT, "GOLDWASH_CACHE": str(tmp_path)},
-        stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", script], env={**ENVIRONMENT, "GOLDWASH_CACHE": str(tmp_path / "cache")}, cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    assert process.stdout.readline().startswith("compiling kernels for bloom, minhash")
+    assert process.stdout.readline().startswith("compiling kernels for endless, endless")
     until(lambda: len(children(process.pid)) == 2, 30, "two processes")
     below = children(process.pid)
-    process.kill()
-    process.wait()
+    until(lambda: len(list(tmp_path.glob("at-work-*"))) == 2, 60, "both at work")
+    process.send_signal(sign)
+    assert process.wait(60) != 0
     process.stdout.close()
     until(lambda: not any(running(pid) for pid in below), 60, "the end of both")
-    (stale,) = tmp_path.glob("kernels-*/parts-*")
-    assert compiled(tmp_path, "bloom", "minhash")["compiled"] == []
-    assert not stale.exists()
+    stale = list(tmp_path.glob("cache/kernels-*/parts-*"))
+    assert len(stale) == (sign == signal.SIGKILL)
+    if stale:
+        assert compiled(tmp_path / "cache", "bloom", "decontaminate")["compiled"] == []
+        assert not list(tmp_path.glob("cache/kernels-*/parts-*")), "what a killed process left is removed"
 
 
 def children(pid: int) -> list[int]:
@@ -127,7 +178,7 @@ def test_a_function_that_is_in_the_shared_folder_stays_as_it_is(tmp_path: Path) 
         "room/a.nbi": "old", "room/a.1.nbc": "old", "room/b.nbi": "new", "room/b.1.nbc": "new",
         "other/c.nbi": "new", "other/c.1.nbc": "new",
     }  # fmt: skip
-    assert not (tmp_path / "part").exists()
+    assert {f.read_text() for f in (tmp_path / "part").rglob("*.nb?")} == {"new"}, "its own form of a function stays"
 
 
 def test_a_process_begins_with_the_kernels_that_are_compiled(tmp_path: Path) -> None:
