@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, suppress
@@ -54,22 +53,17 @@ def compile_together(stages: Sequence[Stage], notify: Callable[[str], None] = la
         for left in shared.glob("parts-*"):  # of a process that was killed; nobody else compiles now
             shutil.rmtree(left, ignore_errors=True)
         notify(f"compiling kernels for {', '.join(stage.name for stage in missing)}, once on this machine (up to a minute)")
-        parts = [(number, part) for number, stage in enumerate(missing) for part in range(len(stage.warm_ups()))]
-        waiting, failed = Counter(number for number, _ in parts), set[int]()
+        parts = [(stage, part) for stage in missing for part in range(len(stage.warm_ups()))]
         with tempfile.TemporaryDirectory(prefix="parts-", dir=shared) as folder, ExitStack() as ends:
             pool, compilers = ends.enter_context(ThreadPoolExecutor(processes)), _Compilers(shared, Path(folder))
             ends.callback(compilers.close)  # ends the processes, if this one stops early, before the pool waits for them
-            running = {pool.submit(compilers.compile, missing[number], part): number for number, part in parts}
+            running = {pool.submit(compilers.compile, *part): part for part in parts}
             ends.callback(pool.shutdown, wait=False, cancel_futures=True)
-            for done in as_completed(running):
-                number = running[done]
-                if not done.result():
-                    failed.add(number)
-                waiting[number] -= 1
-                if not waiting[number]:
-                    name, count = missing[number].name, sum(not parts_left for parts_left in waiting.values())
-                    what = f"{name} is compiled last, since its process failed" if number in failed else f"compiled {name}"
-                    notify(f"{what} ({count} of {len(missing)})")
+            for count, done in enumerate(as_completed(running), 1):
+                stage, part = running[done]
+                what = stage.name if len(stage.warm_ups()) == 1 else f"part {part + 1} of {stage.name}"
+                what = f"compiled {what}" if done.result() else f"{what} is compiled last, since its process failed"
+                notify(f"{what} ({count} of {len(parts)})")
     for stage in missing:
         compile_kernels(stage)  # what two stages share in different forms, and what a process failed to compile
 

@@ -21,7 +21,7 @@ import psutil
 
 from tests.bench.measures import REAL, archives, cpu_seconds, html_bytes
 
-ROUNDS, COPIES = 3, 6
+ROUNDS, COPIES = 3, 10
 RECIPE = "baseline" if (REAL / "mmlu").is_dir() else "sample"
 """baseline.yaml needs MMLU."""
 
@@ -95,7 +95,8 @@ def stages() -> dict[str, float]:
 def wall() -> dict[str, float]:
     """Seconds of ``goldwash run`` from start to end with one and two workers, on all archives and on one large archive.
 
-    Both inputs hold each archive `COPIES` times: a run of a few seconds is mostly imports and the start of workers.
+    Both inputs hold each archive `COPIES` times, as much HTML as one archive of Common Crawl has: a run of a few seconds is
+    mostly imports and the start of workers.
     """
     goldwash = str(Path(sys.executable).with_name("goldwash"))
     spent = {}
