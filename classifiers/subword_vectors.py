@@ -11,10 +11,21 @@ import numpy as np
 
 from goldwash.classifiers.fasttext import is_label
 from goldwash.classifiers.model_file import Floats
+from goldwash.classifiers.ngram_buckets import (
+    LINE,
+    SPARE,
+    bucket_of,
+    close_ascii_word,
+    close_wide_word,
+    put_ascii_grams,
+    put_wide_grams,
+    short_hash,
+)
 from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, bit_count, block, put_edges
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.jit import inline, kernel, prefetch
 from goldwash.filters.ngrams import Hashes, word_hash_and_length
+from goldwash.filters.texts import copied
 
 KEPT_WORDS = 1 << 15
 """Words whose vectors are cached: 2 MB at 16 dimensions. From 2^14 to 2^18 the speed on real pages is the same (2026-11)."""
@@ -22,30 +33,11 @@ KEPT_WORDS = 1 << 15
 AT_ONCE = 224
 """Words that are looked up together (`text_vectors`); below 256, since a byte of a cached word's key numbers them."""
 
-LINE = np.int64(2048)
-"""Bytes of the words, each in ``<`` and ``>``, whose n-grams are gathered together."""
-
 LONGEST = np.int64(510)
 """Bytes of the longest word, with ``<`` and ``>``, that is gathered with others."""
 
 FLUSHED = 56
 """A word's rows are added when there are more than these, so that sums do not depend on how they are gathered."""
-
-USUAL_BUCKETS = 2_000_000
-
-
-@inline
-def short_hash(h: Any, b: Any) -> Any:
-    """One byte more in fastText's 32-bit hash (FNV-1a over signed chars); the lower half of the result is that hash."""
-    wide = b | np.uint64(0xFFFFFF00) if b >= np.uint64(128) else b
-    return (h ^ wide) * np.uint64(16777619)
-
-
-@inline
-def _bucket(h: Any, buckets: int) -> Any:
-    """An n-gram's bucket: the usual number is a constant, so that the compiler turns the division into a multiplication."""
-    h = h & np.uint64(0xFFFFFFFF)
-    return h % np.uint64(USUAL_BUCKETS) if buckets == USUAL_BUCKETS else h % np.uint64(buckets)
 
 
 @inline
@@ -142,7 +134,7 @@ def _add_ngrams(
                 h = short_hash(h, np.uint64(word[j]))
                 j += 1
             if n >= minn and (n > 1 or (i > 0 and j < size)):
-                found[held] = np.int64(_bucket(h, buckets))
+                found[held] = np.int64(bucket_of(h, buckets))
                 held += _is_present(found[held], present)
             n += 1
         if held > FLUSHED:
@@ -188,58 +180,23 @@ def _put_word(utf8: Bytes, begin: int, size: int, line: Bytes, at: int) -> Any:
 
 
 @inline
-def _put_ascii_grams(line: Bytes, used: int, buckets: int, grams: Any) -> Any:
-    """Write the buckets of the n-grams of 2, 3 and 4 bytes that begin at each place of a line, also across words.
-
-    Four loops, which become vector instructions: the hashes of each length, from those of one byte less, and their buckets.
-    """
-    last, three, four = np.uint64(used), np.uint64(LINE), np.uint64(2 * LINE)
-    for i in range(last):
-        h = ((np.uint64(2166136261) ^ np.uint64(line[i])) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
-        grams[i] = ((h ^ np.uint64(line[i + np.uint64(1)])) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
-    for i in range(last):
-        h = np.uint64(grams[i]) ^ np.uint64(line[i + np.uint64(2)])
-        grams[three + i] = (h * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
-    for i in range(last):
-        h = np.uint64(grams[three + i]) ^ np.uint64(line[i + np.uint64(3)])
-        grams[four + i] = (h * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
-    for n in range(3):
-        first = np.uint64(n * LINE)
-        if buckets == USUAL_BUCKETS:
-            for i in range(first, first + last):  # the quotient is exact for 32 bits
-                h = np.uint64(grams[i])
-                grams[i] = h - (((h >> np.uint64(7)) * np.uint64(35184373)) >> np.uint64(39)) * np.uint64(2_000_000)
-        else:
-            for i in range(first, first + last):
-                grams[i] = np.uint64(grams[i]) % np.uint64(buckets)
-
-
-@inline
-def _put_wide_grams(line: Bytes, begin: int, end: int, buckets: int, grams: Any) -> Any:
-    """The same for a word with characters beyond ASCII; ``buckets`` where no n-gram begins."""
-    for i in range(begin, end):
+def _put_wide_words(
+    line: Bytes, places: Rows, wide: Rows, others: int, buckets: int, grams: Any, wide_line: Bytes, signed: Any, char_ends: Any,
+    wide_grams: Any,
+) -> Any:  # fmt: skip
+    """Write the buckets of the n-grams of those words of a line that are not ASCII: hashed together, in a line of their own."""
+    used: Any = np.int64(0)
+    for k in range(others):
+        used = copied(line, places[wide[k]], places[wide[k] + 1], wide_line, used)
+    put_wide_grams(wide_line, used, buckets, signed, char_ends, wide_grams)
+    begin = np.int64(0)
+    for k in range(others):
+        first, size = places[wide[k]], places[wide[k] + 1] - places[wide[k]]
+        close_wide_word(wide_line, begin + size, buckets, wide_grams)
         for n in range(3):
-            grams[np.uint64(n * LINE + i)] = buckets
-        if (line[i] & 0xC0) == 0x80:
-            continue
-        h, j, n = np.uint64(2166136261), i, 0
-        while j < end and n < 4:
-            h = short_hash(h, np.uint64(line[j]))
-            j += 1
-            while j < end and (line[j] & 0xC0) == 0x80:
-                h = short_hash(h, np.uint64(line[j]))
-                j += 1
-            if n > 0:
-                grams[np.uint64((n - 1) * LINE + i)] = _bucket(h, buckets)
-            n += 1
-
-
-@inline
-def _close_word(end: int, buckets: int, grams: Any) -> Any:
-    """Replace the n-grams that begin in an ASCII word and end beyond it by ``buckets``."""
-    for n in range(3):
-        for back in range(1, n + 2):
-            grams[np.uint64(n * LINE + end - back)] = buckets
+            for i in range(np.uint64(size)):
+                grams[np.uint64(n * LINE + first) + i] = wide_grams[np.uint64(n * LINE + begin) + i]
+        begin += size
 
 
 @inline
@@ -352,7 +309,8 @@ def _add_words(total: Floats, sums: Floats, counts: Any, where: Rows, words: int
 def _gather(
     utf8: Bytes, edges: Rows, missed: Rows, hashed: Hashes, done: int, new: int, keys: Hashes, ids: Rows, sieve: Hashes,
     present: Hashes, firsts: Any, buckets: int, rows: Floats, plain: bool,
-    line: Bytes, places: Rows, own: Rows, known: Rows, wide: Rows, grams: Any, before: Any, found: Any,
+    line: Bytes, places: Rows, own: Rows, known: Rows, wide: Rows, wide_line: Bytes, signed: Any, char_ends: Any,
+    wide_grams: Any, grams: Any, before: Any, found: Any,
 ) -> Any:  # fmt: skip
     """Find the rows of as many of the words ``missed[done:new]`` as a line holds; returns the first that is left.
 
@@ -380,12 +338,12 @@ def _gather(
         word = known[k]
         own[word] = _own_row(hashed[missed[word]], keys, ids, nothing)
         prefetch(rows, np.uint64(own[word]))
-    _put_ascii_grams(line, used, buckets, grams)
+    put_ascii_grams(line, used, buckets, grams)
     for k in range(done, end):
         if places[k + 1] > places[k]:
-            _close_word(places[k + 1], buckets, grams)
-    for k in range(others):
-        _put_wide_grams(line, places[wide[k]], places[wide[k] + 1], buckets, grams)
+            close_ascii_word(places[k + 1], buckets, grams)
+    if others > 0:
+        _put_wide_words(line, places, wide, others, buckets, grams, wide_line, signed, char_ends, wide_grams)
     _put_present_rows(grams, used, present, firsts, before, found, rows)
     return end
 
@@ -406,13 +364,15 @@ def text_vectors(
     longest = np.int64(16)
     for row in range(len(starts)):
         longest = max(longest, ends[row] - starts[row])
-    word, line = np.empty(longest + 66, np.uint8), np.zeros(LINE + 64, np.uint8)
+    word, line = np.empty(longest + 66, np.uint8), np.zeros(LINE + SPARE, np.uint8)
     fresh, total = np.empty(dim, np.float32), np.empty(dim, np.float32)
     end_hash, _ = word_hash_and_length(np.array([60, 47, 115, 62], np.uint8), 0, 4, False)
     plain = minn == 2 and maxn == 4
     edges, some = np.empty(2 * AT_ONCE + 64, np.int64), np.empty(80, np.uint32)
     places, own, wide = np.empty(AT_ONCE + 1, np.int64), np.empty(AT_ONCE, np.int64), np.empty(AT_ONCE, np.int64)
-    known = np.empty(AT_ONCE + 1, np.int64)
+    known, wide_line = np.empty(AT_ONCE + 1, np.int64), np.zeros(LINE + SPARE, np.uint8)
+    signed, char_ends = np.empty(LINE + SPARE, np.uint32), np.empty(LINE + SPARE, np.uint32)
+    wide_grams = np.empty(3 * LINE, np.uint32)
     grams, before, found = np.empty(3 * LINE, np.uint32), np.empty(LINE + 1, np.uint32), np.empty(3 * LINE + 1, np.uint32)
     hashed, where, missed = (
         np.empty(AT_ONCE + 32, np.uint64),
@@ -442,7 +402,8 @@ def text_vectors(
             while done < new:  # the vectors of the others
                 end = _gather(
                     utf8, edges, missed, hashed, done, new, keys, ids, sieve, present, firsts, buckets, rows, plain,
-                    line, places, own, known, wide, grams, before, found,
+                    line, places, own, known, wide, wide_line, signed, char_ends, wide_grams,
+                    grams, before, found,
                 )  # fmt: skip
                 for k in range(done, end):
                     first, beyond = np.uint64(before[places[k]]), np.uint64(before[places[k + 1]])

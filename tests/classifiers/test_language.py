@@ -197,6 +197,9 @@ SURE = [
     "q" * 507,
     "q" * 508,  # with "<" and ">", the longest that is gathered with others
     "q" * 509,
+    "ж" * 254,
+    "金" * 169 + "x",
+    " ".join("𝄞" * n + "é" for n in range(1, 60)),
     " ".join(f"{n}" + "jk" * 250 for n in range(9)),  # as many as four lines of words
     " ".join(["été", "__label__x", "a", "über-größe", "naïve", "𝄞𝄞", "x<y>", "<", ">", "<<>>", "é"]),
 ]
