@@ -19,6 +19,9 @@ Hashes = npt.NDArray[np.uint64]
 SEED = np.uint64(0x9E3779B97F4A7C15)
 FACTOR = np.uint64(0xD6E8FEB86659FD93)
 
+MARKS = np.int64(4)
+"""Half of the places per n-gram, at the least, of the table that says which may occur twice (`_repeats`)."""
+
 
 @inline
 def mixed(h: Any) -> Any:
@@ -210,7 +213,7 @@ def _repeats(places: Rows, grams: Hashes, count: int, marks: Bytes) -> Any:
     ``marks`` is a table of how often a hash's lower bits occur, up to twice. That is faster than the exact count, which is then
     needed for a third of the n-grams at n = 2.
     """
-    last = np.uint64(table_size(2 * count) - 1)
+    last = np.uint64(table_size(MARKS * count) - 1)
     marks[: np.int64(last) + 1] = 0
     for k in range(np.uint64(count)):
         place = grams[k] & last
@@ -229,19 +232,24 @@ def _put_shares(
 ) -> Any:  # fmt: skip
     """`ngram_shares` of one parent with this number of words, into zeroed ``top`` and ``covered``.
 
-    ``sums``: the characters of the words before each word, and of all. What follows ``beyond_first`` is scratch.
+    ``sums``: the characters of the words before each word, and of all. What follows ``beyond_first`` is scratch. An n-gram's
+    hash is a polynomial of its words' hashes, whose bits are mixed already.
     """
     all_ = sums[words]
-    for word in range(words):
-        places[word], grams[word] = word, word_hashes[word]
     n_places: Any = words
     for n in range(2, longest + 1):
         left = np.uint64(0)  # positions where this n-gram could occur twice
-        for k in range(np.uint64(max(n_places - 1, 0))):
-            following = places[k + np.uint64(1)] == places[k] + 1
-            places[left] = places[k]
-            grams[left] = mixed(grams[k] * FACTOR + word_hashes[np.uint64(places[k] + n - 1)])
-            left += np.uint64(following)
+        if n == 2:
+            left = np.uint64(max(words - 1, 0))
+            for k in range(left):
+                places[k] = np.int64(k)
+                grams[k] = word_hashes[k] * FACTOR + word_hashes[k + np.uint64(1)]
+        else:
+            for k in range(np.uint64(max(n_places - 1, 0))):
+                following = places[k + np.uint64(1)] == places[k] + 1
+                places[left] = places[k]
+                grams[left] = grams[k] * FACTOR + word_hashes[np.uint64(places[k] + n - 1)]
+                left += np.uint64(following)
         n_places = _repeats(places, grams, np.int64(left), marks)
         if n_places == 0:
             break
@@ -312,7 +320,7 @@ def ngram_shares(
         if words > room:
             room = 2 * words
             size = table_size(room)
-            table, counts, marks = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(2 * size, np.uint8)
+            table, counts, marks = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(MARKS * size, np.uint8)
             word_hashes, sums = np.empty(room, np.uint64), np.empty(room + 1, np.int64)
             sums[0] = 0
             places, grams, slots = np.empty(room, np.int64), np.empty(room, np.uint64), np.empty(room, np.int64)
