@@ -23,7 +23,7 @@ from goldwash.classifiers.ngram_buckets import (
 )
 from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, bit_count, block, put_edges
 from goldwash.filters.cut import Bytes, Rows
-from goldwash.filters.jit import inline, kernel, prefetch
+from goldwash.filters.jit import copy_block, inline, kernel, prefetch
 from goldwash.filters.ngrams import Hashes, word_hash_and_length
 from goldwash.filters.texts import copied
 
@@ -165,9 +165,8 @@ def _put_word(utf8: Bytes, begin: int, size: int, line: Bytes, at: int) -> Any:
     first, target = np.uint64(begin), np.uint64(at)
     line[target] = 60
     target += np.uint64(1)
-    if size <= 32 and first + np.uint64(32) <= np.uint64(len(utf8)):
-        for k in range(np.uint64(32)):  # a copy of constant size is one instruction
-            line[target + k] = utf8[first + k]
+    if size <= 64 and first + np.uint64(64) <= np.uint64(len(utf8)):
+        copy_block(utf8, first, line, target)
     else:
         for k in range(np.uint64(size)):
             line[target + k] = utf8[first + k]

@@ -21,9 +21,9 @@ from goldwash.classifiers.softmax import huffman_best, huffman_tree, softmax_bes
 from goldwash.classifiers.subword_vectors import AT_ONCE, KEPT_WORDS, text_vectors
 from goldwash.filters.bits import NEWLINES, block, lowest
 from goldwash.filters.cut import Bytes, Rows, room_for
-from goldwash.filters.jit import kernel
+from goldwash.filters.jit import copy_block, inline, kernel
 from goldwash.filters.ngrams import Hashes, word_hashes
-from goldwash.filters.texts import Texts, copied
+from goldwash.filters.texts import Texts
 
 
 class WordMemory(threading.local):
@@ -202,21 +202,31 @@ def in_lines(rows: Floats) -> Floats:
 @kernel
 def without_newlines(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     """Texts as one line each, newlines deleted: ``(utf8, starts, ends)``."""
-    out = np.empty(room_for(starts, ends, 1, 0), np.uint8)
+    out = np.empty(room_for(starts, ends, 1, 0) + 64, np.uint8)
     out_starts, out_ends = np.empty_like(starts), np.empty_like(ends)
-    n: Any = 0
+    n = np.uint64(0)
     for row in range(len(starts)):
-        out_starts[row] = n
-        line = starts[row]
-        i, last = np.uint64(line), np.uint64(ends[row])
+        out_starts[row] = np.int64(n)
+        i, last = np.uint64(starts[row]), np.uint64(ends[row])
         while i < last:
-            found = block(utf8, i, last, NEWLINES)
+            found, after = block(utf8, i, last, NEWLINES), min(i + np.uint64(64), last)
             while found != np.uint64(0):
-                newline = np.int64(i) + lowest(found)
-                found &= found - np.uint64(1)
-                n = copied(utf8, line, newline, out, n)
-                line = newline + 1
-            i += np.uint64(64)
-        n = copied(utf8, line, ends[row], out, n)
-        out_ends[row] = n
+                newline = np.uint64(np.int64(i) + lowest(found))
+                found = (found >> (newline - i)) >> np.uint64(1)
+                n = _copied_block(utf8, i, newline, out, n)
+                i = newline + np.uint64(1)
+            n = _copied_block(utf8, i, after, out, n)
+            i = after
+        out_ends[row] = np.int64(n)
     return out, out_starts, out_ends
+
+
+@inline
+def _copied_block(utf8: Bytes, start: Any, end: Any, out: Bytes, at: Any) -> Any:
+    """Copy up to 64 bytes; returns the place after them. All 64 are written if they are there: the size is then a constant."""
+    if start + np.uint64(64) <= np.uint64(len(utf8)):
+        copy_block(utf8, start, out, at)
+    else:
+        for k in range(end - start):
+            out[at + k] = utf8[start + k]
+    return at + (end - start)

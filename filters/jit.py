@@ -186,6 +186,36 @@ on each.
 """
 
 
+def _emit_copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The LLVM instructions of `copy_block`: one load and one store."""
+    source, i, target, at = arguments
+    block = ir.PointerType(ir.VectorType(ir.IntType(8), 64))
+
+    def place(kind: Any, array: Any, index: Any) -> Any:
+        data = context.make_array(kind)(context, builder, array).data
+        return builder.bitcast(builder.gep(data, [index]), block)
+
+    read = builder.load(place(signature.args[0], source, i))
+    read.align = 1
+    builder.store(read, place(signature.args[2], target, at), align=1)
+    return context.get_dummy_value()
+
+
+def _copy(_: Any, source: Any, i: Any, target: Any, at: Any) -> Any:
+    """Declares `copy_block` to numba."""
+    return types.void(source, types.uint64, target, types.uint64), _emit_copy
+
+
+def _plain_copy(source: Any, i: Any, target: Any, at: Any) -> None:
+    """`copy_block` in Python."""
+    target[int(at) : int(at) + 64] = source[int(i) : int(i) + 64]
+
+
+copy_block: Any = _plain_copy if INTERPRETED else intrinsic(_copy)
+"""``copy_block(source, i, target, at)``: copy the 64 bytes from ``i``. All of them must be in both arrays; ``i`` and ``at`` are
+unsigned. Many short copies of other lengths are calls of ``memcpy`` each."""
+
+
 def _emit_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """The LLVM instruction of `prefetch`."""
     table, row = arguments

@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
+from hypothesis import strategies as st
 
 from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError
 from goldwash.classifiers.loader import load
 from goldwash.classifiers.subword_vectors import FLUSHED, KEPT_WORDS, may_be_known
-from goldwash.classifiers.subwords import WordMemory
+from goldwash.classifiers.subwords import WordMemory, without_newlines
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.ngrams import word_hashes
 from goldwash.filters.texts import Texts
@@ -100,6 +101,17 @@ def test_a_two_label_model_says_the_likelier_of_its_two(tmp_path: Path) -> None:
     assert labels.tolist() == ["a", "b", ""]
     assert (probabilities[:2] > 0.5).all()
     assert probabilities[2] == 0
+
+
+@given(strings=TEXTS, row=st.integers(0, 3))
+@example(
+    strings=["\n", "", "\n\n", "x" * 64, "x" * 63 + "\n", "\n" + "x" * 64, "é\n" * 50, "x" * 65 + "\n\n" + "y" * 62], row=1
+)
+@example(strings=["\n".join("x" * n for n in range(90)), "\n" * 200], row=0)
+def test_newlines_are_deleted(strings: list[str], row: int) -> None:
+    texts = Texts.of(strings)
+    for some in (texts, texts.take(np.arange(len(strings))[row:])):
+        assert list(Texts(*without_newlines(some.utf8, some.starts, some.ends))) == [text.replace("\n", "") for text in some]
 
 
 def test_newlines_are_deleted_or_become_spaces() -> None:

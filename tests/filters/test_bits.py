@@ -24,7 +24,7 @@ from goldwash.filters.bits import (
     find,
     lowest,
 )
-from goldwash.filters.jit import kernel
+from goldwash.filters.jit import copy_block, kernel
 
 KINDS = {
     NEWLINES: lambda b: b == 10,
@@ -90,3 +90,16 @@ def test_every_byte_at_every_place() -> None:
 def test_bits_are_counted(bits: int) -> None:
     count, low = counted(np.uint64(bits))
     assert (count, low) == (bits.bit_count(), (bits & -bits).bit_length() - 1 if bits else 64)
+
+
+@kernel
+def moved(source, i, target, at):  # type: ignore[no-untyped-def]
+    copy_block(source, np.uint64(i), target, np.uint64(at))
+
+
+@pytest.mark.parametrize(("i", "at"), [(0, 0), (1, 0), (0, 3), (136, 72), (7, 63)])
+def test_a_block_is_copied_and_nothing_else(i: int, at: int) -> None:
+    source, target = np.arange(200, dtype=np.uint8), np.full(136, 255, np.uint8)
+    moved(source, i, target, at)
+    assert target[at : at + 64].tolist() == list(range(i, i + 64))
+    assert (np.delete(target, np.arange(at, at + 64)) == 255).all()
