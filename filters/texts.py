@@ -66,9 +66,10 @@ class Texts:
         object.__setattr__(self, "parents", _frozen(self.parents, np.int64))
 
     @staticmethod
-    def of(column: pa.Array | pa.ChunkedArray | Iterable[str]) -> "Texts":
+    def of(column: pa.Array | pa.ChunkedArray | Iterable[str], checked: bool = False) -> "Texts":
         """The strings of an Arrow column, without copying its bytes, or of a Python sequence.
 
+        ``checked``: the column is known to be UTF-8, and is not checked again: kernels read beyond a text that is not.
         An empty column gives a `Texts` of length 0. Raises `TextError` for a null, a column that is not text, and invalid
         UTF-8, with the row.
 
@@ -90,7 +91,8 @@ class Texts:
             raise TextError(f"row {row} is null: a document needs a text (an empty one is allowed); drop the row or fill it")
         if len(column) == 0:
             return Texts(np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int64))
-        _check_utf8(column)
+        if not checked:
+            _check_utf8(column)
         _, offset_buffer, data = column.buffers()
         offsets = np.frombuffer(offset_buffer, width)[column.offset : column.offset + len(column) + 1].astype(np.int64)
         utf8 = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)

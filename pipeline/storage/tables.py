@@ -56,10 +56,10 @@ def dropped_table(
     )
 
 
-def texts_of(table: pa.Table, column: str, location: str) -> Texts:
-    """A column as `Texts`; a `DataError` that names file and column where it is not text."""
+def texts_of(table: pa.Table, column: str, location: str, checked: bool = False) -> Texts:
+    """A column as `Texts`; a `DataError` that names file and column where it is not text. ``checked``: see `Texts.of`."""
     try:
-        return Texts.of(table[column])
+        return Texts.of(table[column], checked)
     except TextError as error:
         first = table["id"][0].as_py() if table.num_rows else "none"
         raise DataError(f"{location}, column {column}, in the batch that begins with id {first}: {error}") from error

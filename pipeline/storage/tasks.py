@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.report import Count, Report
-from goldwash.pipeline.storage.batches import BATCH_BYTES, NULL_TEXT, read_batches
+from goldwash.pipeline.storage.batches import BATCH_BYTES, NULL_TEXT, as_input, read_batches
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import is_local, join, size_of, sizes_in
 from goldwash.pipeline.storage.markers import FOLDER, TRANSFERS
@@ -142,9 +142,10 @@ class TaskOutput:
         the user wants dropped, go to the shard ``dropped`` here, in a pass that has one. ``columns``: those that are wanted
         besides ``id``, ``url`` and ``text``; None is all (`read_batches`). ``batch_bytes``: bytes of text per batch.
         """
-        location = source if isinstance(source, str) else source.path
+        source = as_input(source)
+        checked = source.sha256 is None  # `read_batches` checks what goldwash has not written
         for table in read_batches(source, batch_bytes, partial(self._drop_nulls, dropped), columns):
-            yield table, texts_of(table, "text", location)
+            yield table, texts_of(table, "text", source.path, checked)
             heartbeat(self.task, self.report.read.documents, self.report.read.bytes)
 
     def _drop_nulls(self, dropped: str, table: pa.Table) -> None:
