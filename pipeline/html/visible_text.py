@@ -9,17 +9,20 @@ Invariants:
 - Bytes are UTF-8; bytes of another charset are copied unchanged. Time is linear in the page's length.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from goldwash.filters.bits import eight, find, lowest
-from goldwash.filters.cut import Bytes, Rows
-from goldwash.filters.jit import inline, kernel
+from goldwash.filters.bits import APOSTROPHE, GREATER_THAN, block, eight, find, lowest
+from goldwash.filters.cut import Bytes
+from goldwash.filters.jit import bare, inline, kernel
 from goldwash.filters.texts import Texts
 
 SKIPPED = ("script", "style", "svg", "template")
 """Elements whose content is not shown. The first two hide everything that follows if they are not closed; the others do not."""
+DOUBLE_QUOTE = np.int64(34)
+CODES = np.array([int.from_bytes(name.encode()) for name in SKIPPED], np.uint64)
 ENDLESS, SVG = 2, SKIPPED.index("svg")
 
 
@@ -61,27 +64,33 @@ def tag_end(html: Bytes, at: int, end: int) -> Any:
     """
     if at < end and html[at] == 62:  # without attributes
         return at + 1
-    low, high = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-    i, last = at, end
+    return attributes_end(html, at, end)
+
+
+@bare
+def attributes_end(html: Bytes, at: int, end: int) -> Any:
+    """`tag_end` of a tag with attributes, 64 bytes at a time."""
+    i, last = np.uint64(at), np.uint64(end)
     while i < last:
-        if i + 8 <= last:
-            w = eight(html, np.uint64(i))
-            x, y, z = w ^ np.uint64(0x3E3E3E3E3E3E3E3E), w ^ np.uint64(0x2222222222222222), w ^ np.uint64(0x2727272727272727)
-            marks = ((x - low) & ~x | (y - low) & ~y | (z - low) & ~z) & high  # its lowest bit is that of the first >, " or '
-            if marks == np.uint64(0):
-                i += 8
-                continue
-            i += lowest(marks) >> 3
-        c = html[np.uint64(i)]
-        if c == 62:
-            return i + 1
-        if c == 34 or c == 39:
-            before = i - 1
+        doubles, singles = block(html, i, last, DOUBLE_QUOTE), block(html, i, last, APOSTROPHE)
+        marks = block(html, i, last, GREATER_THAN) | doubles | singles
+        after = i + np.uint64(64)
+        while marks != np.uint64(0):
+            k = np.uint64(lowest(marks))
+            c = html[i + k]
+            if c == 62:
+                return np.int64(i + k) + 1
+            before = np.int64(i + k) - 1
             while before >= at and html[before] <= 32:
                 before -= 1
+            marks &= marks - np.uint64(1)
             if before >= at and html[before] == 61:
-                i = byte_at(html, i + 1, end, c)
-        i += 1
+                ends = marks & (doubles if c == 34 else singles)
+                if ends == np.uint64(0):
+                    after = np.uint64(find(html, np.int64(after), end, np.int64(c))) + np.uint64(1)
+                    break
+                marks &= ~(ends ^ (ends - np.uint64(1)))
+        i = after
     return end
 
 
@@ -108,76 +117,70 @@ def comment_end(html: Bytes, at: int, end: int) -> int:
 
 
 @kernel
-def visible_rows(html: Bytes, starts: Rows, ends: Rows, skipped: Any, most: int) -> Any:
-    """The pages' visible texts, concatenated, and their offsets: ``uint8[bytes]``, ``int64[N + 1]``."""
-    size = 0
-    for row in range(len(starts)):
-        size += ends[row] - starts[row] + 1
-    out = np.empty(size, np.uint8)
-    offsets = np.zeros(len(starts) + 1, np.int64)
-    n = 0
-    for row in range(len(starts)):
-        at, end = starts[row], ends[row]
-        blank = True
-        unclosed = 0
-        full = n + most
-        while at < end and (n < full or html[at] & 192 == 128):  # never within a character
-            c = html[at]
-            d = html[at + 1] if c == 60 and at + 1 < end else 0
-            shut = d == 47 and at + 2 < end and 97 <= html[at + 2] | 32 <= 122
-            if shut or 97 <= d | 32 <= 122:  # a tag
-                code, at = name_at(html, at + (2 if shut else 1), end)
-                own = at < end and html[at] == 45  # svg-icon is a custom element
-                at = tag_end(html, at, end)
-                if shut or own:
-                    code = np.uint64(0)
-                for k in range(len(skipped)):
-                    if code == skipped[k]:
-                        if not (unclosed >> k & 1 or (k == SVG and html[at - 2] == 47)):
-                            stop = closing(html, at, end, code)
-                            unclosed |= (1 if stop < 0 else 0) << k
-                            at = stop if stop >= 0 else end if k < ENDLESS else at
-                        break
-            elif d == 33 or d == 47 or d == 63:  # <! </ <?
-                if at + 3 < end and d == 33 and html[at + 2] == 45 and html[at + 3] == 45:
-                    at = comment_end(html, at + 3, end)
-                else:
-                    at = min(end, find(html, at, end, 62) + 1)
-            elif c == 38:  # &
-                stop = min(end, at + 10)
-                after = at + 1
-                while after < stop and html[after] > 34 and html[after] != 59 and html[after] != 60 and html[after] != 38:
-                    after += 1
-                reference = after < stop and html[after] == 59
-                space = reference and after - at == 5 and html[at + 1] == 110 and html[at + 2] == 98
-                if not (space and blank):
-                    out[n] = 32 if space else (39 if reference else 38)
-                    n += 1
-                blank = space
-                at = after + 1 if reference else at + 1
-                continue
-            elif c > 32:
-                out[n] = c
-                n += 1
-                at += 1
-                blank = False
-                continue
+def visible_text(html: Any, skipped: Any, most: int, out: Bytes, n: int) -> Any:
+    """Write the first ``most`` bytes of a page's visible text to ``out[n:]``, the last character whole: where it ends then."""
+    at, end = 0, len(html)
+    blank = True
+    unclosed = 0
+    full = n + most
+    while at < end and (n < full or (html[at] & 192 == 128 and n < full + 3)):  # never within a character
+        c = html[at]
+        d = html[at + 1] if c == 60 and at + 1 < end else 0
+        shut = d == 47 and at + 2 < end and 97 <= html[at + 2] | 32 <= 122
+        if shut or 97 <= d | 32 <= 122:  # a tag
+            code, at = name_at(html, at + (2 if shut else 1), end)
+            own = at < end and html[at] == 45  # svg-icon is a custom element
+            at = tag_end(html, at, end)
+            if shut or own:
+                code = np.uint64(0)
+            for k in range(len(skipped)):
+                if code == skipped[k]:
+                    if not (unclosed >> k & 1 or (k == SVG and html[at - 2] == 47)):
+                        stop = closing(html, at, end, code)
+                        unclosed |= (1 if stop < 0 else 0) << k
+                        at = stop if stop >= 0 else end if k < ENDLESS else at
+                    break
+        elif d == 33 or d == 47 or d == 63:  # <! </ <?
+            if at + 3 < end and d == 33 and html[at + 2] == 45 and html[at + 3] == 45:
+                at = comment_end(html, at + 3, end)
             else:
-                at += 1
-            if not blank:
-                out[n] = 32
+                at = min(end, find(html, at, end, 62) + 1)
+        elif c == 38:  # &
+            stop = min(end, at + 10)
+            after = at + 1
+            while after < stop and html[after] > 34 and html[after] != 59 and html[after] != 60 and html[after] != 38:
+                after += 1
+            reference = after < stop and html[after] == 59
+            space = reference and after - at == 5 and html[at + 1] == 110 and html[at + 2] == 98
+            if not (space and blank):
+                out[n] = 32 if space else (39 if reference else 38)
                 n += 1
-                blank = True
-        offsets[row + 1] = n
-    return out[:n], offsets
+            blank = space
+            at = after + 1 if reference else at + 1
+            continue
+        elif c > 32:
+            out[n] = c
+            n += 1
+            at += 1
+            blank = False
+            continue
+        else:
+            at += 1
+        if not blank:
+            out[n] = 32
+            n += 1
+            blank = True
+    return n
 
 
-def visible(pages: Texts, most: int = 1 << 40) -> Texts:
-    """The visible texts of pages, each cut after ``most`` bytes or a few more; "" for an empty page.
+def visible(pages: Sequence[bytes | memoryview], most: int = 1 << 40) -> Texts:
+    """The visible texts of pages in UTF-8, each cut after ``most`` bytes or a few more; "" for an empty page.
 
-    >>> [*visible(Texts.of(['<title>Gold</title><p class="a>b">in the<br>pan<script>if (a<b)</script> &amp; more', ""]))]
+    >>> [*visible([b'<title>Gold</title><p class="a>b">in the<br>pan<script>if (a<b)</script> &amp; more', b""])]
     ["Gold in the pan ' more", '']
     """
-    codes = [int.from_bytes(name.encode()) for name in SKIPPED]
-    utf8, offsets = visible_rows(pages.utf8, pages.starts, pages.ends, np.array(codes, np.uint64), most)
-    return Texts(utf8, offsets[:-1], offsets[1:])
+    offsets = np.zeros(len(pages) + 1, np.int64)
+    out = np.empty(sum(min(len(page), most) + 4 for page in pages), np.uint8)  # a page's last character may have four bytes
+    for row, page in enumerate(pages):
+        offsets[row + 1] = visible_text(np.frombuffer(page, np.uint8), CODES, most, out, offsets[row])
+    return Texts(out[: offsets[-1]], offsets[:-1], offsets[1:])

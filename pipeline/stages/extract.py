@@ -228,7 +228,7 @@ class Extract(Stage):
 
     def _look_at_a_page(self) -> None:
         self.rules.warm_up()
-        visible(Texts.of(["<p>gold"]), LOOK_BYTES)
+        visible([b"<p>gold"], LOOK_BYTES)
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Run one task per archive, or per range of a large one."""
@@ -432,7 +432,7 @@ class _Page:
     html: str | bytes | memoryview | None = None
     """The extractor's input."""
     utf8: bytes | memoryview = b""
-    """The page in UTF-8, for early rules, title and language."""
+    """The page in UTF-8, for early rules and, if it is kept, title and language."""
     text: bytes = b""
     """The extracted text in UTF-8, as it is counted and written."""
     title: str | None = None
@@ -566,8 +566,8 @@ class _Batch:
         """The texts that early rules measure: the visible text of HTML pages, and plain texts unchanged."""
         left = self._left()
         if not any(page.plain for page in left):
-            return visible(_texts([page.utf8 for page in left]), LOOK_BYTES)
-        shown = iter(visible(_texts([page.utf8 for page in left if not page.plain]), LOOK_BYTES))
+            return visible([page.utf8 for page in left], LOOK_BYTES)
+        shown = iter(visible([page.utf8 for page in left if not page.plain], LOOK_BYTES))
         return _texts([_first(page.utf8) if page.plain else next(shown).encode() for page in left])
 
     def _left(self) -> list[_Page]:
@@ -621,7 +621,6 @@ class _Batch:
         except Undecodable as error:
             page.drop("undecodable", None, str(error))
             return
-        page.title, page.language = title_and_language(page.utf8)
         if self.stage.optouts:
             page.optouts = of_page(page.headers, page.utf8, page.record.url, page.record.date)
         page.html = page.utf8 if isinstance(self.stage.extract, OF_UTF8) else str(page.utf8, "utf-8")
@@ -634,6 +633,8 @@ class _Batch:
             self._decode(page)
         if page.html is not None:
             self._extract_html(page, page.html)
+            if not page.reason:
+                page.title, page.language = title_and_language(page.utf8)
         page.html, page.utf8 = None, b""
         self.begin(READING)
 

@@ -531,7 +531,7 @@ def mixed_archive() -> str:
             for record in records(stream, len(data)):
                 if isinstance(record, Record) and record.kind == "response":
                     body = str(response(record.block, 1 << 30).body, "utf-8", "replace")
-                    english = str(likeliest(visible(Texts.of([body])))[0][0]) == "en"
+                    english = str(likeliest(visible([body.encode()]))[0][0]) == "en"
                     sides[english].append((record.size, data[record.offset : record.offset + record.length]))
     left, mixed = sorted(sides[True]), list[bytes]()
     for size_, record_ in sides[False]:
