@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 MOST = 2
-LARGEST = 64 << 20
+LARGEST = 32 << 20
 
 
 class _Held(threading.local):
