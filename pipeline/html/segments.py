@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from goldwash.filters.bits import eight
 from goldwash.filters.cut import Bytes
 from goldwash.filters.jit import bare, inline
 from goldwash.pipeline.html.formulas import (
@@ -136,6 +137,9 @@ CLASSES, STYLE, UNSHOWN, UNREAD = 1, 2, 3, 4
 """Kinds of attributes: words that name the element, its style, a mark that it is not shown, or not read out if it is true."""
 ATTRIBUTES = {"class": CLASSES, "id": CLASSES, "role": CLASSES, "itemprop": CLASSES, "style": STYLE, "hidden": UNSHOWN}
 ATTRIBUTES |= {"aria-hidden": UNREAD}
+SEEN_BITS = 7
+SEEN = 1 << SEEN_BITS
+"""Values of attributes whose words are remembered: most of a page's are among them."""
 SLOT_BITS = 10
 """A table of names has ``2 ** SLOT_BITS`` slots."""
 
@@ -268,6 +272,32 @@ def words_in(html: Bytes, at: int, end: int, keys: Any, numbers: Any) -> Any:
     return mask
 
 
+@inline
+def words_of(html: Bytes, at: int, end: int, keys: Any, numbers: Any, seen: Any) -> Any:
+    """`words_in`, or what is known of an equal value before. ``seen: int64[SEEN, 3]``: values' places, lengths and words."""
+    size = end - at
+    if size < 8:
+        return words_in(html, at, end, keys, numbers)
+    first, last = eight(html, np.uint64(at)), eight(html, np.uint64(end - 8))
+    key = (first * np.uint64(0x9E3779B97F4A7C15) ^ last) * np.uint64(0xBF58476D1CE4E5B9)
+    row = seen[np.int64(key >> np.uint64(64 - SEEN_BITS))]
+    if row[1] != size or not equal(html, np.uint64(at), np.uint64(row[0]), np.uint64(size)):
+        row[0], row[1], row[2] = at, size, words_in(html, at, end, keys, numbers)
+    return row[2]
+
+
+@inline
+def equal(html: Bytes, a: Any, b: Any, size: Any) -> bool:
+    """Whether ``size`` bytes at two places are equal, at least eight. All are unsigned."""
+    step = np.uint64(8)
+    k = np.uint64(0)
+    while k + step < size:
+        if eight(html, a + k) != eight(html, b + k):
+            return False
+        k += step
+    return bool(eight(html, a + size - step) == eight(html, b + size - step))
+
+
 @bare
 def unshown(html: Bytes, at: int, end: int) -> bool:
     """Whether a style has ``display: none``. Only dis...y and non are compared, in any case."""
@@ -284,7 +314,7 @@ def unshown(html: Bytes, at: int, end: int) -> bool:
 
 
 @inline
-def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any, groups: Any) -> Any:
+def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any, groups: Any, seen: Any) -> Any:
     """Read the attributes of a tag whose name ends at ``at``: where the tag ends, its `KEYWORDS` bits, whether it is hidden."""
     mask = np.int64(0)
     hidden = False
@@ -324,7 +354,7 @@ def attributes(html: Bytes, at: int, end: int, names: Any, kinds: Any, keys: Any
                     at += 1
                 stop = at
         if kind == CLASSES:
-            mask |= words_in(html, start, stop, keys, groups)
+            mask |= words_of(html, start, stop, keys, groups, seen)
         elif kind == STYLE:
             hidden = hidden or unshown(html, start, stop)
         elif kind == UNSHOWN:
@@ -494,14 +524,15 @@ def same(text: Bytes, a: int, b: int, length: int) -> bool:
 @bare
 def read_blocks(
     html: Bytes, tags: Any, numbers: Any, does: Any, bits: Any, names: Any, kinds: Any, keys: Any, groups: Any,
-    out: Bytes, blocks: Any, elements: Any, links: Any, stack: Any, unclosed: Any, math_kinds: Any, math_places: Any,
-    dollars: bool,
+    out: Bytes, blocks: Any, elements: Any, links: Any, stack: Any, unclosed: Any, seen: Any, math_kinds: Any,
+    math_places: Any, dollars: bool,
 ) -> Any:  # fmt: skip
     """Fill the text, blocks, elements (parents first) and links: how many there are of each, and which `LIMITS` were reached.
 
     No more rows are written than there is room for; if ``links`` has none, none are noted. ``dollars``: formulas are in $, not
     in ``\\( \\)``. ``stack`` and ``unclosed`` are zeros: the rows of open elements, and tags that are known not to be closed.
-    ``math_kinds: uint64[DEEP]`` and ``math_places: int64[2, DEEP]`` are room for `write_math`.
+    ``seen: int64[SEEN, 3]`` are zeros (`words_of`). ``math_kinds: uint64[DEEP]`` and ``math_places: int64[2, DEEP]`` are room
+    for `write_math`.
     """
     end = len(html)
     with_links = len(links) > 0
@@ -544,7 +575,7 @@ def read_blocks(
                 at = tag_end(html, after, end)
                 called, hidden = 0, False
             else:
-                at, called, hidden = attributes(html, after, end, names, kinds, keys, groups)
+                at, called, hidden = attributes(html, after, end, names, kinds, keys, groups, seen)
             if do & SPAN:
                 kind = renders(html, after, at) if not shut and at - after > 10 else 0
                 if kind == 3:
@@ -823,7 +854,8 @@ def read(html: bytes | memoryview, with_links: bool = False, dollars: bool = Fal
     blocks = np.empty((min(MOST_BLOCKS, size + 1), 14), np.int64)
     elements = np.empty((min(MOST_ELEMENTS, size // 3 + 2), 6), np.int64)
     links = np.empty((min(MOST_LINKS, size // 8 + 1) if with_links else 0, 3), np.int64)
-    room = (np.zeros(DEPTH, np.int64), np.zeros(len(NAMES), np.bool_), np.empty(DEEP, np.uint64), np.empty((2, DEEP), np.int64))
+    math = np.empty(DEEP, np.uint64), np.empty((2, DEEP), np.int64)
+    room = np.zeros(DEPTH, np.int64), np.zeros(len(NAMES), np.bool_), np.zeros((SEEN, 3), np.int64), *math
     bytes_, count, made, linked, limits = read_blocks(page, *TABLES, text, blocks, elements, links, *room, dollars)
     return text[:bytes_], blocks[:count], elements[:made], links[:linked], limits
 

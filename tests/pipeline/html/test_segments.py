@@ -32,11 +32,15 @@ from goldwash.pipeline.html.segments import (
     LINKED,
     MOST_BLOCKS,
     NAMES,
+    SEEN,
     START,
     TAG,
     WITHIN,
+    WORD_TABLE,
     blocks_of,
     packed,
+    words_in,
+    words_of,
 )
 from tests import reference
 
@@ -391,6 +395,24 @@ def test_kernels_agree_with_plain_python_and_stay_within_bounds(setting: str, co
     )
     assert told.returncode == 0, told.stderr.decode()[-3000:]
     assert json.loads(told.stdout) == drawn(count)
+
+
+VALUES = st.sampled_from(["", "nav", "nav-bar", "navigation", " " * 8, "b" * 62, "mainMenu", "x"]) | st.sampled_from(
+    [first + middle + last for first in ("sidebars", "comments", "postmeta") for last in ("sidebars", "footers!")
+     for middle in ("", " nav ", " ads ", " the river bent here and nav ", " the river bent here and ads ")]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(VALUES, max_size=12))
+def test_words_of_a_value_are_the_same_when_it_is_remembered(values: list[str]) -> None:
+    """Also where values of one length differ only between their first and last eight bytes: they share a place."""
+    html = np.frombuffer("".join(values).encode() or b" ", np.uint8)
+    seen, at = np.zeros((SEEN, 3), np.int64), 0
+    for value in values:
+        end = at + len(value)
+        assert words_of(html, at, end, *WORD_TABLE, seen) == words_in(html, at, end, *WORD_TABLE), value
+        at = end
 
 
 @given(st.text(max_size=200))
