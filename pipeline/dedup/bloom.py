@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from goldwash.filters.cut import NEWLINE, Bytes, Rows
-from goldwash.filters.jit import inline, kernel
+from goldwash.filters.jit import inline, kernel, prefetch
 from goldwash.filters.ngrams import Hashes, hashes, mixed, rolled
 from goldwash.filters.texts import Texts, copied
 
@@ -217,12 +217,15 @@ def block_of(h: int, blocks: int) -> Any:
 
 
 @inline
-def _put_masks(grams: Hashes, first: int, count: int, bits: int, masks: Hashes, places: Places) -> Any:
+def _put_masks(filter_: Hashes, grams: Hashes, first: int, count: int, bits: int, masks: Hashes, places: Places) -> Any:
     """Write the bits that each n-gram has in its block, `WORDS` words each, to ``masks``; ``places`` is scratch.
 
-    The places of all n-grams are drawn together, by vector instructions.
+    The places of all n-grams are drawn together, by vector instructions. Meanwhile their blocks come from memory: without that,
+    the walk takes 1.2 times as long with a filter of 500 MB (2026-11).
     """
-    n, begin = np.uint64(count), np.uint64(first)
+    n, begin, blocks = np.uint64(count), np.uint64(first), len(filter_) // WORDS
+    for k in range(n):
+        prefetch(filter_, block_of(grams[begin + k], blocks))
     for k in range(n):
         masks[k] = mixed(grams[begin + k])
     for bit in range(np.uint64(bits)):
@@ -247,7 +250,7 @@ def _seen(filter_: Hashes, grams: Hashes, count: int, bits: int, masks: Hashes, 
     blocks, found = len(filter_) // WORDS, np.int64(0)
     for first in range(0, count, AT_ONCE):
         some = min(AT_ONCE, count - first)
-        _put_masks(grams, first, some, bits, masks, places)
+        _put_masks(filter_, grams, first, some, bits, masks, places)
         for k in range(np.uint64(some)):
             place, own, missing = block_of(grams[np.uint64(first) + k], blocks), k * np.uint64(WORDS), np.uint64(0)
             for word in range(np.uint64(WORDS)):
@@ -263,7 +266,7 @@ def _learn(filter_: Hashes, grams: Hashes, count: int, bits: int, masks: Hashes,
     for first in range(0, count, AT_ONCE):
         some = min(AT_ONCE, count - first)
         if count > AT_ONCE:
-            _put_masks(grams, first, some, bits, masks, places)
+            _put_masks(filter_, grams, first, some, bits, masks, places)
         for k in range(np.uint64(some)):
             place, own = block_of(grams[np.uint64(first) + k], blocks), k * np.uint64(WORDS)
             for word in range(np.uint64(WORDS)):

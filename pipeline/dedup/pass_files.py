@@ -97,43 +97,85 @@ def fixed_bytes(values: pa.Array) -> npt.NDArray[np.uint8]:
 
 
 class Spill:
-    """Sets of hashes in a temporary file without a name, or in memory up to `HELD` bytes, read back one by one.
+    """Sets of hashes in a temporary file without a name, or in memory up to `HELD` bytes; any of them are read back.
 
     The file is in the output's folder where that is a disk, since the machine's temporary folder may be memory.
     """
 
     def __init__(self, out: str) -> None:
-        folder = filesystem(out)[1] if is_local(out) else None
-        if folder is not None:
-            os.makedirs(folder, exist_ok=True)
-        self._file = tempfile.SpooledTemporaryFile(HELD, prefix=".half-", dir=folder)  # noqa: SIM115  (closed by __exit__)
-        self._starts: list[int] = []
-        self._sizes: list[int] = []
+        self._folder = filesystem(out)[1] if is_local(out) else None
+        if self._folder is not None:
+            os.makedirs(self._folder, exist_ok=True)
+        self._held = np.empty(HELD // 8, np.uint64)
+        self._file: Any = None
+        self._sizes: list[npt.NDArray[np.int64]] = []
+        self._starts: npt.NDArray[np.int64] | None = None
         self._end = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
-    def append(self, values: Hashes) -> None:
-        """Write a set."""
-        self._file.seek(8 * self._end)
-        self._file.write(np.ascontiguousarray(values).data)
-        self._starts.append(self._end)
-        self._sizes.append(len(values))
-        self._end += len(values)
+    def append(self, values: Hashes, sizes: npt.NDArray[np.int64] | None = None) -> None:
+        """Write a set, or sets of these sizes that follow each other."""
+        end = self._end + len(values)
+        if self._file is None and end > len(self._held):
+            self._file = tempfile.TemporaryFile(prefix=".half-", dir=self._folder, buffering=0)  # noqa: SIM115  (__exit__)
+            _write(self._file, 0, self._held[: self._end])
+            self._held = np.empty(0, np.uint64)
+        if self._file is None:
+            self._held[self._end : end] = values
+        else:
+            _write(self._file, 8 * self._end, values)
+        self._sizes.append(np.array([len(values)], np.int64) if sizes is None else sizes)
+        self._starts, self._end = None, end
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
         """How many hashes each set has: ``int64[N]``."""
-        return np.array(self._sizes, np.int64)
+        if len(self._sizes) != 1:
+            self._sizes = [np.concatenate([np.zeros(0, np.int64), *self._sizes])]
+        return self._sizes[0]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Hashes:
+        """The sets of these numbers, one after the other: ``uint64[M]``."""
+        if self._starts is None:
+            self._starts = np.cumsum(self.sizes) - self.sizes
+        ends = np.cumsum(self.sizes[rows])
+        out, at = np.empty(int(ends[-1]) if len(ends) else 0, np.uint64), 0
+        for start, end in zip(self._starts[rows].tolist(), ends.tolist(), strict=True):
+            if self._file is None:
+                out[at:end] = self._held[start : start + end - at]
+            else:
+                _read(self._file, 8 * start, out[at:end])
+            at = end
+        return out
 
     def __getitem__(self, n: int) -> Hashes:
         """The set of number ``n``: ``uint64[M]``."""
-        self._file.seek(8 * self._starts[n])
-        return np.frombuffer(self._file.read(8 * self._sizes[n]), np.uint64)
+        return self.take(np.array([n]))
+
+
+def _write(file: Any, place: int, values: Hashes) -> None:
+    """Write to an unbuffered file, which may take less at once."""
+    data = np.ascontiguousarray(values).view(np.uint8).data
+    file.seek(place)
+    while len(data):
+        data = data[file.write(data) :]
+
+
+def _read(file: Any, place: int, out: Hashes) -> None:
+    """Fill an array from an unbuffered file, which may give less at once."""
+    data = out.view(np.uint8).data
+    file.seek(place)
+    while len(data):
+        count = file.readinto(data)
+        if not count:
+            raise OSError(f"a temporary file ends {len(data)} bytes too early")
+        data = data[count:]
 
 
 def written(markers: Mapping[str, Any], file: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Invariants:
 * A shared band is a matter of probability, and a component a chain: A may go because of C since both are near B. With
   ``check``, a document is removed only if its exact Jaccard similarity with the one that stays for it is at least that.
 * Memory of the passes with ``check`` does not grow with the text: sets of shingles go through temporary files.
-* A judging task reads its slice of each group's sets, and nothing else of them.
+* A judging task reads its slice of each group's sets, and nothing else of them. It compares whole components by one call.
 
 Columns of ``keys/``: ``band_00`` and on, each a band's rows of the signature (``uint32``, little endian), ``rest`` the
 permutations beyond the bands, ``shingle_count``.
@@ -147,7 +147,9 @@ class MinHash(Copies):
         texts = Texts.of(["one two three four five six seven", "one"])
         kernels.signatures(texts, self.ngram, kernels.permutations(16, self.seed))
         sets, bounds = kernels.shingle_hashes(texts, self.ngram)
-        kernels.judged(np.sort(sets), bounds, 0.5, 2, 0)
+        sets, bounds = kernels.sorted_sets(sets, bounds)[0], np.array([0, len(sets), len(sets)])
+        kernels.judged(sets, bounds, 0.5, 2, 0)
+        kernels.judged_each(sets, bounds, np.arange(3), 0.5, 2)
         super().warm_up()
 
     def cost(self, load: Load) -> Cost:
@@ -237,9 +239,9 @@ def collect_sets(task: Task) -> None:
                 first, last = np.searchsorted(document, [row, row + len(texts)])
                 rows = document[first:last] - row
                 if len(rows):
-                    weights[first:last] = stage.weights(table.take(rows), texts.take(rows))
-                    for shingles in kernels.shingle_sets(texts.take(rows), stage.ngram):
-                        spill.append(shingles)
+                    near = texts.take(rows)
+                    weights[first:last] = stage.weights(table.select(stage.weight_columns).take(rows), near)
+                    spill.append(*kernels.shingle_sets(near, stage.ngram))
                 row += len(texts)
                 output.count(texts)
             check_count(source.path, row - start, end - start)
@@ -256,8 +258,8 @@ def _write_sets(writer: SliceWriter, rows: Numbers, columns: Sequence[npt.NDArra
     """Write a slice: how many documents it has, their columns (the last: the sizes of their sets), and the sets."""
     if len(rows):
         writer.append(np.array([len(rows)]), *(column[rows] for column in columns))
-        for n in rows.tolist():
-            writer.append(spill[n])
+        for some in _chunks(rows, spill.sizes, PIECE):
+            writer.append(spill.take(some))
     writer.end()
 
 
@@ -280,12 +282,18 @@ def judge_part(task: Task) -> None:
         component, size, document, weight = _read_sets(task, spill)
         order, sizes = np.lexsort((document, -weight, component)), spill.sizes
         standing = document.copy()
-        edges = np.flatnonzero(np.diff(component[order], prepend=-1, append=-1)) if len(order) else np.zeros(0, np.int64)
-        for a, b in pairwise(edges.tolist()):
-            members = order[a:b]
-            if (size[members] != len(members)).any():
-                raise _incomplete(task, f"component {component[members[0]]} has {len(members)} of {size[members[0]]} documents")
-            standing[members] = document[_judged(members, spill, sizes, stage.check)]
+        edges = np.flatnonzero(np.diff(component[order], prepend=-1, append=-1)) if len(order) else np.zeros(1, np.int64)
+        counts = np.diff(edges)
+        if len(wrong := np.flatnonzero(size[order] != np.repeat(counts, counts))):
+            one, held = order[wrong[0]], counts[np.searchsorted(edges, wrong[0], side="right") - 1]
+            raise _incomplete(task, f"component {component[one]} has {held} of {size[one]} documents")
+        totals = np.add.reduceat(sizes[order], edges[:-1]) if len(order) else counts
+        for some in _chunks(np.arange(len(counts)), totals, CHUNK):
+            own = edges[some[0] : some[-1] + 2]
+            members = order[own[0] : own[-1]]
+            alone = len(some) == 1  # perhaps more than `CHUNK`
+            near = _judged(members, spill, stage.check) if alone else _judged_each(members, own - own[0], spill, stage.check)
+            standing[members] = document[near]
     order = np.argsort(document)
     document, standing = document[order], standing[order]
     _, inverse, copies = np.unique(standing, return_inverse=True, return_counts=True)
@@ -296,16 +304,22 @@ def judge_part(task: Task) -> None:
         write_survivors(writer, (document, standing, copies[inverse].astype(np.int32)), groups)
 
 
-def _judged(members: Numbers, spill: Spill, sizes: Numbers, least: float) -> Numbers:
+def _judged_each(members: Numbers, edges: Numbers, spill: Spill, least: float) -> Numbers:
+    """For each member of some components, best first, the one that stands for it; ``edges``: where each component begins."""
+    bounds = np.cumsum([0, *spill.sizes[members].tolist()])
+    found: Numbers = kernels.judged_each(spill.take(members), bounds, edges, least, MOST_COMPARED)
+    return members[found]
+
+
+def _judged(members: Numbers, spill: Spill, least: float) -> Numbers:
     """For each member of a component, best first, the one that stands for it: itself, or an earlier one it is a copy of."""
-    out = members.copy()
+    out, sizes = members.copy(), spill.sizes
     kept = np.zeros(0, np.int64)
     at = 0
     for some in _chunks(members, sizes, CHUNK):
         compared = np.concatenate([kept, some])
-        sets = [spill[int(n)] for n in compared]
-        bounds = np.cumsum([0, *map(len, sets)])
-        found = kernels.judged(np.concatenate(sets), bounds, least, MOST_COMPARED, len(kept))[len(kept) :]
+        bounds = np.cumsum([0, *sizes[compared].tolist()])
+        found = kernels.judged(spill.take(compared), bounds, least, MOST_COMPARED, len(kept))[len(kept) :]
         out[at : at + len(some)] = compared[found]
         new = some[compared[found] == some]
         kept = np.concatenate([kept, new])[:MOST_COMPARED]
@@ -334,9 +348,7 @@ def _read_slice(held: Slices, number: int, spill: Spill) -> list[npt.NDArray[Any
     if (sizes < 0).any():
         raise held.broken()
     for some in _chunks(np.arange(count), sizes, PIECE):
-        sets = stream.array(int(sizes[some].sum()), np.uint64)
-        for own in np.split(sets, np.cumsum(sizes[some])[:-1]):
-            spill.append(own)
+        spill.append(stream.array(int(sizes[some].sum()), np.uint64), sizes[some])
     stream.close()
     return columns
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwash.pipeline.dedup import bands, passes, plan, survivors
+from goldwash.pipeline.dedup import bands, pass_files, passes, plan, survivors
 from goldwash.pipeline.dedup.pass_files import Checks, Spill
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.report import Report
@@ -119,16 +119,43 @@ def test_strings_that_are_cut_elsewhere_have_other_checks():
     assert one != other
 
 
-def test_a_spill_gives_back_what_was_put_in(tmp_path):
+@pytest.mark.parametrize("held", [0, 8 * 700, 8 << 20], ids=["file", "both", "memory"])
+def test_a_spill_gives_back_what_was_put_in(held, tmp_path, monkeypatch):
+    monkeypatch.setattr(pass_files, "HELD", held)
     draw = np.random.default_rng(1)
-    sets = [draw.integers(0, 2**64, n, np.uint64) for n in (0, 1, 700, 0, 3)]
+    sets = [draw.integers(0, 2**64, n, np.uint64) for n in (0, 1, 699, 0, 3, 5, 0, 2)]
     with Spill(str(tmp_path / "new")) as spill:
-        for n, values in enumerate(sets):
+        assert spill.take(np.zeros(0, np.int64)).tolist() == spill.sizes.tolist() == []
+        for n, values in enumerate(sets[:4]):
             spill.append(values)
             assert (spill[n] == values).all()
-        assert spill.sizes.tolist() == [0, 1, 700, 0, 3]
-        assert all((spill[n] == values).all() for n, values in enumerate(sets))
+        spill.append(np.concatenate(sets[4:]), np.array([3, 5, 0, 2]))
+        assert spill.sizes.tolist() == [0, 1, 699, 0, 3, 5, 0, 2]
+        for rows in (range(8), (7, 2, 2, 0), (5,), ()):
+            expected = np.concatenate([np.zeros(0, np.uint64), *(sets[n] for n in rows)])
+            assert (spill.take(np.array(rows, np.int64)) == expected).all()
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_spill_that_lost_its_end_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(pass_files, "HELD", 0)
+    with Spill(str(tmp_path)) as spill:
+        spill.append(np.arange(9, dtype=np.uint64))
+        spill._file.truncate(20)
+        with pytest.raises(OSError, match="52 bytes too early"):
+            spill[0]
+
+
+def test_keys_that_are_hashed_in_pieces_are_the_same_files(tmp_path, monkeypatch):
+    inputs = [shard(tmp_path / f"{n}.parquet", texts) for n, texts in enumerate([[*TEXTS[0], ""], [], TEXTS[1]])]
+    found = []
+    for size in (1, 2, 8192):
+        monkeypatch.setattr(bands, "HASHED_AT_ONCE", size)
+        out = tmp_path / str(size)
+        MinHash(bands=4, rows=2)(inputs, str(out), here)
+        found.append([file.read_bytes() for file in sorted((out / "bands").iterdir())])
+    assert found[0]
+    assert found[0] == found[1] == found[2]
 
 
 # --- too large

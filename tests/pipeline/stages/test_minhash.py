@@ -265,6 +265,39 @@ def test_keys_pair_by_both_halves(keys):
 
 
 @settings(max_examples=200, deadline=None)
+@given(st.lists(SETS, min_size=1, max_size=4), st.sampled_from([0.1, 0.5, 1.0]), st.integers(1, 4))
+def test_components_that_are_judged_together_are_judged_alike(components, least, most):
+    firsts = np.cumsum([0, *map(len, components)])
+    alone = [kernels.judged(*flat(sets), least, most) + first for sets, first in zip(components, firsts, strict=False)]
+    together = kernels.judged_each(*flat([own for sets in components for own in sets]), firsts, least, most)
+    assert together.tolist() == np.concatenate(alone).tolist()
+
+
+NEAR = st.sampled_from([0, 1, 2**40, 2**40 + 1, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 2, 2**64 - 1])
+"""Hashes of which many begin alike."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(NEAR | st.integers(0, 2**64 - 1), max_size=40), max_size=5))
+@example([[], [5] * 33, [2**64 - 1, 0] * 20, []])
+@example([list(range(100, 0, -1))])
+def test_sets_are_sorted_and_without_repeats(rows):
+    hashes, bounds = np.array([h for row in rows for h in row], np.uint64), np.cumsum([0, *map(len, rows)])
+    found, sizes = kernels.sorted_sets(hashes, bounds)
+    expected = [sorted(set(row)) for row in rows]
+    assert sizes.tolist() == list(map(len, expected))
+    assert found.tolist() == [h for row in expected for h in row]
+
+
+def test_large_sets_and_repeats_of_two_hashes():
+    draw = np.random.default_rng(3)
+    rows = [draw.integers(0, 2**64, 3 << 20, np.uint64), np.array([1 << 63, (1 << 63) + 1] * 500_000, np.uint64)]
+    found, sizes = kernels.sorted_sets(np.concatenate(rows), np.cumsum([0, *map(len, rows)]))
+    assert sizes.tolist() == [len(np.unique(row)) for row in rows]
+    assert (found == np.concatenate([np.unique(row) for row in rows])).all()
+
+
+@settings(max_examples=200, deadline=None)
 @given(SETS, st.sampled_from([0.1, 0.5, 1.0]), st.integers(1, 4), st.integers(1, 3))
 def test_a_component_that_is_judged_in_chunks_is_judged_alike(sets, least, most, size):
     whole = kernels.judged(*flat(sets), least, most).tolist()
@@ -290,12 +323,16 @@ def battery() -> list[object]:
     hashes, bounds = kernels.shingle_hashes(texts, n)
     sets = [np.unique(hashes[a:b]) for a, b in pairwise(bounds)]
     edges = np.cumsum([0, *map(len, sets)])
+    whole, sizes_of_sets = kernels.shingle_sets(texts, n)
+    assert (whole == np.concatenate(sets)).all()
+    assert (sizes_of_sets == np.diff(edges)).all()
     one, other = pairs(signed[:, 0].astype(np.uint64), np.arange(len(texts)))
     parents, sizes, survivors = roots(len(texts)), np.zeros(len(texts), np.int32), np.zeros(len(texts), np.int64)
     link(parents, one, other)
     settle(parents)
     elect(parents, 0, np.arange(len(texts)) % 3.0, 0, np.zeros(len(texts)), survivors, sizes)
     near = kernels.judged(np.concatenate(sets), edges, 0.5, 4).tolist()
+    near += kernels.judged_each(np.concatenate(sets), edges, np.array([0, 2, 2, len(sets)]), 0.5, 4).tolist()
     alike = [kernels.similarity(sets[a], sets[b]) for a, b in pairwise(range(len(sets)))]
     return [
         signed.tolist(),
