@@ -38,6 +38,13 @@ FEW = 100
 CUT = -1
 """The size whose pages are those of 0, in `PIECES` archives."""
 PIECES = 12
+NEAR = -2
+"""The largest size, and a near copy of every `NEARLY`th page. Only `minhash` is measured on it: with few near copies, what they
+cost is smaller than the noise."""
+NEARLY = 3
+"""With near copies of a third of the pages, half of all have one (`IN_COMPONENTS`)."""
+EVERY = 40
+"""A near copy has another word for every so many long ones: a seventh of its shingles."""
 ROUNDS = {CUT: 3, 0: 4, 1: 2}
 """How often a size is run, if more than once; of several rounds the least CPU time is taken, since noise only adds."""
 COMPILING = "0x-0"
@@ -90,18 +97,38 @@ def moved(url: str, number: int) -> str:
     return urlunsplit(parts._replace(netloc=f"copy{number}.{parts.netloc}"))
 
 
-def copy_archive(archive: Path, number: int, out: Path, step: int = 1) -> None:
-    """Add copy ``number`` of an archive's pages (0: as they are), of every ``step``th, a gzip member a record."""
+def edited(html: bytes) -> bytes:
+    """The page with every `EVERY`th of its words of five or more letters longer by its last two: a near copy."""
+    count = 0
+
+    def changed(match: re.Match[bytes]) -> bytes:
+        nonlocal count
+        count += 1
+        return match[0] if count % EVERY else match[0] + match[0][-2:]
+
+    def node(match: re.Match[bytes]) -> bytes:
+        return WORD.sub(changed, match[0]) if match[0].startswith(b">") else match[0]
+
+    return MARKUP_OR_TEXT.sub(node, html)
+
+
+def copy_archive(archive: Path, number: int, out: Path, step: int = 1, near: bool = False) -> None:
+    """Add copy ``number`` of an archive's pages (0: as they are), of every ``step``th, a gzip member a record.
+
+    ``near``: a near copy of that copy, with ids and hosts of its own.
+    """
+    named_ = number + max(SIZES) * near
     with archive.open("rb") as stream, out.open("ab") as target:
         found = (r for r in records(stream, archive.stat().st_size) if isinstance(r, Record) and r.kind == "response")
         for place, record in enumerate(found):
             if place % step:
                 continue
             page = response(record.block, MOST)
-            if number:
-                renamed = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{record.id} {number}')}"
-                record = replace(record, id=renamed, url=moved(record.url, number))
-                page = replace(page, body=copied(bytes(page.body), number))
+            if named_:
+                renamed = f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{record.id} {named_}')}"
+                record = replace(record, id=renamed, url=moved(record.url, named_))
+                body = copied(bytes(page.body), number) if number else bytes(page.body)
+                page = replace(page, body=edited(body) if near else body)
             target.write(_member(_record(record, page)))
 
 
@@ -139,7 +166,7 @@ def archives(folder: Path) -> list[Path]:
 
 def write_crawl(folder: Path) -> None:
     """A folder for each size, with one archive; `CUT` has `PIECES`."""
-    for size in (CUT, *SIZES):
+    for size in (NEAR, CUT, *SIZES):
         pages_of(folder, size).mkdir(parents=True)
     few = pages_of(folder, 0) / "pages.warc.gz"
     for archive in archives(folder / "sample"):
@@ -148,7 +175,9 @@ def write_crawl(folder: Path) -> None:
             copy_archive(archive, number, copy)
             for size in SIZES[number + 1 :] if number < 2 else SIZES[-1:]:
                 append(copy, pages_of(folder, size) / "pages.warc.gz")
+            append(copy, pages_of(folder, NEAR) / "pages.warc.gz")
             copy.unlink()
+            copy_archive(archive, number, pages_of(folder, NEAR) / "pages.warc.gz", NEARLY, near=True)
         copy_archive(archive, 0, few, FEW)
     cut(few, pages_of(folder, CUT))
 
@@ -169,7 +198,7 @@ def cut(archive: Path, folder: Path) -> None:
 
 def pages_of(crawl: Path, size: int) -> Path:
     """The folder with the archives of a size."""
-    return crawl / ("cut" if size == CUT else f"size{size}")
+    return crawl / {CUT: "cut", NEAR: "near"}.get(size, f"size{size}")
 
 
 # ---- one process
@@ -301,8 +330,9 @@ def measure_stage(stage: str, size: int, source: Path, out: Path) -> Measured:
 def measure(crawl: Path, out: Path) -> dict[tuple[str, int], Measured]:
     """Every stage on every size; kernels are compiled in the first round on a few pages, so that the second counts."""
     found: dict[tuple[str, int], Measured] = {}
-    for size, name in [(times, f"{times}x-{n}") for times in (*SIZES, CUT) for n in range(ROUNDS.get(times, 1))]:
-        for stage, before in zip(STAGES, ("", *STAGES), strict=False):
+    for size, name in [(times, f"{times}x-{n}") for times in (*SIZES, CUT, NEAR) for n in range(ROUNDS.get(times, 1))]:
+        some = STAGES[: STAGES.index("minhash") + 1] if size == NEAR else STAGES
+        for stage, before in zip(some, ("", *STAGES), strict=False):
             source = out / name / ATTEMPTS.get(stage, before) if before else pages_of(crawl, size)
             made = measure_stage(stage, size, source, out / name / stage)
             best = found.get((stage, size))
@@ -398,7 +428,7 @@ def rates_of(found: Found) -> dict[str, Rate]:
     """Rates by pass, as ``minhash.keys``; the last pass of a stage writes the shards."""
     made = {}
     for stage in STAGES:
-        cut, few, most = found[stage, CUT], found[stage, SIZES[0]], found[stage, SIZES[-1]]
+        cut, few, most = found[stage, CUT], found[stage, SIZES[0]], found[stage, NEAR if stage == "minhash" else SIZES[-1]]
         gone = most.documents - most.kept
         ends = {"shards": most.shards / max(most.kept_bytes, 1), "dropped": most.dropped / gone if gone else 0.0}
         passes = [name for name in most.seconds if name != AROUND]
@@ -511,18 +541,17 @@ def shares_of(found: Found) -> dict[str, Share]:
 
 
 def supposing(found: Found, rates: Mapping[str, Rate]) -> dict[str, Rate]:
-    """The rates with `IN_COMPONENTS` near copies: what only they cost is measured on the few that the pages have."""
-    most = found["minhash", SIZES[-1]]
-    share = most.facts["in_components"] / max(most.documents, 1)
+    """The rates with `IN_COMPONENTS` near copies: what only they cost, for as many more or fewer as those measured."""
+    few, plain, near = (found["minhash", size] for size in (SIZES[0], SIZES[-1], NEAR))
+    share = near.facts["in_components"] / max(near.documents, 1)
     times = IN_COMPONENTS / share if share else 0.0
     made = dict(rates)
     for name in ("components", "sets", "judged"):
         if (rate := made.get(f"minhash.{name}")) is not None:
-            seconds = rate.seconds * times if name == "judged" else rate.seconds
+            reading = slope(few.seconds.get(name, 0), plain.seconds[name], few.bytes / 1e9, plain.bytes / 1e9)
+            least = max(0.0, reading) if name == "sets" else 0.0  # of documents that have no near copy
+            seconds = rate.seconds if name == "components" else least + max(0.0, rate.seconds - least) * times
             made[f"minhash.{name}"] = replace(rate, seconds=seconds, passing=rate.passing * times)
-    if "minhash.sets" in made:
-        sets, keys = made["minhash.sets"], made["minhash.keys"]
-        made["minhash.sets"] = replace(sets, seconds=sets.seconds + IN_COMPONENTS * keys.seconds)
     return made
 
 
@@ -574,7 +603,7 @@ def _written(found: Found, documents: float) -> dict[str, float]:
     """Bytes that the passes of `minhash` leave for one another; they are gone when the stage is finished, and counted here."""
     from goldwash.pipeline.dedup.survivors import SURVIVOR_BYTES
 
-    most, held = found["minhash", SIZES[-1]], documents * IN_COMPONENTS
+    most, held = found["minhash", NEAR], documents * IN_COMPONENTS
     copied = max(most.facts["in_components"], 1)
     return {
         "pairs": held * PAIR_BYTES * most.facts["pairs"] / copied,
@@ -610,13 +639,18 @@ def stage_rows(found: Found) -> list[list[str]]:
             f"{m.notes / 1e3:,.0f}",
         ]
         for stage in STAGES
-        for m in (found[stage, size] for size in (CUT, *SIZES))
+        for m in (
+            found[stage, size]
+            for size in (CUT, *SIZES, NEAR)
+            if (stage, size) in found and (size != NEAR or stage == "minhash")
+        )
     ]
 
 
 def named(size: int) -> str:
     """A size in a table."""
-    return f"{size}x" if size > 0 else "a few" if size == 0 else f"a few in {PIECES} archives"
+    told = {0: "a few", CUT: f"a few in {PIECES} archives", NEAR: f"{SIZES[-1]}x and near copies"}
+    return told.get(size, f"{size}x")
 
 
 def growth_rows(found: Found) -> list[list[str]]:
@@ -647,8 +681,12 @@ def growth_rows(found: Found) -> list[list[str]]:
 def pass_rows(found: Found) -> list[list[str]]:
     """A row a pass: CPU time by size."""
     names = [(stage, name) for stage in STAGES for name in found[stage, SIZES[-1]].seconds if name != AROUND]
-    sizes = (CUT, *SIZES)
-    return [[f"{stage}.{name}", *(f"{found[stage, size].seconds.get(name, 0):.2f}" for size in sizes)] for stage, name in names]
+    near = found["minhash", NEAR].seconds
+    rows = []
+    for stage, name in names:
+        times = [f"{found[stage, size].seconds.get(name, 0):.2f}" for size in (CUT, *SIZES)]
+        rows.append([f"{stage}.{name}", *times, f"{near.get(name, 0):.2f}" if stage == "minhash" else ""])
+    return rows
 
 
 def dump(found: Found, read: Reading) -> list[str]:
@@ -681,9 +719,10 @@ def dump(found: Found, read: Reading) -> list[str]:
         f"One Common Crawl dump: {ARCHIVES:,} archives of {PAGES_AN_ARCHIVE:,} pages, {pages / 1e9:.2f} billion, on {NODES} "
         f"nodes of {CORES} cores that never wait. Assumptions: each stage gets the share of pages that DCLM's funnel has "
         f"(arXiv 2406.11794, figure 4: {paper}; kept at the end {LEFT:.1%}); bytes per document are those of "
-        f"pipeline/inspect/estimate.py: {sizes}; {IN_COMPONENTS:.0%} of minhash's documents have a near copy; Bloom runs in "
-        f"{BLOOM_GROUPS} groups. Tasks of pairs and judging open one file per group of archives and read what earlier passes "
-        f"wrote (measured: {read.opened * 1e3:.2f} ms per file, {read.byte * 1e9:.2f} ns per byte). Each archive costs what "
+        f"pipeline/inspect/estimate.py: {sizes}; {IN_COMPONENTS:.0%} of minhash's documents have a near copy, as in the pages "
+        f"that its rates are measured on; Bloom runs in {BLOOM_GROUPS} groups. Tasks of pairs and judging open one file per "
+        f"group of archives and read what earlier passes wrote (measured: {read.opened * 1e3:.2f} ms per file, "
+        f"{read.byte * 1e9:.2f} ns per byte). Each archive costs what "
         "a further archive of a few pages did. Not in it: the start of Python, imports and kernels, once per worker.",
         "",
         *table(
@@ -717,6 +756,8 @@ def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
             f"the fixed costs, each in one archive; and on those few pages in {PIECES} archives: the cost of a task. "
             "In a copy of a page, each word of five or more letters is replaced by another word of the page, everywhere in it: "
             "the copy keeps its language and its repetitions, but is no near copy of the original. Its ids and hosts are new. "
+            f"For minhash alone, the largest size also has a near copy of every {NEARLY}rd page, in which every {EVERY}th of "
+            "those words is another. "
             f"Each stage runs in a process with one worker under {RECIPE}.yaml; decontaminate reads bloom's output, since "
             'quality keeps too few documents to measure. CPU-s is the time of the passes; "around" is that of imports, '
             "planning, markers and, in quality, training the built-in model. Temporary files are for later passes; "
@@ -737,7 +778,7 @@ def told_of(found: Found, peaks: Mapping[int, int], read: Reading) -> str:
             ),
             "CPU-seconds by pass.",
             "",
-            *table(f"pass | {' | '.join(named(size) for size in (CUT, *SIZES))}", pass_rows(found)),
+            *table(f"pass | {' | '.join(named(size) for size in (CUT, *SIZES, NEAR))}", pass_rows(found)),
             f"Peak memory of the driver of the whole recipe, with two workers and a trained model: {driven}.",
             "",
             *dump(found, read),

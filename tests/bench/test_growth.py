@@ -14,6 +14,10 @@ from goldwash.pipeline.warc.records import Record, records
 from tests.bench.growth import (
     AROUND,
     CUT,
+    EVERY,
+    IN_COMPONENTS,
+    NEAR,
+    NEARLY,
     PIECES,
     SIZES,
     STAGES,
@@ -26,10 +30,12 @@ from tests.bench.growth import (
     copied,
     copy_archive,
     cost,
+    edited,
     growth,
     on_disk,
     quoted,
     rates_of,
+    supposing,
     timed,
     told_of,
 )
@@ -100,6 +106,34 @@ def test_a_copied_archive_has_new_ids_hosts_and_text_and_copy_0_is_as_it_was(tmp
     assert [r.url for r in few] == [r.url for r in first[::2]]
 
 
+def test_an_edited_page_is_a_near_copy(tmp_path: Path) -> None:
+    words = [f"word{chr(97 + a)}{chr(97 + b)}".encode() for a in range(20) for b in range(20)]
+    page = b'<p class="longer names">' + b" the ".join(words) + b"<"
+    changed = [(a, b) for a, b in zip(page.split(), edited(page).split(), strict=True) if a != b]
+    assert len(changed) == len(words) // EVERY
+    assert all(b == a + a[-2:] for a, b in changed[:-1])
+    (tmp_path / "a.warc").write_bytes(b"".join(member("response", page, n) for n in range(2 * NEARLY)))
+    for near in (False, True):
+        copy_archive(tmp_path / "a.warc", 1, tmp_path / f"{near}.warc.gz", NEARLY, near)
+    one, other = responses(tmp_path / "False.warc.gz"), responses(tmp_path / "True.warc.gz")
+    assert [page_of(r).body for r in other] == [edited(bytes(page_of(r).body)) for r in one]
+    assert len({r.id for r in one + other} | {r.url for r in one + other}) == 8
+
+
+def test_what_near_copies_cost_is_measured_on_near_copies() -> None:
+    def minhash(size: int, sets: float, judged: float) -> Measured:
+        seconds = {AROUND: 1.0, "keys": 1.0, "sets": sets, "judged": judged, "part": 1.0}
+        return made("minhash", abs(size), seconds=seconds, facts={"in_components": 1000 * IN_COMPONENTS / 2 * abs(size)})
+
+    found = {**FOUND, ("minhash", 0): minhash(0, 0.5, 0.25), ("minhash", CUT): minhash(0, 0.5, 0.25)}
+    found |= {("minhash", SIZES[-1]): minhash(4, 1.5, 0.3), ("minhash", NEAR): replace(minhash(4, 2.5, 1.25), size=NEAR)}
+    rates = supposing(found, rates_of(found))
+    assert rates["minhash.sets"].seconds == pytest.approx(
+        250 + 2 * 250
+    )  # reading, and twice what half as many near copies cost
+    assert rates["minhash.judged"].seconds == pytest.approx(2 * 250)
+
+
 def test_time_is_told_by_pass() -> None:
     task = Task({}, (), "", 0, "", part="keys")
     seconds: dict[str, float] = {}
@@ -145,6 +179,7 @@ def in_pieces(stage: str) -> Measured:
 
 
 FOUND = {(stage, size): made(stage, size) if size != CUT else in_pieces(stage) for stage in STAGES for size in (CUT, *SIZES)}
+FOUND["minhash", NEAR] = replace(FOUND["minhash", SIZES[-1]], size=NEAR)
 
 
 def test_slopes_leave_out_what_there_is_to_pay_at_first() -> None:
@@ -188,7 +223,7 @@ def test_the_section_has_a_row_a_stage_and_size_and_rates_that_can_be_read() -> 
         ("minhash", size): made("minhash", size, seconds={AROUND: 1.0, **dict.fromkeys([*folders, "part"], size)},
             passing=dict.fromkeys(folders, 100 * max(size, 0)),
             facts={"in_components": size, "size_in_components": 9, "pairs": 7})
-        for size in (CUT, *SIZES)
+        for size in (CUT, *SIZES, NEAR)
     }  # fmt: skip
     filter_ = {"largest_filter_bytes": 1000}
     found |= {("bloom", s): made("bloom", s, seconds={AROUND: 1, "count": s, "group": s}, facts=filter_) for s in (CUT, *SIZES)}
