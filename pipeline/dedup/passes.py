@@ -62,7 +62,7 @@ from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Load, Run, Stage, Tasks, finish, markers_of, stage_of
-from goldwash.pipeline.storage.batches import LARGE_BATCH_BYTES, schema_of
+from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.shared_values import read_shared, write_shared
@@ -252,7 +252,7 @@ def key_group(task: Task) -> None:
                 _check_score(stage, source)
             before, checks = keys.documents, Checks(["id"])
             output.open("keys", f"keys/keys-{n:05d}.parquet", schema, dictionary=False)
-            for table, texts in output.batches(source, columns=stage.weight_columns, batch_bytes=LARGE_BATCH_BYTES):
+            for table, texts in output.batches(source, columns=stage.weight_columns):
                 fixed = {"id": table["id"], "url": table["url"], "weight": pa.array(stage.weights(table, texts))}
                 made = pa.table({**fixed, **stage.keys(*_without_large(table, texts, stage.max_text_bytes))})
                 made = made.select(schema.names).cast(schema)

@@ -27,7 +27,7 @@ from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
-from goldwash.pipeline.storage.batches import LARGE_BATCH_BYTES, schema_of
+from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.machine import available_memory
 from goldwash.pipeline.storage.source import Input
@@ -159,7 +159,7 @@ def count_shard(task: Task) -> None:
     stage = stage_of(task, Bloom)
     with TaskOutput(task, None, dropped=False) as output:
         total = 0
-        for table, texts in output.batches(task.source, columns=(), batch_bytes=LARGE_BATCH_BYTES):
+        for table, texts in output.batches(task.source, columns=()):
             total += ngram_count(without_large(table, texts, stage.max_text_bytes).texts, stage.parameters)
             output.count(texts)
         output.facts["ngrams"] = total

@@ -46,7 +46,6 @@ from goldwash.pipeline.dedup.survivors import (
 )
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stage import Cost, Load, Run, Tasks, markers_of, stage_of
-from goldwash.pipeline.storage.batches import LARGE_BATCH_BYTES
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.shared_values import read_shared, write_shared
@@ -236,7 +235,7 @@ def collect_sets(task: Task) -> None:
         starts = starts_of(counts_of(task))[task.extra["first"] :]
         for source, (start, end) in zip(task.sources, pairwise(starts.tolist()), strict=False):
             row = start
-            for table, texts in output.batches(source, columns=stage.weight_columns, batch_bytes=LARGE_BATCH_BYTES):
+            for table, texts in output.batches(source, columns=stage.weight_columns):
                 first, last = np.searchsorted(document, [row, row + len(texts)])
                 rows = document[first:last] - row
                 if len(rows):

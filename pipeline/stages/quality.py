@@ -40,7 +40,7 @@ from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.sample.classifier import sample_classifier
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for, versions_here
 from goldwash.pipeline.storage.atomic import atomic_write
-from goldwash.pipeline.storage.batches import BATCH_BYTES, LARGE_BATCH_BYTES, schema_of
+from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import is_local, join
 from goldwash.pipeline.storage.machine import return_memory_early
@@ -351,9 +351,7 @@ def score_shard(task: Task) -> None:
         output.open("scores", _scores_file(task), schema)
         bins: list[Any] = [np.zeros(0, np.uint64)]
         sizes: list[Any] = [np.zeros(0, np.int64)]
-        columns = _needed(made, stage.by)
-        size = BATCH_BYTES if columns is None else LARGE_BATCH_BYTES
-        for table, texts in output.batches(task.source, columns=columns, batch_bytes=size):
+        for table, texts in output.batches(task.source, columns=_needed(made, stage.by)):
             scores = scored(made, texts, table, location)[name].cast(KINDS[kind])
             weights = _weights(table, texts, stage.by, location)
             output.write("scores", pa.table([scores, texts.byte_counts, weights], schema=schema))

@@ -26,10 +26,6 @@ from goldwash.pipeline.storage.tables import DOCUMENT, INPUT_COLUMN, is_json_tex
 BATCH_BYTES = 1 << 20
 """Bytes of text per batch: small enough for what a kernel touches to stay in a core's cache."""
 
-LARGE_BATCH_BYTES = 4 << 20
-"""Bytes of text per batch in passes that write no documents. Python's steps per batch take less: `minhash.keys`, which has 14
-columns of keys, takes 0.90, `quality.scores` 0.95 (2026-11). Passes that write documents end row groups where batches end."""
-
 MOST_BYTES = 16 << 20
 """Largest batch, in bytes of all columns: 300 short texts beside 300 pages of 1 MB make twenty batches."""
 
