@@ -24,10 +24,13 @@ from pathlib import Path
 from goldwash.filters.jit import INTERPRETED, compiling, is_compiled
 from goldwash.pipeline.engines.lifeline import die_with
 from goldwash.pipeline.stage import Stage, compile_kernels, stage_from, stage_values
-from goldwash.pipeline.storage.machine import processors
+from goldwash.pipeline.storage.machine import available_memory, processors
 
 MOST_PROCESSES = 4
-"""Beyond this the longest part, reading pages, decides the time; each process takes 300 MB."""
+"""Beyond this the longest part, reading pages, decides the time."""
+
+PROCESS_BYTES = 800_000_000
+"""Memory of a process that compiles, at the most: 650 MB for reading pages (2026-11), and more with the parts after it."""
 
 ENDINGS = (".nbi", ".nbc")
 """Of numba's files: a module's indexes, and the machine code."""
@@ -39,11 +42,11 @@ compile_parts(int(sys.argv[2]), int(sys.argv[3]))"""
 
 
 def compile_together(stages: Sequence[Stage], notify: Callable[[str], None] = lambda _: None, processes: int = 0) -> None:
-    """Compile the kernels of these stages in ``processes`` processes (0: one per processor, at most `MOST_PROCESSES`).
+    """Compile the kernels of these stages in ``processes`` processes (0: as many as the machine has processors and memory for).
 
     Does nothing for fewer than two parts or processes, and where ``NUMBA_CACHE_DIR`` names numba's cache.
     """
-    processes = processes or min(processors(), MOST_PROCESSES)
+    processes = processes or most_processes()
     if INTERPRETED or "NUMBA_CACHE_DIR" in os.environ or processes < 2 or _part_count(_missing(stages)) < 2:
         return
     with compiling() as shared:
@@ -66,6 +69,12 @@ def compile_together(stages: Sequence[Stage], notify: Callable[[str], None] = la
                 notify(f"{what} ({count} of {len(parts)})")
     for stage in missing:
         compile_kernels(stage)  # what two stages share in different forms, and what a process failed to compile
+
+
+def most_processes() -> int:
+    """How many processes may compile side by side: one per processor, at most `MOST_PROCESSES`, within the memory at hand."""
+    memory = available_memory()
+    return min(processors(), MOST_PROCESSES, MOST_PROCESSES if memory is None else memory // PROCESS_BYTES)
 
 
 def _missing(stages: Sequence[Stage]) -> list[Stage]:

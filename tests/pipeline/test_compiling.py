@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from goldwash.filters.jit import INTERPRETED
-from goldwash.pipeline.compiling import copy_kernels, move_kernels
+from goldwash.pipeline import compiling
+from goldwash.pipeline.compiling import copy_kernels, most_processes, move_kernels
 from tests.support.clusters import until
 
 COMPILE = """
@@ -163,6 +164,17 @@ def running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(
+    ("processors", "gigabytes", "expected"), [(8, None, 4), (8, 16.0, 4), (8, 2.0, 2), (2, 64.0, 2), (8, 0.5, 0)]
+)
+def test_no_more_processes_compile_than_there_is_memory_for(
+    monkeypatch: pytest.MonkeyPatch, processors: int, gigabytes: float | None, expected: int
+) -> None:
+    monkeypatch.setattr(compiling, "processors", lambda: processors)
+    monkeypatch.setattr(compiling, "available_memory", lambda: None if gigabytes is None else int(gigabytes * 1e9))
+    assert most_processes() == expected
 
 
 def write(folder: Path, **files: str) -> None:
