@@ -225,7 +225,7 @@ class _Child:
 
     def _work(self, make: Make[Any], again: Again, pipe: Connection, parent: int) -> None:
         try:
-            gc.freeze()  # a collection writes to the parent's objects, and so copies their pages: up to a quarter of extract (2026-11)
+            gc.freeze()  # a collection would write to the parent's objects, and so copy their pages: a quarter of extract
             _signals()
             if KERNEL_WATCHES:
                 die_with(parent)
