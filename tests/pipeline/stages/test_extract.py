@@ -1,5 +1,6 @@
 """Pages and archives that would break a reader: each is counted with its reason, and what stands beside it is kept."""
 
+import gc
 import gzip
 import io
 import json
@@ -330,6 +331,20 @@ def test_the_reading_process_asks_the_kernel_once_for_what_pages_take():
             yield 0, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     assert list(isolated(make, 5))[-1] < 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts Linux's page faults")
+def test_a_collection_in_the_reading_process_copies_no_pages_of_the_parent():
+    """The collector writes to each object that it visits. 200,000 dictionaries and lists take 60 MB, 15,000 pages of 4 KiB."""
+    held = [{n: [n]} for n in range(200_000)]
+
+    def make(again, begin):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        gc.collect()
+        yield 0, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    assert list(isolated(make, 5))[-1] < 2000
+    assert len(held) == 200_000
 
 
 def test_a_killed_reader_gives_the_same_bytes(tmp_path, monkeypatch):
