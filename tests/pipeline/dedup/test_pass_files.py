@@ -268,9 +268,9 @@ print(status("VmHWM") - before)
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are read from Linux's /proc")
 def test_memory_of_sets_and_judged_does_not_grow_with_the_shard(tmp_path):
-    """Of 20 and of 60 MB of shingles of near copies: the same, within 20 MB."""
+    """Of 20 and of 100 MB of shingles of near copies: the same, within 40 MB. A peak differs by 25 MB between runs."""
     peaks: dict[str, list[int]] = {"sets": [], "judged": []}
-    for copies in (100, 300):
+    for copies in (100, 500):
         folder, words = tmp_path / str(copies), [f"word{n}" for n in range(25_000)]
         inputs = [shard(folder / "0.parquet", [" ".join([*words, f"copy{n}"]) for n in range(copies)])]
         pq.write_table(
@@ -296,7 +296,7 @@ def test_memory_of_sets_and_judged_does_not_grow_with_the_shard(tmp_path):
             assert tasks[part].memory > 0
             assert peaks[part][-1] < tasks[part].memory + (64 << 20)
     for part, (small, large) in peaks.items():
-        assert large - small < 20 << 20, (part, peaks)
+        assert large - small < 40 << 20, (part, peaks)
 
 
 @pytest.mark.parametrize("shards", [[[], TEXTS[0], TEXTS[1]], [TEXTS[0], [], TEXTS[1]], [TEXTS[0], TEXTS[1], []], [[]], []])
