@@ -103,10 +103,10 @@ class _Compilers:
         with self.lock:
             if self.closed:
                 return False
-            if not self.idle:
-                self.idle.append(_Process(self.folder / str(len(self.processes))))
-                self.processes.append(self.idle[-1])
-            process = self.idle.pop()
+            try:
+                process = self.idle.pop() if self.idle else self._started()
+            except OSError:  # no room, or no memory for another process
+                return False
             copy_kernels(self.shared, process.folder)
         succeeded = process.compile(stage, part)
         with self.lock:
@@ -114,6 +114,10 @@ class _Compilers:
             if succeeded:
                 self.idle.append(process)
         return succeeded
+
+    def _started(self) -> "_Process":
+        self.processes.append(_Process(self.folder / str(len(self.processes))))
+        return self.processes[-1]
 
     def close(self) -> None:
         """End all processes, also those at work."""
@@ -127,7 +131,7 @@ class _Process:
     """A process of its own, with ``folder`` as numba's folder. It ends when a part fails."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)  # it exists, if the last process could not be started
         self.folder = folder
         lifeline, self.held = multiprocessing.Pipe(duplex=False)  # one each: the kernel signals one reader of a pipe
         self.work, theirs = multiprocessing.Pipe()

@@ -82,8 +82,6 @@ def run_stage(
     check_apart(out, names, [source.path for source in inputs])
     check_ours(out, ("stage.json",))
     with run_lock(out):
-        if done(stage, inputs, out, options.any_code) is None:
-            compile_together([stage], notify)
         step = _run_stage(stage, inputs, out, run, notify, options)
         _check_read(step, read_sealed(join(out, "report.json")) or {}, options)
         return step
@@ -98,6 +96,7 @@ def _run_stage(stage: Stage, inputs: Sequence[Input], out: str, run: Run, notify
         tidy(stage, out)  # a driver that was killed between the report and here left it
         return Step(stage, out, Report.from_dict(held["report"]), True)
     claim(stage, inputs, out)
+    compile_together([stage], notify)
     compile_kernels(stage, notify)
     unpack_markers(out)
     report = stage(inputs, out, run)

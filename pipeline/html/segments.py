@@ -281,21 +281,9 @@ def words_of(html: Bytes, at: int, end: int, keys: Any, numbers: Any, seen: Any)
     first, last = eight(html, np.uint64(at)), eight(html, np.uint64(end - 8))
     key = (first * np.uint64(0x9E3779B97F4A7C15) ^ last) * np.uint64(0xBF58476D1CE4E5B9)
     row = seen[np.int64(key >> np.uint64(64 - SEEN_BITS))]
-    if row[1] != size or not equal(html, np.uint64(at), np.uint64(row[0]), np.uint64(size)):
+    if row[1] != size or not same(html, at, row[0], size):
         row[0], row[1], row[2] = at, size, words_in(html, at, end, keys, numbers)
     return row[2]
-
-
-@inline
-def equal(html: Bytes, a: Any, b: Any, size: Any) -> bool:
-    """Whether ``size`` bytes at two places are equal, at least eight. All are unsigned."""
-    step = np.uint64(8)
-    k = np.uint64(0)
-    while k + step < size:
-        if eight(html, a + k) != eight(html, b + k):
-            return False
-        k += step
-    return bool(eight(html, a + size - step) == eight(html, b + size - step))
 
 
 @bare
@@ -514,11 +502,17 @@ def only_digits(text: Bytes, at: int, end: int) -> bool:
 
 @bare
 def same(text: Bytes, a: int, b: int, length: int) -> bool:
-    """Whether two pieces of text are equal."""
-    for k in range(length):
-        if text[a + k] != text[b + k]:
+    """Whether two pieces of text are equal. Of eight bytes or more, eight are compared at once."""
+    i, j, size, step = np.uint64(a), np.uint64(b), np.uint64(length), np.uint64(8)
+    if size < step:
+        for k in range(size):
+            if text[i + k] != text[j + k]:
+                return False
+        return True
+    for k in range(np.uint64(0), size - step, step):
+        if eight(text, i + k) != eight(text, j + k):
             return False
-    return True
+    return bool(eight(text, i + size - step) == eight(text, j + size - step))
 
 
 @bare

@@ -89,10 +89,9 @@ def test_extract_alone_is_compiled_in_two_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
-def test_what_a_process_fails_to_compile_is_compiled_last(tmp_path: Path) -> None:
-    script = COMPILE.replace(
-        "stages = ", "import goldwash.pipeline.compiling as compiling\ncompiling.START = 'raise SystemExit(1)'\nstages = "
-    )
+@pytest.mark.parametrize("fault", ["compiling.START = 'raise SystemExit(1)'", "sys.executable = '/nowhere/python'"])
+def test_what_a_process_fails_to_compile_is_compiled_last(tmp_path: Path, fault: str) -> None:
+    script = COMPILE.replace("stages = ", f"import goldwash.pipeline.compiling as compiling\n{fault}\nstages = ")
     found = compiled(tmp_path, "bloom", "decontaminate", script=script)
     assert {line.split(",")[0] for line in found["told"][1:]} == {"bloom is compiled last", "decontaminate is compiled last"}
     assert found["compiled"] != []
