@@ -13,13 +13,7 @@ from goldwash.pipeline.warc.http import Response, response
 from goldwash.pipeline.warc.records import Record, records
 from tests.bench.growth import (
     AROUND,
-    CUT,
-    EVERY,
     IN_COMPONENTS,
-    NEAR,
-    NEARLY,
-    PIECES,
-    SIZES,
     STAGES,
     Cost,
     Measured,
@@ -27,10 +21,7 @@ from tests.bench.growth import (
     Reading,
     Shape,
     Share,
-    copied,
-    copy_archive,
     cost,
-    edited,
     growth,
     on_disk,
     quoted,
@@ -39,6 +30,7 @@ from tests.bench.growth import (
     timed,
     told_of,
 )
+from tests.bench.growth_crawl import CUT, EVERY, NEAR, NEARLY, PIECES, SIZES, copied, copy_archive, edited
 
 PAGE = (
     b'<html><script>if (later > never) { letters }</script><body class="content"><h1>Apples Under Stars</h1>'
