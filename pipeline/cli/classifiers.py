@@ -10,6 +10,7 @@ from goldwash.pipeline.cli.engines import engine_settings, progress
 from goldwash.pipeline.cli.options import Inputs, Out, Workers
 from goldwash.pipeline.cli.summaries import show_notes, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
+from goldwash.pipeline.engines.workers import start_early
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,6 +193,7 @@ def score(
     workers: Workers = 0,
 ) -> None:
     """Add classifiers' scores and labels to shards as columns, in one pass over the text."""
+    start_early("local", workers, input)
     from goldwash.pipeline import flow
     from goldwash.pipeline.recipes.plugins import packed
     from goldwash.pipeline.stages import STAGES

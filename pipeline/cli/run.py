@@ -30,6 +30,7 @@ from goldwash.pipeline.cli.options import (
 )
 from goldwash.pipeline.cli.summaries import show_end, show_notes, show_plan, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
+from goldwash.pipeline.engines.workers import start_early
 from goldwash.pipeline.recipes import names
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def run(
     other_code: OtherCode = False,
 ) -> None:
     """Run a whole recipe on archives or documents, or go on with a run that stopped."""
+    if not dry_run:
+        start_early(on, workers)
     from goldwash.pipeline import flow
     from goldwash.pipeline.engines.settings import Screen
     from goldwash.pipeline.recipes.recipe import OptOuts, load

@@ -30,6 +30,7 @@ from goldwash.pipeline.cli.options import (
 )
 from goldwash.pipeline.cli.summaries import show_alarms, show_notes, show_opt_outs, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
+from goldwash.pipeline.engines.workers import start_early
 from goldwash.pipeline.stages import CLASSES, STAGES
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def stage(
     other_code: OtherCode = False,
 ) -> None:
     """Run one stage alone on your own shards, with a recipe's parameters."""
+    start_early(on, workers, input)
     from goldwash.pipeline import flow
     from goldwash.pipeline.recipes.recipe import OptOuts
     from goldwash.pipeline.storage.inputs import find_archives, find_shards

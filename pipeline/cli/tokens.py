@@ -27,6 +27,7 @@ from goldwash.pipeline.cli.options import (
 )
 from goldwash.pipeline.cli.summaries import show_notes, show_steps
 from goldwash.pipeline.cli.terminal import command, notify, say
+from goldwash.pipeline.engines.workers import start_early
 from goldwash.text_output import printable
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def tokenize(
     goldwash tokenize --input runs/first/dataset --out tokens --tokenizer hf://EleutherAI/gpt-neox-20b
     goldwash tokenize --input tokens/web tokens/books --out mixed --set weights='{web: 0.7, books: 0.3}'
     """
+    start_early(on, workers, input)
     from goldwash.pipeline import flow
 
     given: dict[str, Any] = {"tokenizer": tokenizer, "sequence_length": sequence_length, "tag": tag, "source": source}

@@ -6,28 +6,20 @@ run fails if a task is missing. (The stock executor's pool waits for ever for a 
 ends. With one worker, or one task, the work is done in this process.
 """
 
-import multiprocessing
-import multiprocessing.util
 import os
-import signal
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from datatrove.executor.local import LocalPipelineExecutor
 
-from goldwash.filters.jit import is_compiled
 from goldwash.pipeline.code import forget_sources
 from goldwash.pipeline.engines.lifeline import die_with
 from goldwash.pipeline.engines.progress import Shown, silent
 from goldwash.pipeline.engines.settings import Screen, Settings
 from goldwash.pipeline.engines.task_log import capture_output
 from goldwash.pipeline.engines.work import (
-    MEMORY,
     TRIES,
     Attempts,
     Failures,
@@ -38,6 +30,7 @@ from goldwash.pipeline.engines.work import (
     raise_failures,
     record_pass,
 )
+from goldwash.pipeline.engines.workers import MEMORY, fork_context
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, Work, reports_of
 from goldwash.pipeline.storage.machine import processors
@@ -65,14 +58,8 @@ class Local(Settings):
         return local(self.workers, progress)
 
     def walk(self, request: "Request", screen: Screen, detach: bool = False) -> Sequence["Step"]:
-        """See `Settings`; the fork server loads its packages, which takes a second, while this process plans.
-
-        Not on a machine whose kernels are not compiled: the server would compile, and the processes that compile side by side
-        would wait for it.
-        """
-        from goldwash.pipeline.stages.quality import Quality
-
-        if (self.workers or processors()) > 1 and is_compiled(Quality.name, Quality().fingerprint(())):
+        """See `Settings`; the fork server loads its packages, which takes a second, while this process plans."""
+        if (self.workers or processors()) > 1:
             fork_context()
         return super().walk(request, screen, detach)
 
@@ -91,54 +78,6 @@ def local(workers: int = 0, progress: Shown = silent) -> Run:
         return reports_of(tasks)
 
     return run
-
-
-def fork_context() -> Any:
-    """What makes workers: they are forked from a server process, which has the packages and kernels of `preload`.
-
-    The server is running when this returns; it may still be loading them.
-    """
-    for name, value in MEMORY.items():
-        os.environ.setdefault(name, value)
-    short_socket_folder()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["goldwash.pipeline.engines.preload"])
-    resource_tracker.ensure_running()  # it ends with Ctrl-C unblocked, so it comes first
-    with _ctrl_c_blocked():
-        forkserver.ensure_running()
-    return context
-
-
-@contextmanager
-def _ctrl_c_blocked() -> Iterator[None]:
-    """Hold back Ctrl-C, for this thread and for processes that start meanwhile, until they ignore it (`preload`).
-
-    Python's fork server ignores it only after it has loaded its packages, and printed a traceback before (CPython 3.11).
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-LONGEST_FOLDER = 60
-"""Longest path of the temporary folder, in characters, with which a socket's name fits into 108 bytes (104 on macOS)."""
-
-
-def short_socket_folder() -> None:
-    """Put workers' sockets into a folder with a short path: their names are limited, and ``TMPDIR`` may have any length."""
-    if len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER:
-        return
-    held = tempfile.tempdir
-    for folder in ("/tmp", "/var/tmp", "/dev/shm"):
-        if os.access(folder, os.W_OK | os.X_OK):
-            tempfile.tempdir = folder
-            try:
-                multiprocessing.util.get_temp_dir()  # made now, and used by this process from now on
-            finally:
-                tempfile.tempdir = held
-            return
 
 
 @dataclass
@@ -194,7 +133,7 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
     def _hire(self, context: Any) -> _Worker:
         ours, theirs = context.Pipe()
         end, lifeline = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(self, theirs, end, dict(os.environ)), daemon=True)
+        process = context.Process(target=_work, args=(self, theirs, end, {**MEMORY, **os.environ}), daemon=True)
         process.start()
         theirs.close()
         end.close()

@@ -4,7 +4,7 @@ Invariants: modules and kernels that workers need are loaded here. That is numba
 LLVM reads 50 MB of its own code and leaves 25 MB behind, and each further kernel that a worker loads itself would cost it 10
 MB of LLVM's code. Hence the kernels of scoring, of which as many workers run as there are processors, are loaded here too.
 
-Ctrl-C is left to the driver (`lifeline`). The driver starts the server with Ctrl-C blocked (`local`); from here on the server
+Ctrl-C is left to the driver (`lifeline`). The driver starts the server with Ctrl-C blocked (`workers`); from here on the server
 ignores it. Any other process that imports this module keeps its own handling of Ctrl-C.
 """
 
@@ -16,9 +16,9 @@ if signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 import goldwash.pipeline.engines.local  # noqa: F401
-from goldwash.pipeline.stage import compile_kernels
+from goldwash.filters.jit import is_compiled
 from goldwash.pipeline.stages.quality import Quality
 
-compile_kernels(Quality())
-Quality().warm_up()
+if is_compiled(Quality.name, Quality().fingerprint(())):  # else this process would compile, and each worker wait for it
+    Quality().warm_up()
 gc.freeze()  # the collector writes to the objects that it visits, and a page that is written to is no longer shared

@@ -17,7 +17,8 @@ from typing import Any
 
 from goldwash.pipeline.engines.lifeline import die_with
 from goldwash.pipeline.engines.ray import AGAIN, Ray
-from goldwash.pipeline.engines.work import MEMORY, work_named
+from goldwash.pipeline.engines.work import work_named
+from goldwash.pipeline.engines.workers import MEMORY
 from goldwash.pipeline.stage import RunError
 from goldwash.text_output import printable
 

@@ -31,7 +31,6 @@ from datatrove.executor.slurm import SlurmPipelineExecutor
 from goldwash.pipeline.engines import slurm_commands as commands
 from goldwash.pipeline.engines.slurm_settings import SlurmSettings, check_path, python_of, settings_from, slurm_logs, whole
 from goldwash.pipeline.engines.work import (
-    MEMORY,
     TRIES,
     Attempts,
     Failures,
@@ -45,6 +44,7 @@ from goldwash.pipeline.engines.work import (
     unmarked,
     work_named,
 )
+from goldwash.pipeline.engines.workers import MEMORY
 from goldwash.pipeline.stage import RunError, Work
 from goldwash.pipeline.storage.atomic import atomic_write, write_json
 from goldwash.pipeline.storage.failures import DataError

@@ -44,10 +44,6 @@ from goldwash.text_output import printable
 TRIES = 3
 """Attempts for a task whose workers are killed."""
 
-MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Environment of workers: Arrow's own pool keeps what is freed, in pages of 2 MB, 70 MB per scoring worker; the C library's
-allocator is as fast (2026-11). Its mmap threshold must stay as it is: at 256 kB, heuristics took 1.3 times the CPU."""
-
 Poll = Callable[[], None]
 """Called from time to time by an engine that waits."""
 

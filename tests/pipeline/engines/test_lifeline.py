@@ -70,7 +70,8 @@ INTERRUPTED = """
 import os, signal, sys, time
 from multiprocessing import forkserver
 from pathlib import Path
-from goldwash.pipeline.engines.local import fork_context, local
+from goldwash.pipeline.engines.local import local
+from goldwash.pipeline.engines.workers import fork_context
 from tests.pipeline.engines.test_local import tasks_in
 from tests.support.numbers import write_number
 if __name__ == "__main__":

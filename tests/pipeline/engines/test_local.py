@@ -1,4 +1,5 @@
 import hashlib
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -7,7 +8,8 @@ import pytest
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.engines.work import TRIES
 from goldwash.pipeline.report import Count
-from goldwash.pipeline.stage import RunError
+from goldwash.pipeline.stage import RunError, compile_kernels
+from goldwash.pipeline.stages.quality import Quality
 from goldwash.pipeline.storage.tasks import Task, finished
 from tests.support.numbers import tell_worker, write_number
 
@@ -63,6 +65,8 @@ def test_work_is_shared_by_processes(tmp_path):
 
 
 def test_a_scoring_worker_holds_its_stage_alone_and_kernels_that_it_was_forked_with(tmp_path):
+    compile_kernels(Quality())  # which a run does before its stages
+    forkserver._forkserver._stop()  # the server of earlier tests may be older than the kernels
     tasks = tasks_in(tmp_path / "a", 2)
     local(2)(tell_worker, tasks)
     for task in tasks:

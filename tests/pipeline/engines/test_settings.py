@@ -223,13 +223,10 @@ def test_a_time_needs_no_quotes(tmp_path):
     assert settings_of("slurm", str(tmp_path / "engine.yaml")).time == "4:00:00"
 
 
-@pytest.mark.parametrize(
-    ("workers", "compiled", "expected"), [(2, True, ["server", "run"]), (2, False, ["run"]), (1, True, ["run"])]
-)
-def test_the_fork_server_starts_before_a_run_is_planned(monkeypatch, workers, compiled, expected):
+@pytest.mark.parametrize(("workers", "expected"), [(2, ["server", "run"]), (1, ["run"])])
+def test_the_fork_server_starts_before_a_run_is_planned(monkeypatch, workers, expected):
     seen = []
-    monkeypatch.setattr(local_module, "is_compiled", lambda name, fingerprint: compiled)
-    monkeypatch.setattr(local_module.forkserver, "ensure_running", lambda: seen.append("server"))
+    monkeypatch.setattr(local_module, "fork_context", lambda: seen.append("server"))
     monkeypatch.setattr(Settings, "walk", lambda self, request, screen, detach: seen.append("run") or [])
     Local(workers=workers).walk(Request(load("sample"), ["in"], "out"), Screen())
     assert seen == expected
