@@ -369,31 +369,43 @@ def _begin(utf8: Bytes, at: int, least: int, b: int) -> Any:
 
 
 @inline
-def _put_pieces(
+def ascii_pieces(utf8: Bytes, i: Any, last: Any, inside: Any) -> Any:
+    """The ASCII letters and digits among the 64 bytes from ``i``, the ASCII marks, and the bytes that are unsure.
+
+    A run of ASCII letters and digits is a UAX 29 piece, and so is each ASCII mark, unless something beside it may join: what
+    is unsure, that is a character beyond ASCII, an underscore, or a mark between two such runs ("can't", "3.14").
+    ``inside``: 1 if the byte before the block is a letter or digit.
+    """
+    runs: Any = block(utf8, i, last, ASCII_ALPHANUMERICS)
+    wide = block(utf8, i, last, BEYOND_ASCII)
+    after = min(i + np.uint64(1), last)
+    joined = block(utf8, after, last, ASCII_ALPHANUMERICS) | block(utf8, after, last, BEYOND_ASCII)
+    mids = block(utf8, i, last, MIDDLE_MARKS) | block(utf8, i, last, APOSTROPHE)
+    unsure = wide | block(utf8, i, last, UNDERSCORE) | (mids & joined & ((runs << np.uint64(1)) | inside))
+    marks = ~(runs | block(utf8, i, last, ASCII_SPACES))
+    if i + np.uint64(64) > last:
+        marks &= (np.uint64(1) << (last - i)) - np.uint64(1)
+    return runs, marks, unsure
+
+
+@inline
+def put_uax29_pieces(
     utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, words_only: bool, out_starts: Rows, out_ends: Rows, n: int
 ) -> Any:
     """Write a row's UAX 29 words, or all its pieces other than white space, to ``out_starts[n:]`` and ``out_ends[n:]``.
 
-    Returns the next ``n``. A run of ASCII letters and digits is a piece, and so is each ASCII mark, unless something beside it
-    may join: a character beyond ASCII, an underscore, or a mark between two such runs ("can't", "3.14"). Up to the first of
-    these, 64 bytes are cut by their bits. There, pieces are cut by the rules as long as they begin beyond ASCII, and the bits
-    are read again from there. ``i`` is always a boundary, inside a run, or behind a mark or a space.
+    Returns the next ``n``. Up to the first byte that is unsure (`ascii_pieces`), 64 bytes are cut by their bits. There, pieces
+    are cut by the rules as long as they begin beyond ASCII, and the bits are read again from there. ``i`` is always a boundary,
+    inside a run, or behind a mark or a space.
     """
     i, last = np.uint64(start), np.uint64(end)
     inside, marked = np.uint64(0), np.uint64(0)  # 1 if the byte before belongs to a run, or is a mark
     least, none, begun, marks = start, n, n, np.uint64(0)
     while i < last:
-        runs: Any = block(utf8, i, last, ASCII_ALPHANUMERICS)
-        wide = block(utf8, i, last, BEYOND_ASCII)
-        after = min(i + np.uint64(1), last)
-        joined = block(utf8, after, last, ASCII_ALPHANUMERICS) | block(utf8, after, last, BEYOND_ASCII)
-        mids = block(utf8, i, last, MIDDLE_MARKS) | block(utf8, i, last, APOSTROPHE)
-        unsure = wide | block(utf8, i, last, UNDERSCORE) | (mids & joined & ((runs << np.uint64(1)) | inside))
+        runs, others, unsure = ascii_pieces(utf8, i, last, inside)
         before = ~unsure & (unsure - np.uint64(1))  # the bits below the first that is unsure; all if none is
         if not words_only:
-            marks = before & ~(runs | block(utf8, i, last, ASCII_SPACES))
-            if i + np.uint64(64) > last:
-                marks &= (np.uint64(1) << (last - i)) - np.uint64(1)
+            marks = before & others
         runs &= before
         edges, ended = (runs << np.uint64(1)) | inside, (marks << np.uint64(1)) | marked
         begins = (runs & ~edges) | marks
@@ -455,7 +467,7 @@ def put_uax29_words(
     utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, out_starts: Rows, out_ends: Rows, n: int
 ) -> Any:
     """Write the UAX 29 words of a row to ``out_starts[n:]`` and ``out_ends[n:]``; returns the next ``n``."""
-    return _put_pieces(utf8, start, end, classes, breaks, True, out_starts, out_ends, n)
+    return put_uax29_pieces(utf8, start, end, classes, breaks, True, out_starts, out_ends, n)
 
 
 @kernel
@@ -469,6 +481,6 @@ def uax29(utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, 
         if words_only:
             n = put_uax29_words(utf8, starts[row], ends[row], classes, breaks, out_starts, out_ends, n)
         else:
-            n = _put_pieces(utf8, starts[row], ends[row], classes, breaks, False, out_starts, out_ends, n)
+            n = put_uax29_pieces(utf8, starts[row], ends[row], classes, breaks, False, out_starts, out_ends, n)
         parents[row + 1] = n
     return out_starts[:n], out_ends[:n], parents

@@ -83,6 +83,20 @@ def test_the_filter_is_sized_for_every_ngram_that_is_looked_at(documents, parame
     assert ngram_count(Texts.of(documents), parameters) == sum(fate.total for fate in perfect_set.run(documents, parameters))
 
 
+ODD = st.sampled_from([
+    "a", "5", " ", "  ", "\n", "\r\n", "\r", "'", ".", ",", ":", "_", "-", '"', "é", "\u0301", "\u200d", "\u3000", "א", "中", "🇩", "ア",
+    "x" * 62, "- " * 31, "word " * 13,
+])  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.lists(st.lists(ODD, max_size=12).map("".join), max_size=4), PASSES)
+def test_ngrams_are_counted_without_cutting_every_token(documents, parameters):
+    """Marks that join, and the edges of 64 bytes: counts are those of tokens that are cut."""
+    expected = sum(fate.total for fate in perfect_set.run(documents, parameters))
+    assert ngram_count(Texts.of(documents), parameters) == expected
+
+
 # --- the filter
 
 
