@@ -149,13 +149,12 @@ def table_size(rows: int) -> Any:
 
 
 @inline
-def slot_of(table: Hashes, counts: Rows, size: int, h: int) -> Any:
-    """The slot of a hash in a table whose empty slots have count 0; linear probing."""
-    slot = np.int64(np.uint64(h) & np.uint64(size - 1))
+def slot_of(table: Hashes, counts: Rows, size: int, h: Any) -> Any:
+    """The slot of a hash in a table whose empty slots have count 0, unsigned; linear probing."""
+    last = np.uint64(size - 1)
+    slot = h & last
     while counts[slot] != 0 and table[slot] != h:
-        slot += 1
-        if slot == size:
-            slot = np.int64(0)
+        slot = (slot + np.uint64(1)) & last
     return slot
 
 
@@ -255,28 +254,30 @@ def _put_shares(
             break
         size = table_size(n_places)
         counts[:size] = 0
-        for k in range(n_places):
-            slots[k] = slot_of(table, counts, size, grams[k])
-            table[slots[k]] = grams[k]
-            counts[slots[k]] += 1
-        most, most_length, until, cover, kept = np.int64(1), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-        for k in range(n_places):
-            count = counts[slots[k]]
+        for k in range(np.uint64(n_places)):
+            slot = slot_of(table, counts, size, grams[k])
+            slots[k], table[slot] = np.int64(slot), grams[k]
+            counts[slot] += 1
+        most, most_length, until, cover, kept = np.int64(1), np.int64(0), np.int64(0), np.int64(0), np.uint64(0)
+        for k in range(np.uint64(n_places)):
+            slot, place = np.uint64(slots[k]), places[k]
+            count = counts[slot]
             if count == 1:
                 continue
             seen = count < 0  # a negative count: its first occurrence has been passed
             count = abs(count)
-            counts[slots[k]] = -count
+            counts[slot] = -count
+            end = sums[np.uint64(place + n)]
             if count >= most:
-                length = sums[places[k] + n] - sums[places[k]]
+                length = end - sums[np.uint64(place)]
                 most_length = length if count > most else max(length, most_length)
                 most = count
             if seen or not beyond_first:
-                cover += sums[places[k] + n] - sums[max(until, places[k])]
-                until = places[k] + n
-            places[kept], grams[kept] = places[k], grams[k]
-            kept += 1
-        n_places = kept
+                cover += end - sums[np.uint64(max(until, place))]
+                until = place + n
+            places[kept], grams[kept] = place, grams[k]
+            kept += np.uint64(1)
+        n_places = np.int64(kept)
         if all_ > 0:
             top[n] = most * most_length / all_
             covered[n] = cover / all_
