@@ -942,6 +942,15 @@ def odds(told: Any, row: Sequence[float]) -> float:
     return float(total)
 
 
+def utf8_seen(data: bytes) -> int:
+    """`goldwash.pipeline.html.utf8.seen`."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return 0
+    return 1 | (2 if b"\x1b" in data else 0) | (0 if data.isascii() else 4)
+
+
 # --- n-gram models -----------------------------------------------------------------------------------------------------------
 
 

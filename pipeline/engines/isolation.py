@@ -32,6 +32,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 Value = TypeVar("Value")
 Begin = Callable[[int], None]
 """Called with the number of an item before it is worked on, and with `READING` or `TOGETHER` after it."""
@@ -209,7 +211,7 @@ class _Child:
         self.shared, self.finished, self.late, self.code = shared, False, False, 0
         self.seen, self.since, self.clock = (READING, -1), 0.0, 0.0
         self.pipe, theirs = Pipe(duplex=False)
-        self.begun, parent = 0, os.getpid()
+        self.begun, self.reached, parent = 0, -1, os.getpid()
         _SHARED.pack_into(shared, 0, READING, 0, -1)
         self.process = _fork()
         if self.process == 0:
@@ -220,8 +222,9 @@ class _Child:
 
     def _begin(self, item: int) -> None:
         self.begun += 1
-        reached = item if item >= 0 else _SHARED.unpack(self.shared[: _SHARED.size])[2]
-        _SHARED.pack_into(self.shared, 0, item, self.begun, reached)
+        if item >= 0:
+            self.reached = item
+        _SHARED.pack_into(self.shared, 0, item, self.begun, self.reached)
 
     def _work(self, make: Make[Any], again: Again, pipe: Connection, parent: int) -> None:
         try:
@@ -232,10 +235,10 @@ class _Child:
             keep_freed()
             try:
                 for each in make(again, self._begin):
-                    pipe.send((each, None, False))
-                pipe.send((None, None, True))
+                    _send(pipe, (each, None, False))
+                _send(pipe, (None, None, True))
             except Exception as error:
-                pipe.send((None, (_sendable(error), _frames(error), traceback.format_exc()), True))
+                _send(pipe, (None, (_sendable(error), _frames(error), traceback.format_exc()), True))
         except BaseException:  # nobody listens: the exit code says that it ended badly
             os._exit(1)
         finally:
@@ -250,7 +253,7 @@ class _Child:
                     return
                 continue
             try:
-                each, error, last = self.pipe.recv()
+                each, error, last = _received(self.pipe)
             except (EOFError, OSError):
                 return
             if error is not None:
@@ -280,6 +283,41 @@ class _Child:
         self.code = os.waitstatus_to_exitcode(status)
         if self.watch:
             self.watch.end()
+
+
+LEAST_APART = 1 << 12
+"""Bytes from which a buffer of a value goes through the pipe on its own, not within the pickle."""
+
+
+def _send(pipe: Connection, value: Any) -> None:
+    """Send a value. Its large buffers, such as those of Arrow's columns, are written as they are, not copied to a pickle."""
+    apart = list[memoryview]()
+
+    def stays(buffer: pickle.PickleBuffer) -> bool:
+        view = buffer.raw()
+        if view.nbytes >= LEAST_APART:
+            apart.append(view)
+        return view.nbytes < LEAST_APART
+
+    pickled = pickle.dumps(value, protocol=5, buffer_callback=stays)
+    pipe.send_bytes(pickle.dumps((pickled, [view.nbytes for view in apart])))
+    for view in apart:
+        while view.nbytes:
+            view = view[os.write(pipe.fileno(), view) :]
+
+
+def _received(pipe: Connection) -> Any:
+    """The value that `_send` sent; raises EOFError if the process ended before."""
+    pickled, sizes = pickle.loads(pipe.recv_bytes())
+    buffers = [np.empty(size, np.uint8) for size in sizes]
+    for buffer in buffers:
+        view = buffer.data
+        while view.nbytes:
+            count = os.readv(pipe.fileno(), [view])
+            if not count:
+                raise EOFError
+            view = view[count:]
+    return pickle.loads(pickled, buffers=buffers)
 
 
 def _frames(error: Exception) -> list[Frame]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from goldwash.filters.bits import find
+from goldwash.filters.bits import LESS_THAN, block, find, lowest
 from goldwash.filters.cut import Bytes
-from goldwash.filters.jit import kernel
+from goldwash.filters.jit import inline, kernel
 from goldwash.pipeline.html.visible_text import closing, comment_end, name_at, tag_end
 
 RAW = ("svg", "math", "template", "script", "style", "textarea", "xmp", "iframe", "noembed", "noframes")
@@ -21,13 +21,37 @@ _TITLE, _HTML, _SVG, _MATH = (int.from_bytes(name.encode()) for name in ("title"
 _CUT = np.array([int.from_bytes(name.encode()) for name in ("meta", "link", "script", "style", "body")], np.uint64)
 """Tags that end a title which is not closed."""
 _LANG = np.frombuffer(b"lang", np.uint8)
+_SMALL_H, _CAPITAL_H, _SMALL_T, _CAPITAL_T = map(np.int64, b"hHtT")
+
+
+@inline
+def _next(html: Bytes, at: int, end: int, small: Any, capital: Any, name: Any) -> Any:
+    """The first place from ``at`` where a tag of a name may begin, in a comment or a value or not; ``end`` if there is none."""
+    i, last = np.uint64(at), np.uint64(end)
+    while i < last:
+        after = i + np.uint64(1)
+        found = block(html, i, last, LESS_THAN) & (block(html, after, last, small) | block(html, after, last, capital))
+        while found != np.uint64(0):
+            place = np.int64(i) + lowest(found)
+            if name_at(html, place + 1, end)[0] == np.uint64(name):
+                return place
+            found &= found - np.uint64(1)
+        i += np.uint64(64)
+    return np.int64(end)
 
 
 @kernel
 def _spans(html: Bytes, most: int, raw: Any, cut: Any, lang: Bytes) -> Any:
     spans = np.full(4, -1, np.int64)
     at, end, unclosed = 0, min(len(html), most), 0
-    while at + 1 < end and (spans[0] < 0 or spans[2] < 0):
+    title, root = np.int64(-1), np.int64(-1)  # where the next tags may be: a third of the pages name no language
+    while at + 1 < end:
+        if spans[0] < 0 and title < at:
+            title = _next(html, at, end, _SMALL_T, _CAPITAL_T, _TITLE)
+        if spans[2] < 0 and root < at:
+            root = _next(html, at, end, _SMALL_H, _CAPITAL_H, _HTML)
+        if (spans[0] >= 0 or title == end) and (spans[2] >= 0 or root == end):
+            break
         at = find(html, at, end, 60)
         if at + 1 >= end:
             break
@@ -63,7 +87,7 @@ def _spans(html: Bytes, most: int, raw: Any, cut: Any, lang: Bytes) -> Any:
                         break
         else:
             at += 1
-    return spans
+    return spans[0], spans[1], spans[2], spans[3]
 
 
 @kernel
@@ -117,5 +141,5 @@ def _cut_off(html: Bytes, at: int, end: int, cut: Any) -> int:
 
 def head_spans(html: Any, most: int) -> tuple[int, int, int, int]:
     """Where a page's title and language begin and end within its first ``most`` bytes, ``html: uint8[bytes]``; -1 for none."""
-    found = _spans(html, most, _CODES, _CUT, _LANG)
-    return int(found[0]), int(found[1]), int(found[2]), int(found[3])
+    found: tuple[int, int, int, int] = _spans(html, most, _CODES, _CUT, _LANG)
+    return found

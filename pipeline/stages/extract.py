@@ -224,7 +224,7 @@ class Extract(Stage):
     def _read_a_page(self) -> None:
         pa.array([""])  # imports pandas where it is installed: 0.2 s, which the process of each archive would take again
         self.extract(A_PAGE)
-        title_and_language(b"<p>gold")
+        title_and_language(in_utf8(b"<p>gold", {}))
 
     def _look_at_a_page(self) -> None:
         self.rules.warm_up()
@@ -494,11 +494,11 @@ class _Batch:
             return
         self.begin(number)
         page = self._page(number, found) if number not in self.skip else self._skipped(number, found)
+        if at_once and not page.reason:
+            self._extract(page)
         self.begin(READING)
         self.pages.append(page)
         self.warcinfos.append(self.warcinfo)
-        if at_once and not page.reason:
-            self._extract(page)
         self.bytes += max(page.size, 512)  # small pages cost memory too, as Python objects
 
     def _note(self, name: str, count: int = 1) -> None:
@@ -554,12 +554,15 @@ class _Batch:
         looks = [s for s in self.stage.rules.plan if not _on_url(s)]
         if looks:
             for page in self._left():
+                self.begin(page.number)
                 self._decode(page)
             self.begin(READING)
             self._judge(looks, self._looks())
         for page in self._left():
             if not page.done:
+                self.begin(page.number)
                 self._extract(page)
+                self.begin(READING)
         return self._kept(), self._dropped(), self._report()
 
     def _looks(self) -> Texts:
@@ -607,7 +610,6 @@ class _Batch:
                 pages[row].drop(rule, float(value), detail)
 
     def _decode(self, page: _Page) -> None:
-        self.begin(page.number)
         body, page.body = page.body, b""
         if page.plain:
             page.utf8 = in_utf8(body, page.headers)
@@ -628,7 +630,6 @@ class _Batch:
     def _extract(self, page: _Page) -> None:
         """Set the page's text, title and language, and release its HTML."""
         page.done = True
-        self.begin(page.number)
         if page.html is None and not page.text:
             self._decode(page)
         if page.html is not None:
@@ -636,7 +637,6 @@ class _Batch:
             if not page.reason:
                 page.title, page.language = title_and_language(page.utf8)
         page.html, page.utf8 = None, b""
-        self.begin(READING)
 
     def _extract_html(self, page: _Page, html: str | bytes | memoryview) -> None:
         try:

@@ -9,6 +9,7 @@ import hashlib
 import re
 import uuid
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from warcio.timeutils import timestamp_to_iso_date
 
@@ -22,6 +23,8 @@ _IP_AND_DATE = re.compile(rb" [0-9A-Za-z.:%_-]+ ((?:19|20)\d{6,18}) ")
 SIGN = re.compile(rb"WARC/\d|^[a-zA-Z][a-zA-Z0-9+.-]{1,20}:(?=[^\r\n]{1,8192} \d{8,20} )", re.MULTILINE)
 KINDS = {"warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"}
 NO_LENGTH = -1
+MOST_SIMPLE = 64
+"""A head with more fields is not remembered."""
 
 
 @dataclass
@@ -86,16 +89,25 @@ def _simple_fields(text: str) -> Fields | None:
     if not text.endswith("\r\n\r\n"):
         return None
     lines = text.split("\r\n")
-    pairs = [line.split(": ", 1) for line in lines[1:-2]]
+    if text.count("\n") != len(lines) - 1:
+        return None
     try:
-        headers = {name: value.strip() for name, value in pairs}
-    except ValueError:  # not two
+        names, said = zip(*[line.split(": ", 1) for line in lines[1:-2]], strict=True)
+    except ValueError:  # not two, or none
         return None
-    values = {name.lower(): value for name, value in headers.items()}
-    names = "".join(values).replace("-", "")
-    if len(values) < len(pairs) or text.count("\n") != len(lines) - 1 or not (names.isascii() and names.isalnum()):
+    lower = _simple_names(names) if len(names) <= MOST_SIMPLE else None
+    if lower is None:
         return None
-    return values, headers
+    found = [value.strip() for value in said]
+    return dict(zip(lower, found, strict=True)), dict(zip(names, found, strict=True))
+
+
+@lru_cache(1 << 8)
+def _simple_names(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The names of a head in lower case, nearly always the same in an archive; None if one is repeated or no plain word."""
+    lower = tuple(map(str.lower, names))
+    joined = "".join(lower).replace("-", "")
+    return lower if len({*lower}) == len(lower) and joined.isascii() and joined.isalnum() else None
 
 
 def _fields(text: str) -> Fields:

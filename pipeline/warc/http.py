@@ -26,7 +26,6 @@ STATUS_LESS = re.compile(rb"(?>[ \t]*\r?\n)*+HTTP/\d[^\r\n]*(?=\r?\n)", re.IGNOR
 """A status line without a status."""
 HEADER = re.compile(rb"[!-9;-~]+[ \t]*:")
 HEAD_END = re.compile(rb"\r?\n[ \t]*\r?\n")
-LINE_END = re.compile(r"\r?\n")
 CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 HEAD_BYTES = 1 << 20
 """A head longer than this has no headers. Chrome and Firefox stop at 256 and 384 kB."""
@@ -71,7 +70,8 @@ def _head(block: bytes, at: int) -> tuple[int | None, dict[str, str], int]:
     end = HEAD_END.search(block, start, at + HEAD_BYTES)
     if end is None:
         return (code, {}, len(block)) if first else (None, {}, at)
-    headers = _fields(LINE_END.split(block[start : end.start()].decode("utf-8", "replace"))[1 if first else 0 :])
+    lines = block[start : end.start()].decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+    headers = _fields(lines[1:] if first else lines)
     if first is None and "content-type" not in headers:
         return None, {}, at  # a colon in prose is no header
     return code, headers, end.end()
@@ -92,7 +92,11 @@ def _fields(lines: list[str]) -> dict[str, str]:
         name = name.strip().lower() if colon else ""
         if colon:
             values.setdefault(name, []).append(value.strip())
-    return {name: ("\n" if name in SEPARATE else ", ").join(found) for name, found in values.items()}
+    return {name: _joined(name, found) if len(found) > 1 else found[0] for name, found in values.items()}
+
+
+def _joined(name: str, values: list[str]) -> str:
+    return ("\n" if name in SEPARATE else ", ").join(values)
 
 
 def response(block: bytes, most: int) -> Response:

@@ -24,7 +24,7 @@ from goldwash.filters.bits import (
     find,
     lowest,
 )
-from goldwash.filters.jit import copy_block, kernel
+from goldwash.filters.jit import LANES, conjunction, copy_block, kernel
 
 KINDS = {
     NEWLINES: lambda b: b == 10,
@@ -103,3 +103,24 @@ def test_a_block_is_copied_and_nothing_else(i: int, at: int) -> None:
     moved(source, i, target, at)
     assert target[at : at + 64].tolist() == list(range(i, i + 64))
     assert (np.delete(target, np.arange(at, at + 64)) == 255).all()
+
+
+@kernel
+def joined(table, at, rows, bounds, masks, first, last, target):  # type: ignore[no-untyped-def]
+    conjunction(table, at, rows, bounds, masks, first, last, target)
+
+
+@pytest.mark.parametrize(("at", "first", "last"), [(0, 0, 40), (5, 3, 4), (8, 7, 7), (8, 39, 40)])
+def test_masks_of_the_tests_that_hold_are_joined(at: int, first: int, last: int) -> None:
+    draw = np.random.default_rng(at)
+    table = draw.integers(-3, 4, (6, LANES + 8)).astype(np.float32)
+    table[2] = np.nan
+    rows, bounds = draw.integers(0, 6, 40), draw.integers(-3, 4, 40).astype(np.float32)
+    masks, target = draw.integers(0, 2**32, 40, np.uint32), np.zeros(LANES + 1, np.uint32)
+    joined(table, at, rows, bounds, masks, first, last, target)
+    for k in range(LANES):
+        expected = 0xFFFFFFFF
+        for n in range(first, last):
+            expected &= int(masks[n]) if table[rows[n], at + k] > bounds[n] else 0xFFFFFFFF
+        assert target[k] == expected
+    assert target[LANES] == 0

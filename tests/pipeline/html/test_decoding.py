@@ -2,14 +2,18 @@
 
 import codecs
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwash.pipeline.html.decoding import Undecodable, content_type, decoded, in_utf8, is_page, is_utf8, title_and_language
 from goldwash.pipeline.html.extractors import EXTRACTORS, OF_UTF8
+from goldwash.pipeline.html.head import head_spans
+from goldwash.pipeline.html.utf8 import seen
 from goldwash.pipeline.stages.extract import Extract, text_of
 from goldwash.pipeline.warc.records import Record
+from tests import reference
 
 RUSSIAN = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 4
 JAPANESE = "いろはにほへと散りぬるを我が世誰ぞ常ならむ有為の奥山今日越えて。" * 4
@@ -116,6 +120,7 @@ def python_decodes(data: bytes) -> bool:
 PIECES = st.sampled_from([
     b"gold ", "\u00e9".encode(), "\u65e5".encode(), "\U0001f600".encode(), b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf8", b"\xe6\x97",
     b"\x80", b"\xef\xbf\xbf", b"\xed\x9f\xbf", b"\xf0\x8f\xbf\xbf", b"\0", b"a" * 63, b"b" * 64, b"c" * 65,
+    b"\xe0\x9f\xbf", b"\xe0\xa0\x80", b"\xf0\x90\x80\x80", b"\xf4\x8f\xbf\xbf", b"\xf5\x80\x80\x80", b"\xc1\xbf", b"\x1b",
 ])  # fmt: skip
 
 
@@ -124,6 +129,39 @@ PIECES = st.sampled_from([
 def test_bytes_are_utf8_if_python_decodes_them(data):
     assert is_utf8(data) is python_decodes(data)
     assert is_utf8(memoryview(b"\xff" + data + b"\xff")[1:-1]) is python_decodes(data)
+    assert seen(np.frombuffer(data, np.uint8)) == reference.utf8_seen(data)
+
+
+@pytest.mark.parametrize("character", ["\u00e9", "\u0800", "\ud7ff", "\U00010000", "\U0010ffff"])
+def test_characters_are_whole_where_blocks_of_64_bytes_meet(character):
+    whole = character.encode()
+    for before in range(58, 70):
+        for after in (0, 1, 63, 64):
+            data = b"a" * before + whole + b"b" * after
+            assert is_utf8(data)
+            for n in range(len(whole)):
+                assert not is_utf8(data[: before + n] + data[before + n + 1 :])
+                assert not is_utf8(data[: before + n] + b"\xff" + data[before + n :])
+        assert is_utf8(b"a" * before + 70 * whole)
+        assert not is_utf8(b"a" * before + 70 * whole + whole[:-1])
+
+
+TAGS = st.sampled_from([
+    b"<html>", b"<html lang=a>", b"<HTML LANG='b'>", b"<html-x lang=c>", b"<htmlx lang=d>", b"</html>", b"<html", b"<title>", b"<Title >",
+    b"</title>", b"<!--", b"-->", b"<script>", b"</script>", b"<p title='<html lang=e>'>", b"x", b"y" * 62, b"z" * 64, b"<h1>", b"<tt>",
+])  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(TAGS, max_size=12).map(b"".join), st.sampled_from([b"<html ", b"<title "]))
+def test_a_search_that_ends_early_has_seen_what_there_is(page, more):
+    """A tag after the page keeps the search from ending before it."""
+
+    def spans(data):
+        found = [min(place, len(page)) for place in head_spans(np.frombuffer(data, np.uint8), len(data))]
+        return [place for n in (0, 2) for place in (found[n : n + 2] if found[n] < len(page) else [-1, -1])]
+
+    assert spans(page) == spans(page + more + b">")
 
 
 @pytest.mark.parametrize("head", [b"", b"X: \xe9\r\n", b"X: \x1b\r\n"])

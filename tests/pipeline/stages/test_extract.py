@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import pickle
 import platform
 import random
 import resource
@@ -19,6 +20,8 @@ import zlib
 from pathlib import Path
 
 import brotli
+import numpy as np
+import pyarrow as pa
 import pytest
 import zstandard
 from fastwarc.stream_io import Lz4Writer
@@ -185,6 +188,26 @@ def test_a_process_that_is_killed_from_outside_costs_nothing(tmp_path, monkeypat
             yield n + 1, (n, again.skip.get(n, ""))
 
     assert list(isolated(make, 5)) == [(n, "") for n in range(5)]
+
+
+def test_values_arrive_as_they_were_sent():
+    made = [
+        pa.table({"a": ["x" * n] * n, "b": [None] * n}).slice(1) if n else pa.table({"a": pa.array([], pa.string())})
+        for n in (0, 1, 2, 63, 300, 3000)
+    ]
+    made += [np.arange(n) for n in (0, 511, 512, 513, 300_000)]
+    found = list(isolated(lambda again, begin: iter(enumerate(made)), 5))
+    assert [each.equals(other) for each, other in zip(found, made, strict=True) if isinstance(other, pa.Table)] == [True] * 6
+    assert [np.array_equal(each, other) for each, other in zip(found[6:], made[6:], strict=True)] == [True] * 5
+
+
+def test_a_value_that_breaks_off_is_none():
+    ours, theirs = guard.Pipe(duplex=False)
+    theirs.send_bytes(pickle.dumps((pickle.dumps(None), [100])))
+    os.write(theirs.fileno(), bytes(99))
+    theirs.close()
+    with pytest.raises(EOFError):
+        guard._received(ours)
 
 
 def test_an_error_is_raised_here_and_endless_dying_is_one():
