@@ -44,7 +44,7 @@ def _next(html: Bytes, at: int, end: int, small: Any, capital: Any, name: Any) -
 def _spans(html: Bytes, most: int, raw: Any, cut: Any, lang: Bytes) -> Any:
     spans = np.full(4, -1, np.int64)
     at, end, unclosed = 0, min(len(html), most), 0
-    title, root = np.int64(-1), np.int64(-1)  # where the next tags may be: a third of the pages name no language
+    title, root = np.int64(-1), np.int64(-1)  # where the next tags may be: half of the pages name no language
     while at + 1 < end:
         if spans[0] < 0 and title < at:
             title = _next(html, at, end, _SMALL_T, _CAPITAL_T, _TITLE)
