@@ -411,11 +411,11 @@ def put_uax29_pieces(
         begins = (runs & ~edges) | marks
         ends = (edges & ~runs & before) | (ended & (unsure ^ (unsure - np.uint64(1))))
         while begins != np.uint64(0):
-            out_starts[begun] = np.int64(i) + lowest(begins)
+            out_starts[np.uint64(begun)] = np.int64(i) + lowest(begins)
             begins &= begins - np.uint64(1)
             begun += 1
         while ends != np.uint64(0):
-            out_ends[n] = np.int64(i) + lowest(ends)
+            out_ends[np.uint64(n)] = np.int64(i) + lowest(ends)
             ends &= ends - np.uint64(1)
             n += 1
         inside, marked = runs >> np.uint64(63), marks >> np.uint64(63)

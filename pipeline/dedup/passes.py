@@ -399,7 +399,7 @@ def cut_shard(task: Task) -> None:
     ids = read_keys(join(task.out, "keys", f"keys-{task.index:05d}.parquet"), stage, ["id"], end - start, check)["id"]
     row = 0
     with TaskOutput(task, with_fields(schema_of(task.source), copy_count=pa.int32())) as output:
-        for table, texts in output.batches(task.source):
+        for table, texts in output.batches(task.source, again=True):
             if not table["id"].cast(pa.string()).equals(ids.slice(row, len(texts))):
                 raise DataError(f"{location} is not what it was when its keys were made: run again from the start")
             here = slice(row, row + len(texts))

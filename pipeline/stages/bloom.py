@@ -176,7 +176,7 @@ def filter_group(task: Task) -> None:
             schema = with_fields(schema_of(source), **COLUMNS)
             output.open(f"kept{number}", f"part-{number:05d}.parquet", schema)
             output.open(f"dropped{number}", f"dropped/part-{number:05d}.parquet", DROPPED)
-            for table, texts in output.batches(source, dropped=f"dropped{number}"):
+            for table, texts in output.batches(source, dropped=f"dropped{number}", again=True):
                 sifted = without_large(table, texts, stage.max_text_bytes)
                 outcome = run_pass(sifted.texts, filter_, size.bits_per_ngram, stage.parameters)
                 kept, gone, report = _divided(sifted.table, sifted.texts, outcome)

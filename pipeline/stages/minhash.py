@@ -235,7 +235,7 @@ def collect_sets(task: Task) -> None:
         starts = starts_of(counts_of(task))[task.extra["first"] :]
         for source, (start, end) in zip(task.sources, pairwise(starts.tolist()), strict=False):
             row = start
-            for table, texts in output.batches(source, columns=stage.weight_columns):
+            for table, texts in output.batches(source, columns=stage.weight_columns, again=True):
                 first, last = np.searchsorted(document, [row, row + len(texts)])
                 rows = document[first:last] - row
                 if len(rows):

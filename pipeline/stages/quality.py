@@ -442,7 +442,7 @@ def cut_shard(task: Task) -> None:
     passed, values = _passed(scores, task), pc.cast(scores, pa.float64(), safe=False)
     column, row, schema = stage.score_column, 0, schema_of(task.source)
     with TaskOutput(task, with_fields(schema, **{column: scores.type}) if stage.adds_column else schema) as output:
-        for table, texts in output.batches(task.source):
+        for table, texts in output.batches(task.source, again=True):
             here = slice(row, row + len(texts))
             row += len(texts)
             kept, gone = np.flatnonzero(passed[here]), np.flatnonzero(~passed[here])

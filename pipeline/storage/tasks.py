@@ -135,15 +135,18 @@ class TaskOutput:
         dropped: str = "dropped",
         columns: Sequence[str] | None = None,
         batch_bytes: int = BATCH_BYTES,
+        again: bool = False,
     ) -> Iterator[tuple[pa.Table, Texts]]:
         """The documents of a shard, as tables with their texts, in order; records progress after each batch.
 
         The caller adds to `report` what became of a batch before it takes the next one. Documents whose text is null, and that
         the user wants dropped, go to the shard ``dropped`` here, in a pass that has one. ``columns``: those that are wanted
         besides ``id``, ``url`` and ``text``; None is all (`read_batches`). ``batch_bytes``: bytes of text per batch.
+        ``again``: an earlier pass of the stage has read this file, whose digest has not changed: its texts are not checked
+        for UTF-8 again.
         """
         source = as_input(source)
-        checked = source.sha256 is None  # `read_batches` checks what goldwash has not written
+        checked = again or source.sha256 is None  # `read_batches` checks what goldwash has not written
         for table in read_batches(source, batch_bytes, partial(self._drop_nulls, dropped), columns):
             yield table, texts_of(table, "text", source.path, checked)
             heartbeat(self.task, self.report.read.documents, self.report.read.bytes)
