@@ -1,4 +1,4 @@
-"""How kernels are compiled: the only file that imports numba.
+"""How kernels are compiled. Only this file and `pieces` import numba.
 
 Invariants:
 
@@ -36,6 +36,7 @@ from numba.core.types.functions import BaseFunction
 from numba.extending import intrinsic
 
 from goldwash.filters.cache import cache_home
+from goldwash.filters.pieces import compiled
 
 BLAS = "scipy.linalg.cython_blas"
 
@@ -309,9 +310,7 @@ forest of `pipeline.html.main_content` took 190 ms for 751,000 blocks, and takes
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """The function with options of numba's. No kernel is called from C, so none has a wrapper for that."""
-    options |= {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    compiled: Callable[..., Any] = numba.njit(**options)(function)
-    return compiled
+    return compiled(function, {**options, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True})
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -170,6 +170,7 @@ def compile_parts(work: int, lifeline: int) -> None:
             values, part = parts.recv()
             stage_from(json.loads(values)).warm_ups()[part]()
             parts.send(True)
+    gc.freeze()  # else Python visits all objects once more at its end: a second
 
 
 def copy_kernels(shared: Path, folder: Path) -> None:
