@@ -550,7 +550,8 @@ class _Batch:
 
     def tables(self) -> tuple[pa.Table, pa.Table, Report]:
         """The pages' documents, dropped rows and report."""
-        self._judge([s for s in self.stage.rules.plan if _on_url(s)], Texts.of([""] * len(self._left())))
+        if steps := [s for s in self.stage.rules.plan if _on_url(s)]:
+            self._judge(steps, Texts.of([""] * len(self._left())))
         looks = [s for s in self.stage.rules.plan if not _on_url(s)]
         if looks:
             for page in self._left():
