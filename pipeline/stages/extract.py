@@ -85,7 +85,7 @@ from goldwash.pipeline.warc.wacz import wacz_records
 LOOK_BYTES = 1 << 12
 """Bytes of visible text that early rules measure: enough to identify a language and to count the words that a page needs."""
 RATES = {
-    "blocks": 170.0,
+    "blocks": 228.0,
     "resiliparse": 65.0,
     "resiliparse_all": 120.0,
     "turbohtml": 110.0,
