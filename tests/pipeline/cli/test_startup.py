@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from goldwash.pipeline.cli import classifiers, run, stage, tokens
 from goldwash.pipeline.stages import CLASSES
+from goldwash.pipeline.storage.failures import DataError
 
 HEAVY = ("numpy", "pyarrow", "numba", "datatrove", "rich", "fsspec", "yaml", "resiliparse", "fasttext", "regex", "tldextract")
 LIST = """
@@ -37,6 +39,35 @@ def test_help_and_version_import_nothing_heavy(words):
     modules = json.loads(done.stderr.rpartition("MODULES ")[2])
     assert "typer" in modules
     assert [name for name in HEAVY if name in modules] == []
+
+
+class Started(Exception):
+    """Raised in place of starting the fork server, with what the command asks for."""
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "asked"),
+    [
+        (run.run, {"recipe": "sample", "input": ["in"], "out_folder": "out", "workers": 3}, ("local", 3)),
+        (stage.stage, {"name": "exact", "input": ["in"], "out_folder": "out", "on": "ray"}, ("ray", 0, ["in"])),
+        (classifiers.score, {"models": ["m"], "input": ["in"], "out_folder": "out", "workers": 2}, ("local", 2, ["in"])),
+        (tokens.tokenize, {"input": ["in"], "out_folder": "out"}, ("local", 0, ["in"])),
+    ],
+)
+def test_commands_start_the_fork_server_before_anything_else(monkeypatch, command, given, asked):
+    def started(*words):
+        raise Started(*words)
+
+    monkeypatch.setattr(sys.modules[command.__module__], "start_early", started)
+    with pytest.raises(Started) as found:
+        command(**given)
+    assert found.value.args == asked
+
+
+def test_a_dry_run_starts_no_fork_server(monkeypatch, tmp_path):
+    monkeypatch.setattr(run, "start_early", lambda *words: pytest.fail("started"))
+    with pytest.raises(DataError):
+        run.run("sample", [str(tmp_path / "none")], str(tmp_path / "out"), dry_run=True)
 
 
 def test_no_module_of_the_command_line_names_a_stage():

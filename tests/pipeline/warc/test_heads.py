@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwash.pipeline.warc.heads import _fields, _simple_fields, arc_line
+from goldwash.pipeline.warc.heads import MOST_SIMPLE, _fields, _simple_fields, _simple_names, arc_line
 from goldwash.pipeline.warc.records import Damage, Record, records
 
 BODY = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>gold"
@@ -159,3 +159,11 @@ def test_a_head_of_the_usual_form_is_read_without_the_general_loop() -> None:
         {"warc-type": "response", "x": "a: b"},
         {"WARC-Type": "response", "X": "a: b"},
     )
+
+
+def test_a_long_head_is_read_without_remembering_its_names() -> None:
+    head = f"WARC/1.0\r\nWARC-Type: response\r\n{'x' * MOST_SIMPLE}: a\r\n\r\n"
+    before = _simple_names.cache_info().currsize
+    assert _simple_fields(head) is None
+    assert _simple_names.cache_info().currsize == before
+    assert _fields(head)[0] == {"warc-type": "response", "x" * MOST_SIMPLE: "a"}
