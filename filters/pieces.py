@@ -21,7 +21,7 @@ from numba.core.compiler import Compiler, CompileResult
 from numba.core.registry import CPUDispatcher
 
 LINKED_AS_WRITTEN = "goldwash.pipeline.html"
-"""Kernels of this package are not optimised before they are linked. They take half of the time that compiling takes, and are as
+"""Kernels of this package are not optimised before they are linked. They take half of the time of compiling, and are as
 fast; of the others, language would take 1.07 times as long, and stop words 1.1 times (2026-11)."""
 
 

@@ -2,7 +2,8 @@
 
 Invariants: modules and kernels that workers need are loaded here. That is numba above all: when it loads its first kernel,
 LLVM reads 50 MB of its own code and leaves 25 MB behind, and each further kernel that a worker loads itself would cost it 10
-MB of LLVM's code. Hence the kernels of scoring, of which as many workers run as there are processors, are loaded here too.
+MB of LLVM's code. Hence the kernels of scoring, of which as many workers run as there are processors, are loaded here too, if
+they are compiled.
 
 Ctrl-C is left to the driver (`lifeline`). The driver starts the server with Ctrl-C blocked (`workers`); from here on the server
 ignores it. Any other process that imports this module keeps its own handling of Ctrl-C.

@@ -25,8 +25,8 @@ allocator is as fast (2026-11). Its mmap threshold must stay as it is: at 256 kB
 def start_early(on: str, workers: int, inputs: Sequence[str] = ()) -> None:
     """Start the fork server for a command that has yet to load its packages, if it will probably have workers here.
 
-    ``on``, ``workers``: the engine and the processes that the command asks for. ``inputs``: what it reads, if a single file
-    would be one task, which needs no worker.
+    ``on``, ``workers``: the engine and the processes that the command asks for. ``inputs``: what it reads, from a command
+    that makes one task of a single file: one task needs no worker.
     """
     single = len(inputs) == 1 and Path(inputs[0]).is_file()
     if on == "local" and not single and (workers or processors()) > 1:
