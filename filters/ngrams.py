@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from goldwash.filters.bits import CONTINUATIONS, bit_count, block, eight, first_eight, four
-from goldwash.filters.cut import Bytes, Rows, put_uax29_words
+from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.jit import inline, kernel
+from goldwash.filters.uax29 import put_uax29_words
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -292,7 +293,7 @@ def ngram_shares(
 ) -> Any:  # fmt: skip
     """Fractions of a parent's word characters in repeated word n-grams: two ``float64[P, longest + 1]``, column n for n-grams.
 
-    Rows are words, or with ``cut`` texts, whose words `cut.put_uax29_words` finds. ``top``: characters of the most frequent
+    Rows are words, or with ``cut`` texts, whose words `uax29.put_uax29_words` finds. ``top``: characters of the most frequent
     n-gram times its count (of equally frequent ones, the longest). ``covered``: characters of words inside any n-gram that
     occurs more than once, each word counted once; with ``beyond_first``, only occurrences after an n-gram's first.
 

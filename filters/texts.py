@@ -19,6 +19,7 @@ from goldwash.filters import characters, cut
 from goldwash.filters.buffers import buffer
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.segmentation import SPACES, UAX29, Cutters, icu_words
+from goldwash.filters.uax29 import uax29_pieces
 
 
 class TextError(GoldwashError, ValueError):
@@ -236,12 +237,12 @@ class Texts:
     @property
     def uax29_words(self) -> "Texts":
         """UAX 29 words that begin with a letter or digit."""
-        return self._pieces("uax29_words", cut.uax29, characters.classes(), characters.word_breaks(), True)
+        return self._pieces("uax29_words", uax29_pieces, characters.classes(), characters.word_breaks(), True)
 
     @property
     def uax29_tokens(self) -> "Texts":
         """UAX 29 words and punctuation: every piece except white space."""
-        return self._pieces("uax29_tokens", cut.uax29, characters.classes(), characters.word_breaks(), False)
+        return self._pieces("uax29_tokens", uax29_pieces, characters.classes(), characters.word_breaks(), False)
 
 
 def _mixed_words(texts: Texts) -> Texts:

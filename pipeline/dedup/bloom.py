@@ -23,10 +23,11 @@ import numpy.typing as npt
 
 from goldwash.filters import characters as c
 from goldwash.filters.bits import NEWLINES, bit_count, block, find
-from goldwash.filters.cut import NEWLINE, SPACE, Bytes, Rows, ascii_pieces, put_uax29_pieces
+from goldwash.filters.cut import NEWLINE, SPACE, Bytes, Rows
 from goldwash.filters.jit import inline, kernel, prefetch
 from goldwash.filters.ngrams import Hashes, hashes, mixed, rolled
 from goldwash.filters.texts import Texts, copied
+from goldwash.filters.uax29 import ascii_pieces, put_uax29_pieces
 
 BLOCK_BITS = 512
 WORDS = BLOCK_BITS // 64
