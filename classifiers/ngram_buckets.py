@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from goldwash.filters.bits import bit_count
 from goldwash.filters.cut import Bytes
-from goldwash.filters.jit import inline
+from goldwash.filters.jit import bare, inline
+from goldwash.filters.ngrams import Hashes
 
 LINE = np.int64(2048)
 """Bytes of the words, each in ``<`` and ``>``, whose n-grams are gathered together."""
@@ -92,7 +94,7 @@ def _put_wide_hashes(last: Any, longest: Any, signed: Any, ends: Any, grams: Any
         grams[i], grams[three + i], grams[four + i] = a, b, c
 
 
-@inline
+@bare
 def put_wide_grams(line: Bytes, used: int, buckets: int, signed: Any, ends: Any, grams: Any) -> Any:
     """`put_ascii_grams` for words of characters of up to four bytes. ``signed``, ``ends``: scratch.
 
@@ -127,3 +129,17 @@ def close_wide_word(line: Bytes, end: int, buckets: int, grams: Any) -> Any:
             at -= 1
         for n in range(left, 3):
             grams[np.uint64(n * LINE + at)] = buckets
+
+
+@inline
+def is_present(bucket: Any, present: Hashes) -> Any:
+    """1 if a bucket has a row, else 0."""
+    return np.int64((present[np.uint64(bucket) >> np.uint64(6)] >> (np.uint64(bucket) & np.uint64(63))) & np.uint64(1))
+
+
+@inline
+def row_of(bucket: Any, present: Hashes, firsts: Any) -> Any:
+    """The row of a bucket that has one."""
+    place = np.uint64(bucket)
+    below = (np.uint64(1) << (place & np.uint64(63))) - np.uint64(1)
+    return np.int64(firsts[place >> np.uint64(6)]) + bit_count(present[place >> np.uint64(6)] & below)

@@ -211,6 +211,8 @@ SURE = [
     "q" * 509,
     "ж" * 254,
     "金" * 169 + "x",
+    *((letters * 4100)[:size] for letters in ("q", "金ж", "x𝄞é") for size in (509, 2045, 2046, 2047, 4030, 4100)),
+    *("q" * size + "𝄞𝄞𝄞" for size in (2030, 2034, 2036, 3990, 4018)),  # "<" and 2,047 bytes more are a line
     " ".join("𝄞" * n + "é" for n in range(1, 60)),
     " ".join(f"{n}" + "jk" * 250 for n in range(9)),  # as many as four lines of words
     " ".join(["été", "__label__x", "a", "über-größe", "naïve", "𝄞𝄞", "x<y>", "<", ">", "<<>>", "é"]),
