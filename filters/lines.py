@@ -4,6 +4,7 @@ Invariants: fractions are of non-empty, stripped lines (DCLM, Gopher). `counter_
 for `filters.edits.KeepLines`.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,14 +62,21 @@ def counter_line_count(texts: Texts, nouns: tuple[str, ...] = COUNTER_NOUNS) -> 
     A counter is a number (digits, commas and dots), an optional K, M or B, white space, and a plural noun of the list, with any
     non-word characters around it. Case is ignored.
     """
+    return np.asarray(counters(texts.utf8, texts.starts, texts.ends, c.classes(), _hashed(tuple(nouns))))
+
+
+@cache
+def _hashed(nouns: tuple[str, ...]) -> Hashes:
+    """The hashes of nouns in lower case; `SignalError` for one with other characters than ASCII letters."""
     for noun in nouns:
         if not (noun.isascii() and noun.isalpha()):
             raise SignalError(
                 f"counter_line_count: the noun {noun!r} has other characters than ASCII letters, which cannot be matched"
             )
     listed = Texts.of([noun.lower() for noun in nouns])
-    wanted = hashes(listed.utf8, listed.starts, listed.ends)
-    return np.asarray(counters(texts.utf8, texts.starts, texts.ends, c.classes(), wanted))
+    wanted = np.asarray(hashes(listed.utf8, listed.starts, listed.ends))
+    wanted.flags.writeable = False
+    return wanted
 
 
 @kernel

@@ -5,6 +5,7 @@ the papers drop such a text, and 0 if they keep it. Texts whose words are not cu
 of a recipe, `filters.segmentation`) are measured by those words.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from goldwash.filters.bits import (
 from goldwash.filters.cut import Bytes, Rows, code_point, spaces_and_letters, white_space
 from goldwash.filters.cut import fasttext_word_count as count_fasttext_words
 from goldwash.filters.jit import bare, inline, kernel
-from goldwash.filters.ngrams import Hashes, character_counts, word_hash_and_length, word_hashes
+from goldwash.filters.ngrams import Hashes, character_counts, table_size, word_hash_and_length, word_hashes
 from goldwash.filters.segmentation import SPACES
 from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
@@ -155,16 +156,27 @@ def _class_fraction(texts: Texts, bit: int, kind: Any) -> Values:
 
 def _stop_words(texts: Texts, words: tuple[str, ...]) -> Values:
     def make(texts: Texts) -> Values:
-        listed = Texts.of(list(dict.fromkeys(word.lower() for word in words if word)))
-        wanted = word_hashes(listed.utf8, listed.starts, listed.ends)
-        sieve = np.uint64(0)
-        for word in listed:
-            sieve |= np.uint64(1) << sieve_bit(word.encode()[0], len(word.encode()))
-        longest, rows = int(listed.byte_counts.max(initial=0)), texts.whole if texts.cutters is None else texts.words
-        found = (c.classes(), wanted, longest, sieve)
-        return np.asarray(matching_word_counts(rows.utf8, rows.starts, rows.ends, rows.parents, *found))
+        rows = texts.whole if texts.cutters is None else texts.words
+        return np.asarray(matching_word_counts(rows.utf8, rows.starts, rows.ends, rows.parents, c.classes(), *_sought(words)))
 
     return np.asarray(texts.remember(("stop_words", words), make))
+
+
+@cache
+def _sought(words: tuple[str, ...]) -> tuple[Hashes, int, Any]:
+    """A table of words in lower case, the bytes of the longest, and their sieve, for `matching_word_counts`."""
+    listed = Texts.of(list(dict.fromkeys(word.lower() for word in words if word)))
+    sieve = np.uint64(0)
+    for word in listed:
+        sieve |= np.uint64(1) << sieve_bit(word.encode()[0], len(word.encode()))
+    keys = np.zeros(table_size(4 * len(listed)), np.uint64)
+    for h in word_hashes(listed.utf8, listed.starts, listed.ends).tolist():
+        slot = max(h, 1) & (len(keys) - 1)
+        while keys[slot]:
+            slot = (slot + 1) & (len(keys) - 1)
+        keys[slot] = max(h, 1)
+    keys.flags.writeable = False
+    return keys, int(listed.byte_counts.max(initial=0)), sieve
 
 
 @kernel
@@ -291,17 +303,16 @@ def _word_size(utf8: Bytes, start: int, end: int, classes: Bytes) -> Any:
 
 @kernel
 def matching_word_counts(
-    utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes, wanted: Hashes, longest: int, sieve: Any
+    utf8: Bytes, starts: Rows, ends: Rows, parents: Rows, classes: Bytes, keys: Hashes, longest: int, sieve: Any
 ) -> Any:  # fmt: skip
-    """White-space words of rows whose lower-case hash is wanted, all and distinct, per parent: ``int64[P, 2]``.
+    """White-space words of rows whose lower-case hash is in a table, all and distinct, per parent: ``int64[P, 2]``.
 
-    Only words of up to ``longest`` bytes are cut out. ``sieve``: the bits (`sieve_bit`) of the wanted words; other words are
-    not hashed.
+    ``keys``: the table, open-addressing; 0 is an empty slot, and the hash 0 is stored as 1. Only words of up to ``longest``
+    bytes are cut out. ``sieve``: the bits (`sieve_bit`) of the words in the table; other words are not hashed.
     """
     out = np.zeros((len(parents) - 1, 2), np.int64)
-    seen, places, sizes = np.zeros(len(wanted) + 1, np.int64), np.empty(65, np.int64), np.empty(65, np.int64)
+    seen, places, sizes = np.zeros(len(keys), np.int64), np.empty(65, np.int64), np.empty(65, np.int64)
     for p in range(len(parents) - 1):
-        seen[0] = p + 1
         for row in range(parents[p], parents[p + 1]):
             i, last, outside = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(1)
             following, spill, _ = white_space(utf8, i, last, np.uint64(0), classes)
@@ -322,11 +333,13 @@ def matching_word_counts(
                 for candidate in range(n):
                     begin = places[candidate]
                     h, _ = word_hash_and_length(utf8, begin, begin + sizes[candidate], True)
-                    word = np.int64(0)
-                    for known in range(len(wanted)):
-                        word += (known + 1) * np.int64(wanted[known] == h)
-                    out[p, 0] += word > 0
-                    out[p, 1] += seen[word] != p + 1
-                    seen[word] = p + 1
+                    h = max(h, np.uint64(1))
+                    slot = h & np.uint64(len(keys) - 1)
+                    while keys[slot] != np.uint64(0) and keys[slot] != h:
+                        slot = (slot + np.uint64(1)) & np.uint64(len(keys) - 1)
+                    known = np.int64(keys[slot] != np.uint64(0))
+                    out[p, 0] += known
+                    out[p, 1] += known & np.int64(seen[slot] != p + 1)
+                    seen[slot] = p + 1
                 i += np.uint64(64)
     return out

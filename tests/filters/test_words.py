@@ -54,3 +54,12 @@ def test_listed_words_are_found_by_their_letters(texts: list[list[str]]) -> None
     found = [[word.encode().lower().decode() for word in text] for text in texts]
     assert stop_word_count.bind(words=LISTED)(column).tolist() == [sum(word in wanted for word in text) for text in found]
     assert distinct_stop_word_count.bind(words=LISTED)(column).tolist() == [len(set(text) & set(wanted)) for text in found]
+
+
+@pytest.mark.parametrize("size", [1, 40, 700])
+def test_words_of_long_lists_are_told_apart(size: int) -> None:
+    """Words share slots of the table, and some of the last ones go on at its beginning."""
+    listed = tuple(f"w{n}" for n in range(size))
+    text = " ".join(["w0", *(f"W{n} v{n} w{n + size}" for n in range(size))])
+    measured = [s.bind(words=listed)(Texts.of([text, "w0", "v0"])) for s in (stop_word_count, distinct_stop_word_count)]
+    assert [values.tolist() for values in measured] == [[size + 1, 1, 0], [size, 1, 0]]
