@@ -10,7 +10,8 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["goldwash.pipeline.warc"]):
-    from goldwash.pipeline.stages.extract import DOCUMENTS, Extract, text_of
+    from goldwash.pipeline.pages import DOCUMENTS
+    from goldwash.pipeline.stages.extract import Extract, text_of
     from goldwash.pipeline.warc.http import TooLarge, response
     from goldwash.pipeline.warc.records import Record, records
     from goldwash.pipeline.warc.wacz import wacz_records
