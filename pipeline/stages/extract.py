@@ -54,11 +54,12 @@ from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.storage.batches import BATCH_BYTES
+from goldwash.pipeline.storage.crawls import archive_location
 from goldwash.pipeline.storage.downloads import local_copy
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.indexes import Places, fetched_part, is_index
-from goldwash.pipeline.storage.inputs import ARCHIVE_ENDINGS, HTML_ENDINGS, archive_location
-from goldwash.pipeline.storage.locations import is_local
+from goldwash.pipeline.storage.inputs import ARCHIVE_ENDINGS, HTML_ENDINGS
+from goldwash.pipeline.storage.locations import is_local, utf8_name
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.states import heartbeat
 from goldwash.pipeline.storage.tables import DOCUMENT, DROPPED, with_fields
@@ -394,8 +395,7 @@ def _files(path: Path, archive: str) -> Iterator[Record]:
     files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.name.lower().endswith(HTML_ENDINGS))
     for file in files:
         data = file.read_bytes()
-        name = file.name if path.is_dir() else os.path.basename(archive)
-        url = f"file:///{name.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')}"
+        url = f"file:///{utf8_name(file.name if path.is_dir() else os.path.basename(archive))}"
         yield Record("file", 0, len(data), arc_id("", url, data), url, "", data, len(data))
 
 

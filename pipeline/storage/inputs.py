@@ -2,44 +2,35 @@
 
 Invariants:
 
-* A name is a file, a glob, a folder, a list of paths (``warc.paths``, ``.paths.gz``, ``.txt``), a stage's folder, or one of
-  these on any file system that fsspec knows; a crawl of Common Crawl (``CC-MAIN-2024-10``), whose lists are fetched from
-  `common_crawl`; or a dataset of the Hugging Face hub (``hf://datasets/OWNER/NAME``). An existing file wins over a glob.
-* ``cdx:FILE`` names the records of an index (`storage.indexes`).
-* Inputs are in the order of the names, and sorted within a glob or folder. Names of files and folders that begin with ``_`` or
-  ``.`` are not data, and a folder of HTML files is one input, as is each folder below it.
-* Nothing is opened but lists, reports and the footers of large Parquet files. A file that is named twice is refused.
+* A name is a file, a folder or a glob on any file system that fsspec knows (`storage.listing`); a crawl or a list of archives
+  (`storage.crawls`); ``cdx:FILE``, the records of an index (`storage.indexes`); a stage's folder, or its address in a run
+  (`storage.addresses`); or a dataset of the Hugging Face hub (``hf://datasets/OWNER/NAME``).
+* Inputs are in the order of the names. A folder of HTML files is one input, as is each folder below it.
+* Nothing is opened but lists, reports and the footers of large Parquet files, which are divided (`storage.division`). A file
+  that is named twice is refused.
 * An input's ``name`` is unique among the inputs of a run and the same wherever the files are.
-
-A list or crawl may be followed by ``,limit=N`` (its first N), ``,sample=N`` (N of them, drawn by ``,seed=N``, in the list's
-order), and a crawl by ``,kind=wet`` (default: ``warc``).
 """
 
-import gzip
 import hashlib
 import os
-import random
 import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, Literal
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from goldwash.credentials import kept_apart, shown
 from goldwash.filters.fetch import file_digest
 from goldwash.pipeline.storage.addresses import check_not_twice, located
-from goldwash.pipeline.storage.downloads import local_copy
+from goldwash.pipeline.storage.crawls import LIST_ENDINGS, archive_location, archives_in, chosen
+from goldwash.pipeline.storage.division import divided
 from goldwash.pipeline.storage.failures import DataError, in_plain_words
-from goldwash.pipeline.storage.formats import FORMATS, PACKINGS, Format, format_by_name, format_of, plain_name
+from goldwash.pipeline.storage.formats import FORMATS, PACKINGS, format_by_name, format_of, plain_name
 from goldwash.pipeline.storage.indexes import index_inputs, is_index, part_at
-from goldwash.pipeline.storage.locations import exists, filesystem, is_local, join
+from goldwash.pipeline.storage.listing import Wanted, files_of, paths_of
+from goldwash.pipeline.storage.locations import exists, filesystem, is_local, join, last_part, utf8_name
 from goldwash.pipeline.storage.patience import patiently
-from goldwash.pipeline.storage.retry import with_retries
 from goldwash.pipeline.storage.sealed import read_sealed
 from goldwash.pipeline.storage.source import PLAIN, Input, Reading
 from goldwash.pipeline.storage.verified import changed
@@ -50,17 +41,7 @@ ARCHIVE_ENDINGS = (
 )  # fmt: skip
 WAT_ENDINGS = (".wat", ".wat.gz")
 HTML_ENDINGS = (".html", ".htm", ".xhtml")
-LIST_ENDINGS = (".paths", ".paths.gz", ".txt")
-CRAWL = re.compile(r"CC-(?:MAIN|NEWS|SUPPLEMENTAL)-\d{4}-[\w-]+")
-"""A crawl's name: ``CC-MAIN-2024-10``, ``CC-SUPPLEMENTAL-2026-22``, ``CC-NEWS-2024-03`` (a month)."""
-NEWS = re.compile(r"CC-NEWS-(\d{4})-(\d{2})")
-"""News is listed by month, in ``crawl-data/CC-NEWS/2024/03``."""
-KINDS = ("warc", "wet", "wat", "robotstxt", "non200responses")
-"""The lists of archives of a crawl."""
-CHOICE = re.compile(r",(limit|sample|seed|kind)=(\w+)")
 HUB = "hf://"
-SPLIT_BYTES = 256 << 20
-"""Larger Parquet files are read by several tasks, each of a range of row groups."""
 NOT_DOCUMENTS = {
     "report.json", "stage.json", "run.json", "inputs.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json",
     "state.json", "config.json", "counts.json", "boilerplate.json",
@@ -95,11 +76,11 @@ def _local_input(location: str, path: str) -> Input:
     if stat.S_ISDIR(facts.st_mode):  # of HTML files: those right in it
         found = sorted((f.name, f.stat().st_size, f.stat().st_mtime) for f in os.scandir(path) if f.is_file())
         stamp = hashlib.sha256(repr(found).encode("utf-8", "backslashreplace")).hexdigest()
-        return Input(location, sum(size for _, size, _ in found), f"{_printable(location)} {stamp}")
+        return Input(location, sum(size for _, size, _ in found), f"{utf8_name(location)} {stamp}")
     if not stat.S_ISREG(facts.st_mode):
         kind = next((name for test, name in SPECIAL if test(facts.st_mode)), "something else")
         raise DataError(f"{location} is {kind}: expected a file; write its content to a file and name that")
-    return Input(location, facts.st_size, f"{_printable(location)} {facts.st_size} {facts.st_mtime}")
+    return Input(location, facts.st_size, f"{utf8_name(location)} {facts.st_size} {facts.st_mtime}")
 
 
 SPECIAL = (
@@ -110,9 +91,9 @@ SPECIAL = (
 )
 
 
-def _printable(name: str) -> str:
-    """A name that is valid UTF-8: bytes of another encoding are escaped."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _inputs(name: str, wanted: Wanted) -> Iterator[Input]:
+    """The accepted files of a name, as they are now."""
+    return (replace(input_at(location), name=own) for location, own in files_of(name, wanted))
 
 
 def check_unchanged(source: Input) -> None:
@@ -133,21 +114,6 @@ def check_unchanged(source: Input) -> None:
         raise changed(source, now.bytes)
 
 
-def common_crawl() -> str:
-    """Where Common Crawl's lists and archives are: ``$GOLDWASH_COMMON_CRAWL``, as ``s3://commoncrawl/``, or its web server."""
-    return kept_apart((os.environ.get("GOLDWASH_COMMON_CRAWL") or "https://data.commoncrawl.org").rstrip("/") + "/")
-
-
-def archive_location(archive: str, index: str) -> str:
-    """The location of an archive that an index names: at Common Crawl's address, or beside the index."""
-    if archive.startswith(("crawl-data/", "cc-index/", "contrib/")):
-        return common_crawl() + archive
-    if "://" in archive or os.path.isabs(archive):
-        return archive
-    folder = index.removeprefix("cdx:").rpartition("#")[0].rpartition("/")[0]
-    return f"{folder}/{archive}" if folder else archive
-
-
 def find_archives(names: Sequence[str]) -> list[Input]:
     """The archives of these names; raises `DataError` where a name has none."""
     return _distinct(found for name in names for found in _archives(kept_apart(name)))
@@ -159,11 +125,11 @@ def find_wats(names: Sequence[str]) -> list[Input]:
     """
     found = list[Input]()
     for name in names:
-        listed, _ = _chosen(name)
+        listed, _ = chosen(name)
         if plain_name(listed).endswith(LIST_ENDINGS):
             found += _archives(name)
         elif format_by_name(name) is None:
-            found += [file for file in _files(name, _is_wat) if _is_wat(file.path)]
+            found += [file for file in _inputs(name, _is_wat) if _is_wat(file.path)]
     return _distinct(found)
 
 
@@ -199,20 +165,20 @@ def kind_of(names: Sequence[str]) -> Kind:
 def _kind_of(name: str) -> Kind:
     if is_index(name):
         return "archives"
-    plain, choice = _chosen(name)
+    plain, choice = chosen(name)
     if choice or plain_name(plain).endswith((*LIST_ENDINGS, *ARCHIVE_ENDINGS, *HTML_ENDINGS)):
         return "archives"
     if name.startswith(HUB) or format_by_name(name) is not None or _is_stage(name):
         return "documents"
     if name.startswith(("http://", "https://")):
         return "archives"
-    found = _list(name, lambda p: plain_name(p).endswith(ARCHIVE_ENDINGS) or _is_document(p))
+    found = paths_of(name, lambda p: plain_name(p).endswith(ARCHIVE_ENDINGS) or _is_document(p))
     archives = [p for p in found if plain_name(p).endswith(ARCHIVE_ENDINGS)]
     shards = [p for p in found if plain_name(p).endswith(".parquet")]
     if archives and shards:
         raise DataError(
-            f"{name} holds archives ({_last(archives[0])}) and documents that are text already ({_last(shards[0])}): expected "
-            f"one kind; name the files that are meant, as '{name.rstrip('/')}/*.parquet'"
+            f"{name} holds archives ({last_part(archives[0])}) and documents that are text already ({last_part(shards[0])}): "
+            f"expected one kind; name the files that are meant, as '{name.rstrip('/')}/*.parquet'"
         )
     if found and not archives and len(found) == 1 and format_by_name(found[0]) is None:
         return "archives"
@@ -238,7 +204,7 @@ def path_of(inputs: Iterable[Input], archive: str) -> str:
         if is_local(source.path) and os.path.isdir(source.path) and archive.startswith(below):
             wanted = archive.removeprefix(below)
             for file in os.listdir(source.path):
-                if _printable(file) == wanted:
+                if utf8_name(file) == wanted:
                     return os.path.join(source.path, file)
     raise DataError(f"{archive}: the run read no archive of this name")
 
@@ -258,7 +224,7 @@ def _distinct(inputs: Iterable[Input]) -> list[Input]:
                 "overlap)"
             )
         seen.add(place)
-    names = [source.name or _last(source.path) for source in found]
+    names = [source.name or last_part(source.path) for source in found]
     depth = 0
     while len(set(names)) < len(names) and depth < 64:
         depth += 1
@@ -271,16 +237,7 @@ def _longer(source: Input, name: str) -> str:
     """A name with one more folder before it."""
     path = os.path.abspath(filesystem(source.path)[1]) if is_local(source.path) else source.path
     above = path[: len(path) - len(name)].rstrip("/") if name != "." and path.endswith(name) else path
-    return f"{_printable(_last(above))}/{name}" if name != "." else _printable(_last(above))
-
-
-def _last(path: str) -> str:
-    return path.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _below(base: str, path: str) -> str:
-    """A path relative to a folder."""
-    return _printable(path[len(base) :].lstrip("/")) if path.startswith(base) and path != base else _printable(_last(path))
+    return f"{utf8_name(last_part(above))}/{name}" if name != "." else utf8_name(last_part(above))
 
 
 # --- archives
@@ -290,16 +247,16 @@ def _archives(name: str) -> Iterator[Input]:
     if is_index(name):
         yield from index_inputs(name)
         return
-    listed, choice = _chosen(name)
+    listed, choice = chosen(name)
     if plain_name(listed).endswith(LIST_ENDINGS):
-        for path, own in _drawn(_listed(listed), choice):
+        for path, own in archives_in(listed, choice):
             yield replace(input_at(path), name=own) if is_local(path) else Input(path, 0, path, name=own)
         return
     if choice:
         raise DataError(f"{name}: limit, sample and seed need a list of paths or a crawl")
     if format_by_name(name) is not None:
         raise DataError(f"{name} holds documents that are text already: expected an archive; leave the stage extract out")
-    found = list(_files(name, lambda p: plain_name(p).endswith(ARCHIVE_ENDINGS))) or _html(name)
+    found = list(_inputs(name, lambda p: plain_name(p).endswith(ARCHIVE_ENDINGS))) or _html(name)
     if not found:
         raise DataError(
             f"{name}: no archive there; expected files ending in {', '.join(ARCHIVE_ENDINGS)}, a list of paths, a crawl as "
@@ -308,70 +265,20 @@ def _archives(name: str) -> Iterator[Input]:
     yield from (source if is_local(source.path) else replace(source, name=source.path) for source in found)
 
 
-def _chosen(name: str) -> tuple[str, dict[str, str]]:
-    """A name without its options (``,sample=100``), and the options; a crawl's name becomes the address of its list."""
-    plain = CHOICE.sub("", name)
-    choice = dict(CHOICE.findall(name))
-    if CRAWL.fullmatch(plain) and not (is_local(plain) and os.path.exists(plain)):
-        kind = choice.pop("kind", "warc")
-        if kind not in KINDS:
-            raise DataError(f"{name}: kind is {kind!r}; expected {', '.join(KINDS)}")
-        news = NEWS.fullmatch(plain)
-        folder = f"CC-NEWS/{news[1]}/{news[2]}" if news else plain
-        return f"{common_crawl()}crawl-data/{folder}/{kind}.paths.gz", choice
-    return (plain, choice) if name != plain and name.startswith(plain) else (name, {})
-
-
-def _drawn(paths: list[tuple[str, str]], choice: dict[str, str]) -> list[tuple[str, str]]:
-    """The chosen paths in their order; `DataError` for a value that is not a whole number."""
-    try:
-        numbers = {key: int(value) for key, value in choice.items()}
-    except ValueError as error:
-        raise DataError(f"expected limit=N, sample=N or seed=N with whole numbers ({error})") from error
-    if "sample" in numbers:
-        count = min(numbers["sample"], len(paths))
-        paths = [paths[i] for i in sorted(random.Random(numbers.get("seed", 0)).sample(range(len(paths)), count))]
-    return paths[: numbers.get("limit", len(paths))]
-
-
 def _html(name: str) -> list[Input]:
     """Folders of HTML files, each an input, or one such file; on local disks only."""
     if not is_local(name):
         return []
     _, path = filesystem(name)
     if os.path.isfile(path):
-        return [replace(input_at(path), name=_last(path))] if path.lower().endswith(HTML_ENDINGS) else []
+        return [replace(input_at(path), name=last_part(path))] if path.lower().endswith(HTML_ENDINGS) else []
     inputs = []
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(f for f in folders if f[0] not in "._")
         if any(file.lower().endswith(HTML_ENDINGS) for file in files):
             below = os.path.relpath(folder, path)
-            inputs.append(replace(input_at(folder), name=_printable(below)))
+            inputs.append(replace(input_at(folder), name=utf8_name(below)))
     return inputs
-
-
-def _listed(name: str) -> list[tuple[str, str]]:
-    """The paths of a list, and their names; Common Crawl's relative ones get its address and keep their names."""
-    try:
-        with local_copy(name) as path, open(path, "rb") as file:
-            data = file.read()
-        text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{name}: no such list of archives") from error
-    except DataError as error:
-        raise DataError(f"the list of archives {error}") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{name} is not a list of paths, plain or gzipped ({error})") from error
-    if "\0" in text:
-        raise DataError(f"{name} is not a list of paths, plain or gzipped (it holds NUL characters)")
-    paths = [line.strip() for line in text.splitlines() if line.strip()]
-    if not paths:
-        raise DataError(f"{name} is an empty list: it names no archive")
-    known = common_crawl()
-    return [
-        (known + p, p) if p.startswith(("crawl-data/", "cc-index/")) else (kept_apart(p), "" if is_local(p) else shown(p))
-        for p in paths
-    ]
 
 
 # --- documents
@@ -395,7 +302,7 @@ def _shards(name: str) -> Iterator[Input]:
             raise DataError(
                 f"{name} is a run, of several stages: name its dataset, {name}:dataset, or a stage, as {name}:quality"
             )
-    found = list(_files(name, _is_document))
+    found = list(_inputs(name, _is_document))
     _refuse_stages(name, found)
     if not found:
         raise DataError(f"{name}: no documents there; expected {_ENDINGS} files, a folder of them, or a stage's folder")
@@ -436,18 +343,14 @@ def _of_one_format(name: str, found: list[Input]) -> list[Input]:
     """The inputs of a name, all of one format; ``.json`` files beside others describe them and are left out."""
     kinds: dict[str, list[Input]] = {}
     for source in found:
-        kinds.setdefault(_format(source).name, []).append(source)
+        kinds.setdefault(format_of(source.path).name, []).append(source)
     if len(kinds) > 1:
         others = [s for s in found if not plain_name(s.path).endswith(".json")]
-        if len({_format(s).name for s in others}) == 1:
+        if len({format_of(s.path).name for s in others}) == 1:
             return others
-        held = ", ".join(f"{kind} ({_last(sources[0].path)})" for kind, sources in kinds.items())
+        held = ", ".join(f"{kind} ({last_part(sources[0].path)})" for kind, sources in kinds.items())
         raise DataError(f"{name} holds files of several formats: {held}: name those that are meant, as '{name}/*.parquet'")
     return found
-
-
-def _format(source: Input) -> Format:
-    return format_of(source.path)
 
 
 SPLITS = ("train", "test", "validation", "valid", "dev", "val")
@@ -458,7 +361,7 @@ def _of_hub(name: str) -> Iterator[Input]:
     parts = name.removeprefix(HUB).rstrip("/").split("/")
     if parts[0] != "datasets" or len(parts) < 3:
         raise DataError(f"{name}: expected hf://datasets/OWNER/NAME, a folder, a file or a glob in it")
-    found = list(_files(name, _is_document))
+    found = list(_inputs(name, _is_document))
     if not found:
         raise DataError(f"{name}: no documents there; expected {_ENDINGS} files in the dataset")
     splits = {split: source.path for source in found for split in SPLITS if _has_split(source.path, split)}
@@ -473,136 +376,3 @@ def _of_hub(name: str) -> Iterator[Input]:
 def _has_split(path: str, split: str) -> bool:
     """Whether a path names a split, as the hub's files do: ``data/train-00000-of-00001.parquet``, ``test/a.jsonl``."""
     return any(re.match(rf"{split}([-_.]|$)", part.lower()) for part in path.split("/")[5:])
-
-
-def divided(source: Input) -> list[Input]:
-    """A large Parquet file as ranges of its row groups, each of about `SPLIT_BYTES`; any other file as it is.
-
-    The ranges depend on the file alone, so that the tasks, and their output, do not depend on the number of workers.
-    """
-    if source.bytes <= SPLIT_BYTES or _format(source).name != "Parquet":
-        return [source]
-    try:
-        with in_plain_words(source.path):
-            fs, path = filesystem(source.path)
-            with fs.open(path, "rb") as file:
-                metadata = pq.read_metadata(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{source.path} is not a whole Parquet file ({error}): write it again") from error
-    parts = min(-(-source.bytes // SPLIT_BYTES), metadata.num_row_groups)
-    if parts <= 1:
-        return [source]
-    sizes = [metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)]
-    total, reached, edges = sum(sizes), 0, [0]
-    for n, size in enumerate(sizes, 1):
-        reached += size
-        if reached * parts >= total * len(edges) and n < len(sizes):
-            edges.append(n)
-    edges.append(len(sizes))
-    ranges = [(a, b) for a, b in pairwise(edges) if b > a]
-    rows = [sum(metadata.row_group(n).num_rows for n in range(a, b)) for a, b in ranges]
-    shares = [source.bytes * sum(sizes[a:b]) // max(total, 1) for a, b in ranges]
-    return [
-        replace(source, bytes=share if source.sha256 is None else source.bytes, rows=count, groups=(a, b))
-        for (a, b), count, share in zip(ranges, rows, shares, strict=True)
-    ]
-
-
-# --- files
-
-
-def _files(name: str, wanted: Any) -> Iterator[Input]:
-    """The accepted files of a name, each with its path below the folder that was named."""
-    if name.startswith(("http://", "https://")):
-        if wanted(name):
-            yield replace(input_at(name), name=_printable(_last(name.partition("?")[0])))  # a web server has no folders
-        return
-    for path in _list(name, wanted):
-        fs, base = filesystem(name)
-        location = path if is_local(name) else shown(fs.unstrip_protocol(path))
-        yield replace(input_at(location), name=_below(_base(base, fs), path))
-
-
-def _base(path: str, fs: Any) -> str:
-    """The folder to which names of files are relative: the one that was named, or the part before a wildcard."""
-    path = path.rstrip("/")
-    if any(c in path for c in "*?["):
-        fixed = re.split(r"[*?\[]", path, maxsplit=1)[0]
-        if not fs.exists(path):
-            return fixed.rpartition("/")[0]
-    return path
-
-
-def _list(name: str, wanted: Any) -> list[str]:
-    """The paths of a name on its file system, sorted: an existing file, the accepted files of a folder, or those of a glob."""
-    with in_plain_words(name):
-        fs, path = filesystem(name)
-        try:
-            return with_retries(lambda: _listing(fs, path, is_local(name), wanted))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-
-def _listing(fs: Any, path: str, local: bool, wanted: Any) -> list[str]:
-    if local:
-        if os.path.isdir(path):
-            return sorted(_walk(path, wanted))
-        if os.path.lexists(path):
-            return [path]
-    elif fs.isdir(path):
-        return sorted(p for p in fs.find(path) if wanted(p) and not _is_hidden(p[len(path) :]))
-    elif fs.exists(path):
-        return [path]
-    if any(c in path for c in "*?["):
-        base = re.split(r"[*?\[]", path, maxsplit=1)[0].rpartition("/")[0]
-        matched = [p for p in fs.glob(path) if not _is_hidden(p[len(base) :])]
-        folders = [p for p in matched if fs.isdir(p)]
-        if "**" not in path:  # which matches the files of these folders, too
-            _refuse_folders(fs, path, folders, wanted)
-        return sorted(set(matched) - set(folders))
-    return []
-
-
-def _refuse_folders(fs: Any, glob: str, folders: Sequence[str], wanted: Any) -> None:
-    """Refuse a glob that matches a folder with accepted files, which would be left out; a stage's own folders are."""
-    for folder in folders:
-        held = next((p for p in fs.find(folder) if wanted(p) and not _is_hidden(p[len(folder) :])), None)
-        if held is not None and not fs.exists(folder.rpartition("/")[0] + "/stage.json"):
-            raise DataError(
-                f"{glob} matches the folder {folder}, which holds {held[len(folder) + 1 :]}: name the folder itself, or match "
-                f"the files, as {glob.rstrip('/')}/*{_ending(held)}"
-            )
-
-
-def _ending(path: str) -> str:
-    """The endings of a file's name.
-
-    >>> _ending("a.b/part-0.jsonl.gz"), _ending("a.b/part")
-    ('.jsonl.gz', '')
-    """
-    name = path.rpartition("/")[2]
-    return name[name.index(".") :] if "." in name[1:] else ""
-
-
-def _walk(folder: str, wanted: Any) -> Iterator[str]:
-    """The accepted files below a folder on a disk; links to folders are followed, but not in a circle."""
-    seen = set[str]()
-    for here, folders, files in os.walk(folder, followlinks=True):
-        place = os.path.realpath(here)
-        if place in seen:
-            folders[:] = []
-            continue
-        seen.add(place)
-        folders[:] = [f for f in folders if f[0] not in "._"]
-        yield from (os.path.join(here, file) for file in files if file[0] not in "._" and wanted(file))
-
-
-def _is_hidden(below: str) -> bool:
-    """Whether a part of a path below the folder that was named begins with ``_`` or ``.``.
-
-    >>> _is_hidden("/.snapshot/hourly.0/a.parquet"), _is_hidden("/b/a_.parquet")
-    (True, False)
-    """
-    return any(part[:1] in ("_", ".") for part in below.split("/") if part)

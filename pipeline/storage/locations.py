@@ -67,6 +67,16 @@ def join(folder: str, *parts: str) -> str:
     return "/".join([folder.rstrip("/"), *parts])
 
 
+def last_part(location: str) -> str:
+    """The last part of a location: the name of a file or folder."""
+    return location.rstrip("/").rsplit("/", 1)[-1]
+
+
+def utf8_name(name: str) -> str:
+    """A name that is valid UTF-8: bytes of another encoding are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def exists(location: str) -> bool:
     """Whether there is a file or a folder at a location."""
     with in_plain_words(location):

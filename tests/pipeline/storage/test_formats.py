@@ -25,7 +25,6 @@ from goldwash.pipeline.storage import batches
 from goldwash.pipeline.storage.batches import read_batches, schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats import format_by_name, format_of, json_lines, parquet_rows
-from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.parquet import ShardWriter
 from goldwash.pipeline.storage.source import Input, Reading
 from goldwash.pipeline.storage.tables import texts_of, with_column, with_fields
@@ -562,26 +561,6 @@ def test_pages_of_a_megabyte_beside_short_texts_take_bounded_memory(tmp_path, di
     rows, megabytes = map(int, subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
     assert rows == 400
     assert megabytes < 300
-
-
-# --- row groups
-
-
-def test_a_large_file_is_divided_by_row_groups_with_the_same_documents(tmp_path, monkeypatch):
-    from goldwash.pipeline.storage import inputs
-
-    path = tmp_path / "a.parquet"
-    rng = np.random.default_rng(0)
-    texts = [rng.bytes(300).hex() for _ in range(1000)]
-    pq.write_table(pa.table({"text": texts}), path, row_group_size=70)
-    whole = read(find_shards([str(path)])[0])
-    monkeypatch.setattr(inputs, "SPLIT_BYTES", path.stat().st_size // 4)
-    parts = find_shards([str(path)])
-    assert 3 <= len(parts) <= 5
-    assert len({str(part.identity()) for part in parts}) == len(parts)
-    assert pa.concat_tables(map(read, parts)) == whole
-    assert sum(part.rows or 0 for part in parts) == 1000
-    assert [Input(**json.loads(json.dumps(part.to_dict()))) for part in parts] == parts
 
 
 def test_kinds_of_a_file_are_read_again_when_it_changes(tmp_path):

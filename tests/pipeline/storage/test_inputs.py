@@ -13,7 +13,6 @@ import pytest
 
 from goldwash.pipeline.flow import fitted
 from goldwash.pipeline.recipes.recipe import load
-from goldwash.pipeline.storage import inputs
 from goldwash.pipeline.storage.batches import read_batches
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_archives, find_shards, kind_of, path_of
@@ -36,63 +35,7 @@ def ids(found: list[Input]) -> list[str]:
     return [i for source in found for table in read_batches(source) for i in table["id"].to_pylist()]
 
 
-# --- what is data
-
-
-@pytest.mark.parametrize(
-    "hidden",
-    [
-        ".snapshot/hourly.0/a.parquet",
-        "_temporary/0/a.parquet",
-        "_a.parquet",
-        ".a.parquet",
-        "x/_old/a.parquet",
-        ".half-1.parquet",
-    ],
-)
-def test_hidden_files_and_folders_are_not_data(tmp_path, hidden):
-    for place in ("a.parquet", "x/b.parquet", hidden):
-        parquet(tmp_path / place)
-    for name in (str(tmp_path), f"{tmp_path}/**/*.parquet", f"{tmp_path}/**"):
-        assert [i.name for i in find_shards([name]) if not i.path.endswith(hidden)] == ["a.parquet", "x/b.parquet"]
-        assert len(find_shards([name])) == 2
-    assert len(find_shards([str(tmp_path / hidden)])) == 1  # named by itself
-
-
-def test_links_to_folders_are_followed_and_a_circle_ends(tmp_path):
-    parquet(tmp_path / "elsewhere" / "b.parquet")
-    parquet(tmp_path / "in" / "a.parquet")
-    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "in" / "linked" / "circle").symlink_to(tmp_path / "in")
-    assert [i.name for i in find_shards([str(tmp_path / "in")])] == ["a.parquet", "linked/b.parquet"]
-
-
-@pytest.mark.parametrize("name", ["{0}/*", "{0}/s*", "{0}/[s]ub"])
-def test_a_glob_leaves_no_folder_out(tmp_path, name):
-    parquet(tmp_path / "a.parquet", "a")
-    parquet(tmp_path / "sub" / "deep" / "b.parquet", "b")
-    with pytest.raises(DataError, match=r"matches the folder .*sub, which holds deep/b\.parquet: .* as .*/\*\.parquet"):
-        find_shards([name.format(tmp_path)])
-    (tmp_path / "sub" / "deep" / "b.parquet").unlink()
-    parquet(tmp_path / "sub" / "_hidden" / "b.parquet", "b")
-    if name == "{0}/*":
-        assert len(find_shards([name.format(tmp_path)])) == 1
-
-
-def test_a_glob_of_archives_leaves_no_folder_out(tmp_path):
-    (tmp_path / "crawl").mkdir()
-    (tmp_path / "crawl" / "a.warc.gz").write_bytes(b"")
-    with pytest.raises(DataError, match=r"matches the folder .*crawl, which holds a\.warc\.gz: name the folder itself"):
-        find_archives([f"{tmp_path}/*"])
-
-
-@pytest.mark.parametrize("name", ["crawl[2024]", "a*b", "what?", "[", "x[1"])
-def test_a_name_that_is_there_is_no_glob(tmp_path, name):
-    parquet(tmp_path / name / "a.parquet")
-    assert len(find_shards([str(tmp_path / name)])) == 1
-    assert len(find_shards([str(tmp_path / name / "a.parquet")])) == 1
-    archive = touch(tmp_path / f"{name}.warc.gz")
-    assert [i.path for i in find_archives([str(archive)])] == [str(archive)]
+# --- what is a file
 
 
 def test_bytes_in_names_that_are_no_utf8(tmp_path):
@@ -170,15 +113,6 @@ def test_an_archives_name_is_its_path_below_the_folder_that_was_named(tmp_path):
     assert path_of(found, "y/a.warc.gz") == str(tmp_path / "crawl" / "y" / "a.warc.gz")
     with pytest.raises(DataError, match="no archive of this name"):
         path_of(found, "z/a.warc.gz")
-
-
-def test_common_crawls_archives_have_its_own_names(tmp_path, monkeypatch):
-    (tmp_path / "warc.paths").write_text("crawl-data/CC-MAIN-2024-10/a.warc.gz\nhttps://h.example/b.warc.gz\n")
-    for place in ("s3://commoncrawl", "https://data.commoncrawl.org"):
-        monkeypatch.setenv("GOLDWASH_COMMON_CRAWL", place)
-        found = find_archives([str(tmp_path / "warc.paths")])
-        assert [i.name for i in found] == ["crawl-data/CC-MAIN-2024-10/a.warc.gz", "https://h.example/b.warc.gz"]
-        assert found[0].path == f"{place}/crawl-data/CC-MAIN-2024-10/a.warc.gz"
 
 
 # --- archives or documents
@@ -317,11 +251,3 @@ def test_names_of_the_hub_that_mean_no_dataset(hub, name):
     hub.mkdir(parents=True)
     with pytest.raises(DataError, match=r"expected hf://datasets/OWNER/NAME|no documents there"):
         find_shards([name])
-
-
-def test_large_files_alone_are_divided(tmp_path, monkeypatch):
-    path = parquet(tmp_path / "a.parquet", *map(str, range(100)))
-    monkeypatch.setattr(inputs, "SPLIT_BYTES", 10)
-    assert find_shards([str(path)])[0].groups is None  # one row group cannot be divided
-    (tmp_path / "b.jsonl").write_text('{"text": "gold"}\n' * 10)
-    assert find_shards([str(tmp_path / "b.jsonl")])[0].groups is None

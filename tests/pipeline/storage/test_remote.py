@@ -77,14 +77,6 @@ def test_a_list_of_paths_is_not_opened_until_it_is_read(server: str, tmp_path: P
     assert found[3].path == f"{server}/crawl/sample-00003.warc.gz"
 
 
-def test_common_crawls_own_paths_get_its_address(tmp_path: Path) -> None:
-    paths = tmp_path / "warc.paths"
-    paths.write_text("crawl-data/CC-MAIN-2024-10/segments/1/warc/CC-MAIN-1.warc.gz\n")
-    assert find_archives([str(paths)])[0].path == (
-        "https://data.commoncrawl.org/crawl-data/CC-MAIN-2024-10/segments/1/warc/CC-MAIN-1.warc.gz"
-    )
-
-
 def test_a_server_that_fails_twice_is_asked_again(server: str, tmp_path: Path) -> None:
     found = find_archives([f"{server}/crawl/sample-00001.warc.gz"])
     Quiet.failures = 2
