@@ -188,9 +188,9 @@ def host_table(name: str | tuple[str, ...]) -> Hashes:
 
 @cache
 def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, npt.NDArray[np.uint16]]:
-    """The phrases of a list: hashes by slot, index + 1 by slot (0: empty), the lengths that occur, in order, and for each pair
-    of bytes the number of lengths up to that of the longest phrase that begins with them: ``uint16[256, 256]``. A phrase of one
-    byte counts for every second byte."""
+    """The phrases of a list: hashes by slot, index + 1 by slot (0: empty), the lengths that occur, in order, and by
+    `_beginning` the number of lengths up to that of the longest phrase that begins with three bytes: ``uint16[65536]``. A
+    phrase of fewer bytes counts for all that may follow."""
     listed = Texts.of(entries(name) if isinstance(name, str) else [phrase.lower() for phrase in dict.fromkeys(name)])
     size = int(table_size(len(listed)))
     keys, index = np.zeros(size, np.uint64), np.zeros(size, np.int64)
@@ -200,15 +200,23 @@ def phrase_table(name: str | tuple[str, ...]) -> tuple[Hashes, Rows, Rows, npt.N
         while index[slot]:
             slot = (slot + 1) % size
         keys[slot], index[slot] = h, row + 1
-    begins, lengths = np.zeros((256, 256), np.uint16), np.unique(listed.byte_counts)
-    for start, length in zip(listed.starts, listed.byte_counts, strict=True):
-        pair = (listed.utf8[start], listed.utf8[start + 1] if length > 1 else slice(None))
-        begins[pair] = np.maximum(begins[pair], np.searchsorted(lengths, length) + 1)
+    begins, lengths, every = np.zeros(1 << 16, np.uint16), np.unique(listed.byte_counts), np.arange(256, dtype=np.uint64)
+    for length in lengths:
+        starts = listed.starts[listed.byte_counts == length]
+        rest = every, every[:, None], every  # where a phrase has no second or third byte, any
+        first = (listed.utf8[starts + k].astype(np.uint64)[:, None, None] if k < length else rest[k] for k in range(3))
+        begins[_beginning(*first)] = np.searchsorted(lengths, length) + 1
     for array in (keys, index, lengths, begins):
         array.flags.writeable = False
     return keys, index, lengths, begins
 
 
+def _beginning(a: Any, b: Any, c: Any) -> Any:
+    """A number of 16 bits of three bytes, all ``uint64``: numbers or arrays."""
+    return ((a | (b << np.uint64(8)) | (c << np.uint64(16))) * np.uint64(0x9E3779B1) >> np.uint64(16)) & np.uint64(0xFFFF)
+
+
+beginning = inline(_beginning)
 BASE = np.uint64(0x9E3779B97F4A7C15)
 
 

@@ -17,7 +17,7 @@ from goldwash.filters import characters as c
 from goldwash.filters.cut import Bytes, Rows, code_point
 from goldwash.filters.jit import inline, kernel
 from goldwash.filters.lines import word_character
-from goldwash.filters.lists import BASE, host_table, in_table, phrase_table, url_host
+from goldwash.filters.lists import BASE, beginning, host_table, in_table, phrase_table, url_host
 from goldwash.filters.ngrams import Hashes, row_hash
 from goldwash.filters.signals import Values, signal
 from goldwash.filters.texts import Texts
@@ -190,7 +190,7 @@ def phrase_counts(
     longest = np.int64(0)
     for row in range(len(starts)):
         longest = max(longest, ends[row] - starts[row])
-    text, inside = np.zeros(longest + 1, np.uint8), np.zeros(longest + 2, np.bool_)
+    text, inside = np.zeros(longest + 2, np.uint8), np.zeros(longest + 2, np.bool_)
     seen = np.full(len(index) + 1, -1, np.int64)
     for row in range(len(starts)):
         end = np.int64(0)
@@ -200,7 +200,7 @@ def phrase_counts(
                 continue
             text[end] = b + 32 if 65 <= b <= 90 else b
             end += 1
-        text[end] = 0
+        text[end] = text[end + 1] = 0
         i = 0
         while i < end:  # which bytes belong to a word character; there is none before the first and after the last
             point, after = code_point(text, i)
@@ -210,7 +210,8 @@ def phrase_counts(
                 i += 1
         inside[end + 1] = False
         for i in range(end):
-            tried = np.int64(begins[text[i], text[i + 1]])
+            a, b, c = np.uint64(text[i]), np.uint64(text[i + 1]), np.uint64(text[i + 2])
+            tried = np.int64(begins[beginning(a, b, c)])
             if tried == 0 or (whole and inside[i] == inside[i + 1]):
                 continue
             h, done = np.uint64(0), i

@@ -216,3 +216,15 @@ def test_phrases_of_a_file_are_those_of_a_tuple(tmp_path: Path) -> None:
 def test_a_phrase_that_begins_with_a_sign() -> None:
     # \b before a sign needs a word character before it, as in re
     assert url_word_count.bind(phrases=["+18"])(Texts.of(["a+18", "/+18", "a+180"])).tolist() == [1, 0, 0]
+
+
+LETTERS = st.sampled_from("abé")
+
+
+@given(
+    st.lists(st.text(LETTERS, max_size=9), max_size=5),
+    st.lists(st.text(LETTERS, min_size=1, max_size=4), min_size=1, max_size=5, unique=True),
+)
+def test_phrases_of_one_and_of_two_bytes_are_found_whatever_follows(urls: list[str], phrases: list[str]) -> None:
+    found = url_substring_count.bind(phrases=tuple(phrases))(Texts.of(urls))
+    assert found.tolist() == [sum(phrase in url for phrase in phrases) for url in urls]
