@@ -140,30 +140,39 @@ def ngram_count(texts: Texts, parameters: Pass) -> int:
     return int(counts.sum())
 
 
-def run_pass(texts: Texts, filter_: Hashes, bits: int, parameters: Pass) -> Outcome:
-    """Pass documents through the filter in order; the n-grams of what remains are added to the filter."""
-    units, unit_tokens, document_tokens = _units(texts, parameters)
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The tokens of N documents: each document's units, the tokens of each unit and document as offsets, and their hashes."""
+
+    units: Rows
+    unit_tokens: Rows
+    document_tokens: Rows
+    hashes: Hashes
+
+
+def tokens_of(texts: Texts, parameters: Pass) -> Tokens:
+    """What a pass looks up; it depends on the texts alone, not on the filter."""
     tokens = texts.uax29_tokens
     token_hashes = hashes(tokens.utf8, tokens.starts, tokens.ends)
+    if parameters.mode == "documents":
+        return Tokens(np.arange(len(texts) + 1), tokens.parents, tokens.parents, token_hashes)
+    lines = texts.lines
+    bounds = unit_bounds(lines.ends, lines.parents, tokens.starts, tokens.parents)
+    return Tokens(lines.parents, bounds, tokens.parents, token_hashes)
+
+
+def run_pass(texts: Texts, tokens: Tokens, filter_: Hashes, bits: int, parameters: Pass) -> Outcome:
+    """Pass documents through the filter in order; the n-grams of what remains are added to the filter."""
     removed, dropped, contained, total = walk(
-        units, unit_tokens, document_tokens, token_hashes, filter_, bits, parameters.min_n, parameters.max_n,
-        parameters.threshold, MODES[parameters.mode], parameters.short_documents,
+        tokens.units, tokens.unit_tokens, tokens.document_tokens, tokens.hashes, filter_, bits, parameters.min_n,
+        parameters.max_n, parameters.threshold, MODES[parameters.mode], parameters.short_documents,
     )  # fmt: skip
     if parameters.mode == "documents" or not removed.any():
         return Outcome(dropped, contained, total, np.zeros(len(texts), np.int64), texts)
     lines = texts.lines
     rows, utf8, starts, ends = without_units(lines.utf8, lines.starts, lines.ends, lines.parents, removed)
-    lost = sums(removed.astype(np.int64), units)
+    lost = sums(removed.astype(np.int64), tokens.units)
     return Outcome(dropped, contained, total, lost, texts.replace(rows, Texts(utf8, starts, ends)))
-
-
-def _units(texts: Texts, parameters: Pass) -> tuple[Rows, Rows, Rows]:
-    """The units of each document, and the tokens of each unit and of each document, as offsets."""
-    tokens = texts.uax29_tokens
-    if parameters.mode == "documents":
-        return np.arange(len(texts) + 1), tokens.parents, tokens.parents
-    lines = texts.lines
-    return lines.parents, unit_bounds(lines.ends, lines.parents, tokens.starts, tokens.parents), tokens.parents
 
 
 @kernel

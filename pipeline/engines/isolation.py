@@ -34,6 +34,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from goldwash.pipeline.storage.machine import keep_freed_memory
+
 Value = TypeVar("Value")
 Begin = Callable[[int], None]
 """Called with the number of an item before it is worked on, and with `READING` or `TOGETHER` after it."""
@@ -49,8 +51,6 @@ BETWEEN = 4
 WAITS = 20
 """Wall-clock limit as a multiple of the CPU limit, for an item that only waits or gets no processor."""
 
-MMAP_THRESHOLD, TRIM_THRESHOLD = (-3, 32 << 20), (-1, 64 << 20)
-"""Parameters of glibc's ``mallopt``, and the values to which glibc itself raises them when it has freed a block so large."""
 _SHARED = struct.Struct("qqq")
 
 
@@ -140,16 +140,6 @@ def spent(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def keep_freed() -> bool:
-    """Make the C library keep freed memory, up to the trim threshold; returns whether it can.
-
-    An item's blocks have 100 kB and more. Otherwise each item would give them back to the kernel, which would clear them for
-    the next.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all([mallopt(name, value) for name, value in (MMAP_THRESHOLD, TRIM_THRESHOLD)])
-
-
 def die_with(parent: int) -> bool:
     """Have the kernel kill this process when its parent ends; returns whether it can (on Linux)."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
@@ -232,7 +222,7 @@ class _Child:
             _signals()
             if KERNEL_WATCHES:
                 die_with(parent)
-            keep_freed()
+            keep_freed_memory()
             try:
                 for each in make(again, self._begin):
                     _send(pipe, (each, None, False))

@@ -3,11 +3,13 @@
 Invariants: a worker that dies is noticed, its task is tried again (three times in all), the others go on, and at the end the
 run fails if a task is missing. (The stock executor's pool waits for ever for a worker that was killed, python/cpython issue
 96062, and stops all work when one raises; only the loop over ranks is ours.) A worker dies with its driver, however that
-ends. With one worker, or one task, the work is done in this process.
+ends. With one worker, or one task, the work is done in this process. Where a pass has fewer tasks than there are workers, each
+may use several processors (`pipeline.threads`).
 """
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -36,6 +38,7 @@ from goldwash.pipeline.stage import Run, Work, reports_of
 from goldwash.pipeline.storage.machine import processors
 from goldwash.pipeline.storage.states import forget_states, logs_of, read_state, write_state
 from goldwash.pipeline.storage.tasks import Task
+from goldwash.pipeline.threads import processors_per_task
 
 if TYPE_CHECKING:
     from goldwash.pipeline.flow import Request, Step
@@ -94,19 +97,23 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
 
     def __init__(self, work: Work, tasks: Sequence[Task], workers: int) -> None:
         self.work_tasks = dict(enumerate(tasks))
+        self.processors = 1
+        """How many of them a task may use, since there are fewer tasks than workers."""
         super().__init__([WorkStep(work, self.work_tasks)], tasks=len(tasks), workers=workers, logging_dir=logs_of(tasks[0]))
 
     def run(self, ranks: Sequence[int], poll: Poll = nothing) -> None:
         """Do these tasks; raises `RunError` if one cannot be finished."""
         alone = self.workers == 1 or len(ranks) == 1
+        self.processors = max(1, self.workers // len(ranks))
         raise_failures(self.work_tasks, self._here(ranks, poll) if alone else self._in_processes(ranks, poll))
 
     def _here(self, ranks: Sequence[int], poll: Poll) -> Failures:
         failures = {}
-        for rank in ranks:
-            poll()
-            if why := self.attempt(rank):
-                failures[rank] = why
+        with processors_per_task(self.processors):
+            for rank in ranks:
+                poll()
+                if why := self.attempt(rank):
+                    failures[rank] = why
         poll()
         return failures
 
@@ -194,8 +201,6 @@ def _work(executor: LocalExecutor, pipe: Connection, lifeline: Connection, envir
     os.environ.update(environment)
     capture_output()
     forget_sources()  # those that the fork server has read may be older than the code that this worker imports
-    try:
+    with suppress(EOFError, BrokenPipeError), processors_per_task(executor.processors):
         while True:
             pipe.send(executor.attempt(pipe.recv()))
-    except (EOFError, BrokenPipeError):
-        return

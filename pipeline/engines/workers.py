@@ -15,19 +15,26 @@ from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
-from goldwash.pipeline.storage.machine import processors
+from goldwash.pipeline.storage.machine import MMAP_THRESHOLD, TRIM_THRESHOLD, keep_freed_memory, processors
 
-MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Environment of workers: Arrow's own pool keeps what is freed, in pages of 2 MB, 70 MB per scoring worker; the C library's
-allocator is as fast (2026-11). Its mmap threshold must stay as it is: at 256 kB, heuristics took 1.3 times the CPU."""
+MEMORY = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD),
+    "MALLOC_TRIM_THRESHOLD_": str(TRIM_THRESHOLD),
+}
+"""Environment of workers. Arrow's own pool keeps what is freed, in pages of 2 MB, 70 MB per scoring worker; the C library's
+allocator is as fast (2026-11). Its thresholds: `keep_freed_memory`."""
 
 
 def start_early(on: str, workers: int, inputs: Sequence[str] = ()) -> None:
     """Start the fork server for a command that has yet to load its packages, if it will probably have workers here.
 
+    The command's own process keeps freed memory, too: it does the work where it has one worker or one task.
+
     ``on``, ``workers``: the engine and the processes that the command asks for. ``inputs``: what it reads, from a command
     that makes one task of a single file: one task needs no worker.
     """
+    keep_freed_memory()
     single = len(inputs) == 1 and Path(inputs[0]).is_file()
     if on == "local" and not single and (workers or processors()) > 1:
         fork_context()

@@ -3,7 +3,8 @@
 Invariants:
 
 * The first pass counts each shard's n-grams. The second takes each group's shards, in the order of the input, through one
-  filter that is sized from those counts.
+  filter that is sized from those counts. Where a task may use several processors, cutting, filtering and writing are three
+  steps side by side (`pipeline.threads`).
 * Shard ``i`` belongs to group ``i % groups``: what is dropped depends on the input and the parameters alone.
 * A kept document's losses are in its columns ``ngram_count``, ``contained_ngram_count`` and ``removed_line_count``.
 
@@ -11,8 +12,9 @@ Rules: ``contained_fraction`` (more than ``threshold`` of its n-grams occurred b
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any, ClassVar, Literal
 
@@ -21,9 +23,21 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from goldwash.filters.edits import stripped
+from goldwash.filters.ngrams import Hashes
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.dedup.bloom import LEAST_RATE, MOST_BLOCKS, Outcome, Pass, Sizing, ngram_count, run_pass, sizing
-from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
+from goldwash.pipeline.dedup.bloom import (
+    LEAST_RATE,
+    MOST_BLOCKS,
+    Outcome,
+    Pass,
+    Sizing,
+    Tokens,
+    ngram_count,
+    run_pass,
+    sizing,
+    tokens_of,
+)
+from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, Sifted, without_large
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
@@ -33,6 +47,7 @@ from goldwash.pipeline.storage.machine import available_memory
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DROPPED, dropped_table, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
+from goldwash.pipeline.threads import ahead
 
 log = logging.getLogger("goldwash")
 
@@ -41,6 +56,9 @@ COLUMNS = {"ngram_count": pa.int64(), "contained_ngram_count": pa.int64(), "remo
 WORD_BYTES = 6.0
 LARGE_TASK = 64e9
 """Bytes of memory that an ordinary machine does not have for one task."""
+
+AHEAD = 4 << 20
+"""Bytes of text that are read, and then filtered, before their turn. More is no faster (2026-11)."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +113,8 @@ class Bloom(Stage):
         table = pa.table({"id": ["a", "b", "c"], "url": [""] * 3, "text": [f"{words}\n{words}", f"{words}\nshort", "short"]})
         texts = Texts.of(table["text"].to_pylist())
         size = sizing(max(ngram_count(texts, self.parameters), 1), 0.01)
-        _divided(table, texts, run_pass(texts, size.empty(), size.bits_per_ngram, self.parameters))
+        tokens = tokens_of(texts, self.parameters)
+        _divided(table, texts, run_pass(texts, tokens, size.empty(), size.bits_per_ngram, self.parameters))
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """Count by shard, then filter by group."""
@@ -170,22 +189,47 @@ def filter_group(task: Task) -> None:
     stage = stage_of(task, Bloom)
     size = Sizing(**task.extra["sizing"])
     _check_memory(size, task.extra["ngrams"], task.extra["all_shards"], stage.groups)
-    filter_ = size.empty()
+    # A null text is dropped when it is read, so that a shard with nulls is not read before its turn.
+    in_turn = any(source.reading.on_null == "drop" for source in task.sources)
+    step = iter if in_turn else partial(ahead, size=_text_bytes, most=AHEAD)
+    filtering = partial(_filtered, size.empty(), size.bits_per_ngram, stage.parameters)
     with TaskOutput(task, None, dropped=False) as output:
+        batches = step(map(filtering, step(_read(task, stage, output))))
         for number, source in zip(task.extra["shards"], task.sources, strict=True):
-            schema = with_fields(schema_of(source), **COLUMNS)
-            output.open(f"kept{number}", f"part-{number:05d}.parquet", schema)
+            output.open(f"kept{number}", f"part-{number:05d}.parquet", with_fields(schema_of(source), **COLUMNS))
             output.open(f"dropped{number}", f"dropped/part-{number:05d}.parquet", DROPPED)
-            for table, texts in output.batches(source, dropped=f"dropped{number}", again=True):
-                sifted = without_large(table, texts, stage.max_text_bytes)
-                outcome = run_pass(sifted.texts, filter_, size.bits_per_ngram, stage.parameters)
+            for sifted, outcome in iter(partial(next, batches), None):
                 kept, gone, report = _divided(sifted.table, sifted.texts, outcome)
                 output.write(f"kept{number}", kept)
                 for part in [*gone, *([sifted.gone] if sifted.gone is not None else [])]:
                     output.write(f"dropped{number}", part)
                 output.report += report + sifted.report
+                del sifted  # the tokens of the next batch take its memory
             output.close(f"kept{number}")
             output.close(f"dropped{number}")
+
+
+def _read(task: Task, stage: Bloom, output: TaskOutput) -> Iterator[tuple[Sifted, Tokens] | None]:
+    """The batches of a group's shards without their large texts, and their tokens; None after each shard."""
+    for number, source in zip(task.extra["shards"], task.sources, strict=True):
+        for table, texts in output.batches(source, dropped=f"dropped{number}", again=True):
+            sifted = without_large(table, texts, stage.max_text_bytes)
+            yield sifted, tokens_of(sifted.texts, stage.parameters)
+        yield None
+
+
+def _filtered(
+    filter_: Hashes, bits: int, parameters: Pass, batch: tuple[Sifted, Tokens] | None
+) -> tuple[Sifted, Outcome] | None:
+    """A batch, and what the filter says of it; None for None."""
+    if batch is None:
+        return None
+    sifted, tokens = batch
+    return sifted, run_pass(sifted.texts, tokens, filter_, bits, parameters)
+
+
+def _text_bytes(batch: tuple[Sifted, Any] | None) -> int:
+    return batch[0].texts.bytes if batch is not None else 0
 
 
 def _divided(table: pa.Table, before: Texts, outcome: Outcome) -> tuple[pa.Table, list[pa.Table], Report]:

@@ -375,15 +375,20 @@ def bloom(ngrams: int) -> Measure:
     """The pass through a filter sized for ``ngrams`` n-grams; words are cut and hashed."""
 
     def preflight() -> tuple[Work, int]:
-        from goldwash.pipeline.dedup.bloom import Pass, run_pass, sizing
+        from goldwash.pipeline.dedup.bloom import Pass, run_pass, sizing, tokens_of
 
         all_ = batches(_texts()[1])
         parameters, size_ = Pass(), sizing(ngrams, 0.01)
-        run_pass(all_[0], sizing(10_000, 0.01).empty(), 6, parameters)
+        run_pass(all_[0], tokens_of(all_[0], parameters), sizing(10_000, 0.01).empty(), 6, parameters)
         filter_ = size_.empty()
         filter_ += np.uint64(0)  # touch every page of it
         fresh = [Texts(batch.utf8, batch.starts, batch.ends) for batch in all_]
-        return lambda: [run_pass(batch, filter_, size_.bits_per_ngram, parameters) for batch in fresh], corpus()[1]
+
+        def work() -> None:
+            for batch in fresh:
+                run_pass(batch, tokens_of(batch, parameters), filter_, size_.bits_per_ngram, parameters)
+
+        return work, corpus()[1]
 
     return preflight
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from goldwash.pipeline import threads
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
@@ -69,6 +70,8 @@ def act(task: Task) -> None:  # noqa: C901, PLR0912 - a table of things that hap
             os.write(2, b"by a C library\n")
         case "environment":
             (Path(task.out) / f"environment-{task.index}").write_text(os.environ.get("GOLDWASH_TEST", "none"))
+        case "processors":
+            (Path(task.out) / f"processors-{task.index}").write_text(str(threads.processors()))
         case "never":
             re.match(r"(a+)+$", "a" * 60 + "b")
         case "eat":

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from goldwash.pipeline import threads
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.engines.work import TRIES
 from goldwash.pipeline.report import Count
@@ -134,3 +135,11 @@ def test_what_is_done_is_not_done_again_unless_it_is_another_or_gone(tmp_path, w
     assert sorted(worked(folder)[5:]) == [2, 3]
     run(write_number, tasks_in(folder, fingerprint="another"))
     assert len(worked(folder)) == 12
+
+
+@pytest.mark.parametrize(("workers", "count", "each"), [(1, 1, 1), (4, 1, 4), (4, 2, 2), (3, 2, 1), (2, 4, 1)])
+def test_tasks_use_the_processors_that_no_other_task_needs(tmp_path, workers, count, each):
+    tasks = tasks_in(tmp_path / "a", count, **{f"t{n}": "processors" for n in range(count)})
+    local(workers)(write_number, tasks)
+    assert [(tmp_path / "a" / f"processors-{n}").read_text() for n in range(count)] == [str(each)] * count
+    assert threads.processors() == 1

@@ -36,14 +36,16 @@ def test_a_command_starts_the_server_if_it_will_probably_have_workers(tmp_path, 
     Path("folder").mkdir()
     started = []
     monkeypatch.setattr(workers, "processors", lambda: 4)
-    monkeypatch.setattr(workers, "fork_context", lambda: started.append(True))
+    monkeypatch.setattr(workers, "fork_context", lambda: started.append("server"))
+    monkeypatch.setattr(workers, "keep_freed_memory", lambda: started.append("memory"))
     workers.start_early(on, count, inputs)
-    assert bool(started) == expected
+    assert started == ["memory", *["server"] * expected]
 
 
 def test_one_processor_needs_no_server(monkeypatch):
     monkeypatch.setattr(workers, "processors", lambda: 1)
     monkeypatch.setattr(workers, "fork_context", lambda: pytest.fail("started"))
+    monkeypatch.setattr(workers, "keep_freed_memory", lambda: None)
     workers.start_early("local", 0)
 
 
@@ -55,10 +57,11 @@ def test_starting_the_server_loads_nothing_heavy():
 def test_the_server_has_the_environment_of_workers_and_this_process_keeps_its_own(monkeypatch):
     found = []
     monkeypatch.setattr(workers.forkserver, "ensure_running", lambda: found.append(dict(os.environ)))
-    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
+    for name in workers.MEMORY:
+        monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
     workers.fork_context()
-    assert found == [{**before, "ARROW_DEFAULT_MEMORY_POOL": "system"}]
+    assert found == [{**before, **workers.MEMORY}]
     assert dict(os.environ) == before
 
 

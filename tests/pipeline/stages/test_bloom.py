@@ -1,6 +1,8 @@
 # ruff: noqa: E501 -- tables
 
 import logging
+import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwash.filters.texts import Texts
-from goldwash.pipeline.dedup.bloom import Pass, Sizing, false_positives, ngram_count, run_pass, sizing, walk
+from goldwash.pipeline.dedup.bloom import Pass, Sizing, false_positives, ngram_count, run_pass, sizing, tokens_of, walk
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages import bloom
-from goldwash.pipeline.stages.bloom import Bloom
+from goldwash.pipeline.stages.bloom import AHEAD, Bloom
+from goldwash.pipeline.storage.batches import BATCH_BYTES
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.source import Reading
+from goldwash.pipeline.threads import processors_per_task
 from tests import reference
 from tests.pipeline.conftest import here, rows, shard
 from tests.support import perfect_set
@@ -23,7 +28,7 @@ ROOMY = sizing(10_000, 1e-4)
 
 def ours(documents: list[str], parameters: Pass) -> list[perfect_set.Fate]:
     texts = Texts.of(documents)
-    o = run_pass(texts, ROOMY.empty(), ROOMY.bits_per_ngram, parameters)
+    o = run_pass(texts, tokens_of(texts, parameters), ROOMY.empty(), ROOMY.bits_per_ngram, parameters)
     columns = (o.dropped.tolist(), list(o.texts), o.contained.tolist(), o.total.tolist(), o.removed_lines.tolist())
     return [perfect_set.Fate(*values) for values in zip(*columns, strict=True)]
 
@@ -199,6 +204,38 @@ def test_groups_know_nothing_of_each_other(tmp_path):
     copies = [[A], [A], [A], [A], [B]]
     _, kept, _ = run_on(tmp_path, copies, groups=2)
     assert [row["id"] for row in kept] == ["0-0", "1-0", "4-0"]
+
+
+def test_steps_side_by_side_write_the_same_files(tmp_path):
+    """Shards of many batches, of none, and with a text that is larger than what may be read ahead."""
+    chance = random.Random(1)
+    lines = [line(f"w{n}", 200) for n in range(300)]
+    texts = (
+        [["\n".join(chance.sample(lines, 40)) for _ in range(60)] for _ in range(3)] + [[]] + [["\n".join(lines * 18), A, A]]
+    )
+    inputs = [shard(tmp_path / f"in/{n}.parquet", held) for n, held in enumerate(texts)]
+    assert sum(map(len, texts[0])) > 3 * BATCH_BYTES
+    assert len(texts[4][0]) > 1.5 * AHEAD
+    found = []
+    for processors in (1, 3):
+        with processors_per_task(processors):
+            report = Bloom()(inputs, str(tmp_path / str(processors)), here)
+        files = sorted(p for p in (tmp_path / str(processors)).rglob("*.parquet"))
+        found.append((report, [p.name for p in files], [p.read_bytes() for p in files]))
+    assert found[0] == found[1]
+    assert len(found[0][1]) == 10
+    assert found[0][0].dropped["contained_fraction"].documents > 10
+
+
+@pytest.mark.parametrize("processors", [1, 3])
+def test_null_texts_are_dropped_in_the_order_of_the_shard(tmp_path, processors):
+    texts = [f"{A}\n{B}", None, f"{A}\n{B}", *[line(f"w{n}", 20_000) for n in range(20)], None]
+    source = replace(shard(tmp_path / "in.parquet", texts), reading=Reading(on_null="drop"))
+    with processors_per_task(processors):
+        Bloom()([source], str(tmp_path / "out"), here)
+    assert [(row["id"], row["dropped_by"]) for row in rows(tmp_path / "out", "dropped")] == [
+        ("in-1", "null_text"), ("in-2", "contained_fraction"), ("in-23", "null_text")
+    ]  # fmt: skip
 
 
 def test_more_groups_than_shards(tmp_path):

@@ -134,3 +134,30 @@ def test_without_proc_the_whole_memory_counts(tmp_path, monkeypatch):
 def test_a_machine_that_says_nothing_of_its_memory(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sysconf")
     assert available_memory(tmp_path, {}) is None
+
+
+CHURN = """
+import resource, numpy as np
+from goldwash.pipeline.storage.machine import keep_freed_memory
+kept = {keep} and keep_freed_memory()
+for n in range(20):
+    if n == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    arrays = [np.ones(1 << 17) for _ in range(30)]
+    del arrays
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def test_freed_memory_is_used_again():
+    """Ten times thirty arrays of 1 MB: without it, glibc returns them to the system each time, and each page is new."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    found = []
+    for keep in (False, True):
+        words = [sys.executable, "-c", CHURN.format(keep=keep)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+        found.append(done.stdout.split())
+    if found[1][0] != "True":
+        pytest.skip("the C library is not glibc")
+    assert int(found[0][1]) > 10 * 30 * 200
+    assert int(found[1][1]) < 1000
