@@ -26,7 +26,7 @@ from goldwash.pipeline.mixing.schemas import SchemaError
 from goldwash.pipeline.recipes.recipe import Recipe
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, Stage, Work, claim, done, reports_of
-from goldwash.pipeline.storage.atomic import write_json, write_text
+from goldwash.pipeline.storage.atomic import atomic_write, write_json, write_text
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import check_unchanged, stage_shards
@@ -270,5 +270,5 @@ def _put(sources: Sequence[str], targets: Sequence[str]) -> None:
         try:
             os.link(source, path)
         except OSError:
-            shutil.copyfile(source, f"{path}.half")
-            os.replace(f"{path}.half", path)
+            with atomic_write(path) as half:
+                shutil.copyfile(source, half)

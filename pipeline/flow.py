@@ -15,12 +15,12 @@ from typing import Any
 from goldwash import __version__
 from goldwash.credentials import kept_apart
 from goldwash.pipeline.compiling import compile_together
-from goldwash.pipeline.dataset import check_packing, publish
+from goldwash.pipeline.dataset import DATASET, check_packing, publish
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.recipes.recipe import Recipe, unresolved
 from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Run, RunError, Stage, claim, compile_kernels, done, tidy
-from goldwash.pipeline.storage.atomic import write_json, write_text
+from goldwash.pipeline.storage.atomic import clear_halves, write_json, write_text
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.inputs import find_archives, find_shards, kind_of, stage_shards
 from goldwash.pipeline.storage.locations import join, read_json, read_text
@@ -245,6 +245,8 @@ class Flow:
             last = max((n for n, stage in enumerate(self.recipe.stages, 1) if stage.gives_documents), default=0)
             if last:  # a run that only tokenises has no documents of its own
                 publish(self.recipe, self.inputs_of(last + 1), reports, self.out, run)
+        for folder in (self.out, join(self.out, DATASET)):  # a stage clears its own folder
+            clear_halves(folder, below=False)
 
     def reports(self) -> list[Report]:
         """The reports of the stages, all of them finished."""

@@ -18,6 +18,9 @@ from goldwash.pipeline.storage.failures import in_plain_words
 from goldwash.pipeline.storage.locations import filesystem, is_local
 from goldwash.pipeline.storage.retry import with_retries
 
+HALF = ".half-"
+"""How the name of a temporary file begins."""
+
 
 @contextmanager
 def atomic_write(location: str, sync: bool = True) -> Iterator[str]:
@@ -36,7 +39,7 @@ def atomic_write(location: str, sync: bool = True) -> Iterator[str]:
         return
     path = filesystem(location)[1]
     folder = os.path.dirname(path)
-    half = os.path.join(folder, f".half-{os.getpid()}-{secrets.token_hex(6)}")
+    half = os.path.join(folder, f"{HALF}{os.getpid()}-{secrets.token_hex(6)}")
     with in_plain_words(location, writing=True):
         try:
             _create(half)
@@ -79,13 +82,18 @@ def anonymous_temp_file() -> Iterator[str]:
             yield named.name
 
 
-def clear_halves(folder: str) -> None:
-    """Remove the temporary files of killed writers; call it only when nobody writes here any more."""
+def clear_halves(folder: str, below: bool = True) -> None:
+    """Remove the temporary files of killed writers from a folder and, with ``below``, from those in it.
+
+    Call it only when nobody writes there any more.
+    """
     if is_local(folder):
-        for path, _, names in os.walk(filesystem(folder)[1]):  # a third of the time of Path.rglob
+        for path, folders, names in os.walk(filesystem(folder)[1]):  # a third of the time of Path.rglob
             for name in names:
-                if name.startswith(".half-"):
+                if name.startswith(HALF):
                     Path(path, name).unlink(missing_ok=True)
+            if not below:
+                folders.clear()
 
 
 def write_json(location: str, value: Any, sync: bool = True, indent: int | None = 1) -> None:

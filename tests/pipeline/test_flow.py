@@ -163,6 +163,8 @@ def go_on(folder: Path, sample: Path, *words: object) -> str:
 
 def test_a_rerun_reuses_all_and_changes_nothing(copied, sample):
     before, bytes_ = times(copied), digests(copied)
+    for folder in ("", "dataset"):  # a driver was killed as it wrote
+        (copied / folder / ".half-1-abc").write_text("{")
     printed = go_on(copied.parent, sample)
     assert printed.count("reused") == len(STAGES)
     assert times(copied) == before
@@ -243,8 +245,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_in_the_same_bytes(sample, sa
         process.wait()
     assert killed >= 4, (tmp_path / "log").read_text()
     go_on(tmp_path, sample)
-    found = {name: digest for name, digest in digests(tmp_path / "run").items() if ".half-" not in name}
-    assert found == digests(sample_run)
+    assert digests(tmp_path / "run") == digests(sample_run)
 
 
 def test_a_lead_comes_to_no_stage_whose_inputs_have_not_begun(sample, tmp_path, cli, monkeypatch):
