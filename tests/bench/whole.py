@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench.measures import REAL, archives, cpu_seconds, html_bytes
+from tests.bench.measures import REAL, archives, as_a_command, cpu_seconds, html_bytes
 
 ROUNDS, COPIES = 3, 10
 RECIPE = "baseline" if (REAL / "mmlu").is_dir() else "sample"
@@ -78,6 +78,7 @@ def stages() -> dict[str, float]:
     from goldwash.pipeline.engines.local import local
     from goldwash.pipeline.recipes import recipe as recipes
 
+    as_a_command()
     recipe, run = recipes.load(RECIPE), local(1)
     with tempfile.TemporaryDirectory() as folder:
         flow.run_recipe(recipe, crawl(), f"{folder}/warm", run)
@@ -125,6 +126,7 @@ def memory() -> dict[str, float]:
     from goldwash.pipeline.engines.local import local
     from goldwash.pipeline.recipes import recipe as recipes
 
+    as_a_command()
     recipe, found = recipes.load(RECIPE), dict[str, float]()
     with tempfile.TemporaryDirectory() as folder:
         begun = flow.begin(recipe, crawl(), f"{folder}/out")
