@@ -94,7 +94,7 @@ def as_a_command() -> None:
 
 
 def run(name: str) -> dict[str, float]:
-    """Do a measurement in this process, which collects garbage and keeps memory as goldwash's commands do: other tools', too."""
+    """Do a measurement in this process, set up as a command of goldwash (also for other tools)."""
     if name not in MEASURES:
         raise MeasureError(f"nothing is called {name!r}")
     as_a_command()
