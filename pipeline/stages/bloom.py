@@ -105,7 +105,7 @@ class Bloom(Stage):
         groups = min(load.inputs, self.groups)
         memory = 1.2 * load.text_bytes / WORD_BYTES / groups
         advice = f"a task of bloom takes {memory / 1e9:,.0f} GB: --set bloom.groups={ceil(memory * groups / LARGE_TASK)}"
-        return Cost(64.0, memory=memory, tasks=groups, advice=advice if memory > LARGE_TASK else "")
+        return Cost(68.0, memory=memory, tasks=groups, advice=advice if memory > LARGE_TASK else "")
 
     def warm_up(self) -> None:
         """Compile the kernels."""

@@ -118,7 +118,7 @@ class Decontaminate(Stage):
 
     def cost(self, load: Load) -> Cost:
         """Measured with MMLU."""
-        return Cost(72.0)
+        return Cost(77.0)
 
     def warm_up(self) -> None:
         """Compile the kernels."""

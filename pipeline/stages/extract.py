@@ -69,7 +69,7 @@ from goldwash.pipeline.warc.records import Damage, Record, Seams, arc_id, record
 from goldwash.pipeline.warc.wacz import wacz_records
 
 RATES = {
-    "blocks": 228.0,
+    "blocks": 253.0,
     "resiliparse": 65.0,
     "resiliparse_all": 120.0,
     "turbohtml": 110.0,
