@@ -31,18 +31,19 @@ def processors_per_task(count: int) -> Iterator[None]:
         _processors = before
 
 
-def ahead(items: Iterator[Item], size: Callable[[Item], int], most: int) -> Iterator[Item]:
-    """The same items in the same order, made by a thread while earlier ones are used.
+@contextmanager
+def ahead(items: Iterator[Item], size: Callable[[Item], int], most: int) -> Iterator[Iterator[Item]]:
+    """The same items in the same order, made by a thread while earlier ones are used. The thread has ended when the block does.
 
     ``size``: the bytes of an item. No item is made while those that wait and the one in use have more than ``most`` together.
     An error is raised where its item would be. If the task may use only one processor, nothing is made ahead.
     """
     if _processors < 2:
-        yield from items
+        yield items
         return
     made = _Made(items, size, most)
     try:
-        yield from made.each()
+        yield made.each()
     finally:
         made.stop()
 
@@ -91,7 +92,8 @@ class _Made(Generic[Item]):
                 self._bytes -= size
                 self._changed.notify_all()
         if self._error is not None:
-            raise self._error
+            error, self._error = self._error, None  # its traceback holds this object
+            raise error
 
     def _next(self) -> tuple[Item, int] | None:
         with self._changed:

@@ -13,6 +13,7 @@ Rules: ``contained_fraction`` (more than ``threshold`` of its n-grams occurred b
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -191,10 +192,13 @@ def filter_group(task: Task) -> None:
     _check_memory(size, task.extra["ngrams"], task.extra["all_shards"], stage.groups)
     # A null text is dropped when it is read, so that a shard with nulls is not read before its turn.
     in_turn = any(source.reading.on_null == "drop" for source in task.sources)
-    step = iter if in_turn else partial(ahead, size=_text_bytes, most=AHEAD)
+    step: Any = nullcontext if in_turn else partial(ahead, size=_text_bytes, most=AHEAD)
     filtering = partial(_filtered, size.empty(), size.bits_per_ngram, stage.parameters)
-    with TaskOutput(task, None, dropped=False) as output:
-        batches = step(map(filtering, step(_read(task, stage, output))))
+    with (
+        TaskOutput(task, None, dropped=False) as output,
+        step(_cut(task, stage, output)) as cut,
+        step(map(filtering, cut)) as batches,
+    ):
         for number, source in zip(task.extra["shards"], task.sources, strict=True):
             output.open(f"kept{number}", f"part-{number:05d}.parquet", with_fields(schema_of(source), **COLUMNS))
             output.open(f"dropped{number}", f"dropped/part-{number:05d}.parquet", DROPPED)
@@ -209,7 +213,7 @@ def filter_group(task: Task) -> None:
             output.close(f"dropped{number}")
 
 
-def _read(task: Task, stage: Bloom, output: TaskOutput) -> Iterator[tuple[Sifted, Tokens] | None]:
+def _cut(task: Task, stage: Bloom, output: TaskOutput) -> Iterator[tuple[Sifted, Tokens] | None]:
     """The batches of a group's shards without their large texts, and their tokens; None after each shard."""
     for number, source in zip(task.extra["shards"], task.sources, strict=True):
         for table, texts in output.batches(source, dropped=f"dropped{number}", again=True):

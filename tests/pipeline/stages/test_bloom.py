@@ -2,6 +2,7 @@
 
 import logging
 import random
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -225,6 +226,33 @@ def test_steps_side_by_side_write_the_same_files(tmp_path):
     assert found[0] == found[1]
     assert len(found[0][1]) == 10
     assert found[0][0].dropped["contained_fraction"].documents > 10
+
+
+@pytest.mark.parametrize("processors", [1, 3])
+@pytest.mark.parametrize("where", ["cutting", "filtering", "writing"])
+def test_an_error_of_one_step_ends_the_task_and_leaves_nothing(tmp_path, monkeypatch, where, processors):
+    """Whatever the other steps are doing: each shard has several batches."""
+    texts = [[line(f"w{s}x{n}x", 2000) for n in range(200)] for s in range(3)]
+    inputs = [shard(tmp_path / f"in/{n}.parquet", held) for n, held in enumerate(texts)]
+    stage, out, calls, before = Bloom(), tmp_path / "out", [], set(threading.enumerate())
+
+    def failing(function):
+        def fails(*arguments):
+            calls.append(where)
+            if len(calls) == 4:
+                raise DataError(f"no more {where}")
+            return function(*arguments)
+
+        return fails
+
+    name = {"cutting": "tokens_of", "filtering": "run_pass", "writing": "_divided"}[where]
+    monkeypatch.setattr(bloom, name, failing(getattr(bloom, name)))
+    with processors_per_task(processors), pytest.raises(DataError, match=f"no more {where}"):
+        stage(inputs, str(out), here)
+    assert set(threading.enumerate()) == before
+    assert not list(out.glob("part-*"))
+    assert not list(out.glob("tasks/group-*"))
+    assert not list(out.rglob(".half-*"))
 
 
 @pytest.mark.parametrize("processors", [1, 3])
