@@ -210,8 +210,7 @@ def phrase_counts(
                 i += 1
         inside[end + 1] = False
         for i in range(end):
-            a, b, c = np.uint64(text[i]), np.uint64(text[i + 1]), np.uint64(text[i + 2])
-            tried = np.int64(begins[beginning(a, b, c)])
+            tried = np.int64(begins[beginning(np.uint64(text[i]), np.uint64(text[i + 1]), np.uint64(text[i + 2]))])
             if tried == 0 or (whole and inside[i] == inside[i + 1]):
                 continue
             h, done = np.uint64(0), i

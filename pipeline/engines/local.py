@@ -98,7 +98,7 @@ class LocalExecutor(Attempts, LocalPipelineExecutor):  # type: ignore[misc]
     def __init__(self, work: Work, tasks: Sequence[Task], workers: int) -> None:
         self.work_tasks = dict(enumerate(tasks))
         self.processors = 1
-        """How many of them a task may use, since there are fewer tasks than workers."""
+        """Processors that a task may use: several where there are fewer tasks than workers."""
         super().__init__([WorkStep(work, self.work_tasks)], tasks=len(tasks), workers=workers, logging_dir=logs_of(tasks[0]))
 
     def run(self, ranks: Sequence[int], poll: Poll = nothing) -> None:

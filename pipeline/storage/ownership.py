@@ -5,12 +5,13 @@ command writes replaces none but an earlier one of its kind.
 import os
 from collections.abc import Collection, Iterable
 
+from goldwash.pipeline.storage.atomic import HALF
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import exists, filesystem, is_local
 from goldwash.pipeline.storage.locks import LOCK
 from goldwash.pipeline.storage.retry import with_retries
 
-UNMARKED = (LOCK, ".half-", ".DS_Store", ".nfs")
+UNMARKED = (LOCK, HALF, ".DS_Store", ".nfs")
 """Prefixes of file names that do not count as somebody's data."""
 
 
