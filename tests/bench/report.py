@@ -92,8 +92,8 @@ with ranges and memory, and says how each number is made."""
 DETAILS = """Written by `make bench` on {machine}. Each row is a process of its own, which collects garbage and keeps memory as
 goldwash's commands do; its preparation (loading, compiling) is not timed. Input: {input}; slow tools get a part of it, as the
 column says. Rates are medians of several rounds, with the lowest and the highest. Memory is the peak of the process, imports
-and input included. "before" is the result before the last one, when the machine may have been more or less busy: compare the change
-of a row with those of its peers. [performance.md](performance.md) says where the time goes and what was tried."""
+and input included. "before" is the result before the last one, when the machine may have been more or less busy: compare the
+change of a row with those of its peers. [performance.md](performance.md) says where the time goes and what was tried."""
 
 
 def rate(result: Mapping[str, float]) -> float:
