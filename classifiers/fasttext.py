@@ -33,21 +33,11 @@ from goldwash.classifiers.model_file import (
     ModelError,
     Reader,
 )
-from goldwash.filters.bits import (
-    FASTTEXT_SPACES,
-    FILE_SEPARATORS,
-    LEAD_C2,
-    LEAD_E2,
-    block,
-    eight,
-    first_eight,
-    lowest,
-    put_edges,
-)
+from goldwash.classifiers.word_weights import mean_weights, weight_table, weights_of
 from goldwash.filters.characters import classes
-from goldwash.filters.cut import Bytes, Rows, strip
-from goldwash.filters.jit import inline, kernel
-from goldwash.filters.ngrams import FACTOR, Hashes, mixed, table_size
+from goldwash.filters.cut import strip
+from goldwash.filters.jit import kernel
+from goldwash.filters.ngrams import Hashes, table_size
 from goldwash.filters.texts import Texts
 from goldwash.text_output import printable
 
@@ -127,9 +117,9 @@ def library() -> Any:
 class Folded:
     """A two-label model as one number per feature.
 
-    ``words: uint32[slots, 2]`` is an open-addressing table, four fifths full, of half a word's hash (0: empty) and the bits of
-    its weight; ``ngram_weights: float32[bucket]``. A text's logit for ``labels[1]`` is the mean of its features' weights. With
-    DCLM's 3.7 million words and 2 million buckets it takes 46 MB instead of 2.4 GB.
+    ``words: uint32[slots, 2]`` is an open-addressing table of half a word's hash (0: empty) and the bits of its weight;
+    ``ngram_weights: float32[bucket]``. A text's logit for ``labels[1]`` is the mean of its features' weights. With DCLM's 3.7
+    million words and 2 million buckets it takes 46 MB instead of 2.4 GB.
     """
 
     labels: tuple[str, str]
@@ -147,18 +137,20 @@ class Folded:
         if not (self.words[:, 0] == 0).any():  # a search for a word would never end
             raise ModelError(f"a fold's table of {shape[0]} words has no empty slot: fold the .bin again")
 
-    def halves(self) -> tuple[npt.NDArray[np.uint32], Floats]:
-        """The hashes and the weights in the table of words, as two views of it."""
-        return self.words[:, 0], self.words.view(np.float32)[:, 1]
+    @property
+    def entries(self) -> Hashes:
+        """The table of words, each slot as one number (`classifiers.word_weights`): ``uint64[slots]``."""
+        return self.words.reshape(-1).view(np.uint64)
 
     def word_weights(self, words: Texts) -> Probabilities:
         """The weight of each word towards ``labels[1]``: ``float64[N]``; nan for a word that the model does not know."""
-        return np.asarray(weights_of(words.utf8, words.starts, words.ends, *self.halves()))
+        bits = weights_of(words.utf8, words.starts, words.ends, self.entries)
+        return np.asarray(bits.view(np.float32), np.float64)
 
     def probability(self, texts: Texts, label: str) -> Probabilities:
         """The probability of a label, as ``f.predict`` returns it (1e-5 more for the likelier one): ``float64[N]``."""
         starts, ends = strip(texts.utf8, texts.starts, texts.ends, classes())
-        logits = mean_weights(texts.utf8, starts, ends, *self.halves(), self.ngram_weights, self.word_ngrams)
+        logits = mean_weights(texts.utf8, starts, ends, self.entries, self.ngram_weights, self.word_ngrams)
         second = np.asarray(sigmoids(logits))
         second = np.where(second >= 0.5, second + 1e-5, second - 1e-5)
         return np.asarray(second if label == self.labels[1] else 1 - second)
@@ -313,7 +305,7 @@ def load_fold(path: str) -> Folded:
             _mapped(path, members["ngram_weights"], "ngram_weights", 1),
         )
         made = _frozen(Folded((first, second), words, ngram_weights, word_ngrams))
-        if not all(np.isfinite(weights).all() for weights in (made.halves()[1], ngram_weights)):
+        if not all(np.isfinite(weights).all() for weights in (made.words.view(np.float32)[:, 1], ngram_weights)):
             raise ModelError(f"{shown} has weights that are not finite: fold the .bin again")
         return made
     except (KeyError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
@@ -401,177 +393,3 @@ def word_table(word_hashes: Hashes, values: npt.NDArray[np.int32]) -> Any:
             slot = (slot + 1) & (size - 1)
         keys[slot], out[slot] = h, values[row]
     return keys, out
-
-
-@inline
-def word_hash(utf8: Bytes, start: Any, end: Any) -> Any:
-    """fastText's 32-bit hash of a word (FNV-1a over signed chars), and a 64-bit hash that distinguishes words.
-
-    The first eight bytes are hashed without a branch, since a word's length cannot be predicted.
-    """
-    size = end - start
-    w = first_eight(utf8, start, end)
-    h = np.uint64(2166136261)
-    for k in range(np.uint64(8)):
-        b = (w >> (np.uint64(k) << np.uint64(3))) & np.uint64(255)
-        wide = b | ((np.uint64(0) - (b >> np.uint64(7))) & np.uint64(0xFFFFFF00))
-        longer = ((h ^ wide) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
-        h = longer if np.uint64(k) < size else h
-    tail = np.uint64(0)
-    if size > np.uint64(8):
-        tail = eight(utf8, end - np.uint64(8))
-        for i in range(start + np.uint64(8), end):
-            b = np.uint64(utf8[np.uint64(i)])
-            wide = b | np.uint64(0xFFFFFF00) if b >= np.uint64(128) else b
-            h = ((h ^ wide) * np.uint64(16777619)) & np.uint64(0xFFFFFFFF)
-    return h, mixed(((w * FACTOR) ^ h) + tail * np.uint64(0xFF51AFD7ED558CCD))
-
-
-@inline
-def _signed(h: Any) -> Any:
-    """A 32-bit hash as the signed number from which fastText computes word n-grams."""
-    return np.int64(h) - ((np.int64(h) >> np.int64(31)) << np.int64(32))
-
-
-@kernel
-def weight_table(utf8: Bytes, starts: Rows, ends: Rows, weights: Any) -> Any:
-    """The table of `Folded.words` for words and the bits of their weights."""
-    slots = max(len(starts) + len(starts) // 4 + 1, 16)
-    out = np.zeros((slots, 2), np.uint32)
-    for row in range(len(starts)):
-        _, h = word_hash(utf8, np.uint64(starts[row]), np.uint64(ends[row]))
-        slot = ((h >> np.uint64(32)) * np.uint64(slots)) >> np.uint64(32)
-        while out[slot, 0] != 0:
-            slot = slot + np.uint64(1) if slot + np.uint64(1) < np.uint64(slots) else np.uint64(0)
-        out[slot, 0], out[slot, 1] = max(h & np.uint64(0xFFFFFFFF), np.uint64(1)), weights[row]
-    return out
-
-
-@inline
-def _slot(words: Any, h: Any) -> Any:
-    """The slot of a word in the table, or the empty slot where it would be."""
-    slots = np.uint64(len(words))
-    half = max(h & np.uint64(0xFFFFFFFF), np.uint64(1))
-    slot = ((h >> np.uint64(32)) * slots) >> np.uint64(32)
-    while words[slot] != 0 and words[slot] != half:
-        slot = slot + np.uint64(1) if slot + np.uint64(1) < slots else np.uint64(0)
-    return slot
-
-
-@kernel
-def weights_of(utf8: Bytes, starts: Rows, ends: Rows, words: Any, weights: Floats) -> Any:
-    """The weight of each word: ``float64[N]``; nan for a word that is not in the table."""
-    out = np.empty(len(starts), np.float64)
-    for row in range(len(starts)):
-        _, h = word_hash(utf8, np.uint64(starts[row]), np.uint64(ends[row]))
-        slot = _slot(words, h)
-        out[row] = np.float64(weights[slot]) if words[slot] != 0 else np.nan
-    return out
-
-
-@inline
-def _wide_separators(utf8: Bytes, i: Any, last: Any) -> Any:
-    """Among 64 bytes, the bits of line ends beyond ASCII (U+0085, U+2028, U+2029), and how many reach into the next block."""
-    bits, beyond = np.uint64(0), np.uint64(0)
-    leads = block(utf8, i, last, LEAD_C2) | block(utf8, i, last, LEAD_E2)
-    while leads != np.uint64(0):
-        k = np.uint64(lowest(leads))
-        leads &= leads - np.uint64(1)
-        size = np.uint64(0)
-        second = utf8[i + k + np.uint64(1)]
-        if utf8[i + k] == 0xC2:
-            size = np.uint64(2 if second == 0x85 else 0)
-        elif second == 0x80 and (utf8[i + k + np.uint64(2)] == 0xA8 or utf8[i + k + np.uint64(2)] == 0xA9):
-            size = np.uint64(3)
-        bits |= ((np.uint64(1) << size) - np.uint64(1)) << k
-        if k + size > np.uint64(64):
-            beyond = k + size - np.uint64(64)
-    return bits, beyond
-
-
-@inline
-def is_label(utf8: Bytes, start: int, end: int) -> Any:
-    """Whether a token begins with ``__label__``: fastText does not count it as a word."""
-    if end - start < 9 or utf8[start] != 95:
-        return False
-    prefix = (95, 95, 108, 97, 98, 101, 108, 95, 95)
-    for k in range(9):
-        if utf8[start + k] != prefix[k]:
-            return False
-    return True
-
-
-@kernel
-def mean_weights(
-    utf8: Bytes, starts: Rows, ends: Rows, words: Any, weights: Floats, ngram_weights: Floats, longest: int
-) -> Any:
-    """The mean weight of each text's features, as in fastText: known words, ``</s>``, hashed word n-grams: ``float64[N]``.
-
-    0 for a text without a feature. ``words`` and ``weights`` are the halves of `Folded.words`. Words are cut, then hashed, then
-    looked up, some hundreds at a time, so that memory accesses overlap.
-    """
-    out = np.zeros(len(starts), np.float64)
-    edges = np.empty(576, np.int64)
-    before: Any = max(longest - 1, 0)
-    keys, hashed = np.empty(300, np.uint64), np.empty(300 + before, np.int64)
-    end_token = np.array([60, 47, 115, 62], np.uint8)
-    end_hash, end_key = word_hash(end_token, np.uint64(0), np.uint64(4))
-    buckets = np.uint64(len(ngram_weights))
-    for row in range(len(starts)):
-        total, features, earlier = 0.0, np.int64(0), np.int64(0)
-        i, last, outside, spill = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(1), np.uint64(0)
-        n, whole = np.int64(0), True
-        while whole:
-            while i < last and n < 448:  # where words begin and end
-                wide, beyond = _wide_separators(utf8, i, last)
-                spaces = block(utf8, i, last, FASTTEXT_SPACES) | block(utf8, i, last, FILE_SEPARATORS) | wide | spill
-                spill = (np.uint64(1) << beyond) - np.uint64(1)
-                if i + np.uint64(64) > last:
-                    spaces |= ~np.uint64(0) << (last - i)
-                n = put_edges(spaces, outside, i, edges, n)
-                outside = spaces >> np.uint64(63)
-                i += np.uint64(64)
-            if i >= last and n & 1:
-                edges[n] = ends[row]
-                n += 1
-            count = np.int64(0)
-            for k in range(n >> 1):  # their hashes
-                begin, stop = edges[2 * k], edges[2 * k + 1]
-                if is_label(utf8, begin, stop):
-                    continue
-                h, key = word_hash(utf8, np.uint64(begin), np.uint64(stop))
-                keys[count] = key
-                hashed[earlier + count] = _signed(h)
-                count += 1
-                if key == end_key:  # fastText takes a literal </s> for the end
-                    whole = False
-                    break
-            if whole and i >= last:
-                keys[count] = end_key
-                hashed[earlier + count] = _signed(end_hash)
-                count += 1
-                whole = False
-            for k in range(count):  # words that the model knows
-                slot = _slot(words, keys[k])
-                if words[slot] != 0:
-                    total += np.float64(weights[slot])
-                    features += 1
-            if before > 0 and buckets > np.uint64(0):
-                for k in range(earlier, earlier + count):  # n-grams that end with a word
-                    for first in range(max(k - before, 0), k):
-                        gram = np.uint64(hashed[first])
-                        for j in range(first + 1, k + 1):
-                            gram = gram * np.uint64(116049371) + np.uint64(hashed[j])
-                        bucket = gram % np.uint64(2_000_000) if buckets == np.uint64(2_000_000) else gram % buckets
-                        total += np.float64(ngram_weights[bucket])
-                        features += 1
-                kept: Any = min(earlier + count, before)
-                for k in range(kept):
-                    hashed[k] = hashed[earlier + count - kept + k]
-                earlier = kept
-            if n > 0:
-                edges[0] = edges[n - 1]
-            n &= 1
-        if features > 0:
-            out[row] = total / features
-    return out

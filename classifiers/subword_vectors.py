@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from goldwash.classifiers.fasttext import is_label
 from goldwash.classifiers.model_file import Floats
 from goldwash.classifiers.ngram_buckets import (
     LINE,
@@ -23,6 +22,7 @@ from goldwash.classifiers.ngram_buckets import (
     row_of,
     short_hash,
 )
+from goldwash.classifiers.word_weights import is_label
 from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, block, put_edges
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.jit import copy_block, inline, kernel, prefetch

@@ -244,6 +244,38 @@ prefetch: Any = _plain_prefetch if INTERPRETED else intrinsic(_prefetch)
 changes no value; a kernel that looks up rows of a large table waits less."""
 
 
+def _emit_matching(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """The LLVM instructions of `matching`: eight numbers are compared at once."""
+    table, i, low = arguments
+    array = context.make_array(signature.args[0])(context, builder, table)
+    eight, half = ir.VectorType(ir.IntType(64), 8), ir.VectorType(ir.IntType(32), 8)
+    read = builder.load(builder.bitcast(builder.gep(array.data, [i]), ir.PointerType(eight)))
+    read.align = 8
+    lower, word = builder.trunc(read, half), ir.IntType(32)
+    one = builder.insert_element(ir.Constant(half, ir.Undefined), builder.trunc(low, word), ir.Constant(word, 0))
+    wanted = builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(word, 8), [0] * 8))
+    found = builder.or_(
+        builder.icmp_unsigned("==", lower, wanted), builder.icmp_unsigned("==", lower, ir.Constant(half, [0] * 8))
+    )
+    return builder.zext(builder.bitcast(found, ir.IntType(8)), ir.IntType(64))
+
+
+def _matching(_: Any, table: Any, i: Any, low: Any) -> Any:
+    """Declares `matching` to numba."""
+    return types.uint64(table, types.uint64, types.uint64), _emit_matching
+
+
+def _plain_matching(table: Any, i: Any, low: Any) -> Any:
+    """`matching` in Python."""
+    lower = table[int(i) : int(i) + 8] & np.uint64(0xFFFFFFFF)
+    return np.uint64(np.packbits((lower == low) | (lower == 0), bitorder="little")[0])
+
+
+matching: Any = _plain_matching if INTERPRETED else intrinsic(_matching)
+"""``matching(table, i, low)``: which of the eight numbers from ``i`` have the lower half ``low``, or 0, as the bits of a
+``uint64``. All eight must be in the array. ``i`` and ``low`` are unsigned."""
+
+
 LANES = 32
 """Columns that `conjunction` works on at once."""
 

@@ -9,7 +9,7 @@ import ipaddress
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from html import escape as html_escape
 from html.parser import HTMLParser
@@ -50,6 +50,50 @@ def uax29_tokens(text: str) -> list[str]:
 
 def fasttext_words(text: str) -> list[str]:
     return [word for word in re.split("[ \n\r\t\v\f\0]+", text) if word and word[0].isalnum()]
+
+
+def fasttext_hash(word: bytes) -> int:
+    """fastText's 32-bit hash, as the signed number from which it computes word n-grams."""
+    h = 2166136261
+    for byte in word:
+        h = (h ^ (byte | 0xFFFFFF00 if byte > 127 else byte)) * 16777619 % 2**32
+    return h - 2**32 if h >> 31 else h
+
+
+def mean_weight(text: str, words: Mapping[bytes, float], ngrams: Sequence[float], longest: int) -> float:
+    """The mean weight of a text's features, added in the kernel's order: a group of words, then the n-grams that end with them.
+
+    A group ends with the 64 bytes in which the 448th start or end of its words is.
+    """
+    utf8, features = text.encode(), []
+    gaps = [m.span() for m in re.finditer(rb"[\0\t-\r \x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]", utf8)]
+    spans = [(a, b) for (_, a), (b, _) in pairwise([(0, 0), *gaps, (len(utf8), 0)]) if a < b]
+    groups = []
+    for edge in range(64, len(utf8), 64):
+        stopped = sum(stop < edge for _, stop in spans)
+        if stopped + sum(start < edge for start, _ in spans) >= 448:
+            groups.append(spans[:stopped])
+            spans = spans[stopped:]
+    hashed: list[int] = []
+    for last, group in [*((False, group) for group in groups), (True, spans)]:
+        found = [utf8[start:stop] for start, stop in group] + [b"</s>"] * last
+        found = [word for word in found if not word.startswith(b"__label__")]
+        ended = b"</s>" in found
+        found = found[: found.index(b"</s>") + 1] if ended else found
+        features += [words[word] for word in found if word in words]
+        for word in found:
+            hashed.append(fasttext_hash(word))
+            for first in range(max(len(hashed) - longest, 0), len(hashed) - 1) if len(ngrams) else ():
+                gram = hashed[first]
+                for h in hashed[first + 1 :]:
+                    gram = (gram * 116049371 + h) % 2**64
+                features.append(ngrams[gram % len(ngrams)])
+        if ended:
+            break
+    total = 0.0
+    for feature in features:
+        total += feature
+    return total / len(features) if features else 0.0
 
 
 CUTS: dict[str, Callable[[str], list[str]]] = {

@@ -23,7 +23,8 @@ from goldwash.classifiers.evaluation import (
     source_alone,
 )
 from goldwash.classifiers.examples import Example
-from goldwash.classifiers.fasttext import Folded, weight_table
+from goldwash.classifiers.fasttext import Folded
+from goldwash.classifiers.word_weights import weight_table
 from goldwash.filters.texts import Texts
 
 SCORES = st.sampled_from([0.0, 0.05, 0.1, 0.5, 0.95, 1.0, 1.00001, -0.00001]) | st.floats(0, 1, width=32)

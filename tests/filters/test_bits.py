@@ -24,7 +24,7 @@ from goldwash.filters.bits import (
     find,
     lowest,
 )
-from goldwash.filters.jit import LANES, conjunction, copy_block, kernel
+from goldwash.filters.jit import LANES, conjunction, copy_block, kernel, matching
 
 KINDS = {
     NEWLINES: lambda b: b == 10,
@@ -124,3 +124,15 @@ def test_masks_of_the_tests_that_hold_are_joined(at: int, first: int, last: int)
             expected &= int(masks[n]) if table[rows[n], at + k] > bounds[n] else 0xFFFFFFFF
         assert target[k] == expected
     assert target[LANES] == 0
+
+
+@kernel
+def matched(table, i, low):  # type: ignore[no-untyped-def]
+    return matching(table, np.uint64(i), np.uint64(low))
+
+
+@given(st.lists(st.sampled_from([0, 1, 5, 2**31, 2**32 - 1]), min_size=8, max_size=20), st.data())
+def test_numbers_are_matched_by_their_lower_half(lows: list[int], data: st.DataObject) -> None:
+    i, low = data.draw(st.integers(0, len(lows) - 8)), data.draw(st.sampled_from([1, 5, 2**31, 2**32 - 1]))
+    table = np.array([n + (k * 0x9E3779B9 % 2**32 << 32) for k, n in enumerate(lows)], np.uint64)
+    assert matched(table, i, low) == sum(1 << k for k in range(8) if lows[i + k] in (0, low))

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from goldwash.classifiers.fasttext import Folded, weight_table
+from goldwash.classifiers.fasttext import Folded
 from goldwash.classifiers.ngram.model import NgramModel
+from goldwash.classifiers.word_weights import weight_table
 from goldwash.filters import edits, lines, personal_data, repetition, url, words  # noqa: F401  (they declare their signals)
 from goldwash.filters.edits import KeepLines
 from goldwash.filters.signals import EDITS, SIGNALS, Keep

@@ -31,7 +31,7 @@ def write_number(task: Task) -> None:
 
 def tell_worker(task: Task) -> None:
     """Write what a worker holds when it is about to score, and after it."""
-    from goldwash.classifiers.fasttext import mean_weights
+    from goldwash.classifiers.word_weights import mean_weights
     from goldwash.pipeline.stages.quality import Quality
 
     with TaskOutput(task, SCHEMA) as output:

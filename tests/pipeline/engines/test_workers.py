@@ -77,7 +77,7 @@ def test_the_server_compiles_nothing(tmp_path):
     """Where kernels are not compiled yet, it would do so alone, and workers would wait for it."""
     code = (
         "import goldwash.pipeline.engines.preload\n"
-        "from goldwash.classifiers.fasttext import mean_weights\n"
+        "from goldwash.classifiers.word_weights import mean_weights\n"
         "print(len(getattr(mean_weights, 'signatures', [])))"
     )
     assert output_of(code, GOLDWASH_CACHE=str(tmp_path)) == "0"
