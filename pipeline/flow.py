@@ -118,15 +118,27 @@ def _check_read(step: Step, report: dict[str, Any], options: Options) -> None:
 
 
 def fitted(recipe: Recipe, names: Sequence[str], notify: Notify = _silent) -> Recipe:
-    """The recipe for these inputs: for documents that are text already, without the stages that make documents."""
+    """The recipe for these inputs: for documents that are text already, without the stages that make documents.
+
+    Its first stage and its last one that gives documents write whole documents (`Stage.whole`).
+    """
+    return replace(recipe, stages=_whole_at_ends(_for_kind(recipe, names, notify)))
+
+
+def _whole_at_ends(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    last = max((n for n, stage in enumerate(stages) if stage.gives_documents), default=0)
+    return tuple(stage.whole() if n in (0, last) else stage for n, stage in enumerate(stages))
+
+
+def _for_kind(recipe: Recipe, names: Sequence[str], notify: Notify) -> Sequence[Stage]:
     if not recipe.stages[0].makes_documents or kind_of(names) == "archives":
-        return recipe
+        return recipe.stages
     left = tuple(stage for stage in recipe.stages if not stage.makes_documents)
     if not left:
         raise RecipeError(f"recipe {recipe.name} has no stage for documents: its input must be archives")
     skipped = ", ".join(stage.name for stage in recipe.stages if stage.makes_documents)
     notify(f"the input is text already: {skipped} is left out")
-    return replace(recipe, stages=left)
+    return left
 
 
 def found_inputs(recipe: Recipe, names: Sequence[str], reading: Reading = PLAIN) -> list[Input]:

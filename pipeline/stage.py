@@ -90,6 +90,8 @@ class Stage(ABC):
     """Whether it reads archives instead of documents."""
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Parameters that are options of another parameter's value: a recipe that changes the value does not inherit them."""
+    of_run: ClassVar[tuple[str, ...]] = ()
+    """Parameters that only mean something in a run: a single stage does not take them from a recipe."""
     temporary: ClassVar[tuple[str, ...]] = ()
     """Files and folders in its output that only its own passes read: they are removed once it is finished."""
     gives_documents: ClassVar[bool] = True
@@ -112,6 +114,10 @@ class Stage(ABC):
     def ranks_by(self) -> str:
         """The column of kept documents by which it ranks, for the report by source; "" if it does not rank."""
         return ""
+
+    def whole(self) -> "Stage":
+        """The stage, with all columns of its documents in its own shards."""
+        return self
 
     def notes(self) -> list[str]:
         """Lines that a user must read before this stage starts, such as that its model is a toy; also kept in its report."""

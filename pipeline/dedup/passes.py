@@ -32,10 +32,11 @@ evenly). For a dump (90,000 shards, 591 million documents, 3,000 parts) the pass
 for 3,000 parts of 512 groups (``python -m tests.bench.driver``). Before each slice read only its own keys, it was 26 million.
 """
 
+import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -58,12 +59,15 @@ from goldwash.pipeline.dedup.plan import (
     starts_of,
 )
 from goldwash.pipeline.dedup.survivors import merge_survivors, merging_tasks, survivors_in, write_survivors
-from goldwash.pipeline.large_texts import MAX_TEXT_BYTES, without_large
+from goldwash.pipeline.large_texts import MAX_TEXT_BYTES
+from goldwash.pipeline.large_texts import RULE as TOO_LARGE
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Load, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.left_texts import check_beside, row_column, without_texts
+from goldwash.pipeline.storage.formats.parquet_rows import documents_without_texts, shard_of_texts
 from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.shared_values import read_shared, write_shared
 from goldwash.pipeline.storage.slices import SliceWriter, facts_of, opened_slices
@@ -84,6 +88,9 @@ BYTES_PAIRED = 50
 ROOTS = 1 << 25
 """Survivors are elected for the components of this many root documents at a time: 20 bytes of memory each."""
 
+TEXT_BYTES = "text_bytes"
+"""The column of ``keys/`` with the bytes of a text, which the last pass does not read if it leaves texts where they are."""
+
 PAIRS = pa.schema([("one", pa.int64()), ("other", pa.int64())])
 
 
@@ -92,6 +99,7 @@ class Copies(Stage):
     """A stage that keeps one of each component of documents that share a key."""
 
     temporary: ClassVar[tuple[str, ...]] = (COUNTS, "bands", LISTED, "pairs", "pairs.json", "components", "merged")
+    of_run: ClassVar[tuple[str, ...]] = ("copy_text",)
     rule: ClassVar[str]
     """The rule that dropped documents are reported under."""
     keep: Literal["longest", "first", "best"] = "longest"
@@ -100,6 +108,9 @@ class Copies(Stage):
     """For ``best``: the column of scores."""
     max_text_bytes: int = MAX_TEXT_BYTES
     """Drop longer texts as ``too_large``."""
+    copy_text: bool = True
+    """Write the texts of the kept documents. False: leave them in the shards of the run's stage before, where readers find
+    them; the first stage of a run and the one whose documents make the dataset write them all the same."""
     size_column: ClassVar[str | None] = None
     """The column of ``keys/`` with a document's size in the passes of ``check``."""
 
@@ -155,6 +166,7 @@ class Copies(Stage):
     def key_schema(self) -> pa.Schema:
         """The columns of ``keys/``."""
         fixed = [("id", pa.string()), ("url", pa.string()), ("weight", pa.float64())]
+        fixed += [] if self.copy_text else [(TEXT_BYTES, pa.int64())]
         bands = [(name, pa.binary(size)) for name, size in self.key_columns]
         schema = pa.schema([*fixed, *bands, *self.more_columns()])
         return schema.with_metadata({"goldwash": json.dumps({"stage": self.name, **self.parameters()}, sort_keys=True)})
@@ -171,14 +183,16 @@ class Copies(Stage):
 
     def __call__(self, inputs: Sequence[Input], out: str, run: Run) -> Report:
         """The passes, in their order."""
+        if not self.copy_text:
+            check_beside(inputs, out, f"stage {self.name}", "copy_text: true")
         tasks, size = Tasks(self, inputs, out), group_size(len(inputs))
         firsts = range(0, len(inputs), size)
         keying = [tasks.one("keys", n, sources=inputs[k : k + size], first=k) for n, k in enumerate(firsts)]
         run(key_group, keying)
-        counts, ids, bands, largest = list[int](), list[str](), list[dict[str, Any]](), 0
+        counts, checks, bands, largest = list[int](), list[dict[str, str]](), list[dict[str, Any]](), 0
         for task, marker in zip(keying, markers_of(keying), strict=True):
             counts += marker["facts"]["documents"]
-            ids += marker["facts"]["ids"]
+            checks += marker["facts"]["checks"]
             bands.append(facts_of(marker, group_file("bands", task.index)))
             largest = max(largest, int(marker["facts"]["largest"]))
         known, known_bands = write_shared(out, COUNTS, counts), write_shared(out, LISTED, bands)
@@ -203,11 +217,25 @@ class Copies(Stage):
             files |= {name: facts_of(marker, name) for name in marker["files"]}
         ordered = [{"file": name, **files[name]} for name in sorted(files)]
         cutting = [
-            tasks.one("part", n, sources=(source,), survivors=ordered[n // size], slice=n % size, ids=ids[n], counts=known)
+            tasks.one(
+                "part", n, sources=(source,), survivors=ordered[n // size], slice=n % size, checks=checks[n], counts=known
+            )
             for n, source in enumerate(inputs)
         ]
         run(cut_shard, cutting)
         return finish(self, inputs, out, cutting, facts)
+
+    def fingerprint(self, inputs: Sequence[Input], with_code: bool = True) -> str:
+        """As `Stage.fingerprint`; with the names of the folders that hold the texts, which its shards name."""
+        own = super().fingerprint(inputs, with_code)
+        if self.copy_text or not inputs:
+            return own
+        folders = dict.fromkeys(source.path.rpartition("/")[0].rpartition("/")[2] for source in inputs)
+        return hashlib.sha256(json.dumps([own, *folders]).encode()).hexdigest()[:16]
+
+    def whole(self) -> "Copies":
+        """The same stage, which copies texts."""
+        return replace(self, copy_text=True)
 
     def _pairing(self, tasks: Tasks, documents: int, counts: str, bands: str) -> list[Task]:
         slices = max(1, -(-documents // DOCUMENTS_A_TASK))
@@ -244,16 +272,17 @@ def joining_memory(documents: float) -> int:
 
 def key_group(task: Task) -> None:
     """Make the keys of the documents of a group of shards."""
-    stage, documents, ids, largest = stage_of(task, Copies), list[int](), list[str](), 0
+    stage, documents, found, largest = stage_of(task, Copies), list[int](), list[dict[str, str]](), 0
     schema = stage.key_schema()
     with TaskOutput(task, None, dropped=False) as output, GroupKeys(task, stage.band_columns) as keys:
         for n, source in enumerate(task.sources, task.extra["first"]):
             if stage.keep == "best":
                 _check_score(stage, source)
-            before, checks = keys.documents, Checks(["id"])
+            before, checks = keys.documents, Checks(_checked_columns(stage))
             output.open("keys", f"keys/keys-{n:05d}.parquet", schema, dictionary=False)
             for table, texts in output.batches(source, columns=stage.weight_columns):
                 fixed = {"id": table["id"], "url": table["url"], "weight": pa.array(stage.weights(table, texts))}
+                fixed |= {} if stage.copy_text else {TEXT_BYTES: pa.array(texts.byte_counts)}
                 made = pa.table({**fixed, **stage.keys(*_without_large(table, texts, stage.max_text_bytes))})
                 made = made.select(schema.names).cast(schema)
                 output.write("keys", made)
@@ -263,9 +292,14 @@ def key_group(task: Task) -> None:
                 output.count(texts)
             output.close("keys")
             documents.append(keys.documents - before)
-            ids.append(checks.values()["id"])
+            found.append(checks.values())
         keys.write(output)
-        output.facts.update(documents=documents, largest=largest, ids=ids)
+        output.facts.update(documents=documents, largest=largest, checks=found)
+
+
+def _checked_columns(stage: Copies) -> list[str]:
+    """The columns of ``keys/`` that the last pass reads."""
+    return ["id"] if stage.copy_text else ["id", TEXT_BYTES]
 
 
 def _without_large(table: pa.Table, texts: Texts, most: int) -> tuple[pa.Table, Texts]:
@@ -395,44 +429,64 @@ def cut_shard(task: Task) -> None:
         document, survivor, copies = survivors_in(held, task.extra["slice"], task.extra["slice"] + 1)
     standing, copied = np.arange(start, end), np.ones(end - start, np.int32)
     standing[document - start], copied[document - start] = survivor, copies
-    check = {"id": task.extra["ids"]}
-    ids = read_keys(join(task.out, "keys", f"keys-{task.index:05d}.parquet"), stage, ["id"], end - start, check)["id"]
+    file = join(task.out, "keys", f"keys-{task.index:05d}.parquet")
+    keys = read_keys(file, stage, _checked_columns(stage), end - start, task.extra["checks"])
+    schema = with_fields(schema_of(task.source), copy_count=pa.int32())
+    schema = schema if stage.copy_text else without_texts(schema, shard_of_texts(task.source))
     row = 0
-    with TaskOutput(task, with_fields(schema_of(task.source), copy_count=pa.int32())) as output:
-        for table, texts in output.batches(task.source, again=True):
-            if not table["id"].cast(pa.string()).equals(ids.slice(row, len(texts))):
+    with TaskOutput(task, schema) as output:
+        for table, sizes in _documents(stage, task, output, schema, keys):
+            if not table["id"].cast(pa.string()).equals(keys["id"].slice(row, len(sizes))):
                 raise DataError(f"{location} is not what it was when its keys were made: run again from the start")
-            here = slice(row, row + len(texts))
-            row += len(texts)
-            kept, gone, report = _cut(stage, table, texts, starts, start + here.start, standing[here], copied[here])
+            here = slice(row, row + len(sizes))
+            row += len(sizes)
+            kept, gone, report = _cut(stage, table, sizes, starts, start + here.start, standing[here], copied[here])
             output.write("kept", kept)
-            for dropped in gone:
-                output.write("dropped", dropped)
+            output.write("dropped", gone)
             output.report += report
     check_count(location, row, end - start)
 
 
+def _documents(
+    stage: Copies, task: Task, output: TaskOutput, schema: pa.Schema, keys: pa.Table
+) -> Iterator[tuple[pa.Table, Numbers]]:
+    """The documents of a shard in batches, and the bytes of their texts; of texts that are left, their rows."""
+    if stage.copy_text:
+        yield from ((table, texts.byte_counts) for table, texts in output.batches(task.source, again=True))
+        return
+    sizes, row = keys[TEXT_BYTES].to_numpy(), 0
+    for table, rows in documents_without_texts(task.source):
+        yield table.append_column(row_column(schema), pa.array(rows)), sizes[row : row + len(rows)]
+        row += len(rows)
+        output.beat()
+
+
 def _cut(
-    stage: Copies, table: pa.Table, texts: Texts, starts: Numbers, first: int, standing: Numbers, copied: npt.NDArray[np.int32]
-) -> tuple[pa.Table, list[pa.Table], Report]:
+    stage: Copies,
+    table: pa.Table,
+    sizes: Numbers,
+    starts: Numbers,
+    first: int,
+    standing: Numbers,
+    copied: npt.NDArray[np.int32],
+) -> tuple[pa.Table, pa.Table, Report]:
     """A batch's kept documents, its dropped ones, and the report; ``first``: the batch's first document."""
     table = with_column(table, "copy_count", pa.array(copied))
-    large = texts.byte_counts > stage.max_text_bytes
-    stays = standing == np.arange(first, first + len(texts))
-    kept, gone, too_large = np.flatnonzero(stays & ~large), np.flatnonzero(~stays & ~large), np.flatnonzero(large)
-    out, dropped = list[pa.Table](), dict[str, Count]()
-    if len(gone):
-        shards = np.searchsorted(starts, standing[gone], side="right") - 1
-        details = [f"copy of {s}:{o - starts[s]}" for s, o in zip(shards, standing[gone], strict=True)]
-        out.append(dropped_table(table["id"].take(gone), table["url"].take(gone), stage.rule, copied[gone], details))
-        dropped[stage.rule] = Count(len(gone), int(texts.byte_counts[gone].sum()))
-    if len(too_large):
-        sifted = without_large(table, texts, stage.max_text_bytes)
-        assert sifted.gone is not None
-        out.append(sifted.gone)
-        dropped |= sifted.report.dropped
-    left = Count(len(kept), int(texts.byte_counts[kept].sum()))
-    return table.take(kept), out, Report(Count(len(texts), texts.bytes), left, dropped)
+    large = sizes > stage.max_text_bytes
+    stays = ~large & (standing == np.arange(first, first + len(sizes)))
+    kept, gone = np.flatnonzero(stays), np.flatnonzero(~stays)
+    shards = np.searchsorted(starts, standing[gone], side="right") - 1
+    details: list[str | None] = [f"copy of {s}:{o - starts[s]}" for s, o in zip(shards, standing[gone], strict=True)]
+    rules, values = [stage.rule] * len(gone), copied[gone].astype(np.float64)
+    for k in np.flatnonzero(large[gone]):
+        rules[k], values[k], details[k] = TOO_LARGE, sizes[gone[k]], None
+    lost = dropped_table(table["id"].take(gone), table["url"].take(gone), rules, values, details)
+    dropped = {}
+    for rule, those in ((stage.rule, ~stays & ~large), (TOO_LARGE, large)):
+        if those.any():
+            dropped[rule] = Count(int(those.sum()), int(sizes[those].sum()))
+    read, left = Count(len(sizes), int(sizes.sum())), Count(len(kept), int(sizes[kept].sum()))
+    return table.take(kept), lost, Report(read, left, dropped)
 
 
 def check_keep(stage: Copies) -> None:

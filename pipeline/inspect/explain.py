@@ -21,6 +21,7 @@ from goldwash.pipeline.stage import Stage
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.parquet_rows import with_texts
 from goldwash.pipeline.storage.locations import filesystem, join, read_json
 from goldwash.pipeline.storage.parquet import read_whole
 from goldwash.text_output import printable
@@ -126,7 +127,8 @@ def _dropped(report: Mapping[str, Any]) -> list[str]:
 def _rows(folder: str, files: Any, asked: Sequence[str]) -> Iterator[dict[str, Any]]:
     wanted = pa.array(list(asked), pa.string())
     for file in sorted(files):
-        fs, path = filesystem(join(folder, file))
+        location = join(folder, file)
+        fs, path = filesystem(location)
         with fs.open(path, "rb") as opened:
             parquet = pq.ParquetFile(opened)
             names = [name for name in ("id", "url") if name in parquet.schema_arrow.names]
@@ -134,7 +136,8 @@ def _rows(folder: str, files: Any, asked: Sequence[str]) -> Iterator[dict[str, A
                 if not pc.any(_matches(parquet.read_row_group(group, columns=names, use_threads=False), names, wanted)).as_py():
                     continue
                 table = parquet.read_row_group(group, use_threads=False)
-                for row in table.filter(_matches(table, names, wanted)).to_pylist():
+                table = with_texts(table.filter(_matches(table, names, wanted)), parquet.schema_arrow, location)
+                for row in table.to_pylist():
                     yield {"id": "", "url": "", **row}
 
 

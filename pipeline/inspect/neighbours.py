@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup import minhash as kernels
@@ -25,7 +24,9 @@ from goldwash.pipeline.inspect.explain import PROPOSED, SEEN, names_of
 from goldwash.pipeline.stages.minhash import MinHash, signatures_of
 from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.parquet_rows import opened
 from goldwash.pipeline.storage.locations import filesystem, join, read_json
+from goldwash.pipeline.storage.source import Input
 from goldwash.text_output import printable
 
 TOKEN = re.compile(r"(?=.*[0-9A-Za-z])[!-~]+")
@@ -197,10 +198,10 @@ def _texts(ids: set[str], shards: list[str]) -> Iterator[tuple[str, str]]:
         fs, path = filesystem(shard)
         if not fs.exists(path):
             continue
-        with fs.open(path, "rb") as opened:
-            for batch in pq.ParquetFile(opened).iter_batches(1024, columns=["id", "text"], use_threads=False):
-                wanted = pc.is_in(batch["id"].cast(pa.string()), pa.array(sorted(left), pa.string()))
-                for row in batch.filter(wanted).to_pylist():
+        with opened(Input(shard, 0, shard)) as rows:
+            for table in rows.tables(["id", "text"]):
+                wanted = pc.is_in(table["id"].cast(pa.string()), pa.array(sorted(left), pa.string()))
+                for row in table.filter(wanted).to_pylist():
                     if str(row["id"]) in left:
                         left.discard(str(row["id"]))
                         yield str(row["id"]), row["text"]

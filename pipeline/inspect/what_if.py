@@ -29,8 +29,11 @@ from goldwash.pipeline.stages.quality import weights_in
 from goldwash.pipeline.steps import BOUNDS, Step, among_in_words
 from goldwash.pipeline.storage.addresses import located
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.parquet_rows import opened
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import filesystem, join, read_json
+from goldwash.pipeline.storage.parquet import read_whole
+from goldwash.pipeline.storage.source import Input
 
 PROBABILITY = "language_probability"
 
@@ -269,7 +272,7 @@ def _scored(names: Sequence[str], column: str, by: str) -> Iterator[tuple[Any, A
             if by not in ("documents", "bytes", report["config"]["by"]):  # type: ignore[index]
                 raise DataError(f"{name} weighed documents by {report['config']['by']}, not by {by}")  # type: ignore[index]
             for file in files:
-                table = _table(join(name, file), None)
+                table = _scores(join(name, file))
                 yield (
                     table.column(0).to_numpy(),
                     table.column(1).to_numpy(),
@@ -278,12 +281,12 @@ def _scored(names: Sequence[str], column: str, by: str) -> Iterator[tuple[Any, A
             continue
         for shard in find_shards([name]):
             weigh = [] if by in ("documents", "bytes") else [by]
-            table = _table(shard.path, [column, "text", *weigh])
-            if not pa.types.is_floating(table[column].type) and not pa.types.is_integer(table[column].type):
-                raise DataError(f"{shard.path}, column {column}: expected numbers, found {table[column].type}")
-            sizes = np.asarray(pc.binary_length(table["text"]), np.int64)
-            values = np.asarray(pc.cast(table[column], pa.float32(), safe=False), np.float32)
-            yield values, sizes, weights_in(table, by, shard.path) if weigh else sizes
+            for table in _tables(shard, [column, "text", *weigh]):
+                if not pa.types.is_floating(table[column].type) and not pa.types.is_integer(table[column].type):
+                    raise DataError(f"{shard.path}, column {column}: expected numbers, found {table[column].type}")
+                sizes = np.asarray(pc.binary_length(table["text"]), np.int64)
+                values = np.asarray(pc.cast(table[column], pa.float32(), safe=False), np.float32)
+                yield values, sizes, weights_in(table, by, shard.path) if weigh else sizes
 
 
 def _score_files(folder: str) -> list[str]:
@@ -291,11 +294,15 @@ def _score_files(folder: str) -> list[str]:
     return [f"scores/{p.rsplit('/', 1)[-1]}" for p in fs.glob(f"{path}/*.parquet")]
 
 
-def _table(location: str, columns: Sequence[str] | None) -> pa.Table:
+def _scores(location: str) -> pa.Table:
     fs, path = filesystem(location)
     with fs.open(path, "rb") as file:
-        parquet = pq.ParquetFile(file)
-        for name in columns or ():
-            if name not in parquet.schema_arrow.names:
-                raise DataError(f"{location} has no column {name!r}; it has {', '.join(parquet.schema_arrow.names)}")
-        return parquet.read(columns=list(columns) if columns else None, use_threads=False)
+        return read_whole(file)
+
+
+def _tables(shard: Input, columns: Sequence[str]) -> Iterator[pa.Table]:
+    with opened(shard) as rows:
+        for name in columns:
+            if name not in rows.schema.names:
+                raise DataError(f"{shard.path} has no column {name!r}; it has {', '.join(rows.schema.names)}")
+        yield from rows.tables(columns)

@@ -36,7 +36,15 @@ class StageReport:
     others: tuple[str, ...]
 
     def documents(self) -> Any:
-        """The kept documents as a `pyarrow.dataset.Dataset`, which reads lazily."""
+        """The kept documents as a `pyarrow.dataset.Dataset`, which reads lazily.
+
+        Raises `DataError` where the stage left their texts in the shards of the stage before (``copy_text: false``).
+        """
+        if not self.config.get("copy_text", True):
+            raise DataError(
+                f"{self.folder} has no texts: stage {self.name} left them in the shards of the stage before it. Run with "
+                f"settings={{'{self.name}.copy_text': True}}, or write them by `goldwash stage pack --input {self.folder}`"
+            )
         return _dataset([join(self.folder, file) for file in self.shards])
 
     def dropped(self) -> Any:

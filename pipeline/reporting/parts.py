@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from goldwash.errors import GoldwashError
 from goldwash.pipeline.reporting.facts import Run, Stage
+from goldwash.pipeline.storage.formats.parquet_rows import row_group
 from goldwash.pipeline.storage.locations import filesystem, join
 
 MOST_DOCUMENTS = 400_000
@@ -151,9 +152,8 @@ def groups_of(
         fs, path = filesystem(location)
         with fs.open(path, "rb") as file:
             parquet = pq.ParquetFile(file)
-            there = [n for n in parquet.schema_arrow.names if names is None or n in names]
             for group in range(parquet.num_row_groups) if groups is None else groups:
-                yield parquet.read_row_group(group, columns=there, use_threads=False)
+                yield row_group(parquet, location, group, names)
     except (OSError, pa.ArrowException, GoldwashError) as error:
         parts.unreadable.append(f"{location}: {error}")
 

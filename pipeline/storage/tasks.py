@@ -149,7 +149,11 @@ class TaskOutput:
         checked = again or source.sha256 is None  # `read_batches` checks what goldwash has not written
         for table in read_batches(source, batch_bytes, partial(self._drop_nulls, dropped), columns):
             yield table, texts_of(table, "text", source.path, checked)
-            heartbeat(self.task, self.report.read.documents, self.report.read.bytes)
+            self.beat()
+
+    def beat(self) -> None:
+        """Record the task's progress (`states.heartbeat`)."""
+        heartbeat(self.task, self.report.read.documents, self.report.read.bytes)
 
     def _drop_nulls(self, dropped: str, table: pa.Table) -> None:
         if dropped in self._writers:

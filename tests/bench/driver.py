@@ -130,7 +130,8 @@ def _files(task: Task) -> list[str]:
 
 def _facts(task: Task, documents: int, parts: int) -> dict[str, Any]:
     if task.part == "keys":
-        return {"documents": [documents] * len(task.sources), "ids": ["0" * 24] * len(task.sources), "largest": 10**6}
+        count = len(task.sources)
+        return {"documents": [documents] * count, "checks": [{"id": "0" * 24}] * count, "largest": 10**6}
     judged = {"in_components": parts * minhash.DOCUMENTS_A_PART, "size_in_components": parts << 20, "largest_text": 10**6}
     return {"pairs": 10**6, "components": 10**6, "largest_component": 10**6, "largest_in_components": 10**5, **judged}
 

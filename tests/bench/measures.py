@@ -130,7 +130,7 @@ def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
 
         folder = tempfile.mkdtemp()
         path = shard(folder)
-        given = recipes.load(recipe).stage(name).config() if recipe else {}
+        given = recipes.stage_alone(name, recipe).config() if recipe else {}
         made = STAGES[name].of({**given, **settings})
         run_stage(made, find_shards([path]), f"{folder}/warm", local(1))
         names = [f"{folder}/copy-{n}.parquet" for n in range(copies)]

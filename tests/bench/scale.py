@@ -84,7 +84,7 @@ class EnoughError(Exception):
 @cache
 def minhash() -> MinHash:
     """The stage as baseline.yaml has it."""
-    stage = recipes.load("baseline").stage("minhash")
+    stage = recipes.stage_alone("minhash", "baseline")
     assert isinstance(stage, MinHash)
     return stage
 
@@ -157,7 +157,7 @@ def make_keys(task: Task) -> None:
             output.write("keys", table.slice(k, BATCH))
             keys.add(table.slice(k, BATCH))
         keys.write(output)
-        output.facts.update(documents=[n], largest=0, ids=[Checks.of(table)["id"]])
+        output.facts.update(documents=[n], largest=0, checks=[{"id": Checks.of(table)["id"]}])
 
 
 PASSES: dict[str, Work] = {"key_group": make_keys, "pair_band": pair_band, "join_components": join_components}

@@ -17,8 +17,10 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from goldwash.pipeline import stage as stages
-from goldwash.pipeline.flow import Options, begin, run_recipe, run_stage
-from goldwash.pipeline.recipes.recipe import load
+from goldwash.pipeline.engines.local import local
+from goldwash.pipeline.flow import Options, begin, fitted, run_recipe, run_stage
+from goldwash.pipeline.recipes.recipe import load, stage_alone
+from goldwash.pipeline.stage import RunError
 from goldwash.pipeline.stages.exact import Exact
 from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.stages.minhash import MinHash
@@ -203,6 +205,34 @@ def test_what_is_gone_is_made_again(copied, sample, lost, monkeypatch):
     (folder / gone[lost]).unlink()
     steps = run_recipe(load("sample"), [str(sample / "crawl")], "run", here)
     assert [step.reused for step in steps] == [True, lost == "marker", *[True] * (len(STAGES) - 2)]
+    assert digests(copied) == before
+
+
+def test_texts_are_left_only_between_stages(sample):
+    def copied(*skip: str, names: str = str(sample / "crawl")) -> list[bool]:
+        recipe = fitted(load("baseline", skip=skip), [names])
+        return [stage.config()["copy_text"] for stage in recipe.stages if stage.name == "minhash"]
+
+    assert copied() == [False]
+    assert copied("bloom", "quality") == [False]
+    assert copied("bloom", "quality", "decontaminate") == [True]  # its documents are the dataset
+    assert copied("extract", "heuristics", names="a/part.parquet") == [True]
+    assert copied("heuristics", names="a/part.parquet") == [True]  # extract is left out
+    assert copied(names="a/part.parquet") == [False]
+    assert stage_alone("minhash", "baseline").config()["copy_text"]
+    assert not stage_alone("minhash", "baseline", ["copy_text=false"]).config()["copy_text"]
+
+
+def test_a_broken_shard_of_texts_is_made_again(copied, sample, monkeypatch):
+    monkeypatch.chdir(copied.parent)
+    before = digests(copied)
+    shutil.rmtree(folders(copied)[3])  # bloom's, which reads the texts
+    held = folders(copied)[1] / "part-00000.parquet"
+    held.write_bytes(b"broken" + held.read_bytes()[6:])
+    with pytest.raises(RunError, match=r"(?s)03-minhash.* has its texts in another shard.*02-heuristics.* is not what it was"):
+        run_recipe(load("sample"), [str(sample / "crawl")], "run", local(1))
+    run_recipe(load("sample"), [str(sample / "crawl")], "run", here)
+    held.with_name(f"{held.name}.broken").unlink()
     assert digests(copied) == before
 
 

@@ -8,14 +8,17 @@ Invariants:
   groups in memory: about `SHARD_BYTES` of it are unpacked at once, and never more than a row group.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goldwash.pipeline.storage.failures import DataError, in_plain_words, is_of_disk
+from goldwash.pipeline.storage.formats.left_texts import JoinedRows, joined, row_column, texts_beside
 from goldwash.pipeline.storage.retry import is_transient
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.verified import opened_file
@@ -40,7 +43,7 @@ class ParquetRows:
     """An opened Parquet file."""
 
     def __init__(self, source: Input, file: Any) -> None:
-        self._source = source
+        self._source = self.texts = source
         self._parquet = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
         self.schema: pa.Schema = self._parquet.schema_arrow
         self.metadata: Any = self._parquet.metadata
@@ -67,6 +70,31 @@ class ParquetRows:
                     held, size = [], 0
         if held:
             yield pa.Table.from_batches(held).combine_chunks()
+
+    def pieces(self, column: str, wanted: Callable[[int], bool]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """A column in batches, and the number of each one's first row; a row group is left out unless its end is ``wanted``."""
+        first = self.first_row
+        for n in self._groups:
+            end = first + int(self.metadata.row_group(n).num_rows)
+            if wanted(end):
+                size = self._rows_at_once(n, [column])
+                for batch in self._parquet.iter_batches(size, row_groups=[n], columns=[column], use_threads=False):
+                    yield first, batch
+                    first += batch.num_rows
+            first = end
+
+    def without_texts(self) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
+        """The rows in order, with all columns but the texts, and where the texts are: ``int64[N]``."""
+        row = self.first_row
+        for table in self.tables([name for name in self.schema.names if name != "text"]):
+            yield table, np.arange(row, row + table.num_rows)
+            row += table.num_rows
+
+    def mean_bytes(self, column: str) -> float:
+        """Bytes of a value of a column on average, without compression; 0.0 for a file without rows."""
+        groups = range(self.metadata.num_row_groups)
+        rows = sum(int(self.metadata.row_group(n).num_rows) for n in groups)
+        return sum(int(self._column(n, column).total_uncompressed_size) for n in groups) / max(rows, 1)
 
     def _rows_at_once(self, n: int, columns: Sequence[str] | None) -> int:
         group = self._parquet.metadata.row_group(n)
@@ -106,8 +134,18 @@ class ParquetRows:
 
 
 @contextmanager
-def opened(source: Input) -> Iterator[ParquetRows]:
-    """The rows of a Parquet file; `DataError` where it is missing, broken, or not the file that it was."""
+def opened(source: Input) -> Iterator[ParquetRows | JoinedRows]:
+    """The rows of a Parquet file, with their texts wherever these are.
+
+    Raises `DataError` where it is missing, broken, or not the file that it was.
+    """
+    with _opened(source) as rows:
+        texts = texts_beside(rows.schema, source.path)
+        yield rows if texts is None else JoinedRows(rows, source.path, texts, _opened)
+
+
+@contextmanager
+def _opened(source: Input) -> Iterator[ParquetRows]:
     try:
         with in_plain_words(source.path):
             try:
@@ -121,6 +159,37 @@ def opened(source: Input) -> Iterator[ParquetRows]:
                 raise not_read(source.path, error, "write it again") from error
     except FileNotFoundError as error:
         raise DataError(f"{source.path}: no such file") from error
+
+
+def shard_of_texts(source: Input) -> Input:
+    """The shard that holds the texts of a shard of goldwash: itself, or another one."""
+    with opened(source) as rows:
+        return rows.texts
+
+
+def documents_without_texts(source: Input) -> Iterator[tuple[pa.Table, npt.NDArray[np.int64]]]:
+    """The documents of a shard of goldwash with all columns but the texts, and the row of each text in `shard_of_texts`."""
+    with opened(source) as rows:
+        yield from rows.without_texts()
+
+
+def with_texts(table: pa.Table, schema: pa.Schema, location: str) -> pa.Table:
+    """Rows that were read from a shard as they are, with their texts if it has left them; ``schema``: the shard's."""
+    texts = texts_beside(schema, location)
+    if texts is None or not table.num_rows or row_column(schema) not in table.column_names:
+        return table
+    with _opened(texts) as held:
+        return pa.concat_tables(joined(iter([table]), row_column(schema), held, location)).combine_chunks()
+
+
+def row_group(parquet: pq.ParquetFile, location: str, n: int, names: Sequence[str] | None = None) -> pa.Table:
+    """A row group of the shard at ``location`` as documents: the columns of ``names`` that it has; None is all."""
+    schema = parquet.schema_arrow
+    wanted = names
+    if names is not None and "text" in names and texts_beside(schema, location) is not None:
+        wanted = [*names, row_column(schema)]
+    there = [name for name in schema.names if wanted is None or name in wanted]
+    return with_texts(parquet.read_row_group(n, columns=there, use_threads=False), schema, location)
 
 
 def columns_without_text(source: Input, names: Sequence[str]) -> Iterator[tuple[pa.Table, int]] | None:
