@@ -79,6 +79,8 @@ class Cost:
     """Tasks of the longest pass; None: one per input."""
     advice: str = ""
     """What to set where a task would be too large for an ordinary machine."""
+    writes_texts: bool = True
+    """Whether its shards have the texts of their documents."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from goldwash.pipeline.storage.source import Input
 WARC_BYTES, PAGE_WARC_BYTES, PAGE_HTML_BYTES, PAGE_TEXT_BYTES = 1_050_000_000, 31_000, 148_000, 3_250
 SHARD_TEXT_RATIO = 2.5
 """Bytes of text per byte of a Parquet shard (zstd)."""
+COLUMN_BYTES = 112
+"""Bytes in a shard of a document's columns other than its text."""
 BASE_BYTES = 0.8e9
 """Memory of any task: Python, its packages, kernels, a batch and a row group."""
 
@@ -48,7 +50,8 @@ def plan(recipe: Recipe, inputs: Sequence[Input]) -> list[Row]:
     for stage in recipe.stages:
         cost = stage.cost(Load(documents, text, len(inputs)))
         read = documents * PAGE_HTML_BYTES if stage.makes_documents else text
-        written = text * cost.kept_fraction / SHARD_TEXT_RATIO + documents * cost.temporary_bytes
+        each = text / SHARD_TEXT_RATIO if cost.writes_texts else documents * COLUMN_BYTES
+        written = each * cost.kept_fraction + documents * cost.temporary_bytes
         seconds, tasks = read / 1e6 / cost.megabytes_per_second, max(1, cost.tasks or len(inputs))
         memory = BASE_BYTES + cost.memory
         rows.append(Row(stage.name, tasks, documents, read, seconds, seconds / tasks, memory, written, cost.advice))

@@ -43,7 +43,7 @@ class Exact(Copies):
 
     def cost(self, load: Load) -> Cost:
         """Measured (docs/clusters.md)."""
-        return Cost(81.0, 0.9, 60.0, memory=passes_memory(load))
+        return Cost(81.0, 0.9, 60.0, memory=passes_memory(load), writes_texts=self.copy_text)
 
     def keys(self, table: pa.Table, texts: Texts) -> dict[str, pa.Array]:
         """Digests of the normal forms: ``fixed_size_binary(16)[N]`` each, null where that is empty."""

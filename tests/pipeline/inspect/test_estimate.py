@@ -52,6 +52,12 @@ def test_twice_the_input_takes_twice_the_time_and_a_stage_that_is_left_out_none(
     assert list(rows(skip=("minhash",))) == ["extract", "heuristics", "bloom", "quality", "decontaminate"]
 
 
+def test_texts_that_are_left_are_not_written():
+    left, copied = rows()["minhash"], rows("minhash.copy_text=true")["minhash"]
+    assert left.written < 0.4 * copied.written
+    assert left.cpu_seconds < copied.cpu_seconds
+
+
 def test_a_fraction_is_taken_as_it_is_set():
     assert rows("quality.fraction=0.2")["decontaminate"].documents == pytest.approx(2 * rows()["decontaminate"].documents)
 
