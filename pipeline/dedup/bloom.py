@@ -79,6 +79,8 @@ def sizing(ngrams: int, false_positive_rate: float) -> Sizing:
         raise ValueError(f"the false-positive rate is {false_positive_rate}: expected {LEAST_RATE} or more and less than 1")
     best: Sizing | None = None
     for bits in range(max(1, round(-log(false_positive_rate, 2)) - 2), round(-log(false_positive_rate, 2)) + 3):
+        if best is not None and (best.blocks == 1 or false_positives(ngrams, best.blocks - 1, bits) > false_positive_rate):
+            continue  # no smaller
         low, high = 1, max(2, ceil(ngrams * 64 / BLOCK_BITS))
         while false_positives(ngrams, high, bits) > false_positive_rate:
             high *= 2
@@ -97,10 +99,11 @@ def sizing(ngrams: int, false_positive_rate: float) -> Sizing:
 def false_positives(ngrams: int, blocks: int, bits: int) -> float:
     """The false-positive rate of a filter with ``ngrams`` n-grams; their number per block is Poisson distributed."""
     mean = ngrams / blocks
+    log_mean = log(mean) if mean > 0 else 0.0
     total, weight = 0.0, 0.0
     spread = int(8 * mean**0.5 + 16)
     for filled in range(max(0, int(mean) - spread), int(mean) + spread):
-        p = exp(filled * log(mean) - mean - lgamma(filled + 1)) if mean > 0 else float(filled == 0)
+        p = exp(filled * log_mean - mean - lgamma(filled + 1)) if mean > 0 else float(filled == 0)
         weight += p
         total += p * (1 - (1 - 1 / BLOCK_BITS) ** (bits * filled)) ** bits
     return total + max(0.0, 1 - weight)
