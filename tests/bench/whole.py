@@ -224,8 +224,8 @@ def rows(found: Mapping[str, Mapping[str, float]]) -> list[str]:
         *(f"| {name} | {seconds:.2f} | {seconds / least:.2f} |" for name, seconds in by_size),
         "",
         f"`goldwash run {RECIPE}`, start to end, on {COPIES} copies of the archives: {_speedups(times)}. On {MANY} copies, "
-        f"measured once: {_speedups(found['wall of many'])}. Two processes of the first row, side by side, do {2 * alone / both:.2f} "
-        "times the work of one in the same time: more cannot be expected of two workers on this machine.",
+        f"measured once: {_speedups(found['wall of many'])}. Two processes of the first row, side by side, do "
+        f"{2 * alone / both:.2f} times the work of one in the same time: more cannot be expected of two workers on this machine.",
         "",
         "Peak memory of a stage's largest worker, two workers: "
         + ", ".join(f"{name} {peak:.0f} MB" for name, peak in found["memory"].items())
