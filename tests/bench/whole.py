@@ -225,7 +225,7 @@ def rows(found: Mapping[str, Mapping[str, float]]) -> list[str]:
         "",
         f"`goldwash run {RECIPE}`, start to end, on {COPIES} copies of the archives: {_speedups(times)}. On {MANY} copies, "
         f"measured once: {_speedups(found['wall of many'])}. Two processes of the first row, side by side, do "
-        f"{2 * alone / both:.2f} times the work of one in the same time: more cannot be expected of two workers on this machine.",
+        f"{2 * alone / both:.2f} times the work of one in the same time, and two workers on this machine cannot do more.",
         "",
         "Peak memory of a stage's largest worker, two workers: "
         + ", ".join(f"{name} {peak:.0f} MB" for name, peak in found["memory"].items())
