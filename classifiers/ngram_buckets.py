@@ -103,11 +103,14 @@ def put_wide_grams(line: Bytes, used: int, buckets: int, signed: Any, ends: Any,
     """
     last, largest = (np.uint64(used) + np.uint64(31)) & ~np.uint64(31), np.uint8(0)
     line[np.uint64(used)] = 60
+    for i in range(last):  # bytes of an earlier line may be among them
+        largest = max(largest, line[i])
+    if largest < 0x80:  # a line of a long word
+        put_ascii_grams(line, used, buckets, grams)
+        return
     for i in range(last + np.uint64(32)):
         signed[i] = np.uint32(line[i]) | (np.uint32(0xFFFFFF00) if line[i] >= 128 else np.uint32(0))
         ends[i] = np.uint32((line[i + np.uint64(1)] & 0xC0) != 0x80)
-    for i in range(last):  # bytes of an earlier line may be among them
-        largest = max(largest, line[i])
     if largest < 0xE0:
         _put_wide_hashes(last, np.uint64(8), signed, ends, grams)
     else:

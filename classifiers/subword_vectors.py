@@ -22,8 +22,9 @@ from goldwash.classifiers.ngram_buckets import (
     row_of,
     short_hash,
 )
+from goldwash.classifiers.row_sums import add_buckets, add_word, clear_row, may_be_known, move_row, own_row, put_row, put_sum
 from goldwash.classifiers.word_weights import is_label
-from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, block, put_edges
+from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, block, either, put_edges
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.jit import copy_block, inline, kernel, prefetch
 from goldwash.filters.ngrams import Hashes, word_hash_and_length
@@ -43,67 +44,6 @@ OVERLAP = np.int64(64)
 
 FLUSHED = 56
 """A word's rows are added when there are more than these, so that sums do not depend on how they are gathered."""
-
-
-@inline
-def _add(total: Floats, rows: Floats, row: Any) -> Any:
-    """Add a row; the 16 dimensions of lid.176 are one vector instruction if the compiler knows the number."""
-    place = np.uint64(row)
-    if len(total) == 16:
-        for d in range(np.uint64(16)):
-            total[d] += rows[place, d]
-    else:
-        for d in range(np.uint64(len(total))):
-            total[d] += rows[place, d]
-
-
-@inline
-def _put(rows: Floats, row: Any, values: Floats) -> Any:
-    place = np.uint64(row)
-    for d in range(np.uint64(len(values))):
-        rows[place, d] = values[d]
-
-
-@inline
-def _move(rows: Floats, source: Any, target: Any) -> Any:
-    for d in range(np.uint64(rows.shape[1])):
-        rows[target, d] = rows[source, d]
-
-
-@inline
-def _clear(values: Floats) -> Any:
-    for d in range(np.uint64(len(values))):
-        values[d] = 0
-
-
-@inline
-def _four_rows(rows: Floats, found: Any, k: Any, end: Any) -> Any:
-    """The four numbers from ``found[k]``, with that of the last row, which is zero, in place of those from ``end``."""
-    nothing, one, two, three = np.uint64(rows.shape[0] - 1), np.uint64(1), np.uint64(2), np.uint64(3)
-    a, b = np.uint64(found[k]) if k < end else nothing, np.uint64(found[k + one]) if k + one < end else nothing
-    c, e = np.uint64(found[k + two]) if k + two < end else nothing, np.uint64(found[k + three]) if k + three < end else nothing
-    return a, b, c, e
-
-
-@inline
-def _add_rows(total: Floats, rows: Floats, found: Any, first: Any, end: Any) -> Any:
-    """Add the rows ``found[first:end]``, four at a time, so that a sum does not wait for the one before.
-
-    The last row of all is zero, and fills up the last four.
-    """
-    for k in range(first, end, np.uint64(4)):
-        a, b, c, e = _four_rows(rows, found, k, end)
-        for d in range(np.uint64(16)) if len(total) == 16 else range(np.uint64(len(total))):
-            total[d] += (rows[a, d] + rows[b, d]) + (rows[c, d] + rows[e, d])
-
-
-@inline
-def _add_buckets(total: Floats, rows: Floats, present: Hashes, firsts: Any, found: Rows, held: Any) -> Any:
-    """Add the rows of the first buckets of ``found``; returns their number."""
-    for k in range(held):
-        found[k] = row_of(found[k], present, firsts)
-    _add_rows(total, rows, found, np.uint64(0), np.uint64(held))
-    return held
 
 
 @inline
@@ -129,12 +69,12 @@ def _add_ngrams(
                 held += is_present(found[held], present)
             n += 1
         if held > FLUSHED:
-            features += _add_buckets(total, rows, present, firsts, found, held)
+            features += add_buckets(total, rows, present, firsts, found, held)
             held = np.int64(0)
         i += 1
         while i < size and (word[i] & 0xC0) == 0x80:
             i += 1
-    return features + _add_buckets(total, rows, present, firsts, found, held)
+    return features + add_buckets(total, rows, present, firsts, found, held)
 
 
 @inline
@@ -161,23 +101,10 @@ def _add_line_by_line(
                 found[held] = gram
                 held += is_present(gram, present)
             if held > FLUSHED:
-                features += _add_buckets(total, rows, present, firsts, found, held)
+                features += add_buckets(total, rows, present, firsts, found, held)
                 held = np.int64(0)
         at += used
-    return features + _add_buckets(total, rows, present, firsts, found, held)
-
-
-@inline
-def _add_word(h: Any, keys: Hashes, ids: Rows, rows: Floats, total: Floats) -> Any:
-    """Add a known word's own row; returns the number of rows added."""
-    key = max(h, np.uint64(1))
-    slot = np.int64(key & np.uint64(len(keys) - 1))
-    while keys[slot] != 0:
-        if keys[slot] == key:
-            _add(total, rows, np.int64(ids[slot]))
-            return 1
-        slot = (slot + 1) & (len(keys) - 1)
-    return 0
+    return features + add_buckets(total, rows, present, firsts, found, held)
 
 
 @inline
@@ -237,39 +164,6 @@ def _put_present_rows(grams: Any, used: int, present: Hashes, firsts: Any, befor
 
 
 @inline
-def may_be_known(h: Any, sieve: Hashes) -> Any:
-    """1 if the model may have a word of this hash, 0 if it has none. Looking for each word's row is an unpredictable branch.
-
-    Other bits of the hash choose the slot of a word's row.
-    """
-    place = (h >> np.uint64(20)) & np.uint64((len(sieve) << 6) - 1)
-    return np.int64((sieve[place >> np.uint64(6)] >> (place & np.uint64(63))) & np.uint64(1))
-
-
-@inline
-def _own_row(h: Any, keys: Hashes, ids: Rows, nothing: int) -> Any:
-    """The row of a known word; ``nothing`` for any other."""
-    key = max(h, np.uint64(1))
-    slot = key & np.uint64(len(keys) - 1)
-    while keys[slot] != key and keys[slot] != np.uint64(0):
-        slot = (slot + np.uint64(1)) & np.uint64(len(keys) - 1)
-    return np.int64(ids[slot]) if keys[slot] == key else nothing
-
-
-@inline
-def _put_sum(sums: Floats, target: Any, rows: Floats, own: Any, found: Any, first: Any, beyond: Any) -> Any:
-    """Write a word's vector: its own row, and then those of its n-grams, four at a time.
-
-    Most words have up to four, so that the first four need no branch.
-    """
-    a, b, c, e = _four_rows(rows, found, first, beyond)
-    for d in range(np.uint64(16)) if rows.shape[1] == 16 else range(np.uint64(rows.shape[1])):
-        sums[target, d] = (np.float32(0) + rows[own, d]) + ((rows[a, d] + rows[b, d]) + (rows[c, d] + rows[e, d]))
-    if first + np.uint64(4) < beyond:
-        _add_rows(sums[target], rows, found, first + np.uint64(4), beyond)
-
-
-@inline
 def _hash_words(utf8: Bytes, edges: Rows, words: int, hashed: Hashes, end_hash: Any) -> Any:
     """Write the hashes of words between edges to ``hashed``; returns how many come before a literal ``</s>``."""
     for k in range(np.uint64(words)):
@@ -285,21 +179,21 @@ def _look_up(hashed: Hashes, words: int, kept: Hashes, where: Rows, missed: Rows
     """The slots of words' vectors: those cached, and for each other word a fresh one behind them; returns the others' number.
 
     ``missed[k]`` is the word of the k-th fresh slot. Its key is entered at once with ``k + 1`` in its lowest byte, so that the
-    word is found if it comes again. There is no branch: whether a word is cached cannot be predicted.
+    word is found if it comes again. Whether a word is cached cannot be predicted: there is no condition of which the compiler
+    would make a branch.
     """
     fresh = np.uint64(0)
     for k in range(np.uint64(words)):
         h = hashed[k]
         slot = (h >> np.uint64(40)) & np.uint64(len(kept) - 1)
         held = kept[slot]
-        known = (held ^ h) >> np.uint64(8) == np.uint64(0)
+        new = (((held ^ h) >> np.uint64(8)) + np.uint64((1 << 56) - 1)) >> np.uint64(56)  # 1 if the words differ
         waiting = held & np.uint64(255)
-        new = np.uint64(len(kept)) + fresh
-        at = (slot if waiting == np.uint64(0) else np.uint64(len(kept)) + waiting - np.uint64(1)) if known else new
-        kept[slot] = held if known else (h & ~np.uint64(255)) | (fresh + np.uint64(1))
-        where[k] = np.int64(at)
+        at = slot if waiting == np.uint64(0) else np.uint64(len(kept)) + waiting - np.uint64(1)
+        kept[slot] = either(new, (h & ~np.uint64(255)) | (fresh + np.uint64(1)), held)
+        where[k] = np.int64(either(new, np.uint64(len(kept)) + fresh, at))
         missed[fresh] = np.int64(k)
-        fresh += np.uint64(not known)
+        fresh += new
     return np.int64(fresh)
 
 
@@ -356,7 +250,7 @@ def _gather(
     places[end] = used
     for k in range(maybe):
         word = known[k]
-        own[word] = _own_row(hashed[missed[word]], keys, ids, nothing)
+        own[word] = own_row(hashed[missed[word]], keys, ids, nothing)
         prefetch(rows, np.uint64(own[word]))
     put_ascii_grams(line, used, buckets, grams)
     for k in range(done, end):
@@ -393,7 +287,7 @@ def text_vectors(
     known, wide_line = np.empty(AT_ONCE + 1, np.int64), np.zeros(LINE + SPARE, np.uint8)
     signed, char_ends = np.empty(LINE + SPARE, np.uint32), np.empty(LINE + SPARE, np.uint32)
     wide_grams = np.empty(3 * LINE, np.uint32)
-    grams, before, found = np.empty(3 * LINE, np.uint32), np.empty(LINE + 1, np.uint32), np.empty(3 * LINE + 1, np.uint32)
+    grams, before, found = np.empty(3 * LINE, np.uint32), np.empty(LINE + 1, np.uint32), np.empty(3 * LINE + 4, np.uint32)
     hashed, where, missed = (
         np.empty(AT_ONCE + 32, np.uint64),
         np.empty(AT_ONCE + 32, np.int64),
@@ -429,13 +323,13 @@ def text_vectors(
                     first, beyond = np.uint64(before[places[k]]), np.uint64(before[places[k + 1]])
                     if places[k + 1] > places[k] and beyond - first <= np.uint64(FLUSHED):
                         kept_counts[len(kept) + k] = np.int64(beyond - first) + (own[k] < rows.shape[0] - 1)
-                        _put_sum(kept_sums, np.uint64(len(kept) + k), rows, np.uint64(own[k]), found, first, beyond)
+                        put_sum(kept_sums, np.uint64(len(kept) + k), rows, np.uint64(own[k]), found, first, beyond)
                         continue
                     begin, stop = edges[2 * missed[k]], edges[2 * missed[k] + 1]
-                    _clear(fresh)
+                    clear_row(fresh)
                     count = np.int64(0)
                     if not is_label(utf8, begin, stop):
-                        count += _add_word(hashed[missed[k]], keys, ids, rows, fresh)
+                        count += add_word(hashed[missed[k]], keys, ids, rows, fresh)
                         _put_word(utf8, begin, stop - begin, word, np.int64(0))
                         size = stop - begin + 2
                         if plain:
@@ -446,7 +340,7 @@ def text_vectors(
                         else:
                             count += _add_ngrams(word, size, present, firsts, buckets, rows, minn, maxn, some, fresh)
                     kept_counts[len(kept) + k] = count
-                    _put(kept_sums, len(kept) + k, fresh)
+                    put_row(kept_sums, len(kept) + k, fresh)
                 done = end
             features += _add_words(total, kept_sums, kept_counts, where, words)
             for k in range(new):
@@ -454,11 +348,11 @@ def text_vectors(
                 if kept[slot] & np.uint64(255) == np.uint64(k + 1):
                     kept[slot] &= ~np.uint64(255)
                     kept_counts[slot] = kept_counts[len(kept) + k]
-                    _move(kept_sums, np.uint64(len(kept) + k), np.uint64(slot))
+                    move_row(kept_sums, np.uint64(len(kept) + k), np.uint64(slot))
             if n > 0:
                 edges[0] = edges[n - 1]
             n &= 1
-        features += _add_word(end_hash, keys, ids, rows, total)  # the line ends with </s>, which has a row but no n-grams
+        features += add_word(end_hash, keys, ids, rows, total)  # the line ends with </s>, which has a row but no n-grams
         for d in range(dim):
             out[row, d] = total[d] / np.float32(features) if features > 0 else np.float32(np.nan)
     return out

@@ -59,6 +59,16 @@ def first_eight(utf8: Bytes, start: Any, end: Any) -> Any:
 
 
 @inline
+def either(flag: Any, one: Any, other: Any) -> Any:
+    """``one`` if ``flag`` is 1, ``other`` if it is 0; all three are ``uint64``.
+
+    The compiler makes a branch of a conditional expression where it sees one, also through a comparison. A flag of which it
+    sees only arithmetic, as the sign bit of a difference, costs no misprediction.
+    """
+    return other ^ ((one ^ other) & (np.uint64(0) - flag))
+
+
+@inline
 def bit_count(bits: Any) -> Any:
     """The number of bits set in 64."""
     bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))

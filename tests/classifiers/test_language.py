@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from goldwash.classifiers import language
 from goldwash.classifiers.fasttext import ModelError
 from goldwash.classifiers.loader import load
-from goldwash.classifiers.subword_vectors import FLUSHED, KEPT_WORDS, may_be_known
+from goldwash.classifiers.row_sums import may_be_known
+from goldwash.classifiers.subword_vectors import FLUSHED, KEPT_WORDS
 from goldwash.classifiers.subwords import WordMemory, without_newlines
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.ngrams import word_hashes
@@ -212,6 +213,9 @@ SURE = [
     "ж" * 254,
     "金" * 169 + "x",
     *((letters * 4100)[:size] for letters in ("q", "金ж", "x𝄞é") for size in (509, 2045, 2046, 2047, 4030, 4100)),
+    *(
+        a + letters * 700 + b for letters in ("q", "qrst") for a in ("", "金" * 800) for b in ("", "é", "𝄞" * 600)
+    ),  # ASCII lines
     *("q" * size + "𝄞𝄞𝄞" for size in (2030, 2034, 2036, 3990, 4018)),  # "<" and 2,047 bytes more are a line
     " ".join("𝄞" * n + "é" for n in range(1, 60)),
     " ".join(f"{n}" + "jk" * 250 for n in range(9)),  # as many as four lines of words
@@ -227,6 +231,25 @@ def test_vectors_are_the_same_to_the_last_bit_whatever_is_cached(slots: int) -> 
     wanted = [twin_vector(text) for text in SURE]
     for _ in range(2):
         assert np.array_equal(small.vectors(Texts.of(SURE)), wanted)
+
+
+MIXED = st.one_of(
+    st.text("abcdeisnt", min_size=1, max_size=4),
+    st.text(st.sampled_from("etaionsrhlTHEN129.,-'<>_"), min_size=1, max_size=30),
+    st.text(st.sampled_from("eatéüßжиПβأن金’𝄞."), min_size=1, max_size=20),
+    st.sampled_from(
+        ["</s>", "__label__en", "the", "The", "informationen", "q" * 64, "e" * 300, "der" * 200, "das" * 1400, "ж" * 300]
+    ),
+)
+
+
+@given(
+    strings=st.lists(st.lists(MIXED, max_size=60).map(" ".join), min_size=1, max_size=4),
+    slots=st.sampled_from([1, 8, KEPT_WORDS]),
+)
+def test_vectors_of_mixed_words_are_the_same_to_the_last_bit(strings: list[str], slots: int) -> None:
+    kernels = replace(load(language.located(language.DEFAULT)).kernels, memory=WordMemory(slots, 16))
+    assert np.array_equal(kernels.vectors(Texts.of(strings)), [twin_vector(text) for text in strings])
 
 
 def test_the_sieve_lets_every_known_word_pass_and_few_others() -> None:

@@ -21,6 +21,7 @@ from goldwash.filters.bits import (
     NEWLINES,
     bit_count,
     block,
+    either,
     find,
     lowest,
 )
@@ -90,6 +91,16 @@ def test_every_byte_at_every_place() -> None:
 def test_bits_are_counted(bits: int) -> None:
     count, low = counted(np.uint64(bits))
     assert (count, low) == (bits.bit_count(), (bits & -bits).bit_length() - 1 if bits else 64)
+
+
+@kernel
+def chosen(flag, one, other):  # type: ignore[no-untyped-def]
+    return either(flag, one, other)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_a_flag_chooses_one_of_two(one: int, other: int) -> None:
+    assert [chosen(np.uint64(flag), np.uint64(one), np.uint64(other)) for flag in (1, 0)] == [one, other]
 
 
 @kernel
