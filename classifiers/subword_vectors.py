@@ -24,10 +24,10 @@ from goldwash.classifiers.ngram_buckets import (
 )
 from goldwash.classifiers.row_sums import add_buckets, add_word, clear_row, may_be_known, move_row, own_row, put_row, put_sum
 from goldwash.classifiers.word_weights import is_label
-from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, block, either, put_edges
+from goldwash.filters.bits import BEYOND_ASCII, FASTTEXT_SPACES, block, eight, either, first_eight, put_edges
 from goldwash.filters.cut import Bytes, Rows
 from goldwash.filters.jit import copy_block, inline, kernel, prefetch
-from goldwash.filters.ngrams import Hashes, word_hash_and_length
+from goldwash.filters.ngrams import Hashes, short_word_hash, word_hash_and_length
 from goldwash.filters.texts import copied
 
 KEPT_WORDS = 1 << 15
@@ -164,13 +164,41 @@ def _put_present_rows(grams: Any, used: int, present: Hashes, firsts: Any, befor
 
 
 @inline
-def _hash_words(utf8: Bytes, edges: Rows, words: int, hashed: Hashes, end_hash: Any) -> Any:
-    """Write the hashes of words between edges to ``hashed``; returns how many come before a literal ``</s>``."""
+def _put_eights(utf8: Bytes, edges: Rows, words: int, eights: Any, long: Rows) -> Any:
+    """Write to ``eights`` the eight bytes from each word's start, the eight behind them, and its size.
+
+    Returns the number of words of more than 16 bytes, which are numbered in ``long``. A word's size cannot be predicted: there
+    is no branch on it, unless the buffer ends there.
+    """
+    longer, one, two, most = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(8)
     for k in range(np.uint64(words)):
-        place = k << np.uint64(1)
-        hashed[k], _ = word_hash_and_length(utf8, edges[place], edges[place + np.uint64(1)], False)
-        if hashed[k] == end_hash:
-            return np.int64(k)
+        start, stop = np.uint64(edges[k << one]), np.uint64(edges[(k << one) + one])
+        size = stop - start
+        if start + np.uint64(16) <= np.uint64(len(utf8)):
+            eights[np.uint64(0), k], eights[one, k] = eight(utf8, start), eight(utf8, start + most)
+        else:
+            eights[np.uint64(0), k] = first_eight(utf8, start, stop)
+            eights[one, k] = first_eight(utf8, start + most, stop) if size > most else np.uint64(0)
+        eights[two, k] = size
+        long[longer] = np.int64(k)
+        longer += (np.uint64(16) - size) >> np.uint64(63)
+    return longer
+
+
+@inline
+def _hash_words(utf8: Bytes, edges: Rows, words: int, eights: Any, long: Rows, hashed: Hashes, end_hash: Any) -> Any:
+    """Write the hashes of words between edges to ``hashed``; returns how many come before a literal ``</s>``."""
+    longer, ends = _put_eights(utf8, edges, words, eights, long), np.uint64(0)
+    for k in range((np.uint64(words) + np.uint64(31)) & ~np.uint64(31)):  # a loop's rest does not become vector instructions
+        hashed[k] = short_word_hash(eights[np.uint64(0), k], eights[np.uint64(1), k], eights[np.uint64(2), k])
+        ends += np.uint64(hashed[k] == end_hash)
+    for k in range(longer):
+        place = np.uint64(long[k]) << np.uint64(1)
+        hashed[long[k]], _ = word_hash_and_length(utf8, edges[place], edges[place + np.uint64(1)], False)
+    if ends != np.uint64(0):
+        for k in range(np.uint64(words)):
+            if hashed[k] == end_hash:
+                return np.int64(k)
     return words
 
 
@@ -288,6 +316,7 @@ def text_vectors(
     signed, char_ends = np.empty(LINE + SPARE, np.uint32), np.empty(LINE + SPARE, np.uint32)
     wide_grams = np.empty(3 * LINE, np.uint32)
     grams, before, found = np.empty(3 * LINE, np.uint32), np.empty(LINE + 1, np.uint32), np.empty(3 * LINE + 4, np.uint32)
+    eights = np.zeros((3, AT_ONCE + 32), np.uint64)
     hashed, where, missed = (
         np.empty(AT_ONCE + 32, np.uint64),
         np.empty(AT_ONCE + 32, np.int64),
@@ -309,7 +338,7 @@ def text_vectors(
             if i >= last and n & 1:
                 edges[n] = ends[row]
                 n += 1
-            words = _hash_words(utf8, edges, n >> 1, hashed, end_hash)
+            words = _hash_words(utf8, edges, n >> 1, eights, missed, hashed, end_hash)
             whole = i < last and words == n >> 1  # fastText takes a literal </s> for the end of the line
             new = _look_up(hashed, words, kept, where, missed)
             done: Any = np.int64(0)

@@ -191,6 +191,20 @@ def word_hash_and_length(utf8: Bytes, start: int, end: int, lowered: bool) -> An
     return mixed(h), length
 
 
+@inline
+def short_word_hash(first: Any, second: Any, size: Any) -> Any:
+    """The hash by `word_hash_and_length` of a word of up to 16 bytes, from the eight bytes at its start and the next eight.
+
+    What is behind its end does not count. A loop over words becomes vector instructions.
+    """
+    most, bits = np.uint64(8), np.uint64(3)
+    first &= ~np.uint64(0) >> ((most - min(size, most)) << bits)
+    second &= ~np.uint64(0) >> ((np.uint64(16) - min(max(size, np.uint64(9)), np.uint64(16))) << bits)
+    h = (first ^ (size * SEED)) * FACTOR
+    longer = ((h ^ (h >> np.uint64(29))) + second) * FACTOR
+    return mixed(longer if size > most else h)
+
+
 @kernel
 def word_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     """The hashes of rows by `word_hash_and_length`: ``uint64[N]``."""

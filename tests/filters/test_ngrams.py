@@ -3,8 +3,11 @@
 import itertools
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from goldwash.filters.ngrams import hashes, lowered_hashes, word_hashes
+from goldwash.filters.jit import kernel
+from goldwash.filters.ngrams import hashes, lowered_hashes, short_word_hash, word_hashes
 from goldwash.filters.texts import Texts
 
 
@@ -26,3 +29,18 @@ def test_a_lowered_hash_is_the_hash_of_the_lowered_row() -> None:
     assert lowered_hashes(capital.utf8, capital.starts, capital.ends).tolist() == (
         hashes(small.utf8, small.starts, small.ends).tolist()
     )
+
+
+@kernel
+def short_hashes(eights, sizes):  # type: ignore[no-untyped-def]
+    out = np.empty(len(sizes), np.uint64)
+    for k in range(len(sizes)):
+        out[k] = short_word_hash(eights[k, 0], eights[k, 1], sizes[k])
+    return out
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_the_hash_of_a_short_word_follows_from_its_eights(data: bytes) -> None:
+    utf8, sizes = np.frombuffer(data, np.uint8).copy(), np.arange(17)
+    found = short_hashes(np.tile(utf8.view(np.uint64), (17, 1)), sizes.astype(np.uint64))
+    assert found.tolist() == word_hashes(utf8, np.zeros(17, np.int64), sizes).tolist()
