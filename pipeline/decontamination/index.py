@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.filters.bits import first_eight
+from goldwash.filters import ngrams
+from goldwash.filters.bits import eight, first_eight
 from goldwash.filters.characters import HARD, folds
 from goldwash.filters.cut import Bytes, Rows, code_point
 from goldwash.filters.jit import inline, kernel
-from goldwash.filters.ngrams import FACTOR, Hashes, hashes, mixed, row_hash, table_size
+from goldwash.filters.ngrams import FACTOR, Hashes, mixed, table_size, word_hash_and_length
 from goldwash.filters.texts import Texts
 
 ANCHOR = 8
@@ -72,7 +73,7 @@ def normal_words(texts: Texts) -> Hashes:
 def _normal_hash(raw: bytes) -> np.uint64:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw.decode()).casefold())
     data = np.frombuffer(text.encode(), np.uint8)
-    return np.uint64(hashes(data, np.array([0]), np.array([len(data)]))[0])
+    return np.uint64(ngrams.word_hashes(data, np.array([0]), np.array([len(data)]))[0])
 
 
 @kernel
@@ -87,12 +88,16 @@ def word_hashes(utf8: Bytes, starts: Rows, ends: Rows, folds: Any) -> Any:
     normal = np.empty(4 * longest + 16, np.uint8)
     for row in range(len(starts)):
         begin, end = starts[row], ends[row]
-        bits = first_eight(utf8, np.uint64(begin), np.uint64(end))
-        for i in range(begin + 8, end):
-            bits |= np.uint64(utf8[i])
+        i, last = np.uint64(begin), np.uint64(end)
+        bits = first_eight(utf8, i, last)
+        if last - i > np.uint64(8):
+            while i + np.uint64(16) < last:
+                i += np.uint64(8)
+                bits |= eight(utf8, i)
+            bits |= eight(utf8, last - np.uint64(8))
         plain[row] = True
         if bits & np.uint64(0x8080808080808080) == np.uint64(0):
-            out[row] = row_hash(utf8, begin, end, True)
+            out[row], _ = word_hash_and_length(utf8, begin, end, True)
             continue
         n = np.int64(0)
         while begin < end:
@@ -102,7 +107,10 @@ def word_hashes(utf8: Bytes, starts: Rows, ends: Rows, folds: Any) -> Any:
                 plain[row] = False
                 break
             n = _encoded(fold, normal, n)
-        out[row] = row_hash(normal, 0, n, False) if plain[row] else row_hash(utf8, starts[row], end, False)
+        if plain[row]:
+            out[row], _ = word_hash_and_length(normal, np.int64(0), n, False)
+        else:
+            out[row], _ = word_hash_and_length(utf8, starts[row], end, False)
     return out, plain
 
 
