@@ -22,7 +22,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -56,9 +56,14 @@ class Example:
     origin: str = ""
 
 
-def examples(name: str | Path, blank: bool = False) -> Iterator[Example]:
+Joined = Callable[[pa.Table, pa.Schema, str], pa.Table]
+"""Gives rows of a Parquet file, of a schema and at a path, the texts that the file has left in another one."""
+
+
+def examples(name: str | Path, blank: bool = False, joined: Joined | None = None) -> Iterator[Example]:
     """The examples of a source, by the table above; blank texts are left out, unless ``blank`` asks for them, to count them.
 
+    ``joined``: for shards of a stage, which may have left their texts (`goldwash.pipeline.storage.formats.parquet_rows`).
     Raises `TrainingError` for a file that is missing or broken, or that has other columns.
     """
     text = str(name)
@@ -67,7 +72,7 @@ def examples(name: str | Path, blank: bool = False) -> Iterator[Example]:
         return
     place, _, column = text.partition("::")
     for path in _files(place):
-        for number, row in enumerate(_rows(path)):
+        for number, row in enumerate(_rows(path, joined)):
             found = _whole(_text(row, path, number, column))
             if blank or found.strip():
                 yield Example(found, str(row.get("source") or path.name), text)
@@ -151,14 +156,16 @@ def _opened(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig")
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _rows(path: Path, joined: Joined | None = None) -> Iterator[Mapping[str, Any]]:
     if not path.is_file():
         raise TrainingError(f"no examples at {path}")
     kind = _ending(path)
     try:
         if kind == ".parquet":
-            for batch in pq.ParquetFile(path).iter_batches(1024, use_threads=False):
-                yield from batch.to_pylist()
+            file = pq.ParquetFile(path)
+            for batch in file.iter_batches(1024, use_threads=False):
+                table = pa.Table.from_batches([batch])
+                yield from (joined(table, file.schema_arrow, str(path)) if joined else table).to_pylist()
         elif kind == ".jsonl":
             yield from _lines(path)
         elif kind == ".json":

@@ -133,8 +133,11 @@ def _learned(good: "Sequence[str]", web: "Sequence[str]") -> "Learned":
     from goldwash.classifiers.examples import examples
     from goldwash.evidence.ablate.filters import Learned
     from goldwash.pipeline.cli.classifiers import sources
+    from goldwash.pipeline.storage.formats.parquet_rows import with_texts
 
-    sides = [[e for path in paths for part in sources(path) for e in examples(part)] for paths in (good, web)]
+    sides = [
+        [e for path in paths for part in sources(path) for e in examples(part, joined=with_texts)] for paths in (good, web)
+    ]
     return Learned(*sides)
 
 

@@ -27,9 +27,10 @@ def proxy(
     from goldwash.evidence.errors import EvidenceError
     from goldwash.evidence.proxies.saved import train_transformer
     from goldwash.pipeline.cli.classifiers import sources
+    from goldwash.pipeline.storage.formats.parquet_rows import with_texts
 
     if tokens < 1 or not 0 < rate < 1:
         raise EvidenceError(f"expected --tokens of at least 1 and a --rate between 0 and 1, found {tokens} and {rate:g}")
-    texts = [e.text for path in positive for part in sources(path) for e in examples(part)]
+    texts = [e.text for path in positive for part in sources(path) for e in examples(part, joined=with_texts)]
     train_transformer(texts, out, (width, layers, heads), tokens, rate, seed, note)
     note(f"use it: goldwash score topk:{out}/model.gpt --input SHARDS --out DIR")

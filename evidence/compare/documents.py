@@ -20,6 +20,7 @@ from goldwash.pipeline.decontamination.benchmarks import PUBLISHED, SAMPLE, Item
 from goldwash.pipeline.decontamination.matching import Rule, needles_of, quotes_of
 from goldwash.pipeline.sample.crawl import positives
 from goldwash.pipeline.storage.batches import read_batches
+from goldwash.pipeline.storage.formats.parquet_rows import with_texts
 from goldwash.pipeline.storage.inputs import find_shards
 from goldwash.pipeline.storage.locations import exists, join
 from goldwash.pipeline.storage.source import Reading
@@ -105,7 +106,7 @@ def text_batches(place: str, column: str = "text") -> Iterator[Texts]:
 def _examples(place: str) -> Iterator[Texts]:
     held, size = list[str](), 0
     try:
-        for example in examples(place, blank=True):
+        for example in examples(place, blank=True, joined=with_texts):
             held.append(example.text.removesuffix("\n") if example.text.strip() else "")
             size += len(example.text)
             if size >= BATCH:
@@ -178,7 +179,7 @@ def _target_texts(place: str) -> Iterable[str]:
     if exists(join(place, "run.json")) or place.endswith((".csv", ".tsv")):
         return (text for texts in text_batches(place) for text in texts)
     try:
-        return [example.text.removesuffix("\n") for example in examples(place, blank=True)]
+        return [example.text.removesuffix("\n") for example in examples(place, blank=True, joined=with_texts)]
     except TrainingError as error:
         raise EvidenceError(f"target: {error}") from None
 

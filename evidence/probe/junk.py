@@ -17,6 +17,7 @@ from goldwash.classifiers.examples import TrainingError, examples
 from goldwash.evidence.errors import EvidenceError
 from goldwash.evidence.probe.people import BEGIN, LENGTH, WORDS, biographies, people
 from goldwash.pipeline.storage.addresses import located
+from goldwash.pipeline.storage.formats.parquet_rows import with_texts
 
 Ids = NDArray[np.int32]
 BUCKETS = 512
@@ -79,7 +80,7 @@ def from_shards(names: Sequence[str]) -> Junk:
             )
     found, words = [], 0
     try:
-        for example in (one for name in names for one in examples(located(name))):
+        for example in (one for name in names for one in examples(located(name), joined=with_texts)):
             found.append(example.text)
             words += example.text.count(" ")
             if words >= MOST_WORDS:

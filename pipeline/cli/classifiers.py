@@ -70,12 +70,16 @@ def train(
     from goldwash.classifiers.examples import examples
     from goldwash.classifiers.train import cut_off
     from goldwash.pipeline.decontamination.benchmarks import quoting
+    from goldwash.pipeline.storage.formats.parquet_rows import with_texts
     from goldwash.pipeline.storage.ownership import check_ours
 
     chosen = _kind(kind, features, negative)
     settings = _settings(chosen, per_class, seed, set)
     check_ours(out_folder, ("report.json", *cut_off(out_folder)), ("stage.json", "run.json"))
-    sides = [[e for path in paths for part in sources(path) for e in examples(part)] for paths in (positive, negative)]
+    sides = [
+        [e for path in paths for part in sources(path) for e in examples(part, joined=with_texts)]
+        for paths in (positive, negative)
+    ]
     exclude = quoting(benchmarks) if benchmarks else None
     interruption.keeps(f"{out_folder} holds no half-written model: give the same command again.")
     file, report = _trained(chosen, sides, features, out_folder, settings, exclude)

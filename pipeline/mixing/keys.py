@@ -16,6 +16,7 @@ from goldwash.pipeline.mixing.parameters import Mixture
 from goldwash.pipeline.mixing.sources import Source
 from goldwash.pipeline.stage import stage_of
 from goldwash.pipeline.storage.batches import schema_of
+from goldwash.pipeline.storage.formats.left_texts import RowGroups
 from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text, row_groups
 from goldwash.pipeline.storage.locations import join
 from goldwash.pipeline.storage.parquet import read_whole
@@ -70,7 +71,7 @@ def count_file(task: Task) -> None:
         output.facts |= {
             "documents": int(sum(row[0] for row in tallies)), "groups": groups.names, "histogram": _named(histogram),
             "tally": tallies, "counted": counted, "schema": schemas.packed(columns),
-            "stored": _stored(file, text), "text": text, "unpacked": read if stored is None else stored.unpacked_bytes,
+            "stored": _stored(file, text, stored), "text": text, "unpacked": read if stored is None else stored.unpacked_bytes,
         }  # fmt: skip
 
 
@@ -119,10 +120,10 @@ def _tallied(tallies: list[list[float]], rows: Numbers, weights: Numbers, times:
         tallies[n][3] += int(once[n])
 
 
-def _stored(file: Input, text: int) -> float:
+def _stored(file: Input, text: int, found: RowGroups | None) -> float:
     """The bytes of a file's documents in Parquet: the size of a whole file, or an estimate from the bytes of text."""
     if file.path.endswith((".parquet", ".pq")) and file.bytes and file.groups is None:
-        return float(file.bytes)
+        return float(file.bytes) + (found.left_bytes if found else 0)
     return text / passes.TEXT_RATIO
 
 

@@ -25,6 +25,7 @@ from goldwash.pipeline.report import Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.left_texts import RowGroups
 from goldwash.pipeline.storage.formats.parquet_rows import row_groups
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DROPPED, with_column, with_fields
@@ -168,13 +169,13 @@ def look(task: Task) -> None:
     with TaskOutput(task, None, dropped=False) as output:
         found = []
         for source in task.sources:
-            groups, known = row_groups(source), None
+            groups = row_groups(source)
             if groups is not None and source.reading.on_null != "drop":
-                known, rows, unpacked = groups.rows, sum(groups.rows), groups.unpacked_bytes
+                rows, unpacked = sum(groups.rows), groups.unpacked_bytes
             else:
                 rows, read = _read(output, source)
                 unpacked = read if groups is None else groups.unpacked_bytes
-            facts = {"schema": schemas.packed(schema_of(source)), "rows": rows, "stored": _stored(source, known)}
+            facts = {"schema": schemas.packed(schema_of(source)), "rows": rows, "stored": _stored(source, groups)}
             found.append({**facts, "unpacked": unpacked})
         output.facts["files"] = found
 
@@ -187,12 +188,14 @@ def _read(output: TaskOutput, source: Input) -> tuple[int, int]:
     return rows, bytes_
 
 
-def _stored(source: Input, known: Sequence[int] | None) -> float:
+def _stored(source: Input, found: RowGroups | None) -> float:
     """The bytes of a file's documents in Parquet; for a range of row groups, its share of the file."""
-    if source.groups is not None and known is not None and source.sha256 is not None:
+    if found is None:
+        return float(source.bytes)
+    if source.groups is not None and source.sha256 is not None and source.reading.on_null != "drop":
         whole = row_groups(Input(source.path, source.bytes, source.stamp))
-        return source.bytes * sum(known) / max(sum(whole.rows) if whole else 1, 1)
-    return float(source.bytes)
+        return source.bytes * sum(found.rows) / max(sum(whole.rows) if whole else 1, 1) + found.left_bytes
+    return float(source.bytes) + found.left_bytes
 
 
 def copy_rows(task: Task) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,6 @@ import pyarrow as pa
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.locations import filesystem, is_local, join
 from goldwash.pipeline.storage.source import PLAIN, Input
-
-if TYPE_CHECKING:
-    from goldwash.pipeline.storage.formats.parquet_rows import ParquetRows, RowGroups
 
 Rows = npt.NDArray[np.int64]
 
@@ -39,16 +36,57 @@ ROW = "text_row"
 TEXT = pa.field("text", pa.large_string())
 
 
+class RowGroups(NamedTuple):
+    """What a footer says of the row groups that are read."""
+
+    rows: list[int]
+    """The rows of each."""
+    unpacked_bytes: int
+    """The bytes of all their columns without compression."""
+    left_bytes: int = 0
+    """The bytes, as packed, of their texts that are in another shard."""
+
+
+class _Shard(Protocol):
+    """An opened Parquet file, as `parquet_rows.ParquetRows`."""
+
+    texts: Input
+    schema: pa.Schema
+    metadata: Any
+    first_row: int
+
+    @property
+    def row_groups(self) -> RowGroups: ...
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]: ...
+
+    def pieces(self, column: str, wanted: Callable[[int], bool]) -> Iterator[tuple[int, pa.RecordBatch]]: ...
+
+    def columns(self, names: list[str], text: str) -> Iterator[tuple[pa.Table, int]]: ...
+
+    def never_null(self, name: str) -> bool: ...
+
+    def mean_bytes(self, column: str, packed: bool = False) -> float: ...
+
+
 def texts_beside(schema: pa.Schema, location: str) -> Input | None:
     """The shard that holds the texts of the shard at ``location``; None if that holds them itself."""
     named = (schema.metadata or {}).get(METADATA)
     if named is None:
         return None
     facts = json.loads(named)
-    folder = location.rpartition("/")[0]
-    if is_local(location):  # perhaps a link to the folder
-        folder = os.path.realpath(filesystem(folder or ".")[1])
-    return Input(join(folder.rpartition("/")[0], facts["path"]), facts["bytes"], facts["sha256"])
+    if facts["column"] not in schema.names:  # another program put texts there, and kept the metadata
+        return None
+    return Input(_beside(location, facts["path"]), facts["bytes"], facts["sha256"])
+
+
+def _beside(location: str, file: str) -> str:
+    """A file below the folder that holds the folder of ``location``: where that is named, else where its links lead."""
+    if not is_local(location):
+        return join(location.rpartition("/")[0].rpartition("/")[0], file)
+    path = os.path.abspath(filesystem(location)[1])
+    named, linked = (os.path.join(os.path.dirname(os.path.dirname(p)), file) for p in (path, os.path.realpath(path)))
+    return named if os.path.exists(named) else linked
 
 
 def row_column(schema: pa.Schema) -> str:
@@ -80,9 +118,9 @@ def check_beside(inputs: Sequence[Input], out: str, stage: str, cure: str) -> No
             )
 
 
-def joined(tables: Iterator[pa.Table], column: str, texts: "ParquetRows", location: str) -> Iterator[pa.Table]:
+def joined(tables: Iterator[pa.Table], column: str, texts: _Shard, location: str) -> Iterator[pa.Table]:
     """Tables of the shard at ``location``, with the texts in place of ``column``, which has their rows."""
-    cursor = _Cursor(tables, column)
+    cursor = _Cursor(tables, column, location)
     for first, batch in texts.pieces(TEXT.name, lambda end: cursor.row is not None and cursor.row < end):
         for table, rows in cursor.upto(first + batch.num_rows):
             values = batch.column(0).take(pa.array(rows - first))
@@ -95,7 +133,7 @@ class JoinedRows:
     """An opened Parquet file that has left its texts; it gives what `parquet_rows.ParquetRows` gives."""
 
     def __init__(
-        self, rows: "ParquetRows", location: str, texts: Input, opened: Callable[[Input], AbstractContextManager["ParquetRows"]]
+        self, rows: _Shard, location: str, texts: Input, opened: Callable[[Input], AbstractContextManager[_Shard]]
     ) -> None:
         self.texts = texts
         """The shard that holds the texts."""
@@ -105,12 +143,15 @@ class JoinedRows:
         self.metadata, self.first_row = rows.metadata, rows.first_row
 
     @contextmanager
-    def _of_texts(self) -> Iterator["ParquetRows"]:
+    def _of_texts(self) -> Iterator[_Shard]:
         with ExitStack() as stack:
             try:
                 held = stack.enter_context(self._opened(self.texts))
             except DataError as error:
-                raise DataError(f"{self._location} has its texts in another shard, which cannot be read: {error}") from error
+                raise DataError(
+                    f"{self._location} has its texts in another shard, which cannot be read: {error}. Cure: keep the "
+                    "folders of a run together, or write whole documents with `goldwash stage pack` first"
+                ) from error
             yield held
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -131,6 +172,9 @@ class JoinedRows:
 
     def columns(self, names: list[str], text: str) -> Iterator[tuple[pa.Table, int]]:
         """Some columns of the rows, and about how many bytes their texts have."""
+        if text != TEXT.name:
+            yield from self._rows.columns(names, text)
+            return
         with self._of_texts() as texts:
             mean = texts.mean_bytes(TEXT.name)
         for table, _ in self._rows.columns(names, self._column):
@@ -141,20 +185,22 @@ class JoinedRows:
         return name == TEXT.name or self._rows.never_null(name)
 
     @property
-    def row_groups(self) -> "RowGroups":
+    def row_groups(self) -> RowGroups:
         """The row groups that are read, as if the texts were in them."""
         with self._of_texts() as texts:
-            mean = texts.mean_bytes(TEXT.name)
+            mean, packed = texts.mean_bytes(TEXT.name), texts.mean_bytes(TEXT.name, packed=True)
         found = self._rows.row_groups
-        return found._replace(unpacked_bytes=found.unpacked_bytes + int(mean * sum(found.rows)))
+        rows = sum(found.rows)
+        return found._replace(unpacked_bytes=found.unpacked_bytes + int(mean * rows), left_bytes=int(packed * rows))
 
 
 class _Cursor:
     """Goes through tables by a column of rising numbers."""
 
-    def __init__(self, tables: Iterator[pa.Table], column: str) -> None:
-        self._tables, self._column = tables, column
+    def __init__(self, tables: Iterator[pa.Table], column: str, location: str) -> None:
+        self._tables, self._column, self._location = tables, column, location
         self._table: pa.Table | None = None
+        self._last = -1
         self._go_on()
 
     def _go_on(self) -> None:
@@ -162,6 +208,12 @@ class _Cursor:
         self._rows, self._at = np.zeros(0, np.int64), 0
         if self._table is not None:
             self._rows = self._table[self._column].to_numpy()
+            if not (np.diff(self._rows, prepend=self._last) > 0).all():
+                raise DataError(
+                    f"{self._location}: the numbers in {self._column} do not rise: another program has sorted or changed its "
+                    "rows; read the stage's own shards, or write whole documents with `goldwash stage pack` first"
+                )
+            self._last = int(self._rows[-1])
 
     @property
     def row(self) -> int | None:

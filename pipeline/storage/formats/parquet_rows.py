@@ -10,7 +10,7 @@ Invariants:
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goldwash.pipeline.storage.failures import DataError, in_plain_words, is_of_disk
-from goldwash.pipeline.storage.formats.left_texts import JoinedRows, joined, row_column, texts_beside
+from goldwash.pipeline.storage.formats.left_texts import JoinedRows, RowGroups, joined, row_column, texts_beside
 from goldwash.pipeline.storage.retry import is_transient
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.verified import opened_file
@@ -90,11 +90,12 @@ class ParquetRows:
             yield table, np.arange(row, row + table.num_rows)
             row += table.num_rows
 
-    def mean_bytes(self, column: str) -> float:
-        """Bytes of a value of a column on average, without compression; 0.0 for a file without rows."""
+    def mean_bytes(self, column: str, packed: bool = False) -> float:
+        """Bytes of a value of a column on average, without compression or as ``packed``; 0.0 for a file without rows."""
         groups = range(self.metadata.num_row_groups)
         rows = sum(int(self.metadata.row_group(n).num_rows) for n in groups)
-        return sum(int(self._column(n, column).total_uncompressed_size) for n in groups) / max(rows, 1)
+        size = "total_compressed_size" if packed else "total_uncompressed_size"
+        return sum(int(getattr(self._column(n, column), size)) for n in groups) / max(rows, 1)
 
     def _rows_at_once(self, n: int, columns: Sequence[str] | None) -> int:
         group = self._parquet.metadata.row_group(n)
@@ -103,7 +104,7 @@ class ParquetRows:
         return max(1, SHARD_BYTES // mean_bytes(group, columns))
 
     @property
-    def row_groups(self) -> "RowGroups":
+    def row_groups(self) -> RowGroups:
         """The row groups that are read."""
         groups = [self._parquet.metadata.row_group(n) for n in self._groups]
         return RowGroups([int(group.num_rows) for group in groups], sum(int(group.total_byte_size) for group in groups))
@@ -204,15 +205,6 @@ def columns_without_text(source: Input, names: Sequence[str]) -> Iterator[tuple[
         if not rows.never_null(source.reading.text) or not set(names) <= set(rows.schema.names):
             return None
     return _columns(source, list(names))
-
-
-class RowGroups(NamedTuple):
-    """What a footer says of the row groups that are read."""
-
-    rows: list[int]
-    """The rows of each."""
-    unpacked_bytes: int
-    """The bytes of all their columns without compression."""
 
 
 def row_groups(source: Input) -> RowGroups | None:

@@ -1,9 +1,11 @@
 """A shard that has left its texts reads as the shard that would hold them, wherever the run is; what is missing is named."""
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -15,10 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goldwash.classifiers.examples import examples
+from goldwash.pipeline.flow import run_stage
+from goldwash.pipeline.interface.memory import in_process
+from goldwash.pipeline.stages.pack import Pack
 from goldwash.pipeline.storage.batches import read_batches, schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.formats import parquet_rows
-from goldwash.pipeline.storage.formats.left_texts import METADATA, check_beside, row_column, texts_beside, without_texts
+from goldwash.pipeline.storage.formats.left_texts import METADATA, TEXT, check_beside, row_column, texts_beside, without_texts
 from goldwash.pipeline.storage.formats.parquet_rows import (
     columns_without_text,
     documents_without_texts,
@@ -208,6 +214,78 @@ def test_a_row_that_the_texts_do_not_have_is_an_error(run: Path) -> None:
     table = documents(2).drop_columns(["text"]).append_column("text_row", pa.array([3, 9])).select(schema.names)
     with pytest.raises(DataError, match=r"row 9 of .*01/a\.parquet, its text, is not there"):
         read(written(run / "02/b.parquet", table, schema=schema))
+
+
+def test_a_stages_folder_that_was_moved_to_another_disk_and_linked(run: Path) -> None:
+    table = documents(9)
+    one = left(run / "02/b.parquet", written(run / "01/a.parquet", table), [2, 5])
+    elsewhere = run.with_name("disk") / "stages"
+    elsewhere.mkdir(parents=True)
+    shutil.move(run / "02", elsewhere / "02")
+    (run / "02").symlink_to(elsewhere / "02")
+    assert read(one).equals(table.take([2, 5]))
+
+
+def test_a_link_to_a_shard(run: Path) -> None:
+    table = documents(9)
+    one = left(run / "02/b.parquet", written(run / "01/a.parquet", table), [2, 5])
+    link = run.with_name("links") / "some" / "c.parquet"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(one.path)
+    assert read(Input(str(link), one.bytes, one.stamp)).equals(table.take([2, 5]))
+
+
+@pytest.mark.parametrize("order", [[1, 0], [0, 2, 1], [0, 1, 1]])
+@pytest.mark.parametrize("group_rows", [1, 100])
+def test_rows_that_another_program_has_sorted_are_refused(run: Path, order: list[int], group_rows: int) -> None:
+    one = left(run / "02/b.parquet", written(run / "01/a.parquet", documents(9), 2), [1, 2, 7])
+    other = str(run / "02/sorted.parquet")
+    pq.write_table(pq.read_table(one.path).take(order), other, row_group_size=group_rows)
+    with pytest.raises(DataError, match=r"sorted\.parquet: the numbers in text_row do not rise: another program"):
+        read(Input(other, 0, other))
+
+
+def test_a_file_made_from_a_shard_may_have_texts_of_its_own(run: Path) -> None:
+    one = left(run / "02/b.parquet", written(run / "01/a.parquet", documents(9)), [1, 2])
+    other = str(run / "02/own.parquet")
+    table = pq.read_table(one.path).drop_columns(["text_row"])  # the schema keeps its metadata
+    pq.write_table(table.append_column("text", pa.array(["own", "texts"])), other)
+    assert read(Input(other, 0, other))["text"].to_pylist() == ["own", "texts"]
+
+
+def test_sizes_count_the_texts_or_the_column_that_is_read_as_text(run: Path) -> None:
+    summaries = pa.array([f"a summary {n}" * n for n in range(50)], pa.large_string())
+    whole = written(run / "01/a.parquet", documents(50, summary=summaries))
+    one = left(run / "02/b.parquet", whole, list(range(50)))
+    reading = Reading(text="summary")
+    sizes = [sum(size for _, size in columns_without_text(replace(s, reading=reading), ["score"])) for s in (whole, one)]
+    assert sizes[0] == sizes[1] > 10_000
+    own, found = row_groups(whole), row_groups(one)
+    assert own.left_bytes == 0
+    assert abs(whole.bytes - one.bytes - found.left_bytes) < 0.2 * whole.bytes
+
+
+@pytest.mark.parametrize("order", ["crawl", "shuffled"])
+def test_packed_shards_have_the_same_sizes_as_those_of_whole_documents(run: Path, order: str) -> None:
+    rng = np.random.default_rng(1)
+    texts = pa.array([rng.bytes(500).hex() for _ in range(200)], pa.large_string())
+    table = documents(200).set_column(2, TEXT, texts)
+    whole = written(run / "01/part-00000.parquet", table, 50)
+    one = left(run / "02/part-00000.parquet", whole, list(range(200)))
+    digests = []
+    for n, source in enumerate([whole, one]):
+        out = run / f"packed{n}"
+        run_stage(Pack.of({"shard_bytes": 30_000, "order": order}), [source], str(out), in_process())
+        digests.append([hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(out.glob("*.parquet"))])
+    assert len(digests[0]) > 2
+    assert digests[0] == digests[1]
+
+
+def test_examples_for_training(run: Path) -> None:
+    table = documents(20)
+    one = left(run / "02/b.parquet", written(run / "01/a.parquet", table, 3), [4, 5, 11])
+    found = [example.text for example in examples(one.path, blank=True, joined=with_texts)]
+    assert found == table["text"].take([4, 5, 11]).to_pylist()
 
 
 def test_texts_are_left_only_where_they_are_found_again(run: Path) -> None:
