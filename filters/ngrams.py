@@ -193,7 +193,7 @@ def word_hash_and_length(utf8: Bytes, start: int, end: int, lowered: bool) -> An
 
 @inline
 def short_word_hash(first: Any, second: Any, size: Any) -> Any:
-    """The hash by `word_hash_and_length` of a word of up to 16 bytes, from the eight bytes at its start and the next eight.
+    """The hash by `word_hash_and_length` of a word of 1 to 16 bytes, from the eight bytes at its start and the next eight.
 
     What is behind its end does not count. A loop over words becomes vector instructions.
     """

@@ -41,6 +41,6 @@ def short_hashes(eights, sizes):  # type: ignore[no-untyped-def]
 
 @given(st.binary(min_size=16, max_size=16))
 def test_the_hash_of_a_short_word_follows_from_its_eights(data: bytes) -> None:
-    utf8, sizes = np.frombuffer(data, np.uint8).copy(), np.arange(17)
-    found = short_hashes(np.tile(utf8.view(np.uint64), (17, 1)), sizes.astype(np.uint64))
-    assert found.tolist() == word_hashes(utf8, np.zeros(17, np.int64), sizes).tolist()
+    utf8, sizes = np.frombuffer(data, np.uint8).copy(), np.arange(1, 17)
+    found = short_hashes(np.tile(utf8.view(np.uint64), (16, 1)), sizes.astype(np.uint64))
+    assert found.tolist() == word_hashes(utf8, np.zeros(16, np.int64), sizes).tolist()
