@@ -154,7 +154,7 @@ class MinHash(Copies):
 
     def cost(self, load: Load) -> Cost:
         """Measured (docs/clusters.md); the share kept is that of DCLM's deduplication (2406.11794, figure 4)."""
-        rate = 67.0 if self.copy_text else 95.0
+        rate = 67.0 if self.copy_text else 120.0
         return Cost(rate, 0.69, 428.0, memory=passes_memory(load), writes_texts=self.copy_text)
 
     def keys(self, table: pa.Table, texts: Texts) -> dict[str, pa.Array]:

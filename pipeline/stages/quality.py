@@ -154,7 +154,7 @@ class Quality(Stage):
 
     def cost(self, load: Load) -> Cost:
         """Measured with a folded model; scores and histograms stay on disk."""
-        return Cost(96.0, self.fraction if self.fraction is not None else 1.0, 15.0)
+        return Cost(150.0, self.fraction if self.fraction is not None else 1.0, 15.0)
 
     def warm_up(self) -> None:
         """Compile the kernels."""
