@@ -32,8 +32,12 @@ CHANGES = {
         {"use": [{"file": "nothing.py", "source": "x = 1"}]}, {"annotate": True},
         {"max_text_bytes": 10},
     ],
-    "exact": [{"by": ["url"]}, {"by": ["text", "url"]}, {"keep": "best"}, {"score": "worth"}, {"max_text_bytes": 10}],
+    "exact": [
+        {"by": ["url"]}, {"by": ["text", "url"]}, {"keep": "best"}, {"score": "worth"}, {"max_text_bytes": 10},
+        {"copy_text": False},
+    ],
     "minhash": [
+        {"copy_text": False},
         {"ngram": 4}, {"bands": 20}, {"rows": 7}, {"bands": None, "rows": None, "threshold": 0.8}, {"permutations": 128},
         {"seed": 2}, {"check": 0.7}, {"keep": "first"}, {"score": "worth"},
         {"max_text_bytes": 10},

@@ -33,7 +33,7 @@ def run(work, tasks):
 
 recipe, name, more, out, *inputs = sys.argv[1:]
 stages.compile_kernels = lambda *args: None
-config = load(recipe).stage(name).config() if recipe else {}
+config = load(recipe).stage(name).whole().config() if recipe else {}
 stage = STAGES[name].of({**config, **json.loads(more)})
 stage.warm_up()
 report = stage((find_archives if name == "extract" else find_shards)(inputs), out, run)
