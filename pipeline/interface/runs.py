@@ -43,7 +43,7 @@ class StageReport:
         if not self.config.get("copy_text", True):
             raise DataError(
                 f"{self.folder} has no texts: stage {self.name} left them in the shards of the stage before it. Run with "
-                f"settings={{'{self.name}.copy_text': True}}, or write them: `goldwash stage pack --input {self.folder} --out NEW`"
+                f"settings={{'{self.name}.copy_text': True}}, or do `goldwash stage pack --input {self.folder} --out NEW`"
             )
         return _dataset([join(self.folder, file) for file in self.shards])
 
