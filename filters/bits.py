@@ -62,8 +62,8 @@ def first_eight(utf8: Bytes, start: Any, end: Any) -> Any:
 def either(flag: Any, one: Any, other: Any) -> Any:
     """``one`` if ``flag`` is 1, ``other`` if it is 0; all three are ``uint64``.
 
-    The compiler makes a branch of a conditional expression where it sees one, also through a comparison. A flag of which it
-    sees only arithmetic, as the sign bit of a difference, costs no misprediction.
+    LLVM may turn a conditional expression, or a comparison, into a branch. It does not where the flag comes from arithmetic
+    alone, such as the sign bit of a difference, so that nothing can be mispredicted.
     """
     return other ^ ((one ^ other) & (np.uint64(0) - flag))
 

@@ -195,7 +195,7 @@ def word_hash_and_length(utf8: Bytes, start: int, end: int, lowered: bool) -> An
 def short_word_hash(first: Any, second: Any, size: Any) -> Any:
     """The hash by `word_hash_and_length` of a word of 1 to 16 bytes, from the eight bytes at its start and the next eight.
 
-    What is behind its end does not count. A loop over words becomes vector instructions.
+    Bytes behind the word's end are ignored. A loop over words becomes vector instructions.
     """
     most, bits = np.uint64(8), np.uint64(3)
     first &= ~np.uint64(0) >> ((most - min(size, most)) << bits)

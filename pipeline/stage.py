@@ -117,6 +117,11 @@ class Stage(ABC):
         """The column of kept documents by which it ranks, for the report by source; "" if it does not rank."""
         return ""
 
+    @classmethod
+    def alone(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """A recipe's parameters as a single stage takes them: without those of `of_run`."""
+        return {key: value for key, value in config.items() if key not in cls.of_run}
+
     def whole(self) -> "Stage":
         """The stage, with all columns of its documents in its own shards."""
         return self

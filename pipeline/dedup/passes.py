@@ -89,7 +89,7 @@ ROOTS = 1 << 25
 """Survivors are elected for the components of this many root documents at a time: 20 bytes of memory each."""
 
 TEXT_BYTES = "text_bytes"
-"""The column of ``keys/`` with the bytes of a text, which the last pass does not read if it leaves texts where they are."""
+"""The column of ``keys/`` with the bytes of each text, where the last pass leaves texts and does not read them."""
 
 PAIRS = pa.schema([("one", pa.int64()), ("other", pa.int64())])
 
@@ -432,7 +432,10 @@ def cut_shard(task: Task) -> None:
     file = join(task.out, "keys", f"keys-{task.index:05d}.parquet")
     keys = read_keys(file, stage, _checked_columns(stage), end - start, task.extra["checks"])
     schema = with_fields(schema_of(task.source), copy_count=pa.int32())
-    schema = schema if stage.copy_text else without_texts(schema, shard_of_texts(task.source))
+    if not stage.copy_text:
+        texts = shard_of_texts(task.source)
+        check_beside([texts], task.out, f"stage {stage.name}", "copy_text: true")
+        schema = without_texts(schema, texts)
     row = 0
     with TaskOutput(task, schema) as output:
         for table, sizes in _documents(stage, task, output, schema, keys):

@@ -80,8 +80,7 @@ def stage(name: str, recipe: str | recipes.Recipe | None = "baseline", **paramet
         raise RecipeError(f"no stage is called {name!r}: {nearest(name, list(STAGES))}")
     loaded = recipes.load(recipe) if isinstance(recipe, str) else recipe
     config = loaded.stage(name).config() if loaded and name in [s.name for s in loaded.stages] else {}
-    kind = STAGES[name]
-    return kind.of({**{key: value for key, value in config.items() if key not in kind.of_run}, **parameters})
+    return STAGES[name].of({**STAGES[name].alone(config), **parameters})
 
 
 def apply(

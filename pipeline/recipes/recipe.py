@@ -201,7 +201,7 @@ def stage_alone(
     values, lines = _values(path, ())
     there = kind in [next(iter(stage)) for stage in values["stages"]]
     config = changes.parameters_of(values["stages"], name) if there else {}
-    config = {key: value for key, value in config.items() if key not in STAGES[kind].of_run}
+    config = STAGES[kind].alone(config)
     alone: changes.Stages = [{kind: config}]
     optouts.apply(alone)
     config = changes.parameters_of(alone, kind)

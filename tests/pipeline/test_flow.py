@@ -19,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from goldwash.pipeline import stage as stages
 from goldwash.pipeline.engines.local import local
 from goldwash.pipeline.flow import Options, begin, fitted, run_recipe, run_stage
-from goldwash.pipeline.recipes.recipe import load, stage_alone
+from goldwash.pipeline.recipes.recipe import Recipe, load, stage_alone
 from goldwash.pipeline.stage import RunError
 from goldwash.pipeline.stages.exact import Exact
 from goldwash.pipeline.stages.heuristics import Heuristics
@@ -221,6 +221,26 @@ def test_texts_are_left_only_between_stages(sample):
     assert copied(names="a/part.parquet") == [False]
     assert stage_alone("minhash", "baseline").config()["copy_text"]
     assert not stage_alone("minhash", "baseline", ["copy_text=false"]).config()["copy_text"]
+
+
+def test_later_stages_write_the_same_bytes_wherever_texts_are(sample, sample_run, tmp_path):
+    run_recipe(load("sample", ["minhash.copy_text=true"]), [str(sample / "crawl")], str(tmp_path / "run"), here)
+    shards = [
+        {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("part-*.parquet")}
+        for run in (tmp_path / "run", sample_run)
+        for folder in [*folders(run)[3:], run / "dataset"]
+    ]
+    assert all(shards)
+    assert shards[: len(shards) // 2] == shards[len(shards) // 2 :]
+    assert rows(folders(tmp_path / "run")[2], "dropped") == rows(folders(sample_run)[2], "dropped")
+
+
+def test_texts_are_found_in_a_run_at_a_relative_path(sample, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stages = load("sample").stages
+    twice = Recipe("twice", "", (*stages[:2], Exact(copy_text=False), *stages[2:4]))
+    run_recipe(twice, [str(sample / "crawl")], "run", here)
+    assert rows(tmp_path / "run" / "dataset")
 
 
 def test_a_broken_shard_of_texts_is_made_again(copied, sample, monkeypatch):

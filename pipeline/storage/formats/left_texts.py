@@ -48,7 +48,7 @@ class RowGroups(NamedTuple):
 
 
 class _Shard(Protocol):
-    """An opened Parquet file, as `parquet_rows.ParquetRows`."""
+    """What this module needs of `parquet_rows.ParquetRows`, which imports it."""
 
     texts: Input
     schema: pa.Schema
@@ -70,7 +70,7 @@ class _Shard(Protocol):
 
 
 def texts_beside(schema: pa.Schema, location: str) -> Input | None:
-    """The shard that holds the texts of the shard at ``location``; None if that holds them itself."""
+    """The shard that holds the texts of the shard at ``location``; None where that one holds them itself."""
     named = (schema.metadata or {}).get(METADATA)
     if named is None:
         return None
@@ -109,13 +109,24 @@ def without_texts(schema: pa.Schema, texts: Input) -> pa.Schema:
 
 def check_beside(inputs: Sequence[Input], out: str, stage: str, cure: str) -> None:
     """Refuse to leave texts where they would not be found again: in a user's file, or in a folder not beside ``out``."""
+    known = dict[str, bool]()
     for source in inputs:
-        folder, beside = source.path.rpartition("/")[0], out.rstrip("/").rpartition("/")[0]
-        if source.sha256 is None or source.reading != PLAIN or folder.rpartition("/")[0] != beside:
+        folder = source.path.rpartition("/")[0]
+        if folder not in known:
+            known[folder] = _is_beside(folder, out)
+        if source.sha256 is None or source.reading != PLAIN or not known[folder]:
             raise DataError(
                 f"{stage} cannot leave texts in {source.path}: expected a shard of a stage whose folder is beside {out}, as in "
                 f"a run; give `{cure}`"
             )
+
+
+def _is_beside(folder: str, out: str) -> bool:
+    """Whether a shard in ``out`` finds a folder by its name (`_beside`)."""
+    if not (is_local(folder) and is_local(out)):
+        return folder.rpartition("/")[0] == out.rstrip("/").rpartition("/")[0]
+    path, beside = (os.path.abspath(filesystem(place)[1]) for place in (folder, out))
+    return os.path.realpath(os.path.join(os.path.dirname(beside), os.path.basename(path))) == os.path.realpath(path)
 
 
 def joined(tables: Iterator[pa.Table], column: str, texts: _Shard, location: str) -> Iterator[pa.Table]:

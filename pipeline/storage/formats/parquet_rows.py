@@ -43,7 +43,9 @@ class ParquetRows:
     """An opened Parquet file."""
 
     def __init__(self, source: Input, file: Any) -> None:
-        self._source = self.texts = source
+        self._source = source
+        self.texts = source
+        """The shard that holds the texts: this one."""
         self._parquet = pq.ParquetFile(file, page_checksum_verification=True, buffer_size=1 << 20)
         self.schema: pa.Schema = self._parquet.schema_arrow
         self.metadata: Any = self._parquet.metadata
@@ -72,7 +74,10 @@ class ParquetRows:
             yield pa.Table.from_batches(held).combine_chunks()
 
     def pieces(self, column: str, wanted: Callable[[int], bool]) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """A column in batches, and the number of each one's first row; a row group is left out unless its end is ``wanted``."""
+        """A column in batches, and the number of each one's first row.
+
+        ``wanted`` is asked about the end of each row group before it is read; one that is not wanted is skipped.
+        """
         first = self.first_row
         for n in self._groups:
             end = first + int(self.metadata.row_group(n).num_rows)

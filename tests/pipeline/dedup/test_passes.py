@@ -587,6 +587,14 @@ def test_a_stage_that_leaves_the_texts_keeps_drops_and_counts_the_same(tmp_path,
     assert facts[0] == facts[1]
 
 
+def test_texts_that_would_not_be_found_again_are_not_left(tmp_path):
+    exact = Exact(copy_text=False)
+    exact(stage_shards_of(tmp_path / "run", CORPUS), str(tmp_path / "run/02-left"), here)
+    (tmp_path / "link").symlink_to(tmp_path / "run/02-left")
+    with pytest.raises(DataError, match=r"stage minhash cannot leave texts in .*/run/01-before/part-00000\.parquet"):
+        MinHash(copy_text=False)(find_shards([str(tmp_path / "link")]), str(tmp_path / "03-left"), here)
+
+
 def test_stages_that_leave_texts_one_after_the_other_name_the_shards_that_have_them(tmp_path):
     inputs = stage_shards_of(tmp_path, CORPUS)
     wanted = inputs

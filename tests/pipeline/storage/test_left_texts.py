@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from goldwash.classifiers.examples import examples
 from goldwash.pipeline.flow import run_stage
 from goldwash.pipeline.interface.memory import in_process
+from goldwash.pipeline.stages.mix import Mix
 from goldwash.pipeline.stages.pack import Pack
 from goldwash.pipeline.storage.batches import read_batches, schema_of
 from goldwash.pipeline.storage.failures import DataError
@@ -200,7 +201,10 @@ def test_texts_that_are_missing_or_changed_are_named(run: Path) -> None:
     with pytest.raises(DataError, match=r"02/b\.parquet has its texts in another shard.*01/a\.parquet is not what it was"):
         read(one)
     assert os.path.exists(f"{whole.path}.broken")
-    with pytest.raises(DataError, match=r"02/b\.parquet has its texts in another shard.*01/a\.parquet: no such file"):
+    with pytest.raises(
+        DataError,
+        match=r"02/b\.parquet has its texts in another shard.*01/a\.parquet: no such file.*keep the folders of a run together",
+    ):
         read(one)
     with opened(one) as rows:  # without the texts it can be read
         assert pa.concat_tables(rows.tables(["score"]))["score"].to_pylist() == [2, 5]
@@ -281,6 +285,20 @@ def test_packed_shards_have_the_same_sizes_as_those_of_whole_documents(run: Path
     assert digests[0] == digests[1]
 
 
+@pytest.mark.parametrize("parameters", [{"bytes": "all"}, {"documents": 150, "seed": 3}])
+def test_mixtures_of_left_texts_are_those_of_whole_documents(run: Path, parameters: dict[str, object]) -> None:
+    rng = np.random.default_rng(2)
+    table = documents(200).set_column(2, TEXT, pa.array([rng.bytes(500).hex() for _ in range(200)], pa.large_string()))
+    left(run / "02/part-00000.parquet", written(run / "01/part-00000.parquet", table, 50), list(range(200)))
+    made = []
+    for folder in ("01", "02"):
+        mix = Mix.of({**parameters, "shard_bytes": 30_000, "sources": {"web": {"input": str(run / folder), "weight": 1.0}}})
+        run_stage(mix, [], str(run / f"mixed{folder}"), in_process())
+        made.append([pq.read_table(file).to_pylist() for file in sorted((run / f"mixed{folder}").glob("*.parquet"))])
+    assert len(made[0]) > 1
+    assert made[0] == made[1]
+
+
 def test_examples_for_training(run: Path) -> None:
     table = documents(20)
     one = left(run / "02/b.parquet", written(run / "01/a.parquet", table, 3), [4, 5, 11])
@@ -293,6 +311,15 @@ def test_texts_are_left_only_where_they_are_found_again(run: Path) -> None:
     check_beside([whole], str(run / "02"), "stage exact", "copy_text: true")
     unknown = Input(whole.path, whole.bytes, whole.path)
     other = Input(whole.path, whole.bytes, whole.stamp, reading=Reading(text="body"))
-    for source, out in ((unknown, run / "02"), (other, run / "02"), (whole, run / "deeper/02"), (whole, run)):
+    (run.parent / "link").symlink_to(run / "01")
+    linked = replace(whole, path=str(run.parent / "link" / "a.parquet"))
+    check_beside([linked], str(run.parent / "02"), "stage exact", "copy_text: true")  # found by the link's name
+    for source, out in (
+        (linked, run / "02"),
+        (unknown, run / "02"),
+        (other, run / "02"),
+        (whole, run / "deeper/02"),
+        (whole, run),
+    ):
         with pytest.raises(DataError, match=r"stage exact cannot leave texts in .*a\.parquet: .*give `copy_text: true`"):
             check_beside([source], str(out), "stage exact", "copy_text: true")
