@@ -97,13 +97,13 @@ def rolled(hashes: Hashes, first: int, count: int, n: int, out: Hashes) -> Any:
     lead = np.uint64(1)
     for _ in range(n - 1):
         lead *= FACTOR
-    h = np.uint64(0)
-    for row in range(first, first + n):
+    h, begin, end = np.uint64(0), np.uint64(first), np.uint64(first + n)
+    for row in range(begin, end):
         h = h * FACTOR + hashes[row]
     out[0] = mixed(h)
-    for k in range(1, count - n + 1):
-        h = (h - hashes[first + k - 1] * lead) * FACTOR + hashes[first + k + n - 1]
-        out[k] = mixed(h)
+    for k in range(np.uint64(count - n)):
+        h = (h - hashes[begin + k] * lead) * FACTOR + hashes[end + k]
+        out[k + np.uint64(1)] = mixed(h)
     return count - n + 1
 
 

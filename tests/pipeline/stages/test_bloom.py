@@ -106,23 +106,26 @@ def test_ngrams_are_counted_without_cutting_every_token(documents, parameters):
 # --- the filter
 
 
-def walked(hashes, sizes, filter_, size, threshold):
-    """How many n-grams of one token each unit has seen before; a unit is a document of one line."""
-    tokens, units = np.concatenate([[0], np.cumsum(sizes)]), np.arange(len(sizes) + 1)
-    return walk(units, tokens, tokens, hashes, filter_, size.bits_per_ngram, 1, 1, threshold, 0, False)[2]
+def walked(hashes, sizes, filter_, size, threshold, together=False):
+    """How many n-grams of one token each document has seen before: one per unit, or all units ``together`` in one document."""
+    tokens = np.concatenate([[0], np.cumsum(sizes)])
+    units, documents = (np.array([0, len(sizes)]), tokens[[0, -1]]) if together else (np.arange(len(sizes) + 1), tokens)
+    return walk(units, tokens, documents, hashes, filter_, size.bits_per_ngram, 1, 1, threshold, 0, False)[2]
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["documents of a unit", "one document"])
 @pytest.mark.parametrize("promise", [0.5, 0.01, 1e-9])
 @pytest.mark.parametrize("blocks", [1, 3, 1000])
-def test_the_filters_bits_are_those_of_its_definition(promise, blocks):
+def test_the_filters_bits_are_those_of_its_definition(promise, blocks, together):
+    """Up to 256 n-grams are drawn together, of one unit or of several."""
     bits = sizing(1000, promise).bits_per_ngram
-    sizes = np.array([0, 1, 255, 256, 257, 3, 511, 512, 513, 2])
+    sizes = np.array([0, 1, 255, 256, 257, 3, 0, 252, 1, 1, 511, 512, 513, 2, 100, 100, 100, 0])
     hashes = np.random.default_rng(blocks).integers(0, 2**64, int(sizes.sum()), np.uint64)
     hashes[-40:] = hashes[:40]
     size = Sizing(blocks, bits)
     filter_, expected, had, at = size.empty(), np.zeros(blocks * 8, np.uint64), [], 0
     assert filter_.ctypes.data % 64 == 0
-    found = walked(hashes, sizes, filter_, size, 1.0)
+    found = walked(hashes, sizes, filter_, size, 1.0, together)
     for n in sizes.tolist():
         masks = [reference.bloom_mask(int(h), blocks, bits) for h in hashes[at : at + n]]
         had.append(sum(all(int(expected[word]) & mask == mask for word, mask in own.items()) for own in masks))
@@ -130,7 +133,7 @@ def test_the_filters_bits_are_those_of_its_definition(promise, blocks):
             for word, mask in own.items():
                 expected[word] |= np.uint64(mask)
         at += n
-    assert found.tolist() == had
+    assert found.tolist() == ([sum(had)] if together else had)
     assert np.array_equal(filter_, expected)
 
 
