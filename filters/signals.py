@@ -69,6 +69,15 @@ class Declared:
         return {k: p.default for k, p in list(inspect.signature(self.function).parameters.items())[1:]}
 
     @property
+    def bound(self) -> dict[str, Any]:
+        """All parameters with their values; the required ones that are not bound yet have none."""
+        return {**self.defaults(), **dict(self.parameters)}
+
+    def same(self, other: "Declared") -> bool:
+        """Whether the other is this function with the same values of all parameters."""
+        return self.function is other.function and self.bound == other.bound
+
+    @property
     def summary(self) -> str:
         """The first line of the function's documentation."""
         return (inspect.getdoc(self.function) or "").split("\n")[0]

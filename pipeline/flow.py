@@ -14,6 +14,7 @@ from typing import Any
 
 from goldwash import __version__
 from goldwash.credentials import kept_apart
+from goldwash.filters.signals import Signal
 from goldwash.pipeline.compiling import compile_together
 from goldwash.pipeline.dataset import DATASET, check_packing, publish
 from goldwash.pipeline.parameters import RecipeError
@@ -120,9 +121,19 @@ def _check_read(step: Step, report: dict[str, Any], options: Options) -> None:
 def fitted(recipe: Recipe, names: Sequence[str], notify: Notify = _silent) -> Recipe:
     """The recipe for these inputs: for documents that are text already, without the stages that make documents.
 
-    Its first stage and its last one that gives documents write whole documents (`Stage.whole`).
+    Its first stage and its last one that gives documents write whole documents (`Stage.whole`), and each stage knows what
+    earlier ones have measured (`Stage.fitted`).
     """
-    return replace(recipe, stages=_whole_at_ends(_for_kind(recipe, names, notify)))
+    return replace(recipe, stages=_whole_at_ends(_told_what_is_measured(_for_kind(recipe, names, notify))))
+
+
+def _told_what_is_measured(stages: Sequence[Stage]) -> Sequence[Stage]:
+    measured: Mapping[str, Signal] = {}
+    fitted_ones = []
+    for stage in stages:
+        fitted_ones.append(stage.fitted(measured))
+        measured = stage.measured(measured)
+    return fitted_ones
 
 
 def _whole_at_ends(stages: Sequence[Stage]) -> tuple[Stage, ...]:

@@ -25,6 +25,7 @@ from goldwash import __version__
 from goldwash.errors import GoldwashError
 from goldwash.filters.fetch import file_digest
 from goldwash.filters.jit import warm_up
+from goldwash.filters.signals import Signal
 from goldwash.pipeline.by_source import by_source
 from goldwash.pipeline.code import code_digest
 from goldwash.pipeline.parameters import RecipeError, fits, kind_name, nearest, plain
@@ -124,6 +125,14 @@ class Stage(ABC):
 
     def whole(self) -> "Stage":
         """The stage, with all columns of its documents in its own shards."""
+        return self
+
+    def measured(self, before: Mapping[str, Signal]) -> Mapping[str, Signal]:
+        """The columns of its documents that hold a signal of their texts, given those of its input: none, unless it says so."""
+        return {}
+
+    def fitted(self, measured: Mapping[str, Signal]) -> "Stage":
+        """The stage in a run where its input has these columns (`measured`)."""
         return self
 
     def notes(self) -> list[str]:

@@ -13,6 +13,7 @@ left after the last step have every column of `columns_of`, even if there is non
 ``edit: EDIT``          changes the text; other keys are the edit's parameters
 ``cut_words: WAY``      cuts words from here on in this way: ``icu``, ``uax29`` or ``spaces`` (`filters.segmentation`)
 ``label: language``     adds the columns ``language`` and ``language_probability`` (`classifiers.language`)
+``column: SIGNAL``      adds a column with a signal's value at this point, named after the signal or by ``as``
 ``mark: SIGNAL``        stores a signal's value at this point
 ``keep_lost: SIGNAL``   bounds the fraction of a marked signal lost since: ``(then - now) / then``, nan where then was 0
 
@@ -43,10 +44,15 @@ from goldwash.filters.texts import Texts
 from goldwash.pipeline.parameters import RecipeError, nearest
 from goldwash.pipeline.report import Count
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.tables import DOCUMENT
 
 BOUNDS = ("min", "max", "above", "below")
 LABELS: dict[str, pa.DataType] = {"language": pa.string(), "language_probability": pa.float64()}
 """The columns that ``label: language`` adds."""
+OWN = (*DOCUMENT.names, *LABELS)
+"""Columns that ``column`` cannot add."""
+MARK = "mark."
+"""What the names of marked values begin with, among the columns of `Documents`."""
 
 Trace = Callable[[str, Any, str, bool], None]
 """Called with each rule's name, value, bounds and whether the document passed."""
@@ -86,6 +92,7 @@ def plan_of(steps: Sequence[Any]) -> tuple[Step, ...]:
 def _check_order(plan: Sequence[Step]) -> None:
     marked: set[str] = set()
     names: set[str] = set()
+    columns: set[str] = set()
     for number, step in enumerate(plan, 1):
         if step.verb == "mark" and isinstance(step.subject, Signal):
             marked.add(step.subject.name)
@@ -93,9 +100,12 @@ def _check_order(plan: Sequence[Step]) -> None:
             raise RecipeError(f"heuristics, step {number}: put `mark: {step.subject.name}` before `keep_lost`")
         if step.verb in ("mark", "label"):
             continue
-        if step.rule in names:
-            raise RecipeError(f"heuristics, step {number}: a second rule is called {step.rule!r}; give this one `as: NAME`")
-        names.add(step.rule)
+        if step.verb == "column" and step.rule in OWN:
+            raise RecipeError(f"heuristics, step {number}: every document has a column {step.rule!r}; give this one `as: NAME`")
+        kind, taken = ("column", columns) if step.verb == "column" else ("rule", names)
+        if step.rule in taken:
+            raise RecipeError(f"heuristics, step {number}: a second {kind} is called {step.rule!r}; give this one `as: NAME`")
+        taken.add(step.rule)
 
 
 def step_of(values: Mapping[str, Any]) -> Step:
@@ -158,6 +168,10 @@ def _keep_lost(name: str, rest: dict[str, Any]) -> Step:
     return Step("keep_lost", _signal(name, rest), f"lost.{name}", Keep(Signal("lost_fraction", _from_column), **bounds))
 
 
+def _column(name: str, rest: dict[str, Any]) -> Step:
+    return Step("column", _signal(name, rest), name)
+
+
 def _mark(name: str, rest: dict[str, Any]) -> Step:
     return Step("mark", _signal(name, rest), name)
 
@@ -209,6 +223,7 @@ _MAKERS: dict[str, Callable[[str, dict[str, Any]], Step]] = {
     "edit": _edit,
     "cut_words": _cut_words,
     "label": _label,
+    "column": _column,
     "mark": _mark,
     "keep_lost": _keep_lost,
 }
@@ -221,12 +236,14 @@ def _from_column(texts: Texts) -> Values:
 
 
 def columns_of(plan: Sequence[Step], annotate: bool = False) -> dict[str, pa.DataType]:
-    """The columns that steps add: labels, and with ``annotate`` one float64 column per keep."""
+    """The columns that steps add: labels, a float64 column per ``column``, and with ``annotate`` one per keep."""
     added: dict[str, pa.DataType] = {}
     for step in plan:
         if step.verb == "label":
             added |= LABELS
-        elif annotate and step.verb in ("keep", "keep_lost") and not isinstance(step.subject, str):
+        elif step.verb == "column" or (annotate and step.verb in ("keep", "keep_lost") and not isinstance(step.subject, str)):
+            if step.rule in added:
+                raise RecipeError(f"heuristics: a rule and a column are called {step.rule!r}; give one of them `as: NAME`")
             added[step.rule] = pa.float64()
     return added
 
@@ -334,11 +351,11 @@ class Documents:
         return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
     def dictionaries(self) -> list[dict[str, Any]]:
-        """The remaining documents as dictionaries of their columns, with the current ``text`` and labels."""
+        """The remaining documents as dictionaries, with the ``text`` and the columns that they have now."""
         held = self.table.take(pa.array(self.rows)).to_pylist() if self.table is not None else [{} for _ in self.rows]
-        labels = {name: values.tolist() for name, values in self.columns.items() if name in LABELS}
+        added = {name: values.tolist() for name, values in self.columns.items() if not name.startswith(MARK)}
         return [
-            {**row, "url": url, "text": text, **{name: values[n] for name, values in labels.items()}}
+            {**row, "url": url, "text": text, **{name: values[n] for name, values in added.items()}}
             for n, (row, url, text) in enumerate(zip(held, self.urls, self.texts, strict=True))
         ]
 
@@ -372,9 +389,10 @@ def clean(
 
 def _fill(documents: Documents, steps: Sequence[Step]) -> None:
     """Add the columns of all steps where no document is left, whichever step dropped the last one."""
+    own = {*LABELS, *(step.rule for step in steps if step.verb == "column")}
     for name, kind in columns_of(steps, documents.annotate).items():
         empty = np.zeros(0, kind.to_pandas_dtype() if kind != pa.string() else np.str_)
-        (documents.columns if name in LABELS else documents.annotations)[name] = empty
+        (documents.columns if name in own else documents.annotations)[name] = empty
 
 
 def among_in_words(name: str, among: Sequence[str], sure: float = 0.0) -> str:
@@ -408,16 +426,22 @@ def _take(step: Step, documents: Documents) -> Any:
     if isinstance(subject, str):
         return _take_column(step, subject, documents)
     values = _measured(subject, documents)
-    if step.verb == "mark":
-        documents.columns[f"mark.{subject.name}"] = values
+    if step.verb in ("mark", "column"):
+        documents.columns[_place_of(step)] = values
         return None
     if step.verb == "keep_lost":
-        then = documents.columns[f"mark.{subject.name}"]
+        then = documents.columns[f"{MARK}{subject.name}"]
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.where(then > 0, (then - values) / then, np.nan)
     assert step.keep is not None
     documents.drop(step.rule, step.keep.passes(values), values)
     return values
+
+
+def _place_of(step: Step) -> str:
+    """Where a ``mark`` or a ``column`` keeps its values, among the documents' columns."""
+    assert isinstance(step.subject, Signal)
+    return f"{MARK}{step.subject.name}" if step.verb == "mark" else step.rule
 
 
 def _take_for(step: Step, documents: Documents) -> Any:
@@ -434,8 +458,8 @@ def _take_for(step: Step, documents: Documents) -> Any:
             documents.annotations[step.rule] = np.full(len(chosen), np.nan)
     for name in part.columns.keys() - documents.columns.keys():
         documents.columns[name] = _spread(part.columns[name], own, len(chosen))
-    if step.verb == "mark" and not len(own) and isinstance(step.subject, Signal):
-        documents.columns.setdefault(f"mark.{step.subject.name}", np.full(len(chosen), np.nan))
+    if step.verb in ("mark", "column") and not len(own):
+        documents.columns.setdefault(_place_of(step), np.full(len(chosen), np.nan))
     _add_counts(documents, part)
     kept = np.isin(documents.rows[own], part.rows)
     if step.verb in ("edit", "keep_lines"):

@@ -635,7 +635,15 @@ def mask_personal_data(text: str, kinds: Sequence[str] = PERSONAL_KINDS, templat
         text = out + text[at:]
 
 
+def ngram_count(text: str, min_n: int = 13, max_n: int = 13, by_lines: bool = True, short_documents: bool = False) -> int:
+    units = [uax29_tokens(line) for line in text.split("\n")] if by_lines else [uax29_tokens(text)]
+    count = sum(max(len(unit) - max_n, 0) + 1 for unit in units if len(unit) >= min_n)
+    whole = sum(map(len, units))
+    return max(whole - max_n, 0) + 1 if count == 0 and short_documents and whole else count
+
+
 REFERENCE: dict[str, Callable[..., float]] = {
+    "ngram_count": ngram_count,
     "fasttext_word_count": lambda text: len(fasttext_words(text)),
     "word_count": lambda text: len(text.split()),
     "character_count": len,

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from goldwash.filters import characters as c
-from goldwash.filters.bits import NEWLINES, bit_count, block, find
-from goldwash.filters.cut import NEWLINE, SPACE, Bytes, Rows
+from goldwash.filters import ngram_counts
+from goldwash.filters.cut import NEWLINE, Bytes, Rows
 from goldwash.filters.jit import inline, kernel, prefetch
+from goldwash.filters.ngram_counts import ngrams_of
 from goldwash.filters.ngrams import Hashes, hashes, mixed, rolled
+from goldwash.filters.signals import Signal
 from goldwash.filters.texts import Texts, copied
-from goldwash.filters.uax29 import ascii_pieces, put_uax29_pieces
 
 BLOCK_BITS = 512
 WORDS = BLOCK_BITS // 64
@@ -119,6 +119,13 @@ class Pass:
     threshold: float = 0.8
     short_documents: bool = False
 
+    @property
+    def counts(self) -> Signal:
+        """The signal that counts the n-grams that this pass looks up."""
+        return ngram_counts.ngram_count.bind(
+            min_n=self.min_n, max_n=self.max_n, by_lines=self.mode != "documents", short_documents=self.short_documents
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -136,11 +143,7 @@ class Outcome:
 
 def ngram_count(texts: Texts, parameters: Pass) -> int:
     """The number of n-grams that a pass looks up; the filter is sized from it."""
-    counts = ngram_counts(
-        texts.utf8, texts.starts, texts.ends, c.classes(), c.word_breaks(), parameters.min_n, parameters.max_n,
-        parameters.mode != "documents", parameters.short_documents,
-    )  # fmt: skip
-    return int(counts.sum())
+    return int(parameters.counts.measure(texts).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,60 +191,6 @@ def unit_bounds(line_ends: Rows, line_parents: Rows, token_starts: Rows, token_p
             while token < last and token_starts[token] < line_ends[line]:
                 token += 1
             out[line + 1] = token
-    return out
-
-
-@inline
-def _ngrams_of(tokens: int, min_n: int, max_n: int) -> Any:
-    """The number of n-grams of a unit with this number of tokens."""
-    return max(tokens - max_n, 0) + 1 if tokens >= min_n else 0
-
-
-@kernel
-def ngram_counts(
-    utf8: Bytes, starts: Rows, ends: Rows, classes: Bytes, breaks: Bytes, min_n: int, max_n: int, by_lines: bool,
-    short_documents: bool,
-) -> Any:  # fmt: skip
-    """The number of n-grams of each text, whose units are its lines or itself: ``int64[N]``.
-
-    Tokens are counted by bits, and cut only from where `ascii_pieces` is unsure to the end of the unit: 2.5 times as fast as
-    cutting all of them and their lines (2026-11).
-    """
-    out, longest = np.zeros(len(starts), np.int64), np.int64(0)
-    for row in range(len(starts)):
-        longest = max(longest, ends[row] - starts[row])
-    firsts, lasts = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
-    for row in range(len(starts)):
-        i, last, least = np.uint64(starts[row]), np.uint64(ends[row]), np.uint64(starts[row])
-        inside, tokens, earlier = np.uint64(0), np.int64(0), np.int64(0)  # tokens of this unit, and of those before
-        while i < last:
-            runs, marks, unsure = ascii_pieces(utf8, i, last, inside)
-            if unsure == np.uint64(0):
-                begins = (runs & ~((runs << np.uint64(1)) | inside)) | marks
-                newlines = block(utf8, i, last, NEWLINES) if by_lines else np.uint64(0)
-                while newlines != np.uint64(0):
-                    before = (newlines - np.uint64(1)) & ~newlines
-                    newlines &= newlines - np.uint64(1)
-                    tokens += bit_count(begins & before)
-                    begins &= ~before
-                    out[row] += _ngrams_of(tokens, min_n, max_n)
-                    earlier, tokens = earlier + tokens, np.int64(0)
-                tokens += bit_count(begins)
-                inside = runs >> np.uint64(63)
-                i += np.uint64(64)
-                continue
-            if i > least:  # the byte before may be joined to the next: its token is counted again
-                i -= np.uint64(1)
-                tokens -= (classes[utf8[i]] & SPACE) == 0
-            stop = find(utf8, np.int64(i), ends[row], NEWLINES) if by_lines else ends[row]
-            tokens += put_uax29_pieces(utf8, np.int64(i), stop, classes, breaks, False, firsts, lasts, np.int64(0))
-            out[row] += _ngrams_of(tokens, min_n, max_n)
-            earlier, tokens = earlier + tokens, np.int64(0)
-            i, inside = np.uint64(stop + 1), np.uint64(0)
-            least = i
-        out[row] += _ngrams_of(tokens, min_n, max_n)
-        if out[row] == 0 and short_documents and by_lines:
-            out[row] = _ngrams_of(earlier + tokens, 1, max_n)
     return out
 
 
@@ -340,7 +289,7 @@ def _hash_units(token_hashes: Hashes, unit_tokens: Rows, first: int, last: int, 
     held, unit = np.int64(0), first
     while unit < last:
         tokens = unit_tokens[unit + 1] - unit_tokens[unit]
-        count = _ngrams_of(tokens, min_n, max_n)
+        count = ngrams_of(tokens, min_n, max_n)
         if held > 0 and held + count > AT_ONCE:
             break
         if count > 0:
@@ -375,7 +324,7 @@ def walk(
                 _draw(filter_, grams, 0, held, bits, drawn, places)
             first = np.int64(0)
             while unit < last:
-                count = _ngrams_of(unit_tokens[unit + 1] - unit_tokens[unit], min_n, max_n)
+                count = ngrams_of(unit_tokens[unit + 1] - unit_tokens[unit], min_n, max_n)
                 if count > 0:
                     found = _seen(filter_, grams, first, count, bits, drawn, places)
                     contained[p] += found

@@ -44,6 +44,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from goldwash.filters.signals import Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.bands import LISTED, BandColumns, BandFiles, GroupKeys, key_hashes
 from goldwash.pipeline.dedup.components import elect, link, members, pairs, roots, settle
@@ -113,6 +114,10 @@ class Copies(Stage):
     them; the first stage of a run and the one whose documents make the dataset write them all the same."""
     size_column: ClassVar[str | None] = None
     """The column of ``keys/`` with a document's size in the passes of ``check``."""
+
+    def measured(self, before: Mapping[str, Signal]) -> Mapping[str, Signal]:
+        """See `Stage`: texts stay as they are."""
+        return before
 
     def warm_up(self) -> None:
         """Compile the kernels of the passes."""

@@ -2,9 +2,9 @@
 
 Invariants:
 
-* The first pass counts each shard's n-grams. The second takes each group's shards, in the order of the input, through one
-  filter that is sized from those counts. Where a task may use several processors, cutting, filtering and writing are three
-  steps side by side (`pipeline.threads`).
+* The first pass counts each shard's n-grams, or adds up a column in which ``heuristics`` counted them. The second takes each
+  group's shards, in the order of the input, through one filter that is sized from those counts. Where a task may use several
+  processors, cutting, filtering and writing are three steps side by side (`pipeline.threads`).
 * Shard ``i`` belongs to group ``i % groups``: what is dropped depends on the input and the parameters alone.
 * A kept document's losses are in its columns ``ngram_count``, ``contained_ngram_count`` and ``removed_line_count``.
 
@@ -14,7 +14,7 @@ Rules: ``contained_fraction`` (more than ``threshold`` of its n-grams occurred b
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from typing import Any, ClassVar, Literal
@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from goldwash.filters.edits import stripped
 from goldwash.filters.ngrams import Hashes
+from goldwash.filters.signals import Signal
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.bloom import (
     LEAST_RATE,
@@ -44,9 +45,10 @@ from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text
 from goldwash.pipeline.storage.machine import available_memory
 from goldwash.pipeline.storage.source import Input
-from goldwash.pipeline.storage.tables import DROPPED, dropped_table, with_column, with_fields
+from goldwash.pipeline.storage.tables import DROPPED, dropped_table, is_input, with_column, with_fields
 from goldwash.pipeline.storage.tasks import Task, TaskOutput
 from goldwash.pipeline.threads import ahead
 
@@ -83,6 +85,10 @@ class Bloom(Stage):
     """Look up a document whose lines are all shorter than ``min_n`` as a whole, instead of never dropping it."""
     max_text_bytes: int = MAX_TEXT_BYTES
     """Drop longer texts as ``too_large``."""
+    count_column: str | None = None
+    """The column with each document's number of n-grams, which ``{column: ngram_count}`` of ``heuristics`` adds: then texts are
+    read once. None: count them, as a run also does where that step has other parameters, or texts have changed since."""
+    of_run: ClassVar[tuple[str, ...]] = ("count_column",)
 
     def __post_init__(self) -> None:
         sound = {
@@ -101,12 +107,18 @@ class Bloom(Stage):
         """The parameters of a pass."""
         return Pass(self.mode, self.min_n, self.max_n, self.threshold, self.short_documents)
 
+    def fitted(self, measured: Mapping[str, Signal]) -> "Bloom":
+        """See `Stage`."""
+        found = measured.get(self.count_column or "")
+        return self if found is not None and found.same(self.parameters.counts) else replace(self, count_column=None)
+
     def cost(self, load: Load) -> Cost:
         """Measured; a filter takes 9.6 bits per n-gram at 1% false positives, and a word has 6 bytes."""
         groups = min(load.inputs, self.groups)
         memory = 1.2 * load.text_bytes / WORD_BYTES / groups
         advice = f"a task of bloom takes {memory / 1e9:,.0f} GB: --set bloom.groups={ceil(memory * groups / LARGE_TASK)}"
-        return Cost(68.0, memory=memory, tasks=groups, advice=advice if memory > LARGE_TASK else "")
+        rate = 70.0 if self.count_column is None else 84.0
+        return Cost(rate, memory=memory, tasks=groups, advice=advice if memory > LARGE_TASK else "")
 
     def warm_up(self) -> None:
         """Compile the kernels."""
@@ -175,14 +187,50 @@ def _check_memory(size: Sizing, ngrams: int, shards: int, groups: int) -> None:
 
 
 def count_shard(task: Task) -> None:
-    """Count a shard's n-grams."""
+    """Count a shard's n-grams, or add up the column that has them."""
     stage = stage_of(task, Bloom)
     with TaskOutput(task, None, dropped=False) as output:
-        total = 0
-        for table, texts in output.batches(task.source, columns=()):
-            total += ngram_count(without_large(table, texts, stage.max_text_bytes).texts, stage.parameters)
-            output.count(texts)
-        output.facts["ngrams"] = total
+        output.facts["ngrams"] = _added_up(task, stage, output) if stage.count_column else _counted(task, stage, output)
+
+
+def _counted(task: Task, stage: Bloom, output: TaskOutput) -> int:
+    total = 0
+    for table, texts in output.batches(task.source, columns=()):
+        total += ngram_count(without_large(table, texts, stage.max_text_bytes).texts, stage.parameters)
+        output.count(texts)
+    return total
+
+
+def _added_up(task: Task, stage: Bloom, output: TaskOutput) -> int:
+    total = 0
+    found = columns_without_text(task.source, [str(stage.count_column)])
+    if found is None:
+        raise DataError(_not_counted(task.source, stage, "has no such column of a goldwash shard"))
+    for table, text_bytes in found:
+        total += int(_counts(table, stage, task.source).sum())
+        everything = Count(table.num_rows, text_bytes)
+        output.report += Report(everything, everything)
+        output.beat()
+    return total
+
+
+def _counts(table: pa.Table, stage: Bloom, source: Input) -> npt.NDArray[np.int64]:
+    """The column of n-gram counts: ``int64[N]``; `DataError` if it holds anything else."""
+    kind = table.schema.field(str(stage.count_column)).type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise DataError(_not_counted(source, stage, f"has a column of {kind}"))
+    values = table[stage.count_column].cast(pa.float64(), safe=False).to_numpy()
+    if not (values >= 0).all() or (values != np.floor(values)).any():
+        raise DataError(_not_counted(source, stage, "has values that are no counts"))
+    return np.asarray(values, np.int64)
+
+
+def _not_counted(source: Input, stage: Bloom, found: str) -> str:
+    expected = ", ".join(f"{name}: {value}" for name, value in stage.parameters.counts.bound.items())
+    return (
+        f"{source.path} {found}: bloom.count_column is {stage.count_column!r}; expected the counts of a step "
+        f"{{column: ngram_count, {expected}}} of heuristics: give count_column=null to count the n-grams here"
+    )
 
 
 def filter_group(task: Task) -> None:
@@ -200,10 +248,12 @@ def filter_group(task: Task) -> None:
         step(map(filtering, cut)) as batches,
     ):
         for number, source in zip(task.extra["shards"], task.sources, strict=True):
-            output.open(f"kept{number}", f"part-{number:05d}.parquet", with_fields(schema_of(source), **COLUMNS))
+            others = _other_columns(schema_of(source), stage)
+            output.open(f"kept{number}", f"part-{number:05d}.parquet", with_fields(others, **COLUMNS))
             output.open(f"dropped{number}", f"dropped/part-{number:05d}.parquet", DROPPED)
             for sifted, outcome in iter(partial(next, batches), None):
-                kept, gone, report = _divided(sifted.table, sifted.texts, outcome)
+                _check_counts(sifted.table, outcome, stage, source)
+                kept, gone, report = _divided(sifted.table.select(others.names), sifted.texts, outcome)
                 output.write(f"kept{number}", kept)
                 for part in [*gone, *([sifted.gone] if sifted.gone is not None else [])]:
                     output.write(f"dropped{number}", part)
@@ -213,10 +263,29 @@ def filter_group(task: Task) -> None:
             output.close(f"dropped{number}")
 
 
+def _other_columns(schema: pa.Schema, stage: Bloom) -> pa.Schema:
+    """The columns of the input without counts of n-grams, so that bloom's own come last, whoever has counted."""
+    counts = {stage.count_column, *COLUMNS}
+    return pa.schema([field for field in schema if field.name not in counts or is_input(field)])
+
+
+def _check_counts(table: pa.Table, outcome: Outcome, stage: Bloom, source: Input) -> None:
+    """Refuse counts that are not those of the n-grams that were looked up: the filter would have another size."""
+    if stage.count_column is None:
+        return
+    counts = _counts(table, stage, source)
+    if (counts != outcome.total).any():
+        row = int(np.flatnonzero(counts != outcome.total)[0])
+        document = table["id"][row].as_py()
+        raise DataError(
+            _not_counted(source, stage, f"has {counts[row]:,} n-grams for {document}, which has {outcome.total[row]:,}")
+        )
+
+
 def _cut(task: Task, stage: Bloom, output: TaskOutput) -> Iterator[tuple[Sifted, Tokens] | None]:
     """The batches of a group's shards without their large texts, and their tokens; None after each shard."""
     for number, source in zip(task.extra["shards"], task.sources, strict=True):
-        for table, texts in output.batches(source, dropped=f"dropped{number}", again=True):
+        for table, texts in output.batches(source, dropped=f"dropped{number}", again=not stage.count_column):
             sifted = without_large(table, texts, stage.max_text_bytes)
             yield sifted, tokens_of(sifted.texts, stage.parameters)
         yield None

@@ -33,7 +33,7 @@ from goldwash.pipeline.recipes.fineweb2 import expanded
 from goldwash.pipeline.recipes.plugins import load_custom
 from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, finish, stage_of, tasks_for
-from goldwash.pipeline.steps import LABELS, Documents, Drop, Step, clean, columns_of, plan_of, sees_row
+from goldwash.pipeline.steps import Documents, Drop, Step, clean, columns_of, plan_of, sees_row
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
 from goldwash.pipeline.storage.source import Input
@@ -107,6 +107,16 @@ class Heuristics(Stage):
         """The columns that the steps add."""
         return columns_of(self.plan, self.annotate)
 
+    def measured(self, before: Mapping[str, Signal]) -> Mapping[str, Signal]:
+        """See `Stage`: the columns added after the last step that may change a text."""
+        found = dict(before)
+        for step in self.plan:
+            if step.verb in ("edit", "keep_lines"):
+                found.clear()
+            elif step.verb == "column" and not step.languages and isinstance(step.subject, Signal):
+                found[step.rule] = step.subject
+        return found
+
     def cost(self, load: Load) -> Cost:
         """Measured with baseline.yaml; the share that is kept is DCLM's (2406.11794, figure 4)."""
         return Cost(megabytes_per_second=66.0, kept_fraction=0.199)
@@ -157,7 +167,7 @@ def rehearse_steps(plan: Sequence[Step]) -> None:
     texts = Texts.of(["The first line of a text, http://a.example.com/b it says. \n\n\n3 likes\nRead more now", "Two\nlines"])
     urls = Texts.of(["https://a.example.com/x", "http://b.example.org:80/y"])
     for step in plan:
-        if step.verb in ("keep", "mark") and isinstance(step.subject, Signal):
+        if step.verb in ("keep", "mark", "column") and isinstance(step.subject, Signal):
             step.subject.measure(urls if step.subject.column == "url" else texts)
         elif isinstance(step.subject, Edit | KeepLines):
             step.subject(texts)
@@ -192,7 +202,7 @@ def cleaned(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> 
     documents = _run(stage, table, texts, location)
     kept = _with_texts(table, documents.rows, documents.texts)
     for name, kind in stage.columns().items():
-        kept = with_column(kept, name, pa.array(documents.columns[name], kind))
+        kept = with_column(kept, name, _column_of(documents, name, kind))
     drops = [(rule, small[rows], values, details) for rule, rows, values, details in documents.drops]
     dropped = dict(documents.dropped)
     if len(large):
@@ -214,10 +224,15 @@ def annotated(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -
     """A table with every rule's value as a column; nothing is dropped and no text changes."""
     documents = _run(stage, table, texts, location)
     for name, kind in stage.columns().items():
-        values = documents.columns[name] if name in LABELS else np.asarray(documents.annotations[name], np.float64)
-        table = with_column(table, name, pa.array(values, kind))
+        table = with_column(table, name, _column_of(documents, name, kind))
     read = Count(len(texts), texts.bytes)
     return table, [], Report(read, read)
+
+
+def _column_of(documents: Documents, name: str, kind: pa.DataType) -> pa.Array:
+    """A column that the steps added."""
+    values = documents.columns[name] if name in documents.columns else documents.annotations[name]
+    return pa.array(values if kind == pa.string() else np.asarray(values, np.float64), kind)
 
 
 def _run(stage: Heuristics, table: pa.Table, texts: Texts, location: str) -> Documents:

@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 from goldwash.classifiers.fasttext import Folded
 from goldwash.classifiers.scorers import ColumnScorer, ModelScorer, Scorer, SignalScorer, named_errors, scorer
 from goldwash.filters.fetch import fetched, file_digest
-from goldwash.filters.signals import SignalError
+from goldwash.filters.signals import Signal, SignalError
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.failing import scored
 from goldwash.pipeline.parameters import RecipeError
@@ -155,6 +155,10 @@ class Quality(Stage):
     def cost(self, load: Load) -> Cost:
         """Measured with a folded model; scores and histograms stay on disk."""
         return Cost(150.0, self.fraction if self.fraction is not None else 1.0, 15.0)
+
+    def measured(self, before: Mapping[str, Signal]) -> Mapping[str, Signal]:
+        """See `Stage`: texts stay as they are."""
+        return before
 
     def warm_up(self) -> None:
         """Compile the kernels."""

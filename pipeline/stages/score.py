@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from goldwash.classifiers.model_file import ModelError
 from goldwash.classifiers.scorers import Scorer, named_errors, scorer
-from goldwash.filters.signals import SIGNALS, SignalError
+from goldwash.filters.signals import SIGNALS, Signal, SignalError
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.failing import scored
 from goldwash.pipeline.parameters import RecipeError, nearest
@@ -74,6 +74,10 @@ class Score(Stage):
         for name in names:
             if names.count(name) > 1:
                 raise RecipeError(f"stage score: two models make the column {name}: give one another name", ("models",))
+
+    def measured(self, before: Mapping[str, Signal]) -> Mapping[str, Signal]:
+        """See `Stage`: texts stay as they are."""
+        return before
 
     def warm_up(self) -> None:
         """Compile the kernels."""

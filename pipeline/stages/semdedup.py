@@ -40,6 +40,7 @@ import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from goldwash.classifiers.embeddings import CHARACTERS, Embedding, embedded, embedding
+from goldwash.filters.signals import Signal
 from goldwash.pipeline.dedup.clusters import Vectors, k_means, nearest, nearest_earlier, quantised
 from goldwash.pipeline.dedup.pass_files import batches_of, fixed_bytes
 from goldwash.pipeline.dedup.plan import COUNTS, Numbers, check_count, counts_of, group_size, starts_of
@@ -140,6 +141,10 @@ class SemDeDup(Stage):
     def preflight(self) -> None:
         """Load the embedding."""
         _ = self.model
+
+    def measured(self, before: Mapping[str, Signal]) -> Mapping[str, Signal]:
+        """See `Stage`: texts stay as they are."""
+        return before
 
     def cost(self, load: Load) -> Cost:
         """wordllama embeds 3.5 MB per CPU-second (1.06 million characters, 2026-11); the other passes are estimated."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.stages.minhash import MinHash
 from goldwash.pipeline.storage.atomic import write_json
 from goldwash.pipeline.storage.inputs import path_of
+from goldwash.pipeline.storage.locations import read_json
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.warc.records import Record, records
 from tests.pipeline.conftest import goldwash, here, rows, shard
@@ -223,8 +225,9 @@ def test_texts_are_left_only_between_stages(sample):
     assert not stage_alone("minhash", "baseline", ["copy_text=false"]).config()["copy_text"]
 
 
-def test_later_stages_write_the_same_bytes_wherever_texts_are(sample, sample_run, tmp_path):
-    run_recipe(load("sample", ["minhash.copy_text=true"]), [str(sample / "crawl")], str(tmp_path / "run"), here)
+@pytest.mark.parametrize("setting", ["minhash.copy_text=true", "bloom.count_column=null"])
+def test_later_stages_write_the_same_bytes_wherever_texts_and_counts_are(sample, sample_run, tmp_path, setting):
+    run_recipe(load("sample", [setting]), [str(sample / "crawl")], str(tmp_path / "run"), here)
     shards = [
         {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("part-*.parquet")}
         for run in (tmp_path / "run", sample_run)
@@ -233,6 +236,25 @@ def test_later_stages_write_the_same_bytes_wherever_texts_are(sample, sample_run
     assert all(shards)
     assert shards[: len(shards) // 2] == shards[len(shards) // 2 :]
     assert rows(folders(tmp_path / "run")[2], "dropped") == rows(folders(sample_run)[2], "dropped")
+    ngrams = [read_json(str(folders(run)[3] / "report.json"))["facts"]["ngrams"] for run in (tmp_path / "run", sample_run)]
+    assert ngrams[0] == ngrams[1] > 0
+
+
+def test_bloom_takes_counts_where_the_run_has_them(sample):
+    def column(settings: Sequence[str] = (), skip: Sequence[str] = (), recipe: str = "baseline") -> str | None:
+        stages = fitted(load(recipe, settings, skip), [str(sample / "crawl")]).stages
+        return next(stage.config()["count_column"] for stage in stages if stage.name == "bloom")
+
+    assert column() == column(skip=["minhash"]) == column(["bloom.threshold=0.5", "minhash.copy_text=true"]) == "ngram_count"
+    for setting in ("min_n=5", "mode=documents", "short_documents=false", "count_column=null", "count_column=other"):
+        assert column([f"bloom.{setting}"]) is None
+    assert column(skip=["heuristics"]) is None
+    assert column(recipe="reference") is None
+    assert stage_alone("bloom", "baseline").config()["count_column"] is None
+    stages = load("baseline").stages
+    cut = Heuristics.of({"steps": [{"keep_lines": "word_count", "min": 3}]})
+    again = Recipe("again", "", (*stages[:2], cut, *stages[2:]))
+    assert fitted(again, [str(sample / "crawl")]).stage("bloom").config()["count_column"] is None
 
 
 def test_texts_are_found_in_a_run_at_a_relative_path(sample, tmp_path, monkeypatch):

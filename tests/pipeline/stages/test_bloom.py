@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 
 from goldwash.filters.texts import Texts
 from goldwash.pipeline.dedup.bloom import Pass, Sizing, false_positives, ngram_count, run_pass, sizing, tokens_of, walk
+from goldwash.pipeline.flow import run_stage
 from goldwash.pipeline.parameters import RecipeError
 from goldwash.pipeline.stages import bloom
 from goldwash.pipeline.stages.bloom import AHEAD, Bloom
+from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.storage.batches import BATCH_BYTES
 from goldwash.pipeline.storage.failures import DataError
+from goldwash.pipeline.storage.inputs import find_shards
+from goldwash.pipeline.storage.locations import read_json
 from goldwash.pipeline.storage.source import Reading
 from goldwash.pipeline.threads import processors_per_task
 from tests import reference
@@ -267,6 +271,48 @@ def test_null_texts_are_dropped_in_the_order_of_the_shard(tmp_path, processors):
     assert [(row["id"], row["dropped_by"]) for row in rows(tmp_path / "out", "dropped")] == [
         ("in-1", "null_text"), ("in-2", "contained_fraction"), ("in-23", "null_text")
     ]  # fmt: skip
+
+
+COUNTED = {"steps": [{"column": "ngram_count", "as": "n", "short_documents": True}]}
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_column_of_counts_takes_the_place_of_the_counting_pass(tmp_path, groups):
+    shards = [[f"{A}\n{B}", "short", ""], [A, line("c", 13), f"{B} é 中文"], []]
+    for n, texts in enumerate(shards):
+        shard(tmp_path / "in" / f"{n}.parquet", texts)
+    run_stage(Heuristics.of(COUNTED), find_shards([str(tmp_path / "in")]), str(tmp_path / "counted"), here)
+    found = find_shards([str(tmp_path / "counted")])
+    counted = Bloom(groups=groups, short_documents=True, count_column="n")(found, str(tmp_path / "out"), here)
+    plain = find_shards([str(tmp_path / "in")])
+    assert counted == Bloom(groups=groups, short_documents=True)(plain, str(tmp_path / "plain"), here)
+    assert rows(tmp_path / "out") == rows(tmp_path / "plain")
+    assert rows(tmp_path / "out", "dropped") == rows(tmp_path / "plain", "dropped")
+    sizes = [read_json(str(tmp_path / name / "report.json"))["facts"] for name in ("out", "plain")]
+    assert [size["ngrams"] for size in sizes] == [sizes[0]["ngrams"]] * 2
+    assert sizes[0]["largest_filter_bytes"] == sizes[1]["largest_filter_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([9, 16], r"has 9 n-grams for 0-0, which has 8"),
+        ([8.0, 3.0], r"has 3 n-grams for 0-1, which has 16"),
+        ([8.5, 16], "has values that are no counts"),
+        ([-8, 16], "has values that are no counts"),
+        ([8, None], "has values that are no counts"),
+        (["8", "16"], "has a column of string"),
+        (None, "has no such column"),
+    ],
+)
+def test_counts_of_something_else_are_refused(tmp_path, values, told):
+    columns = {"n": values} if values else {}
+    inputs = [shard(tmp_path / "in" / "0.parquet", [A, f"{B}\n{C}"], **columns)]
+    with pytest.raises(
+        DataError, match=f"0.parquet {told}.*expected the counts of a step .column: ngram_count, min_n: 13.*count_column=null"
+    ):
+        Bloom(count_column="n")(inputs, str(tmp_path / "out"), here)
+    assert not list((tmp_path / "out").glob("part-*"))
 
 
 def test_more_groups_than_shards(tmp_path):

@@ -40,8 +40,8 @@ def ran(stage: Any, folder: Path, out: Path) -> pa.Schema:
 def test_empty_shards_pass_every_stage(tmp_path, name, texts):
     """The first, a middle and the last shard have no document, or only empty ones."""
     recipe = load("baseline")
-    config = recipe.stage(name).whole().config() if name in [stage.name for stage in recipe.stages] else {}
-    stage = STAGES[name].of({**config, **PARAMETERS.get(name, {})})
+    config = recipe.stage(name).config() if name in [stage.name for stage in recipe.stages] else {}
+    stage = STAGES[name].of({**STAGES[name].alone(config), **PARAMETERS.get(name, {})})
     for n, some in enumerate(texts):
         shard(tmp_path / "in" / f"{n}.parquet", some)
     schema = ran(stage, tmp_path / "in", tmp_path / "out")

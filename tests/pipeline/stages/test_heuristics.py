@@ -1,10 +1,21 @@
 """The loop of the heuristics stage: who is dropped by which rule, and what is measured of whom."""
 
+import math
 from typing import Any
 
-from goldwash.filters.signals import SIGNALS, per_text
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from goldwash.filters.signals import SIGNALS, per_row, per_text
 from goldwash.filters.texts import Texts
+from goldwash.pipeline.engines.local import local
+from goldwash.pipeline.flow import run_stage
+from goldwash.pipeline.parameters import RecipeError
+from goldwash.pipeline.stages.heuristics import Heuristics
 from goldwash.pipeline.steps import Documents, clean, step_of
+from goldwash.pipeline.storage.inputs import find_shards
+from tests.pipeline.conftest import rows, shard
 
 
 def cleaned(steps: list[dict[str, Any]], texts: list[str], urls: list[str] | None = None) -> Documents:
@@ -55,6 +66,71 @@ def test_masked_personal_data_is_counted_by_kind() -> None:
     documents = cleaned(steps, ["Call (212) 555-0187 or a@b.com", "c@d.com", "8.8.8.8 is here"])
     assert documents.notes == {"mask_personal_data.email": 2, "mask_personal_data.phone": 1}
     assert list(documents.texts) == ["Call <phone> or email@example.com", "8.8.8.8 is here"]
+
+
+def test_a_column_has_a_signal_of_the_text_at_its_place(tmp_path):
+    steps = [
+        {"column": "word_count", "as": "before"},
+        {"keep_lines": "word_count", "min": 2},
+        {"column": "word_count"},
+        {"keep": "column", "name": "word_count", "max": 4},
+        {"label": "language"},
+        {"column": "character_count", "as": "of_de", "for": ["de"]},
+    ]
+    shard(tmp_path / "in" / "0.parquet", ["one\ntwo words", "a b c d e", "one"], word_count=[7, 8, 9])
+    run_stage(Heuristics.of({"steps": steps}), find_shards([str(tmp_path / "in")]), str(tmp_path / "out"), local(1))
+    (row,) = rows(tmp_path / "out")
+    assert (row["before"], row["word_count"], row["input_word_count"], row["text"]) == (3.0, 2.0, 7, "two words")
+    assert math.isnan(row["of_de"])
+    schema = pq.read_schema(tmp_path / "out" / "part-00000.parquet")
+    for name in ("before", "word_count", "of_de"):
+        assert schema.field(name).type == pa.float64()
+    none = Heuristics.of({"steps": [*steps, {"keep": "word_count", "as": "many", "min": 99}]})
+    run_stage(none, find_shards([str(tmp_path / "in")]), str(tmp_path / "none"), local(1))
+    assert pq.read_schema(tmp_path / "none" / "part-00000.parquet").equals(schema)
+
+
+def test_a_column_and_a_rule_of_one_name_are_told_apart() -> None:
+    steps = [{"column": "word_count"}, {"keep": "word_count", "min": 2}]
+    assert list(Heuristics.of({"steps": steps}).columns()) == ["word_count"]
+    with pytest.raises(RecipeError, match="a rule and a column are called 'word_count'"):
+        Heuristics.of({"steps": steps, "annotate": True}).columns()
+
+
+def test_a_rule_of_whole_rows_sees_added_columns() -> None:
+    @per_row
+    def per_word(row: Any) -> float:
+        """Characters per word."""
+        return len(row["text"]) / row["words"]
+
+    try:
+        steps = [{"column": "word_count", "as": "words"}, {"keep": "per_word", "max": 2}]
+        documents = cleaned(steps, ["a b", "abc def"])
+    finally:
+        SIGNALS.pop("per_word")
+    assert dropped(documents) == [("per_word", [1], [3.5])]
+
+
+def test_what_is_measured_lasts_until_a_text_may_change() -> None:
+    counted, again = {"column": "word_count"}, {"column": "word_count", "as": "again"}
+    measured = {
+        "counted": [counted],
+        "kept": [counted, {"keep": "word_count", "min": 1}],
+        "edited": [counted, {"edit": "squeeze_newlines"}, again],
+        "lines": [counted, {"keep_lines": "word_count", "min": 1}],
+        "some": [{**counted, "for": ["de"]}],
+    }
+    found = {
+        name: list(Heuristics.of({"steps": steps}).measured({"url_words": SIGNALS["word_count"]}))
+        for name, steps in measured.items()
+    }
+    assert found == {
+        "counted": ["url_words", "word_count"],
+        "kept": ["url_words", "word_count"],
+        "edited": ["again"],
+        "lines": [],
+        "some": ["url_words"],
+    }
 
 
 def test_a_keep_on_a_column_of_the_shard_runs_as_a_stage(tmp_path):
