@@ -20,6 +20,9 @@ Hashes = npt.NDArray[np.uint64]
 SEED = np.uint64(0x9E3779B97F4A7C15)
 FACTOR = np.uint64(0xD6E8FEB86659FD93)
 
+TOGETHER = 224
+"""Rows that are hashed together."""
+
 MARKS = np.int64(4)
 """Half of the places per n-gram, at the least, of the table that says which may occur twice (`_repeats`)."""
 
@@ -70,12 +73,56 @@ def row_hash(utf8: Bytes, start: int, end: int, lowered: bool) -> Any:
     return mixed((h ^ (_lowered(w) if lowered else w)) * FACTOR)
 
 
+@inline
+def _short_row_hash(begin: Any, end: Any, size: Any, lowered: bool) -> Any:
+    """The `row_hash` of a row of 1 to 16 bytes, from the eight bytes at its start and the eight before its end."""
+    one, most, half = np.uint64(1), np.uint64(8), np.uint64(32)
+    if lowered:
+        begin, end = _lowered(begin), _lowered(end)
+    middle = (begin >> ((size >> one) << np.uint64(3))) & np.uint64(255)
+    few = (begin & np.uint64(255)) | (middle << most) | ((end >> np.uint64(56)) << np.uint64(16))
+    some = (begin & np.uint64(0xFFFFFFFF)) | ((end >> half) << half)
+    h = SEED ^ (size * FACTOR)
+    longer = (h ^ begin) * FACTOR
+    longer ^= longer >> np.uint64(29)
+    w = end if size > most else some if size >= np.uint64(4) else few
+    return mixed(((longer if size > most else h) ^ w) * FACTOR)
+
+
+@inline
+def _hash_rows(utf8: Bytes, starts: Rows, ends: Rows, lowered: bool, scratch: Hashes, out: Hashes) -> None:
+    """Write the `row_hash` of each row to ``out``; ``scratch``: 5 rows of 32 more than `TOGETHER`.
+
+    Rows of up to 16 bytes are hashed together by vector instructions: how long a word is cannot be predicted. Without that,
+    the hashes of tokens take 2.5 times as long (2026-12).
+    """
+    least, sixteen, together = np.uint64(8), np.uint64(16), np.uint64(TOGETHER)
+    begins, tails, sizes, others, hashed = scratch
+    for first in range(np.uint64(0), np.uint64(len(starts)), together):
+        count, left = min(together, np.uint64(len(starts)) - first), np.uint64(0)
+        for k in range(count):
+            start, end = np.uint64(starts[first + k]), np.uint64(ends[first + k])
+            sizes[k] = end - start
+            others[left] = k
+            if start + least <= np.uint64(len(utf8)) and end >= least:
+                begins[k], tails[k] = eight(utf8, start), eight(utf8, end - least)
+                left += np.uint64(end - start - np.uint64(1) >= sixteen)
+            else:
+                left += np.uint64(1)
+        for k in range((count + np.uint64(31)) & ~np.uint64(31)):  # a loop's rest does not become vector instructions
+            hashed[k] = _short_row_hash(begins[k], tails[k], sizes[k], lowered)
+        for k in range(count):
+            out[first + k] = hashed[k]
+        for n in range(left):
+            row = first + others[n]
+            out[row] = row_hash(utf8, starts[row], ends[row], lowered)
+
+
 @kernel
 def hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     """A hash of each row's bytes: ``uint64[N]``."""
     out = np.empty(len(starts), np.uint64)
-    for row in range(len(starts)):
-        out[row] = row_hash(utf8, starts[row], ends[row], False)
+    _hash_rows(utf8, starts, ends, False, np.zeros((5, TOGETHER + 32), np.uint64), out)
     return out
 
 
@@ -83,8 +130,7 @@ def hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
 def lowered_hashes(utf8: Bytes, starts: Rows, ends: Rows) -> Any:
     """A hash of each row's bytes, with ASCII letters in lower case: ``uint64[N]``."""
     out = np.empty(len(starts), np.uint64)
-    for row in range(len(starts)):
-        out[row] = row_hash(utf8, starts[row], ends[row], True)
+    _hash_rows(utf8, starts, ends, True, np.zeros((5, TOGETHER + 32), np.uint64), out)
     return out
 
 

@@ -1043,6 +1043,18 @@ def mixed_hash(h: int) -> int:
     return h ^ (h >> 33)
 
 
+def row_hash(row: bytes) -> int:
+    """A row's hash by eight bytes at a time, the last eight possibly twice; short rows by some of their bytes."""
+    factor, size = 0xD6E8FEB86659FD93, len(row)
+    h = 0x9E3779B97F4A7C15 ^ (size * factor & U64)
+    for i in range(0, size - 8, 8):
+        h = (h ^ int.from_bytes(row[i : i + 8], "little")) * factor & U64
+        h ^= h >> 29
+    few = bytes([row[0], row[size // 2], row[-1]]) if row else b""
+    last = row[-8:] if size > 8 else row[:4] + row[-4:] if size >= 4 else few
+    return mixed_hash((h ^ int.from_bytes(last, "little")) * factor & U64)
+
+
 def bloom_mask(token_hash: int, blocks: int, bits: int) -> dict[int, int]:
     """The bits of an n-gram of one token in a filter, by word: places in one block of 512 bits, drawn one after the other."""
     h = mixed_hash(token_hash)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from goldwash.filters.jit import kernel
 from goldwash.filters.ngrams import hashes, lowered_hashes, short_word_hash, word_hashes
 from goldwash.filters.texts import Texts
+from tests import reference
 
 
 def test_no_two_short_rows_share_a_hash() -> None:
@@ -20,6 +21,22 @@ def test_no_two_short_rows_share_a_hash() -> None:
     texts = Texts.of(rows)
     assert len(np.unique(hashes(texts.utf8, texts.starts, texts.ends))) == len(rows)
     assert len(np.unique(word_hashes(texts.utf8, texts.starts, texts.ends))) == len(rows)
+
+
+@given(st.lists(st.binary(max_size=20), max_size=8), st.sampled_from([1, 60, 230]))
+def test_rows_hashed_together_have_the_hashes_of_each_alone(few: list[bytes], times: int) -> None:
+    """Also the first and the last rows of a buffer, before and behind which there are no eight bytes; rows may overlap."""
+    rows = few * times
+    utf8 = np.frombuffer(b"".join(rows), np.uint8)
+    ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
+    starts = ends - np.array([len(row) for row in rows], np.int64)
+    assert hashes(utf8, starts, ends).tolist() == [reference.row_hash(row) for row in rows]
+    assert lowered_hashes(utf8, starts, ends).tolist() == [reference.row_hash(row.lower()) for row in rows]
+    overlapping = [(a, b) for a in range(min(len(utf8), 20)) for b in range(a, min(len(utf8), 20) + 1)]
+    if overlapping:
+        first, last = np.array(overlapping, np.int64).T.copy()
+        expected = [reference.row_hash(utf8[a:b].tobytes()) for a, b in overlapping]
+        assert hashes(utf8, first, last).tolist() == expected
 
 
 def test_a_lowered_hash_is_the_hash_of_the_lowered_row() -> None:
