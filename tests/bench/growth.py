@@ -151,10 +151,13 @@ def on_disk(folder: Path) -> tuple[int, int, dict[str, int], int]:
     return shards, dropped, passing, notes
 
 
+IN_A_RUN = {"minhash": ["--set", "copy_text=false"], "bloom": ["--set", "count_column=ngram_count"]}
+
+
 def measure_stage(stage: str, size: int, source: Path, out: Path) -> Measured:
-    """A stage through the command line, as in a run: `minhash` leaves the texts where they are."""
+    """A stage through the command line, with what it has in a run: texts left where they are, and n-grams counted."""
     words = ["stage", stage, "--recipe", RECIPE, "--workers", "1", "--input", str(source), "--out", str(out)]
-    words += ["--set", "copy_text=false"] if stage == "minhash" else []
+    words += IN_A_RUN.get(stage, [])
     told = in_process("command", *words)
     held = json.loads((out / "report.json").read_text("utf-8"))
     read, kept = held["report"]["read"], held["report"]["kept"]

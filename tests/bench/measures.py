@@ -9,7 +9,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import pairwise
@@ -115,10 +115,23 @@ def shard(folder: str) -> str:
     return path
 
 
-def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
+IN_A_RUN: Mapping[str, Mapping[str, Any]] = {
+    "minhash": {"copy_text": False},
+    "exact": {"copy_text": False},
+    "bloom": {"count_column": "ngram_count"},
+}
+"""Parameters that a stage only has in a run, after another stage."""
+
+COUNTED = [{"column": "ngram_count", "short_documents": True}]
+"""The step of baseline.yaml that counts what bloom looks up."""
+
+
+def stage(name: str, recipe: str, copies: int = 1, before: list[dict[str, Any]] | None = None, **settings: Any) -> Measure:
     """A whole stage, from Parquet to Parquet, in this process, over ``copies`` shards of the same documents.
 
-    ``recipe``: the recipe that sets its parameters; "": the stage's defaults.
+    ``recipe``: the recipe that sets its parameters; "": the stage's defaults. ``before``: the steps of a stage heuristics whose
+    output it reads, with the parameters of `IN_A_RUN`; None: it reads a user's shard. A setting may be a function that makes
+    the value.
     """
 
     def preflight() -> tuple[Work, int]:
@@ -131,13 +144,14 @@ def stage(name: str, recipe: str, copies: int = 1, **settings: Any) -> Measure:
         folder = tempfile.mkdtemp()
         path = shard(folder)
         given = recipes.stage_alone(name, recipe).config() if recipe else {}
-        made = STAGES[name].of({**given, **settings})
-        run_stage(made.whole(), find_shards([path]), f"{folder}/warm", local(1))
+        alone = STAGES[name].of({**given, **{key: value() if callable(value) else value for key, value in settings.items()}})
+        made = alone if before is None else STAGES[name].of({**alone.config(), **IN_A_RUN[name]})
+        run_stage(alone.whole(), find_shards([path]), f"{folder}/warm", local(1))
         names = [f"{folder}/copy-{n}.parquet" for n in range(copies)]
         for copy in names:
             os.link(path, copy)
-        if not settings.get("copy_text", True):  # texts can be left in the shards of a stage
-            run_stage(STAGES["pack"].of({}), find_shards(names), f"{folder}/before", local(1))
+        if before is not None:
+            run_stage(STAGES["heuristics"].of({"steps": before}), find_shards(names), f"{folder}/before", local(1))
             names = [f"{folder}/before"]
         inputs = find_shards(names)
         return lambda: run_stage(made, inputs, f"{folder}/out", local(1)), copies * corpus()[1]
@@ -306,8 +320,12 @@ def quality() -> tuple[Work, int]:
     """A folded classifier of dimension 100 with 2,000,000 buckets."""
     from goldwash.classifiers.quality import scores
 
-    model = Path(_model()) / "model.fold"
+    model = Path(_fold())
     return over(lambda batch: scores(batch, model), _texts()[1])
+
+
+def _fold() -> str:
+    return f"{_model()}/model.fold"
 
 
 def quality_by_fasttext() -> tuple[Work, int]:
@@ -444,6 +462,11 @@ def decontaminate(rule: str, count: int = 0) -> Measure:
         return over(lambda batch: quotes_of(Texts(batch.utf8, batch.starts, batch.ends), needles), _texts()[1])
 
     return preflight
+
+
+def _mmlu() -> str:
+    """The questions at hand; a few of goldwash's own where there are none."""
+    return str(REAL / "mmlu") if (REAL / "mmlu").is_dir() else "sample"
 
 
 def decontaminate_by_datatrove() -> tuple[Work, int]:
@@ -637,6 +660,7 @@ MEASURES: dict[str, Measure] = {
     "Language: lid.176.ftz, fastText": language_by_fasttext,
     "Quality: folded classifier (dim 100, 2,000,000 buckets)": quality,
     "Quality: the same by fastText": quality_by_fasttext,
+    "Quality: the whole stage with that classifier, the top tenth kept": stage("quality", "", model=_fold, fraction=0.1),
     "N-gram model: 5-grams of 10 million byte-pair tokens, counted": ngram,
     "MinHash: text to signature, 112 permutations of word 5-grams": signatures,
     "MinHash: the same by gaoya, its index filled (white-space words)": signatures_by_gaoya,
@@ -645,14 +669,16 @@ MEASURES: dict[str, Measure] = {
     "MinHash: the same by datasketch, its SHA-1 (white-space words, cut in Python)": signatures_by_datasketch(fast=False),
     "MinHash: those 5-grams alone in Python, nothing made of them": shingles_by_python,
     "MinHash: the whole stage under baseline.yaml": stage("minhash", "baseline"),
-    "MinHash: the whole stage in a run, where texts are left": stage("minhash", "baseline", copy_text=False),
+    "MinHash: the whole stage in a run, where texts are left": stage("minhash", "baseline", before=[]),
     "MinHash: the whole stage `exact`, by text": stage("exact", ""),
-    "MinHash: the whole stage `exact`, where texts are left": stage("exact", "", copy_text=False),
+    "MinHash: the whole stage `exact`, where texts are left": stage("exact", "", before=[]),
     "Bloom: the pass, 1.2 GB filter": bloom(1_000_000_000),
     "Bloom: the pass, 4 MB filter": bloom(3_000_000),
     "Bloom: the whole stage under baseline.yaml": stage("bloom", "baseline"),
+    "Bloom: the whole stage in a run, where n-grams are counted": stage("bloom", "baseline", before=COUNTED),
     "Decontaminate: DCLM's rule, questions at hand (MMLU: 3,482)": decontaminate("dclm"),
     "Decontaminate: n-grams of 13 words, the same questions (MMLU: 291,242 needles, 19 MB)": decontaminate("ngram"),
+    "Decontaminate: the whole stage under baseline.yaml, those questions": stage("decontaminate", "baseline", benchmarks=_mmlu),
     "Decontaminate: DCLM's rule, 14,042 questions": decontaminate("dclm", MMLU),
     "Decontaminate: n-grams of 13 words, 14,042 questions (MMLU: 1.17 million needles, 77 MB)": decontaminate("ngram", MMLU),
     "Decontaminate: datatrove NGramsDecontFilter, n-grams of 12 words, the same questions at hand": decontaminate_by_datatrove,
