@@ -44,7 +44,7 @@ CHANGES = {
     ],
     "bloom": [
         {"mode": "lines"}, {"min_n": 5}, {"max_n": 20}, {"threshold": 0.5}, {"false_positive_rate": 0.1}, {"groups": 2},
-        {"short_documents": True}, {"max_text_bytes": 10},
+        {"short_documents": True}, {"max_text_bytes": 10}, {"count_column": "n"},
     ],
     "semdedup": [
         {"embedding": "EMBEDDING"}, {"fraction": 0.5}, {"fraction": None, "similarity": 0.9}, {"clusters": 2},

@@ -3,6 +3,7 @@ import pytest
 from goldwash.pipeline.html.extractors import EXTRACTORS
 from goldwash.pipeline.inspect.estimate import PAGE_TEXT_BYTES, plan
 from goldwash.pipeline.recipes import recipe as recipes
+from goldwash.pipeline.recipes.recipe import load
 from goldwash.pipeline.stage import Load
 from goldwash.pipeline.stages import STAGES
 from goldwash.pipeline.stages.extract import RATES
@@ -36,7 +37,7 @@ def test_archives_of_unknown_size_are_common_crawls():
     assert list(planned) == ["extract", "heuristics", "minhash", "bloom", "quality", "decontaminate"]
     assert planned["extract"].documents == pytest.approx(3.05e9, rel=0.01)
     assert planned["extract"].tasks == 90_000
-    rate = STAGES["bloom"].of({}).cost(Load(1000, 3e6, 4)).megabytes_per_second
+    rate = load("baseline").stage("bloom").cost(Load(1000, 3e6, 4)).megabytes_per_second
     assert planned["bloom"].cpu_seconds == pytest.approx(planned["bloom"].read / 1e6 / rate)
     assert planned["minhash"].documents / planned["extract"].documents == pytest.approx(0.199)
     assert planned["decontaminate"].documents / planned["quality"].documents == pytest.approx(0.1)
