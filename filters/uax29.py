@@ -21,7 +21,7 @@ from goldwash.filters.bits import (
     lowest,
 )
 from goldwash.filters.cut import ALNUM, Bytes, Rows, code_point, room_for, stripped
-from goldwash.filters.jit import inline, kernel
+from goldwash.filters.jit import bare, inline, kernel
 
 
 @inline
@@ -77,7 +77,7 @@ def _joined(before: int, last: int, b: int, utf8: Bytes, after: int, end: int, b
     return False
 
 
-@inline
+@bare
 def _word_end(utf8: Bytes, i: int, end: int, breaks: Bytes) -> Any:
     """The end of a UAX 29 piece. ``i``: its first character, or an ASCII letter or digit before which it has nothing else."""
     point, i = code_point(utf8, i)
@@ -146,7 +146,7 @@ def ascii_pieces(utf8: Bytes, i: Any, last: Any, inside: Any) -> Any:
     return runs, marks, unsure
 
 
-@inline
+@bare
 def put_uax29_pieces(
     utf8: Bytes, start: int, end: int, classes: Bytes, breaks: Bytes, words_only: bool, out_starts: Rows, out_ends: Rows, n: int
 ) -> Any:
