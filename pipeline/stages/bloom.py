@@ -45,7 +45,7 @@ from goldwash.pipeline.report import Count, Report
 from goldwash.pipeline.stage import Cost, Load, Run, Stage, Tasks, finish, markers_of, stage_of, tasks_for
 from goldwash.pipeline.storage.batches import schema_of
 from goldwash.pipeline.storage.failures import DataError
-from goldwash.pipeline.storage.formats.parquet_rows import columns_without_text
+from goldwash.pipeline.storage.formats import format_of
 from goldwash.pipeline.storage.machine import available_memory
 from goldwash.pipeline.storage.source import Input
 from goldwash.pipeline.storage.tables import DROPPED, dropped_table, is_input, with_column, with_fields
@@ -202,15 +202,14 @@ def _counted(task: Task, stage: Bloom, output: TaskOutput) -> int:
 
 
 def _added_up(task: Task, stage: Bloom, output: TaskOutput) -> int:
-    total = 0
-    found = columns_without_text(task.source, [str(stage.count_column)])
-    if found is None:
-        raise DataError(_not_counted(task.source, stage, "has no such column of a goldwash shard"))
-    for table, text_bytes in found:
-        total += int(_counts(table, stage, task.source).sum())
-        everything = Count(table.num_rows, text_bytes)
-        output.report += Report(everything, everything)
-        output.beat()
+    total, column = 0, str(stage.count_column)
+    with format_of(task.source.path).opened(task.source) as rows:
+        if column not in rows.schema.names:
+            raise DataError(_not_counted(task.source, stage, f"has no column {column}"))
+        for table in rows.tables([column]):
+            total += int(_counts(table, stage, task.source).sum())
+            output.report += Report(Count(table.num_rows), Count(table.num_rows))
+            output.beat()
     return total
 
 

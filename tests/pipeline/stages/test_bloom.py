@@ -302,7 +302,7 @@ def test_a_column_of_counts_takes_the_place_of_the_counting_pass(tmp_path, group
         ([-8, 16], "has values that are no counts"),
         ([8, None], "has values that are no counts"),
         (["8", "16"], "has a column of string"),
-        (None, "has no such column"),
+        (None, "has no column n"),
     ],
 )
 def test_counts_of_something_else_are_refused(tmp_path, values, told):
