@@ -69,6 +69,15 @@ class Heuristics(Stage):
         """See `Stage`; settings of FineWeb2 become steps, so that no worker reads their files."""
         return super().of({**config, "steps": expanded(config["steps"])} if "steps" in config else config)
 
+    @classmethod
+    def alone(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Stage`: a single stage counts no n-grams for a stage bloom after it."""
+        steps = config.get("steps")
+        if not isinstance(steps, list | tuple):
+            return super().alone(config)
+        kept = [step for step in steps if not (isinstance(step, Mapping) and step.get("column") == "ngram_count")]
+        return super().alone({**config, "steps": kept})
+
     @cached_property
     def plan(self) -> tuple[Step, ...]:
         """The steps, read strictly; a `RecipeError` says which step is wrong."""

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -151,13 +151,21 @@ def on_disk(folder: Path) -> tuple[int, int, dict[str, int], int]:
     return shards, dropped, passing, notes
 
 
-IN_A_RUN = {"minhash": ["--set", "copy_text=false"], "bloom": ["--set", "count_column=ngram_count"]}
+@cache
+def in_a_run(stage: str) -> list[str]:
+    """What a stage has in a run only: texts left where they are, n-grams counted by `heuristics` for `bloom`."""
+    from goldwash.pipeline.recipes.recipe import load
+
+    settings = {"minhash": "copy_text=false", "bloom": "count_column=ngram_count"}
+    if stage == "heuristics":
+        settings[stage] = f"steps={json.dumps(load(RECIPE).stage(stage).config()['steps'])}"
+    return ["--set", settings[stage]] if stage in settings else []
 
 
 def measure_stage(stage: str, size: int, source: Path, out: Path) -> Measured:
-    """A stage through the command line, with what it has in a run: texts left where they are, and n-grams counted."""
+    """A stage through the command line, as in a run."""
     words = ["stage", stage, "--recipe", RECIPE, "--workers", "1", "--input", str(source), "--out", str(out)]
-    words += IN_A_RUN.get(stage, [])
+    words += in_a_run(stage)
     told = in_process("command", *words)
     held = json.loads((out / "report.json").read_text("utf-8"))
     read, kept = held["report"]["read"], held["report"]["kept"]

@@ -251,6 +251,9 @@ def test_bloom_takes_counts_where_the_run_has_them(sample):
     assert column(skip=["heuristics"]) is None
     assert column(recipe="reference") is None
     assert stage_alone("bloom", "baseline").config()["count_column"] is None
+    counting = [step["column"] for step in load("baseline").stage("heuristics").config()["steps"] if "column" in step]
+    assert counting == ["ngram_count"]
+    assert not [step for step in stage_alone("heuristics", "baseline").config()["steps"] if "column" in step]
     stages = load("baseline").stages
     cut = Heuristics.of({"steps": [{"keep_lines": "word_count", "min": 3}]})
     again = Recipe("again", "", (*stages[:2], cut, *stages[2:]))
