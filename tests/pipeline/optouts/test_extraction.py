@@ -100,7 +100,9 @@ def test_a_single_stage_takes_the_flags_as_a_run_does() -> None:
     extract, heuristics = (stage_alone(name, "baseline", optouts=both).config() for name in ("extract", "heuristics"))
     assert extract == whole.stage("extract").config()
     rule = {"keep": "robots_disallowed_count", "table": "hosts", "max": 0}
-    assert heuristics["steps"] == [rule, *whole.stage("heuristics").config()["steps"]]
+    *steps, counted = whole.stage("heuristics").config()["steps"]
+    assert heuristics["steps"] == [rule, *steps]
+    assert counted["column"] == "ngram_count"  # for bloom, in a run
     for flag in (OptOuts(of_pages=True), OptOuts(robots="hosts")):
         with pytest.raises(RecipeError, match=r"there is no stage extract or heuristics|no stage heuristics is there"):
             stage_alone("minhash", "baseline", optouts=flag)
