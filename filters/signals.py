@@ -102,7 +102,9 @@ class Signal(Declared):
 
     def _measure(self, texts: Texts) -> Values:
         if self.column == "row":
-            raise SignalError(f"signal {self.name} sees whole rows (per_row): it can be used in `keep` and `mark`, not here")
+            raise SignalError(
+                f"signal {self.name} sees whole rows (per_row): it can be used in `keep`, `mark` and `column`, not here"
+            )
         values = np.asarray(self.function(texts, **dict(self.parameters)))
         if values.shape != (len(texts),) or values.dtype.kind not in "iufb":
             raise SignalError(

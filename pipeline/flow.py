@@ -128,12 +128,11 @@ def fitted(recipe: Recipe, names: Sequence[str], notify: Notify = _silent) -> Re
 
 
 def _told_what_is_measured(stages: Sequence[Stage]) -> Sequence[Stage]:
-    measured: Mapping[str, Signal] = {}
-    fitted_ones = []
+    measured, told = dict[str, Signal](), list[Stage]()
     for stage in stages:
-        fitted_ones.append(stage.fitted(measured))
-        measured = stage.measured(measured)
-    return fitted_ones
+        told.append(stage.fitted(measured))
+        measured = dict(stage.measured(measured))
+    return told
 
 
 def _whole_at_ends(stages: Sequence[Stage]) -> tuple[Stage, ...]:

@@ -249,15 +249,25 @@ def _set(filter_: Hashes, own: Any, places: Places, k: Any, bits: Any) -> None:
 
 
 @inline
+def _part(filter_: Hashes, grams: Hashes, first: Any, count: Any, done: Any, bits: int, drawn: Hashes, places: Places) -> Any:
+    """The part of ``count`` n-grams from ``first`` after the first ``done``: its size, its first n-gram, its first place.
+
+    Up to `AT_ONCE` n-grams are one part, and drawn already; of more, this part is drawn here.
+    """
+    size, begin = min(np.uint64(AT_ONCE), np.uint64(count) - done), np.uint64(first) + done
+    if np.uint64(count) <= np.uint64(AT_ONCE):
+        return size, begin, begin
+    _draw(filter_, grams, begin, size, bits, drawn, places)
+    return size, begin, np.uint64(0)
+
+
+@inline
 def _seen(filter_: Hashes, grams: Hashes, first: Any, count: Any, bits: int, drawn: Hashes, places: Places) -> Any:
-    """How many of the n-grams from ``first`` are in the filter. Up to `AT_ONCE` are drawn already; more are drawn here."""
+    """How many of the n-grams from ``first`` are in the filter."""
     blocks, found = len(filter_) // WORDS, np.uint64(0)
-    for part in range(np.uint64(0), np.uint64(count), np.uint64(AT_ONCE)):
-        some, begin, at = min(np.uint64(AT_ONCE), np.uint64(count) - part), np.uint64(first) + part, np.uint64(first)
-        if np.uint64(count) > np.uint64(AT_ONCE):
-            _draw(filter_, grams, begin, some, bits, drawn, places)
-            at = np.uint64(0)
-        for k in range(some):
+    for done in range(np.uint64(0), np.uint64(count), np.uint64(AT_ONCE)):
+        size, begin, at = _part(filter_, grams, first, count, done, bits, drawn, places)
+        for k in range(size):
             own = block_of(grams[begin + k], blocks)
             found += _has(filter_, own, places, at + k, 6) if bits == 6 else _has(filter_, own, places, at + k, bits)
     return np.int64(found)
@@ -267,12 +277,9 @@ def _seen(filter_: Hashes, grams: Hashes, first: Any, count: Any, bits: int, dra
 def _learn(filter_: Hashes, grams: Hashes, first: Any, count: Any, bits: int, drawn: Hashes, places: Places) -> None:
     """Add the n-grams to the filter, directly after `_seen` of them."""
     blocks = len(filter_) // WORDS
-    for part in range(np.uint64(0), np.uint64(count), np.uint64(AT_ONCE)):
-        some, begin, at = min(np.uint64(AT_ONCE), np.uint64(count) - part), np.uint64(first) + part, np.uint64(first)
-        if np.uint64(count) > np.uint64(AT_ONCE):
-            _draw(filter_, grams, begin, some, bits, drawn, places)
-            at = np.uint64(0)
-        for k in range(some):
+    for done in range(np.uint64(0), np.uint64(count), np.uint64(AT_ONCE)):
+        size, begin, at = _part(filter_, grams, first, count, done, bits, drawn, places)
+        for k in range(size):
             own = block_of(grams[begin + k], blocks)
             if bits == 6:
                 _set(filter_, own, places, at + k, 6)

@@ -122,8 +122,10 @@ class Heuristics(Stage):
         for step in self.plan:
             if step.verb in ("edit", "keep_lines"):
                 found.clear()
-            elif step.verb == "column" and not step.languages and isinstance(step.subject, Signal):
-                found[step.rule] = step.subject
+            elif step.verb == "column":
+                found.pop(step.rule, None)
+                if not step.languages and isinstance(step.subject, Signal):
+                    found[step.rule] = step.subject
         return found
 
     def cost(self, load: Load) -> Cost:

@@ -157,8 +157,8 @@ class Quality(Stage):
         return Cost(150.0, self.fraction if self.fraction is not None else 1.0, 15.0)
 
     def measured(self, before: Mapping[str, Signal]) -> Mapping[str, Signal]:
-        """See `Stage`: texts stay as they are."""
-        return before
+        """See `Stage`: texts stay as they are, and columns that it does not write itself."""
+        return {name: signal for name, signal in before.items() if name != self.column}
 
     def warm_up(self) -> None:
         """Compile the kernels."""

@@ -76,8 +76,8 @@ class Score(Stage):
                 raise RecipeError(f"stage score: two models make the column {name}: give one another name", ("models",))
 
     def measured(self, before: Mapping[str, Signal]) -> Mapping[str, Signal]:
-        """See `Stage`: texts stay as they are."""
-        return before
+        """See `Stage`: texts stay as they are, and columns that it does not write itself."""
+        return {name: signal for name, signal in before.items() if name not in self.models}
 
     def warm_up(self) -> None:
         """Compile the kernels."""

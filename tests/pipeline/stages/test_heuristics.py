@@ -119,6 +119,8 @@ def test_what_is_measured_lasts_until_a_text_may_change() -> None:
         "edited": [counted, {"edit": "squeeze_newlines"}, again],
         "lines": [counted, {"keep_lines": "word_count", "min": 1}],
         "some": [{**counted, "for": ["de"]}],
+        "again": [{**counted, "as": "url_words"}],
+        "again for some": [{**counted, "as": "url_words", "for": ["de"]}],
     }
     found = {
         name: list(Heuristics.of({"steps": steps}).measured({"url_words": SIGNALS["word_count"]}))
@@ -130,6 +132,8 @@ def test_what_is_measured_lasts_until_a_text_may_change() -> None:
         "edited": ["again"],
         "lines": [],
         "some": ["url_words"],
+        "again": ["url_words"],
+        "again for some": [],
     }
 
 
